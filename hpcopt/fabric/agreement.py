@@ -1,0 +1,50 @@
+"""Failing together: what one process finds wrong, all of them report, and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from hpcopt.errors import AgreedError, InputError
+from hpcopt.fabric.interface import Group
+
+
+@contextmanager
+def agreed(group: Group) -> Iterator[None]:
+    """Wrap local work that may find bad input: either all members get through, or all raise the same error.
+
+    The body must hold no collective operation of `group`.
+
+    Raises
+    ------
+    AgreedError
+        On every member, with the message of the lowest rank that failed (and how many failed, where only some did).
+    """
+    message = ""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    raise_together(group, message)
+
+
+def raise_together(group: Group, message: str) -> None:
+    """Raise `AgreedError` on every member if any of them brings a non-empty message."""
+    if group.size == 1:
+        if message:
+            raise AgreedError(message)
+        return
+    told = [bytes(m).decode() for m in group.allgather(np.frombuffer(message.encode(), dtype=np.uint8))]
+    failed = [rank for rank, text in enumerate(told) if text]
+    if failed:
+        where = "" if len(failed) == group.size else f" (on {_ranks(failed)} of {group.size})"
+        raise AgreedError(told[failed[0]] + where)
+
+
+def _ranks(ranks: list[int]) -> str:
+    shown = ", ".join(map(str, ranks[:4])) + (", ..." if len(ranks) > 4 else "")
+    return f"rank {shown}" if len(ranks) == 1 else f"ranks {shown}"

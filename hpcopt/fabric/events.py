@@ -1,0 +1,51 @@
+"""The event loop of the virtual cluster: who goes on next, by virtual time, equal times in order of waking."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import greenlet
+
+
+class DeadlockError(RuntimeError):
+    """No node can go on, yet some have not ended: they wait for an operation that the others never join."""
+
+
+class EventLoop:
+    """Runs greenlets one at a time, always the one that is due first."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, greenlet.greenlet]] = []
+        self._woken = 0
+        self._loop: greenlet.greenlet | None = None
+
+    def wake(self, sleeper: greenlet.greenlet, time: float) -> None:
+        """Let `sleeper` go on at virtual time `time`."""
+        heapq.heappush(self._due, (time, self._woken, sleeper))
+        self._woken += 1
+
+    def block(self) -> None:
+        """Put the running greenlet to sleep until somebody wakes it."""
+        assert self._loop is not None
+        self._loop.switch()
+
+    def run(self, programs: Sequence[Callable[[], Any]], describe: Callable[[int], str]) -> None:
+        """Run all programs to their ends; an exception in one of them ends all and is raised here.
+
+        Raises
+        ------
+        DeadlockError
+            With `describe(i)` of a program that waits for ever.
+        """
+        self._loop = greenlet.getcurrent()
+        nodes = [greenlet.greenlet(program) for program in programs]
+        for node in nodes:
+            self.wake(node, 0.0)
+        while self._due:
+            _, _, node = heapq.heappop(self._due)
+            node.switch()
+        stuck = [i for i, node in enumerate(nodes) if not node.dead]
+        if stuck:
+            raise DeadlockError(f"{len(stuck)} of {len(nodes)} nodes wait for ever; {describe(stuck[0])}")

@@ -1,0 +1,84 @@
+"""How a job starts and how it fails together: launchers' environments, the singleton trap, the abort.
+
+An exception on one rank leaves the others waiting in a collective for ever, with every MPI; and a launcher that
+does not fit the MPI library starts N processes that each believe to be alone. Both end here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hpcopt.errors import AgreedError, InputError
+
+# (number of processes, this one's number), as launchers tell them; the first that is set counts
+LAUNCHERS = (
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "Open MPI's mpiexec"),
+    ("PMI_SIZE", "PMI_RANK", "an mpiexec of the MPICH family"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "srun"),
+)
+
+
+def started() -> tuple[int, int, str]:
+    """Return (processes, this one's number, the launcher in words) as the environment tells; (1, 0, "") if it doesn't."""
+    for size, rank, launcher in LAUNCHERS:
+        if size in os.environ and rank in os.environ:
+            return int(os.environ[size]), int(os.environ[rank]), launcher
+    return 1, 0, ""
+
+
+def refuse_singletons() -> None:
+    """Refuse to go on where several processes were started but MPI says that each is alone.
+
+    Raises
+    ------
+    InputError
+        With the remedy.
+    """
+    processes, _, launcher = started()
+    if processes == 1:
+        return
+    from mpi4py import MPI
+
+    if MPI.COMM_WORLD.size > 1:
+        return
+    library = MPI.Get_library_version().splitlines()[0].strip().rstrip("\x00")
+    remedy = (
+        "srun --mpi=pmi2 (MPICH, Intel MPI) or mpiexec inside the job (Open MPI)"
+        if launcher == "srun"
+        else "the mpiexec that came with this MPI (in a virtual environment: .venv/bin/mpiexec)"
+    )
+    raise InputError(
+        f"{processes} processes were started by {launcher}, but each is alone in its own world: the launcher does not "
+        f"fit the MPI library ({library}); start with {remedy}"
+    )
+
+
+@contextmanager
+def abort_on_error() -> Iterator[None]:
+    """End the whole MPI job if the body raises on this rank, after printing the traceback with the rank's number.
+
+    An `AgreedError` passes through: all ranks raise it together and leave in order.
+    """
+    try:
+        yield
+    except (AgreedError, SystemExit):
+        raise
+    except BaseException as error:
+        mpi = sys.modules.get("mpi4py.MPI")
+        if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized() or mpi.COMM_WORLD.size == 1:
+            raise
+        rank = mpi.COMM_WORLD.rank
+        if isinstance(error, InputError):
+            text = f"hpcopt: error: {error} (on rank {rank})\n"
+        else:
+            lines = traceback.format_exc().rstrip().splitlines()
+            text = "".join(f"[rank {rank}] {line}\n" for line in lines) + f"[rank {rank}] ends the whole job\n"
+        sys.stdout.flush()
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        mpi.COMM_WORLD.Abort(1)
+        raise

@@ -1,0 +1,49 @@
+"""The ledger: rounds, messages and bytes, counted in the fabric and nowhere else.
+
+Bytes are those of the arrays handed over, by class of link. What the driver sends to measure a run goes
+over the same wire and is booked apart, as monitoring.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Account:
+    """What one node sent and received: rounds it took part in, messages, bytes."""
+
+    rounds: int = 0
+    messages: int = 0
+    bytes: int = 0
+    by_class: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))  # link class -> bytes
+
+    def book(self, link_class: str, messages: int, size: int, rounds: int = 1) -> None:
+        """Enter one operation: `messages` messages with `size` bytes in all over links of `link_class`."""
+        self.rounds += rounds
+        self.messages += messages
+        self.bytes += size
+        self.by_class[link_class] += size
+
+
+class Ledger:
+    """A node's two accounts: the solver's and the monitoring's; `current` is where bookings go."""
+
+    __slots__ = ("current", "monitored", "solver")
+
+    def __init__(self) -> None:
+        self.solver = Account()
+        self.monitored = Account()
+        self.current = self.solver
+
+    @contextmanager
+    def monitoring(self) -> Iterator[None]:
+        """Book everything inside on the monitoring account."""
+        before, self.current = self.current, self.monitored
+        try:
+            yield
+        finally:
+            self.current = before

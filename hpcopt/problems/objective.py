@@ -1,0 +1,227 @@
+"""The oracle: objective, derivatives and Newton directions on one node's shard, every call metered.
+
+    f_k(w) = (1/n_k) sum_{i in shard k} l(x_i.w, y_i) + (l2/2) ||w||^2
+    f(w)   = sum_k (n_k/n) f_k(w)
+
+The regulariser is inside every f_k, so f_k is a whole objective of its own. An intercept is the last
+coordinate of w (its feature is a column of ones) and is not penalised.
+
+`f.at(w)` is where a solver starts: a point knows its margins, so that value and gradient cost one pass over
+the shard together, a Hessian-vector product one more each, and all trial values along a ray none.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from hpcopt.fabric.meter import Meter
+from hpcopt.kernels.pointwise import ray_losses
+from hpcopt.problems.conjugate_gradient import conjugate_gradient
+from hpcopt.problems.losses import Loss
+from hpcopt.problems.matrix import Matrix
+
+Vector = NDArray[np.float64]
+
+CG_CAP = 100  # products in a local CG solve; the paper's experiments saw no difference beyond 50
+POINTWISE_FLOPS = 20  # one evaluation of a loss and its derivatives, as charged to the clock
+
+
+class Objective:
+    """The objective f_k on one node's shard.
+
+    Parameters
+    ----------
+    matrix
+        The shard's rows, n_k x d.
+    y
+        Targets, shape (n_k,): -1/+1 where the loss asks for two classes.
+    loss
+        The loss (class) of a margin.
+    l2
+        Weight of (1/2)||w||^2.
+    total
+        Rows of all shards together.
+    meter
+        Where work is reported.
+    intercept
+        Whether the last column of `matrix` is the intercept's, which is not penalised.
+    """
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        y: Vector,
+        loss: type[Loss],
+        *,
+        l2: float,
+        total: int,
+        meter: Meter,
+        intercept: bool = False,
+    ) -> None:
+        self.matrix = matrix
+        self.y = y
+        self.loss = loss
+        self.l2 = l2
+        self.total = total
+        self.meter = meter
+        self.n = matrix.n
+        self.d = matrix.d
+        self.share = matrix.n / total
+        """n_k / n: the weight of this shard in f; the shares of all nodes sum to one."""
+        self.penalised = matrix.d - 1 if intercept else matrix.d
+        """The first so many coordinates carry the regulariser."""
+        self._last: Point | None = None
+
+    def at(self, w: Vector) -> Point:
+        """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""
+        if self._last is None or not np.array_equal(self._last.w, w):
+            self._last = Point(self, w)
+        return self._last
+
+    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
+        """Return the gradient at `w` of the mean loss over `rows` plus the regulariser, shape (d,)."""
+        _, gradient = self.matrix.gradient_of_rows(self.loss.code, self.y, w, rows)
+        gradient /= len(rows)
+        gradient[: self.penalised] += self.l2 * w[: self.penalised]
+        touched = self.matrix.nnz * len(rows) / self.n
+        self.meter.charge(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched)
+        return gradient
+
+    def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
+        """Return where minibatch gradient steps lead from `w`.
+
+        Parameters
+        ----------
+        rows
+            Rows in the order of their use; consecutive `batch` of them make a step (the last may hold fewer).
+        step_sizes
+            One for each step, shape (ceil(len(rows) / batch),).
+        """
+        after = w.copy()
+        self.matrix.sgd_steps(self.loss.code, self.y, after, rows, batch, step_sizes, self.l2, self.penalised)
+        touched = self.matrix.nnz * len(rows) / self.n
+        self.meter.charge(4.0 * touched + POINTWISE_FLOPS * len(rows) + 3.0 * self.d * len(step_sizes), touched)
+        return after
+
+    def row_smoothness(self) -> float:
+        """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the regulariser.
+
+        The curvature bound of the loss times the largest squared norm of a row, plus l2. One pass.
+        """
+        self.meter.charge(2.0 * self.matrix.nnz, self.matrix.nnz)
+        return self.loss.curvature_bound * self.matrix.largest_row() + self.l2
+
+
+class Point:
+    """f_k and its derivatives at one w; each is computed when first asked for."""
+
+    def __init__(self, f: Objective, w: Vector) -> None:
+        self.f = f
+        self.w = w.copy()
+
+    @cached_property
+    def _pass(self) -> tuple[float, Vector, Vector, Vector]:
+        """Sum of losses, sum of their gradients (d,), margins (n,), curvatures (n,): one pass."""
+        f = self.f
+        f.meter.charge(4.0 * f.matrix.nnz + POINTWISE_FLOPS * f.n + 4.0 * f.d, f.matrix.nnz)
+        return f.matrix.loss_gradient(f.loss.code, f.y, self.w)
+
+    @cached_property
+    def value(self) -> float:
+        """f_k(w)."""
+        w = self.w[: self.f.penalised]
+        return self._pass[0] / self.f.n + 0.5 * self.f.l2 * float(w @ w)
+
+    @cached_property
+    def gradient(self) -> Vector:
+        """Gradient of f_k at w, shape (d,)."""
+        gradient = self._pass[1] / self.f.n
+        gradient[: self.f.penalised] += self.f.l2 * self.w[: self.f.penalised]
+        return gradient
+
+    def hessian_product(self, v: Vector) -> Vector:
+        """Return the Hessian of f_k at w times v, shape (d,). One pass."""
+        f = self.f
+        product = f.matrix.hessian_product(self._pass[3], v)
+        f.meter.charge(4.0 * f.matrix.nnz + 3.0 * f.n + 3.0 * f.d, f.matrix.nnz)
+        product /= f.n
+        product[: f.penalised] += f.l2 * v[: f.penalised]
+        return product
+
+    def hessian(self, ridge: float | None = None) -> NDArray[np.float64]:
+        """Return the Hessian of f_k at w, shape (d, d), float64, with `ridge` in place of l2 where given. One pass."""
+        f = self.f
+        hessian = f.matrix.gram(self._pass[3])
+        f.meter.charge(f.matrix.gram_flops(), f.matrix.nnz)
+        hessian /= f.n
+        diagonal = np.einsum("ii->i", hessian)
+        diagonal[: f.penalised] += f.l2 if ridge is None else ridge
+        return hessian
+
+    def newton_direction(self, gradient: Vector | None = None, ridge: float | None = None) -> Vector:
+        """Return H^-1 g for this shard's Hessian H at w, shape (d,).
+
+        By Cholesky where forming and factorising H costs no more than `CG_CAP` products, else by conjugate
+        gradients to a relative residual of min(1/2, sqrt(||g||)).
+
+        Parameters
+        ----------
+        gradient
+            g; default the gradient of f_k at w.
+        ridge
+            Regulariser of this Hessian; default l2.
+        """
+        g = self.gradient if gradient is None else gradient
+        f = self.f
+        factorise = f.d**3 / 3.0 + 2.0 * f.d**2
+        if ridge is not None or f.matrix.gram_flops() + factorise <= CG_CAP * 4.0 * f.matrix.nnz:
+            try:
+                factor = scipy.linalg.cho_factor(self.hessian(ridge), lower=True, overwrite_a=True, check_finite=False)
+            except scipy.linalg.LinAlgError:  # singular: no l2 and fewer rows than features
+                pass
+            else:
+                f.meter.charge(factorise, 0.0)
+                direction: Vector = scipy.linalg.cho_solve(factor, g, check_finite=False)
+                return direction
+        tolerance = min(0.5, math.sqrt(float(np.linalg.norm(g))))
+        return conjugate_gradient(self.hessian_product, g, tolerance, CG_CAP).x
+
+    def effective_dimension(self) -> float:
+        """Return tr(H0 (H0 + l2 I)^-1), H0 the Hessian of the mean loss on this shard (Derezinski et al. 2020)."""
+        spectrum = np.maximum(scipy.linalg.eigvalsh(self.hessian(ridge=0.0), check_finite=False), 0.0)
+        self.f.meter.charge(4.0 / 3.0 * self.f.d**3, 0.0)
+        seen = spectrum[spectrum > 0.0]
+        return float(np.sum(seen / (seen + self.f.l2)))
+
+    def along(self, p: Vector) -> Ray:
+        """Return f_k on the ray w - t p. One pass, none for the values then asked for."""
+        return Ray(self, p)
+
+
+class Ray:
+    """f_k(w - t p) for many t: the margins along the ray are z - t q with q = X p."""
+
+    def __init__(self, start: Point, p: Vector) -> None:
+        f = start.f
+        self._f = f
+        self._z = start._pass[2]
+        self._q = f.matrix.margins(p)
+        f.meter.charge(2.0 * f.matrix.nnz, f.matrix.nnz)
+        w, p = start.w[: f.penalised], p[: f.penalised]
+        self._squares = float(w @ w), float(w @ p), float(p @ p)
+
+    def values(self, steps: Vector) -> Vector:
+        """Return f_k(w - t p) for each t in `steps`, shape (m,)."""
+        f = self._f
+        values = np.empty(len(steps))
+        ray_losses(f.loss.code, self._z, self._q, f.y, steps, values)
+        f.meter.charge(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0)
+        ww, wp, pp = self._squares
+        values /= f.n
+        values += 0.5 * f.l2 * (ww - 2.0 * steps * wp + steps**2 * pp)
+        return values

@@ -1,0 +1,95 @@
+"""What every solver is: frozen hyper-parameters, a state, and a generator that yields once per iteration.
+
+A solver sees a node and the objective on that node's shard; it never measures, prints, saves or stops
+itself for a budget: the driver does, once, for all of them. What a solver cannot do or promises is data on
+its class, read by the command line, the documentation and the conformance suite.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.interface import Node
+from hpcopt.problems.objective import Objective
+from hpcopt.registry import Registry
+
+Vector = NDArray[np.float64]
+
+
+@dataclass
+class State:
+    """What survives an iteration (and what a checkpoint would hold)."""
+
+    w: Vector  # (d,) float64, equal on all nodes when yielded
+
+
+S = TypeVar("S", bound=State)
+
+
+class Solver(abc.ABC, Generic[S]):
+    """Base of all solvers; subclasses are frozen keyword-only dataclasses entered with `register`.
+
+    Class attributes
+    ----------------
+    paper
+        Where the algorithm is stated.
+    floor
+        None if the iterates reach the optimum; otherwise one line saying what keeps them above it.
+    randomised
+        Whether the node's random stream is used.
+    fit_defaults
+        Parameters that `hpcopt fit` sets where a practitioner wants another default than the paper's.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    floor: ClassVar[str | None] = None
+    randomised: ClassVar[bool] = False
+    fit_defaults: ClassVar[dict[str, Any]] = {}
+
+    @abc.abstractmethod
+    def init(self, f: Objective, w0: Vector) -> S:
+        """Return the initial state at a copy of `w0`, shape (d,)."""
+
+    @abc.abstractmethod
+    def rounds(self, node: Node, f: Objective, s: S) -> Iterator[S]:
+        """Yield the state once per iteration, with the same `w` on all nodes; return when nothing is left to do."""
+
+    @abc.abstractmethod
+    def doubles(self, s: S, d: int) -> int:
+        """Return how many float64 this solver has reduced so far, from the counters in its state.
+
+        With K nodes the ledger shows 2 (K - 1) * 8 times as many bytes: the conformance suite compares them.
+        """
+
+
+SOLVERS: Registry[type[Solver[Any]]] = Registry("solver")
+register = SOLVERS.register
+
+
+def at_least(low: float, **values: float) -> None:
+    """Refuse parameters below `low`: `at_least(1, local_steps=self.local_steps)`."""
+    for name, value in values.items():
+        if not value >= low:
+            raise InputError(f"{name}: at least {low:g}, got {value!r}")
+
+
+def within(low: float, high: float, **values: float) -> None:
+    """Refuse parameters outside the open interval (low, high)."""
+    for name, value in values.items():
+        if not low < value < high:
+            raise InputError(f"{name}: between {low:g} and {high:g}, got {value!r}")
+
+
+def one_of(choices: tuple[str, ...], **values: str) -> None:
+    """Refuse parameters that are none of `choices`."""
+    for name, value in values.items():
+        if value not in choices:
+            raise InputError(f"{name}: one of {', '.join(choices)}; got {value!r}")

@@ -1,0 +1,85 @@
+"""Local SGD (FedAvg with all nodes): SGD steps on each node's own shard, then one average of the models.
+
+The first-order twin of LocalNewton and its peer in the paper, which averages once per local epoch with a batch
+of one. McMahan et al. 2017 (arXiv 1602.05629); Stich 2019 (arXiv 1805.09767).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.fabric.interface import Node
+from hpcopt.problems.objective import Objective
+from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
+from hpcopt.solvers.step_size import Schedule, StepSize, check_step_size, resolve
+
+
+@dataclass
+class LocalSGDState(State):
+    """The model, the rows of this epoch still to come, and what was sent."""
+
+    steps: int = 0  # local steps taken so far
+    means: int = 0
+    schedule: Schedule | None = None
+
+
+@register("local-sgd")
+@dataclass(frozen=True, kw_only=True)
+class LocalSGD(Solver[LocalSGDState]):
+    """Local SGD: steps on every shard, one average of the models a round.
+
+    Parameters
+    ----------
+    local_steps
+        Steps between two means; 0 = one epoch of the local shard.
+    batch
+        Rows a step.
+    step_size
+        A number, a table { initial, decay, power } over local steps, or "auto": 1 / largest smoothness of a row's loss.
+    weights
+        Of the mean: "equal" (1/K) or "rows" (n_k/n).
+    """
+
+    paper = "McMahan et al. 2017, arXiv 1602.05629; Stich 2019, arXiv 1805.09767"
+    floor = "with a constant step size: proportional to the step size, local steps and gradients' variance"
+    randomised = True
+
+    local_steps: int = 0
+    batch: int = 1
+    step_size: StepSize = "auto"
+    weights: Literal["equal", "rows"] = "equal"
+
+    def __post_init__(self) -> None:
+        at_least(0, local_steps=self.local_steps)
+        at_least(1, batch=self.batch)
+        check_step_size(self.step_size)
+        one_of(("equal", "rows"), weights=self.weights)
+
+    def init(self, f: Objective, w0: Vector) -> LocalSGDState:  # noqa: ARG002
+        return LocalSGDState(w=w0.copy())
+
+    def rounds(self, node: Node, f: Objective, s: LocalSGDState) -> Iterator[LocalSGDState]:
+        s.schedule = s.schedule or resolve(self.step_size, node, f)
+        batch = min(self.batch, f.n)
+        count = self.local_steps or -(-f.n // batch)
+        while True:
+            rows = shuffled_rows(node.rng, f.n, batch * count if self.local_steps else f.n)
+            w = f.sgd(s.w, rows, batch, s.schedule.sizes(s.steps, count))
+            s.steps += count
+            s.w = node.world.mean(w, weight=f.share if self.weights == "rows" else None)
+            s.means += 1
+            yield s
+
+    def doubles(self, s: LocalSGDState, d: int) -> int:
+        return s.means * d + (self.step_size == "auto")
+
+
+def shuffled_rows(rng: np.random.Generator, n: int, count: int) -> NDArray[np.int64]:
+    """Return `count` row indices: permutations of all n rows, one after another."""
+    epochs = [rng.permutation(n) for _ in range(-(-count // n))]
+    return np.concatenate(epochs)[:count]

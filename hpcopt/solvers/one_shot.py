@@ -1,0 +1,77 @@
+"""One-shot averaging: every node solves its own shard, and the models are averaged once.
+
+The cheapest of all in rounds, and a floor that no round can lower. Zhang, Duchi, Wainwright 2013 (arXiv 1209.4129).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hpcopt.fabric.interface import Node
+from hpcopt.problems.objective import Objective
+from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
+from hpcopt.solvers.line_search import Armijo
+
+
+@dataclass
+class OneShotState(State):
+    """The model, and whether the one mean was taken."""
+
+    means: int = 0
+
+
+@register("one-shot")
+@dataclass(frozen=True, kw_only=True)
+class OneShot(Solver[OneShotState]):
+    """One-shot averaging: the mean of the shards' own minimisers; a single round.
+
+    Parameters
+    ----------
+    tolerance
+        Local Newton steps end when the local gradient's norm is this part of the first one's.
+    newton_steps
+        At most so many of them.
+    weights
+        Of the mean: "equal" (1/K) or "rows" (n_k/n).
+    """
+
+    paper = "Zhang, Duchi, Wainwright 2013, arXiv 1209.4129"
+    floor = "the mean of the shards' minimisers is not the minimiser of their mean"
+
+    tolerance: float = 1e-10
+    newton_steps: int = 100
+    weights: Literal["equal", "rows"] = "equal"
+
+    def __post_init__(self) -> None:
+        at_least(0, tolerance=self.tolerance)
+        at_least(1, newton_steps=self.newton_steps)
+        one_of(("equal", "rows"), weights=self.weights)
+
+    def init(self, f: Objective, w0: Vector) -> OneShotState:  # noqa: ARG002
+        return OneShotState(w=w0.copy())
+
+    def rounds(self, node: Node, f: Objective, s: OneShotState) -> Iterator[OneShotState]:
+        if s.means:
+            return
+        minimiser = self._minimise(f, s.w)
+        s.w = node.world.mean(minimiser, weight=f.share if self.weights == "rows" else None)
+        s.means += 1
+        yield s
+
+    def _minimise(self, f: Objective, w: Vector) -> Vector:
+        line_search = Armijo()
+        here = f.at(w)
+        goal = self.tolerance * float(np.linalg.norm(here.gradient))
+        for _ in range(self.newton_steps):
+            if float(np.linalg.norm(here.gradient)) <= goal:
+                break
+            p = here.newton_direction()
+            here = f.at(here.w - line_search.local(here, p) * p)
+        return here.w
+
+    def doubles(self, s: OneShotState, d: int) -> int:
+        return s.means * d
