@@ -104,6 +104,8 @@ class Node(abc.ABC):
 
     rank: int
     size: int
+    clock: str
+    """What `now` counts: "wall" or "virtual"."""
     world: Group
     ledger: Ledger
     meter: Meter

@@ -12,7 +12,11 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from typing import Any
+
 from hpcopt.errors import AgreedError, InputError
+from hpcopt.fabric.interface import Cluster
+from hpcopt.fabric.solo import SoloCluster
 
 # (number of processes, this one's number), as launchers tell them; the first that is set counts
 LAUNCHERS = (
@@ -30,6 +34,53 @@ def started() -> tuple[int, int, str]:
     return 1, 0, ""
 
 
+def is_first() -> bool:
+    """Tell whether this process is the one that speaks: rank 0, or as the launcher counts before MPI is up."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.size > 1:
+        return bool(mpi.COMM_WORLD.rank == 0)
+    return started()[1] == 0
+
+
+def join(comm: Any = None, *, seed: int = 0, ordered: bool = False) -> Cluster:
+    """Return the cluster of this job's ranks: those of `comm` (default the world), or one node without MPI.
+
+    Parameters
+    ----------
+    comm
+        An mpi4py communicator; it is duplicated.
+    seed
+        Keys the nodes' random streams.
+    ordered
+        Whether reductions add in rank order.
+
+    Raises
+    ------
+    InputError
+        If several processes were started and MPI cannot be loaded, or if each of them is alone.
+    """
+    try:
+        from mpi4py import MPI  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        if started()[0] > 1:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{started()[0]} processes were started, but MPI cannot be loaded ({reason}); "
+                "install one beside hpcopt: pip install 'hpcopt[mpich]'"
+            ) from None
+        return SoloCluster(seed)
+    refuse_singletons()
+    from hpcopt.fabric.mpi import MPICluster
+
+    return MPICluster(comm, seed=seed, ordered=ordered)
+
+
+def mpi_library() -> str | None:
+    """Return the name and version of the MPI library in use, one line; None if none is loaded."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    return None if mpi is None else str(mpi.Get_library_version()).splitlines()[0].strip().rstrip("\x00,")
+
+
 def refuse_singletons() -> None:
     """Refuse to go on where several processes were started but MPI says that each is alone.
 
@@ -45,7 +96,6 @@ def refuse_singletons() -> None:
 
     if MPI.COMM_WORLD.size > 1:
         return
-    library = MPI.Get_library_version().splitlines()[0].strip().rstrip("\x00")
     remedy = (
         "srun --mpi=pmi2 (MPICH, Intel MPI) or mpiexec inside the job (Open MPI)"
         if launcher == "srun"
@@ -53,7 +103,7 @@ def refuse_singletons() -> None:
     )
     raise InputError(
         f"{processes} processes were started by {launcher}, but each is alone in its own world: the launcher does not "
-        f"fit the MPI library ({library}); start with {remedy}"
+        f"fit the MPI library ({mpi_library()}); start with {remedy}"
     )
 
 

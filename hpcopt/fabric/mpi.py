@@ -39,7 +39,8 @@ class MPIGroup(Group):
 
     def __init__(self, comm: MPI.Intracomm, ledger: Ledger, *, ordered: bool = False) -> None:
         super().__init__(comm.rank, comm.size, ledger)
-        self._comm = comm
+        self.comm = comm
+        """The communicator itself, for benchmarks that measure beside it."""
         self._ordered = ordered
 
     def sum(self, x: Vector, out: Vector | None = None) -> Vector:
@@ -48,53 +49,53 @@ class MPIGroup(Group):
         if self._ordered:
             np.add.reduce(self._parts(x), axis=0, out=out)
         else:
-            self._comm.Allreduce(MPI.IN_PLACE if out is x else x, out)
+            self.comm.Allreduce(MPI.IN_PLACE if out is x else x, out)
         self._book(x.nbytes, x.nbytes)
         return out
 
     def _parts(self, x: Vector) -> Vector:
         parts = np.empty((self.size, *x.shape), x.dtype)
-        self._comm.Allgather(x, parts)
+        self.comm.Allgather(x, parts)
         return parts
 
     def max(self, x: Vector) -> Vector:
         out = np.empty_like(x)
-        self._comm.Allreduce(x, out, op=MPI.MAX)
+        self.comm.Allreduce(x, out, op=MPI.MAX)
         self._book(x.nbytes, x.nbytes)
         return out
 
     def broadcast(self, x: Vector, root: int = 0) -> Vector:
         out = np.array(x, order="C")
-        self._comm.Bcast(out, root=root)
+        self.comm.Bcast(out, root=root)
         self._book(0, x.nbytes)
         return out
 
     def gather(self, x: Vector, root: int = 0) -> Vector | None:
         parts = np.empty((self.size, *x.shape), x.dtype) if self.rank == root else None
-        self._comm.Gather(x, parts, root=root)
+        self.comm.Gather(x, parts, root=root)
         self._book(x.nbytes, 0)
         return parts
 
     def allgather(self, x: Array) -> list[Array]:
         counts = np.empty(self.size, dtype=np.int64)
-        self._comm.Allgather(np.array([len(x)], dtype=np.int64), counts)
+        self.comm.Allgather(np.array([len(x)], dtype=np.int64), counts)
         everything = np.empty(int(counts.sum()), dtype=x.dtype)
-        self._comm.Allgatherv(np.ascontiguousarray(x), (everything, counts.tolist()))
+        self.comm.Allgatherv(np.ascontiguousarray(x), (everything, counts.tolist()))
         self._book(x.nbytes, everything.nbytes)
         return np.split(everything, np.cumsum(counts)[:-1])
 
     def alltoall(self, parts: Sequence[Array]) -> list[Array]:
         counts = np.array([len(part) for part in parts], dtype=np.int64)
         incoming = np.empty_like(counts)
-        self._comm.Alltoall(counts, incoming)
+        self.comm.Alltoall(counts, incoming)
         received = np.empty(int(incoming.sum()), dtype=parts[0].dtype)
-        self._comm.Alltoallv((np.concatenate(parts), counts.tolist()), (received, incoming.tolist()))
+        self.comm.Alltoallv((np.concatenate(parts), counts.tolist()), (received, incoming.tolist()))
         size = sum(part.nbytes for place, part in enumerate(parts) if place != self.rank)
         self._ledger.current.book(self.link_class, self.size - 1, size)
         return np.split(received, np.cumsum(incoming)[:-1])
 
     def barrier(self) -> None:
-        self._comm.Barrier()
+        self.comm.Barrier()
 
 
 class MPINode(WallClockNode):
@@ -169,7 +170,3 @@ class MPICluster(Cluster):
     def close(self) -> None:
         self._comm.Free()
 
-
-def library() -> str:
-    """Return the MPI library's name and version, one line."""
-    return MPI.Get_library_version().splitlines()[0].strip().rstrip("\x00")

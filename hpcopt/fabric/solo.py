@@ -59,6 +59,8 @@ class SoloGroup(Group):
 class WallClockNode(Node):
     """A node whose clock is the wall's, stopped while the driver measures."""
 
+    clock = "wall"
+
     def start(self) -> None:
         """Set the clock to zero."""
         self._paused = 0.0

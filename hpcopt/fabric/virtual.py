@@ -29,12 +29,14 @@ Array = NDArray[Any]
 class VirtualNode(Node):
     """One greenlet's node: its clock stands still while it is measured."""
 
+    clock = "virtual"
+
     def __init__(self, cluster: VirtualCluster, rank: int, speed: float) -> None:
         self.rank, self.size = rank, cluster.size
         self.ledger = Ledger()
         self.meter = Meter(self._work)
         self.rng = stream(cluster.seed, rank)
-        self.clock = 0.0  # seconds
+        self.time = 0.0  # seconds
         self.delivered: Any = None  # the result of the collective this node waits in
         self.waits_in = ""
         self.greenlet: greenlet.greenlet | None = None
@@ -43,10 +45,10 @@ class VirtualNode(Node):
         self.world = self.group(range(cluster.size))
 
     def _work(self, flops: float) -> None:
-        self.clock += flops / self._speed
+        self.time += flops / self._speed
 
     def now(self) -> float:
-        return self.clock
+        return self.time
 
     def group(self, ranks: Sequence[int]) -> Group:
         return VirtualGroup(self._cluster.meeting(tuple(ranks)), self)
@@ -82,10 +84,10 @@ class Meeting:
         self._came = {}
         ending = end([brought for _, brought in members])
         measured = members[0][0].ledger.current is members[0][0].ledger.monitored
-        clocks = [node.clock for node, _ in members]
+        clocks = [node.time for node, _ in members]
         times = clocks if measured else ending.times(clocks)
         for (node, _), result, time in zip(members, ending.results, times, strict=True):
-            node.delivered, node.clock = result, time
+            node.delivered, node.time = result, time
             assert node.greenlet is not None
             self._cluster.loop.wake(node.greenlet, time)
 

@@ -13,7 +13,7 @@ listing puts at the start of the next; (2) Armijo's beta and back-off factor are
 1/2; (3) the delta rule is first asked after the first round (at t = 0 there is no decrease to judge), and its
 scalar reduction is a round of its own.
 
-Beyond the paper, all off by default: `weights = "rows"` (shards of unequal size), `global_line_search` (Bischoff
+Beyond the paper, all off by default: `carried` (the delta rule without a round of its own), `weights = "rows"` (shards of unequal size), `global_line_search` (Bischoff
 et al., arXiv 2109.02388), `mixing = "preconditioned"` (FedPM, arXiv 2511.09100), `regulariser = "debiased"`
 (Derezinski et al., arXiv 2007.01327).
 """
@@ -63,6 +63,8 @@ class LocalNewton(Solver[LocalNewtonState]):
         GIANT, as in the paper's experiments. "adaptive": the delta rule (Algorithm 2).
     delta
         Delta rule: a round that lowers f by less than this lowers L by one; at L = 1, GIANT takes over.
+    carried
+        Delta rule: let f travel with the next model instead of in a round of its own; the rule acts a round later.
     line_search
         Rule (5), on the shard's own loss: no traffic.
     weights
@@ -84,6 +86,7 @@ class LocalNewton(Solver[LocalNewtonState]):
     local_steps: int = 3
     schedule: Literal["constant", "paper", "adaptive"] = "constant"
     delta: float = 0.1
+    carried: bool = False
     line_search: Armijo = Armijo()
     weights: Literal["equal", "rows"] = "equal"
     mixing: Literal["mean", "preconditioned"] = "mean"
@@ -104,33 +107,43 @@ class LocalNewton(Solver[LocalNewtonState]):
         return LocalNewtonState(w=w0.copy(), local_steps=first)
 
     def rounds(self, node: Node, f: Objective, s: LocalNewtonState) -> Iterator[LocalNewtonState]:
-        if self.schedule == "adaptive" and s.value is None:
+        if self.schedule == "adaptive" and not self.carried and s.value is None:
             s.value = self._global_value(node, f, s)
         while s.local_steps > 0:
-            here = f.at(s.w)
+            start = here = f.at(s.w)
             for _ in range(s.local_steps):
                 before = here
                 p = before.newton_direction(ridge=self._ridge(before))  # H_k^-1 g_k
                 here = f.at(before.w - self.line_search.local(before, p) * p)  # (5)
-            mixed = self._mix(node, f, before, here.w)  # sync, t in I_T
+            mixed, carried = self._mix(node, f, before, here.w, start)  # sync, t in I_T
             s.means += 1
             s.w = self._search_globally(node, f, s, mixed) if self.global_line_search else mixed
-            self._reschedule(node, f, s)
+            self._reschedule(node, f, s, carried)
             yield s
         while True:
             s.w, _ = giant_iteration(node, f, s.w, self.giant_line_search)
             s.giants += 1
             yield s
 
-    def _mix(self, node: Node, f: Objective, before: Point, w: Vector) -> Vector:
-        weight = f.share if self.weights == "rows" else None
+    def _mix(self, node: Node, f: Objective, before: Point, w: Vector, start: Point) -> tuple[Vector, float | None]:
+        """Return the model after the mean and, where it is carried along, f at the round's start. One round."""
+        weight = f.share if self.weights == "rows" else 1.0 / node.size
+        message = w
+        if self.mixing == "preconditioned":
+            preconditioner = before.hessian()
+            message = np.concatenate((preconditioner @ w, preconditioner.ravel()))
+        if self._carries:
+            message = np.append(message, start.value * f.share / weight)
+        mean = node.world.mean(message, weight=weight)
+        carried = float(mean[-1]) if self._carries else None
         if self.mixing == "mean":
-            return node.world.mean(w, weight=weight)
-        preconditioner = before.hessian()
-        message = np.concatenate((preconditioner.ravel(), preconditioner @ w))
-        mixed = node.world.mean(message, weight=weight)
-        solution: Vector = scipy.linalg.solve(mixed[: f.d**2].reshape(f.d, f.d), mixed[f.d**2 :], assume_a="pos")
-        return solution
+            return mean[: f.d], carried
+        preconditioner = mean[f.d : f.d + f.d**2].reshape(f.d, f.d)
+        return scipy.linalg.solve(preconditioner, mean[: f.d], assume_a="pos"), carried
+
+    @property
+    def _carries(self) -> bool:
+        return self.carried and self.schedule == "adaptive"
 
     def _ridge(self, here: Point) -> float | None:
         """Return l2 (1 - d_eff / n_k), kept positive, for the debiased regulariser; None for the plain one."""
@@ -147,11 +160,11 @@ class LocalNewton(Solver[LocalNewtonState]):
         s.searches += 1
         return s.w - steps[np.nanargmin(values)] * ahead
 
-    def _reschedule(self, node: Node, f: Objective, s: LocalNewtonState) -> None:
+    def _reschedule(self, node: Node, f: Objective, s: LocalNewtonState, carried: float | None) -> None:
         if self.schedule == "paper":
             s.local_steps = PAPER_SCHEDULE[s.means] if s.means < len(PAPER_SCHEDULE) else 0
         elif self.schedule == "adaptive":
-            before, s.value = s.value, self._global_value(node, f, s)
+            before, s.value = s.value, self._global_value(node, f, s) if carried is None else carried
             if before is not None and not before - s.value >= self.delta:  # an increase is no decrease, nor is NaN
                 s.local_steps -= 1
 
@@ -160,7 +173,7 @@ class LocalNewton(Solver[LocalNewtonState]):
         return float(node.world.mean(np.array([f.at(s.w).value]), weight=f.share)[0])
 
     def doubles(self, s: LocalNewtonState, d: int) -> int:
-        mean = d if self.mixing == "mean" else d * d + d
+        mean = (d if self.mixing == "mean" else d * d + d) + self._carries
         return (
             s.means * mean
             + s.searches * (GLOBAL_STEPS.trials + 1)

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.objective import Objective, Point
 from hpcopt.solvers.base import Solver, State, Vector, at_least, register
 from hpcopt.solvers.line_search import Armijo
+
+MESSAGES = 6  # of a line search: down to steps of 2^-59, for starts where the Hessian has all but vanished
 
 
 @dataclass
@@ -41,7 +43,7 @@ class NewtonCG(Solver[NewtonCGState]):
     cg_steps
         At most so many products an iteration.
     line_search
-        The steps tried, all in one message.
+        The steps tried, all in one message; where none passes, as many smaller ones follow in another message.
     """
 
     paper = "Dembo, Eisenstat, Steihaug 1982; Nocedal and Wright, Numerical Optimization, 7.1"
@@ -69,12 +71,23 @@ class NewtonCG(Solver[NewtonCGState]):
                 cap=self.cg_steps,
             )
             s.products += solved.products
-            step = self.line_search.over_cluster(node, f, here, solved.x, g)
-            s.searches += 1
+            step = self._search(node, f, here, solved.x, g, s)
             if step is None:  # f cannot be lowered in float64
                 return
             s.w = s.w - step * solved.x
             yield s
+
+    def _search(
+        self, node: Node, f: Objective, here: Point, p: Vector, g: Vector, s: NewtonCGState
+    ) -> float | None:
+        line_search = self.line_search
+        for _ in range(MESSAGES):
+            step = line_search.over_cluster(node, f, here, p, g)
+            s.searches += 1
+            if step is not None:
+                return step
+            line_search = replace(line_search, initial=line_search.steps[-1] * line_search.shrink)
+        return None
 
     def doubles(self, s: NewtonCGState, d: int) -> int:
         return (s.iterations + s.products) * d + s.searches * (self.line_search.trials + 1)

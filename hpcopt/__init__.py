@@ -1,0 +1,38 @@
+"""hpcopt: communication-efficient distributed optimisers, MPI-native.
+
+    import hpcopt
+    run = hpcopt.run("spec.toml")      # or a dict; comm=None takes all ranks of the job
+    run.result["objective"], run.trace, run.model.coef
+
+The objective is the mean loss over all rows plus (l2/2)||w||^2. Everything else is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpcopt.errors import InputError
+    from hpcopt.runs.execute import Run
+    from hpcopt.runs.model import Model
+    from hpcopt.runs.start import run
+    from hpcopt.studies.compare import compare
+
+__version__ = "0.1.0"
+__all__ = ["InputError", "Model", "Run", "__version__", "compare", "run"]
+
+_HOMES = {
+    "InputError": "hpcopt.errors",
+    "Model": "hpcopt.runs.model",
+    "Run": "hpcopt.runs.execute",
+    "run": "hpcopt.runs.start",
+    "compare": "hpcopt.studies.compare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: a rank that only talks loads no more than it needs."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hpcopt' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

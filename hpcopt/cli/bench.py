@@ -1,0 +1,56 @@
+"""`hpcopt bench SUBJECT`: speed as ratios, ours and the peer's side by side in one run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcopt.errors import InputError
+from hpcopt.registry import nearest
+
+SUBJECTS = ("fabric", "kernels")
+
+
+def bench(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="kernels or fabric.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write name, ours, peer, ratio, goal as JSON.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller data, fewer repetitions.")] = False,
+) -> int:
+    """Measure ratios; ours and peer are seconds, ratio = peer / ours (larger is better)."""
+    if subject not in SUBJECTS:
+        raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")
+    from hpcopt.fabric.launch import join
+    from hpcopt.studies.bench_fabric import bench_fabric
+    from hpcopt.studies.bench_kernels import bench_kernels
+
+    cluster = join()
+    group = cluster.processes
+    if subject == "kernels":
+        rows = bench_kernels(group.barrier, group.rank, group.size, quick)
+    else:
+        rows = bench_fabric(cluster, quick)
+    if group.rank == 0:
+        _tell(rows, subject, group.size)
+        if json_file is not None:
+            json_file.write_text(json.dumps(rows, indent=1) + "\n")
+    cluster.close()
+    return 0
+
+
+def _tell(rows: list[dict[str, object]], subject: str, ranks: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"hpcopt bench {subject}, {ranks} rank(s); ratio = peer / ours", title_justify="left")
+    for column in ("name", "ours", "peer", "peer is", "ratio", "goal"):
+        table.add_column(column, justify="left" if column in {"name", "peer is"} else "right")
+    for row in rows:
+        goal = "" if row["goal"] is None else f"{row['goal']:.3g}"
+        ours, peer = (f"{1e6 * float(str(row[k])):,.1f} us" for k in ("ours", "peer"))
+        table.add_row(str(row["name"]), ours, peer, str(row["peer_name"]), f"{row['ratio']:.2f}", goal)
+    Console(width=max(100, Console().width)).print(table)

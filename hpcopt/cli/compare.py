@@ -1,0 +1,35 @@
+"""`hpcopt compare SPEC.toml`: several solvers on the same problem and cluster."""
+
+from __future__ import annotations
+
+from hpcopt.cli.options import (
+    DIVERGED_OR_MISSED,
+    Out,
+    Overrides,
+    Overwrite,
+    Quiet,
+    RequireTarget,
+    Spec,
+    Virtual,
+    overridden,
+)
+
+
+def compare(
+    spec: Spec,
+    overrides: Overrides = None,
+    virtual: Virtual = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    require_target: RequireTarget = False,
+) -> int:
+    """Run every solver in [[solvers]]; leaves compare.csv, compare.png and each solver's run in a folder."""
+    from hpcopt.cli.report import tell_comparison
+    from hpcopt.studies.compare import compare as start
+
+    comparison = start(spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet)
+    if not quiet:
+        tell_comparison(comparison)
+    missed = require_target and not all(run.status.reached for run in comparison.runs)
+    return DIVERGED_OR_MISSED if missed or all(run.diverged for run in comparison.runs) else 0

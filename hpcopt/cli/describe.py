@@ -1,0 +1,67 @@
+"""`hpcopt list KIND` and `hpcopt show NAME`: what there is, read from the registries."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Annotated, Any
+
+import typer
+
+from hpcopt.errors import InputError
+from hpcopt.registry import Registry, nearest
+
+
+def registries() -> dict[str, Registry[Any]]:
+    """Return every registry by the plural of its kind."""
+    from hpcopt.problems.losses import LOSSES
+    from hpcopt.solvers import SOLVERS
+
+    return {"solvers": SOLVERS, "losses": LOSSES}
+
+
+def list_(kind: Annotated[str, typer.Argument(metavar="KIND", help="solvers or losses.")]) -> int:
+    """List the names of one kind with a line each."""
+    known = registries()
+    if kind not in known:
+        raise InputError(f"unknown kind '{kind}'{nearest(kind, known)} (known: {', '.join(known)})")
+    width = max(map(len, known[kind]))
+    for name in known[kind]:
+        print(f"{name:<{width}}  {_summary(known[kind][name])}")
+    return 0
+
+
+def show(name: Annotated[str, typer.Argument(metavar="NAME", help="A solver or a loss.")]) -> int:
+    """Show what is behind a name: its parameters, their defaults, the paper."""
+    known = registries()
+    for registry in known.values():
+        if name in registry:
+            _show(registry.kind, registry[name])
+            return 0
+    names = [name for registry in known.values() for name in registry]
+    raise InputError(f"unknown name '{name}'{nearest(name, names)} (see: hpcopt list solvers)")
+
+
+def _summary(entry: type) -> str:
+    return (inspect.getdoc(entry) or "").splitlines()[0]
+
+
+def _show(kind: str, entry: Any) -> None:
+    print(f"{entry.name} ({kind})\n")
+    print(inspect.getdoc(entry))
+    if dataclasses.is_dataclass(entry) and dataclasses.fields(entry):
+        print("\nDefaults\n--------")
+        for field in dataclasses.fields(entry):
+            print(f"{field.name} = {_shown(field.default)}")
+    for word, value in (("Paper", getattr(entry, "paper", None)), ("Floor", getattr(entry, "floor", None))):
+        if value:
+            print(f"\n{word}: {value}")
+
+
+def _shown(value: Any) -> str:
+    if dataclasses.is_dataclass(value):
+        inner = ", ".join(f"{f.name} = {_shown(getattr(value, f.name))}" for f in dataclasses.fields(value))
+        return f"{{ {inner} }}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else f"{value!r}"

@@ -1,0 +1,55 @@
+"""`hpcopt fit DATA`: a model from a file, with defaults that just work."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcopt.cli.options import DIVERGED_OR_MISSED, Overrides, Quiet, Virtual, overridden
+
+ROUNDS = 10_000  # far beyond what a solver that converges needs
+
+
+def fit(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz or .npy.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="Where to write the model.")],
+    loss: Annotated[str, typer.Option(help="See: hpcopt list losses.")] = "logistic",
+    l2: Annotated[str, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n".')] = "1/n",
+    solver: Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list solvers.")] = "newton-cg",
+    tol: Annotated[
+        float, typer.Option(metavar="T", help="Stop when the gradient's norm is this part of the first one's.")
+    ] = 1e-8,
+    intercept: Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")] = False,
+    overrides: Overrides = None,
+    virtual: Virtual = None,
+    quiet: Quiet = False,
+) -> int:
+    """Fit a model to a data file; under mpiexec each rank reads and holds only its part."""
+    from hpcopt.cli.report import tell_fit
+    from hpcopt.runs.fit import fit as start
+
+    settings = [
+        f"problem.loss={loss!r}",
+        f"problem.l2={l2 if _is_number(l2) else repr(l2)}",
+        f"problem.intercept={str(intercept).lower()}",
+        f"stop.relative_gradient={tol!r}",
+        f"stop.rounds={ROUNDS}",
+        *overridden(overrides, virtual),
+    ]
+    finished = start(data, solver, output, settings, quiet=quiet)
+    if not quiet:
+        tell_fit(finished, output)
+    if not (finished.diverged or finished.status.reached) and finished.status.name != "FINISHED" and not quiet:
+        print(f"hpcopt: warning: not converged to --tol {tol:g}: {finished.status.value}", file=sys.stderr)
+    return DIVERGED_OR_MISSED if finished.diverged else 0
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

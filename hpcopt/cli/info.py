@@ -1,0 +1,37 @@
+"""`hpcopt info`: the environment in words, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+
+EXTRAS = {"matplotlib": "pictures (pip install 'hpcopt[plot]')", "sphinx": "building the docs (pip install 'hpcopt[docs]')"}
+CORE = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "msgspec", "scikit-learn")
+
+
+def info() -> int:
+    """Say what this environment is: versions, MPI, how the job was started, threads, caches, what is missing."""
+    import hpcopt
+    from hpcopt.fabric.launch import is_first, join, mpi_library, started
+
+    cluster = join()
+    processes, _, launcher = started()
+    if is_first():
+        import numba
+
+        from hpcopt.kernels.cache import folder
+
+        print(f"hpcopt {hpcopt.__version__}, Python {platform.python_version()} ({sys.executable})")
+        print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in CORE))
+        print(f"MPI: {mpi_library() or 'none that mpi4py can load (pip install mpich); one node only'}")
+        print(f"started by {launcher}: {cluster.size} ranks" if processes > 1 else f"started alone: {cluster.size} rank")
+        print(f"cores for this process: {len(os.sched_getaffinity(0))}; kernels use one thread a rank, BLAS one a rank")
+        print(f"numba {numba.__version__} keeps compiled kernels in {folder()}")
+        for module, use in EXTRAS.items():
+            if importlib.util.find_spec(module) is None:
+                print(f"missing: {module}, needed for {use}")
+    cluster.close()
+    return 0

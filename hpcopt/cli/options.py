@@ -1,0 +1,33 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The specification.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the specification; may be repeated."),
+]
+Virtual = Annotated[
+    int | None, typer.Option("--virtual", metavar="N", min=1, help="N virtual nodes in this process instead of MPI ranks.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Output folder; default what the specification says.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+RequireTarget = Annotated[
+    bool, typer.Option("--require-target", help="Exit with 3 unless the stop rules' goal is reached.")
+]
+
+DIVERGED_OR_MISSED = 3  # exit code
+
+
+def overridden(overrides: list[str] | None, virtual: int | None) -> list[str]:
+    """Return all overrides, those of `--virtual` last."""
+    cluster = [] if virtual is None else ['cluster.kind="virtual"', f"cluster.workers={virtual}"]
+    return [*(overrides or []), *cluster]

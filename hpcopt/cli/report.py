@@ -1,0 +1,56 @@
+"""What a person reads at the end of a verb, on one rank only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpcopt.fabric.launch import is_first
+from hpcopt.reports.tables import FinishedRun, compare_rows, compare_table, summary_table
+from hpcopt.runs import folder as folders
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hpcopt.runs.execute import Run
+    from hpcopt.studies.compare import Comparison
+
+WIDTH = 100  # columns in a batch log
+
+
+def tell_run(run: Run) -> None:
+    """Print the summary of one run and what it left behind."""
+    places = {}
+    if run.folder is not None:
+        places = {"model": run.folder / folders.MODEL, "picture": run.folder / folders.PICTURE, "folder": run.folder}
+    _print(_summary(run, places))
+
+
+def tell_fit(run: Run, model: Path) -> None:
+    """Print the summary of a fit."""
+    _print(_summary(run, {"model": model}))
+
+
+def tell_comparison(comparison: Comparison) -> None:
+    """Print the table of a comparison and where its picture is."""
+    _print(compare_table(comparison.rows(), comparison.target))
+    if is_first() and comparison.folder is not None:
+        print(f"table: {comparison.folder / folders.TABLE}")
+        print(f"picture: {comparison.folder / folders.COMPARISON}")
+
+
+def _summary(run: Run, places: dict[str, Path]) -> Table:
+    (row,) = compare_rows([FinishedRun(run.label, run.trace, run.status.value)])
+    there = {name: place for name, place in places.items() if place.exists()}
+    return summary_table(row, run.trace[-1]["clock"], there)
+
+
+def _print(table: Table) -> None:
+    if not is_first():
+        return
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    console.print(table)

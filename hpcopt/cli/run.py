@@ -1,0 +1,35 @@
+"""`hpcopt run SPEC.toml`: one run."""
+
+from __future__ import annotations
+
+from hpcopt.cli.options import (
+    DIVERGED_OR_MISSED,
+    Out,
+    Overrides,
+    Overwrite,
+    Quiet,
+    RequireTarget,
+    Spec,
+    Virtual,
+    overridden,
+)
+
+
+def run(
+    spec: Spec,
+    overrides: Overrides = None,
+    virtual: Virtual = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    require_target: RequireTarget = False,
+) -> int:
+    """Run one solver on one problem; leaves run.json, trace.jsonl, model.npz and convergence.png in a folder."""
+    from hpcopt.cli.report import tell_run
+    from hpcopt.runs.start import run as start
+
+    finished = start(spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet)
+    if not quiet:
+        tell_run(finished)
+    missed = require_target and not finished.status.reached
+    return DIVERGED_OR_MISSED if finished.diverged or missed else 0

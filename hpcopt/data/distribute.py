@@ -1,0 +1,65 @@
+"""From the part a process read to the shards of the nodes it carries: one exchange, then one ordering.
+
+A shard's rows stand at the places the partition gave them, so a shard is the same for any number of processes.
+With one process nothing is sent; shards are views of one table.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.data.partition import Assignment
+from hpcopt.data.table import LARGEST_INT32, Features, Part, Table, csr
+from hpcopt.fabric.interface import Cluster, Group
+
+
+def distribute(part: Part, assignment: Assignment, cluster: Cluster) -> dict[int, Table]:
+    """Bring every row to the process that carries its node. Collective over `cluster.processes`.
+
+    Parameters
+    ----------
+    part
+        What this process holds now.
+    assignment
+        Owner and place of all `part.total` rows, the same on all processes.
+
+    Returns
+    -------
+    dict of int to Table
+        The shard of each node this process carries, possibly with no rows; shards may share memory.
+    """
+    table, rows = part.table, part.rows
+    if cluster.processes.size > 1:
+        carrier = np.array([cluster.process_of(node) for node in range(cluster.size)])
+        table, rows = _exchange(part, carrier[assignment.owner[rows]], cluster.processes)
+    owner = assignment.owner[rows]
+    order = np.lexsort((assignment.place[rows], owner))
+    if (order != np.arange(len(order))).any():
+        table, owner = table.take(order), owner[order]
+    nodes = cluster.local_nodes
+    bounds = np.searchsorted(owner, np.arange(nodes.start, nodes.stop + 1))
+    return {node: table.between(bounds[i], bounds[i + 1]) for i, node in enumerate(nodes)}
+
+
+def _exchange(part: Part, to: NDArray[np.int64], group: Group) -> tuple[Table, NDArray[np.int64]]:
+    """Send each row to the process `to[i]`; return the rows that came here and their row numbers."""
+    picks = [np.flatnonzero(to == process) for process in range(group.size)]
+    rows = group.alltoall([part.rows[pick] for pick in picks])
+    y = group.alltoall([part.table.targets[pick] for pick in picks])
+    send = _exchange_sparse if part.table.sparse else _exchange_dense
+    X = send([part.table.X[pick] for pick in picks], part.table.d, group)
+    return Table(X, np.concatenate(y)), np.concatenate(rows)
+
+
+def _exchange_dense(pieces: list[Features], d: int, group: Group) -> Features:
+    return np.concatenate(group.alltoall([piece.ravel() for piece in pieces])).reshape(-1, d)
+
+
+def _exchange_sparse(pieces: list[Features], d: int, group: Group) -> Features:
+    # The width of indices depends on how many entries a process has; on the wire all need the same.
+    width = np.int32 if d <= LARGEST_INT32 else np.int64
+    data = group.alltoall([piece.data for piece in pieces])
+    indices = group.alltoall([piece.indices.astype(width, copy=False) for piece in pieces])
+    lengths = group.alltoall([np.diff(piece.indptr).astype(np.int64) for piece in pieces])
+    return csr(data, indices, lengths, d)

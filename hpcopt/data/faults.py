@@ -1,0 +1,76 @@
+"""What is wrong with the data, told once: the first fault in the order of the file, whichever process met it.
+
+`fabric.agreement` lets processes fail together and names the ranks; a bad line is bad on every rank, so here
+the line alone speaks and the message is the same for any number of processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from hpcopt.data.table import Part, Table
+from hpcopt.errors import AgreedError
+from hpcopt.fabric.interface import Group
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong: where in the data set (a line or row number) and the message for the person."""
+
+    place: int
+    message: str
+
+
+def raise_first(group: Group, fault: Fault | None) -> None:
+    """Raise the fault with the smallest place on all processes, if any process brings one. Collective.
+
+    Raises
+    ------
+    AgreedError
+        On every process, with that fault's message.
+    """
+    places = group.allgather(np.array([] if fault is None else [fault.place], dtype=np.int64))
+    messages = group.allgather(np.frombuffer(b"" if fault is None else fault.message.encode(), dtype=np.uint8))
+    told = [(int(place[0]), bytes(text).decode()) for place, text in zip(places, messages, strict=True) if place.size]
+    if told:
+        raise AgreedError(min(told)[1])
+
+
+def not_finite(part: Part, where: str) -> Fault | None:
+    """Return the first entry or target of `part` that is NaN or infinite; rows and columns count from 0."""
+    table = part.table
+    rows = [(row, text) for row, text in (_bad_feature(table), _bad_target(table)) if row >= 0]
+    if not rows:
+        return None
+    row, text = min(rows)
+    number = int(part.rows[row])
+    return Fault(number, f"{where}: row {number} (counted from 0): {text}; only finite numbers can be used")
+
+
+def _bad_feature(table: Table) -> tuple[int, str]:
+    """Return row and description of the first feature that is not finite, row -1 where all are."""
+    if issparse(table.X):
+        bad = _first(~np.isfinite(table.X.data))
+        row = int(np.searchsorted(table.X.indptr, bad, side="right")) - 1
+        column = int(table.X.indices[bad]) if bad >= 0 else -1
+    else:
+        row = _first(~np.isfinite(table.X).all(axis=1))
+        column = _first(~np.isfinite(table.X[row])) if row >= 0 else -1
+        bad = row
+    return (-1, "") if bad < 0 else (row, f"column {column} is {table.X[row, column]}")
+
+
+def _bad_target(table: Table) -> tuple[int, str]:
+    """Return row and description of the first target that is not finite, row -1 where all are."""
+    row = -1 if table.y is None else _first(~np.isfinite(table.y))
+    return (-1, "") if row < 0 else (row, f"the target is {table.targets[row]}")
+
+
+def _first(bad: NDArray[Any]) -> int:
+    """Return the index of the first true element, -1 where there is none."""
+    return int(bad.argmax()) if bad.any() else -1

@@ -1,0 +1,111 @@
+"""Opening the door to every kind of data: by a file's suffix, or by a source's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hpcopt.data import embedded
+from hpcopt.data.arrays import read_npy, read_npz
+from hpcopt.data.features import counts_from_zero, settle, width_of
+from hpcopt.data.libsvm import read_libsvm
+from hpcopt.data.request import GENERATED, RECIPE_KEYS, DataRequest
+from hpcopt.data.synthesis import Recipe, generate
+from hpcopt.data.table import Part, Table
+from hpcopt.errors import AgreedError, InputError
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.interface import Group
+from hpcopt.fabric.solo import SoloGroup
+
+_EMBEDDED = {"breast-cancer": embedded.breast_cancer, "digits": embedded.digits}
+
+
+def read_training(request: DataRequest, group: Group) -> Part:
+    """Return this process's part of the rows that a request names, targets included. Collective.
+
+    Raises
+    ------
+    AgreedError
+        On all processes: a wrong recipe, or what `read_file` refuses.
+    """
+    if request.path is not None:
+        return read_file(Path(request.path), group, rows=request.rows)
+    source = request.source or ""
+    if source in GENERATED:
+        chosen = {key: getattr(request, key) for key in ("rows", *RECIPE_KEYS) if getattr(request, key) is not None}
+        with agreed(group):
+            recipe = Recipe(targets=source, seed=request.seed, **chosen)
+        return generate(recipe, group)
+    part = _EMBEDDED[source](group)
+    if request.rows is None or request.rows >= part.total:
+        return part
+    return part.keep(np.arange(part.total) < request.rows)
+
+
+def read_file(
+    path: Path, group: Group, *, rows: int | None = None, features: int | None = None, targets: bool = True
+) -> Part:
+    """Return this process's part of a file: `.npz`, `.npy`, or LIBSVM text under any other name. Collective.
+
+    Parameters
+    ----------
+    rows
+        Use only so many first rows.
+    features
+        Number of features, where it is known (then an `.npy` array may come without a target).
+    targets
+        Whether rows without targets are refused.
+
+    Raises
+    ------
+    AgreedError
+        On all processes: a file that one of them can't open, or that isn't the same for all; bad content; no rows.
+    """
+    length = 0
+    with agreed(group), path.open("rb") as file:
+        length = file.seek(0, 2)
+    lengths = [int(told[0]) for told in group.allgather(np.array([length]))]
+    if len(set(lengths)) > 1:
+        other = next(rank for rank, told in enumerate(lengths) if told != lengths[0])
+        raise AgreedError(
+            f"{path}: {lengths[0]} bytes on rank 0 but {lengths[other]} on rank {other}; all ranks need the same file"
+        )
+    if path.suffix == ".npz":
+        part = read_npz(path, group, rows=rows)
+    elif path.suffix == ".npy":
+        part = read_npy(path, group, rows=rows, features=features)
+    else:
+        part = read_libsvm(path, group, rows=rows)
+    if part.total == 0:
+        raise AgreedError(f"{path}: no rows in it")
+    if targets and part.table.y is None:
+        raise AgreedError(f"{path}: no targets in it; store them under the name y")
+    return part
+
+
+def read_table(path: str | Path, features: int | None = None, *, zero_based: bool | None = None) -> Table:
+    """Read a whole file in one process, as for predictions.
+
+    Parameters
+    ----------
+    path
+        `.npz`, `.npy`, or LIBSVM text. Arrays need no target: an `.npy` of `features` columns, an `.npz` without `y`.
+    features
+        Number of features the rows shall have; default as the file shows.
+    zero_based
+        Whether the columns of a text file count from 0; default: they do if column 0 occurs.
+
+    Raises
+    ------
+    InputError
+        For a file that can't be read, bad content, or other features than asked for.
+    """
+    path = Path(path)
+    part = read_file(path, SoloGroup(), features=features, targets=False)
+    seen = counts_from_zero(part)
+    if seen and zero_based is False:
+        raise InputError(f"{path.name} has a feature 0, but the model's features count from 1")
+    from_zero = seen if zero_based is None else zero_based
+    d = width_of(part, zero_based=from_zero) if features is None else features
+    return settle(part, zero_based=from_zero, d=d, where=path.name, than="the model").table

@@ -1,0 +1,21 @@
+"""Random streams of the data: one for each purpose, all from the one seed, the same on every process."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+
+
+class Purpose(enum.IntEnum):
+    """What a stream is for; streams of different purposes are independent."""
+
+    PARTITION = 1
+    TEST_SPLIT = 2
+    GENERATED_ROWS = 3
+    GENERATED_TRUTH = 4
+
+
+def stream(seed: int, purpose: Purpose, block: int = 0) -> np.random.Generator:
+    """Return the generator keyed by (seed, purpose, block)."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(purpose, block))))

@@ -1,0 +1,128 @@
+"""Rows and their targets: a table, and the part of one that a process holds while the data are on their way.
+
+Dense and sparse rows go through the same doors, so that nothing later in this room asks which it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+
+Features: TypeAlias = Any  # (n, d) ndarray in C order or csr_array (scipy has no types), float64 or float32
+RowNumbers: TypeAlias = NDArray[np.int64]
+
+LARGEST_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """Some rows of a data set and their targets.
+
+    Parameters
+    ----------
+    X
+        Features, shape (n, d): a C-ordered array or a `csr_array`, float64 or float32.
+    y
+        Targets, shape (n,) float64, or None where there are none.
+    """
+
+    X: Features
+    y: NDArray[np.float64] | None
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+    @property
+    def d(self) -> int:
+        """Number of features."""
+        return int(self.X.shape[1])
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the rows are stored sparse."""
+        return bool(issparse(self.X))
+
+    @property
+    def targets(self) -> NDArray[np.float64]:
+        """The targets, (n,); only for tables that have them."""
+        assert self.y is not None
+        return self.y
+
+    def take(self, rows: NDArray[Any]) -> Table:
+        """Return a copy of the given rows (indices or a mask), in that order."""
+        return Table(self.X[rows], None if self.y is None else self.y[rows])
+
+    def between(self, start: int, stop: int) -> Table:
+        """Return rows `start` to `stop`, sharing memory with this table (of sparse rows scipy copies small slices)."""
+        y = None if self.y is None else self.y[start:stop]
+        if not self.sparse:
+            return Table(self.X[start:stop], y)
+        pointers = self.X.indptr[start : stop + 1]
+        entries = slice(pointers[0], pointers[-1])
+        inner = (self.X.data[entries], self.X.indices[entries], pointers - pointers[0])
+        return Table(csr_array(inner, shape=(stop - start, self.d)), y)
+
+
+def csr(
+    data: Sequence[NDArray[Any]], indices: Sequence[NDArray[Any]], lengths: Sequence[NDArray[Any]], d: int
+) -> csr_array:
+    """Return the rows whose entries come in pieces: values, columns and entries per row, all in row order.
+
+    Index arrays are int32 wherever that is wide enough: half the memory to read in a product.
+    """
+    row_lengths, values = np.concatenate(lengths), np.concatenate(data)
+    width = np.int32 if max(len(values), d) <= LARGEST_INT32 else np.int64
+    pointers = np.zeros(len(row_lengths) + 1, dtype=width)
+    np.cumsum(row_lengths, out=pointers[1:])
+    columns = np.concatenate(indices).astype(width, copy=False)
+    return csr_array((values, columns, pointers), shape=(len(row_lengths), d))
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """The column numbers that occur in a text file, over all processes: they tell whether columns count from 0 or 1."""
+
+    smallest: int
+    largest: int  # -1 where the file has no entries
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process holds of a data set on its way to the nodes.
+
+    Parameters
+    ----------
+    table
+        The rows this process holds.
+    rows
+        Their row numbers in the whole data set, shape (table.n,), increasing.
+    total
+        Number of rows that all processes hold together.
+    numbering
+        For text files until `features.settle` has seen them: columns still carry the numbers written in the file.
+    """
+
+    table: Table
+    rows: RowNumbers
+    total: int
+    numbering: Numbering | None = None
+
+    def keep(self, kept: NDArray[np.bool_]) -> Part:
+        """Return the part without the rows where `kept`, shape (total,), is false; the others are renumbered."""
+        own = kept[self.rows]
+        renumbered = np.cumsum(kept, dtype=np.int64) - 1
+        return replace(
+            self, table=self.table.take(own), rows=renumbered[self.rows[own]], total=int(np.count_nonzero(kept))
+        )
+
+
+def contiguous(total: int, rank: int, size: int) -> tuple[int, int]:
+    """Return where the rank-th of `size` nearly equal runs of `total` things starts and stops."""
+    return total * rank // size, total * (rank + 1) // size

@@ -1,0 +1,1 @@
+"""Studies: what is made of several runs: comparisons, pictures over them, benchmarks."""

@@ -1,0 +1,121 @@
+"""What a round costs beyond the MPI call in it: the fabric's layer, and the driver with recording off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.matrix import as_matrix
+from hpcopt.problems.objective import Objective
+from hpcopt.runs.driver import drive
+from hpcopt.runs.measuring import Problem, Shard
+from hpcopt.runs.stopping import StopRule
+from hpcopt.solvers.base import Solver, State, Vector
+
+BUDGET = 10e-6  # seconds that the driver may add to a round
+DRIVEN = 300  # doubles in the message of a driven round
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlyMeans(Solver[State]):
+    """A solver whose rounds are one mean and nothing else; it times them, driver included."""
+
+    count: int  # rounds
+    times: list[float]  # seconds a round, one entry a run
+
+    def init(self, f: Objective, w0: Vector) -> State:  # noqa: ARG002
+        return State(w=w0.copy())
+
+    def rounds(self, node: Node, f: Objective, s: State) -> Iterator[State]:  # noqa: ARG002
+        start = time.perf_counter()
+        for _ in range(self.count):
+            s.w = node.world.mean(s.w, out=s.w)
+            yield s
+        self.times.append((time.perf_counter() - start) / self.count)
+
+    def doubles(self, s: State, d: int) -> int:  # noqa: ARG002
+        return self.count * d
+
+
+def bench_fabric(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
+    """Return rows of {name, ours, peer, peer_name, ratio, goal}; collective over the ranks.
+
+    Parameters
+    ----------
+    cluster
+        Of MPI ranks.
+    quick
+        Whether to take fewer repetitions.
+
+    Raises
+    ------
+    InputError
+        Without MPI.
+    """
+    if not hasattr(cluster.processes, "comm"):
+        raise InputError("bench fabric: measures beside MPI, and there is none here (pip install 'hpcopt[mpich]')")
+    repeats, count = (7, 500) if quick else (25, 2000)
+    return cluster.run(lambda node: _rows(node, repeats, count))[0]
+
+
+def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
+    rows = [_mean_row(node, d, repeats, count if d <= DRIVEN else count // 10) for d in (1, DRIVEN, 10_000)]
+    bare: list[float] = []
+    driven: list[float] = []
+    for _ in range(repeats):
+        bare.append(_timed(node, _bare(node, DRIVEN), count))
+        driven.append(_driven(node, count))
+    ours, peer = float(np.median(driven)), float(np.median(bare))
+    added = float(np.median(np.subtract(driven, bare)))
+    rows.append(_row(f"driver, recording off, d={DRIVEN}", ours, peer, "bare Allreduce", None))
+    rows.append(_row("the same, what is added to a round", max(added, 1e-9), BUDGET, "budget of 10 us (aim: 2 us)", 1.0))
+    return rows
+
+
+def _row(name: str, ours: float, peer: float, peer_name: str, goal: float | None) -> dict[str, Any]:
+    return {"name": name, "ours": ours, "peer": peer, "peer_name": peer_name, "ratio": peer / ours, "goal": goal}
+
+
+def _bare(node: Node, d: int) -> Callable[[], object]:
+    comm: Any = node.world.comm  # type: ignore[attr-defined]
+    x, out = np.ones(d), np.empty(d)
+    return lambda: comm.Allreduce(x, out)
+
+
+def _mean_row(node: Node, d: int, repeats: int, count: int) -> dict[str, Any]:
+    x, out = np.ones(d), np.empty(d)
+    pairs = [
+        (_timed(node, lambda: node.world.mean(x, out=out), count), _timed(node, _bare(node, d), count))
+        for _ in range(repeats)
+    ]
+    ours, peer = (float(t) for t in np.median(pairs, axis=0))
+    return _row(f"group.mean, d={d}", ours, peer, "bare Allreduce", None)
+
+
+def _timed(node: Node, operation: Callable[[], object], count: int) -> float:
+    """Return seconds an operation."""
+    for _ in range(count // 10):
+        operation()
+    node.world.barrier()
+    start = time.perf_counter()
+    for _ in range(count):
+        operation()
+    return (time.perf_counter() - start) / count
+
+
+def _driven(node: Node, count: int) -> float:
+    """Return seconds a round of a driven solver that only takes means."""
+    X = np.zeros((1, DRIVEN))
+    shard = Shard(as_matrix(X), np.zeros(1))
+    problem = Problem(LOSSES["squared"], 0.0, intercept=False, total=node.size, entries=node.size * DRIVEN)
+    times: list[float] = []
+    solver = OnlyMeans(count=count, times=times)
+    drive(node, problem, shard, solver, np.ones(DRIVEN), StopRule(rounds=2**62), record_every=0)
+    return times[0]

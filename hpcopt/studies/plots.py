@@ -1,0 +1,301 @@
+"""Pictures of finished runs: one run's convergence, and several runs over rounds, bytes and seconds.
+
+Drawn on a `Figure` of its own rather than through pyplot: no window system, no state shared with the caller's
+pictures. matplotlib is imported only when something is drawn, since a rank that computes must not pay for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcopt.errors import MissingLibraryError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+Run = tuple[str, Sequence[Row]]  # label, trace rows
+
+# Okabe and Ito's palette, told apart with any colour vision; its yellow, too pale on white, is darkened
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#E69F00")
+_MARKERS = "osD^vPX*"
+_LINES = ("-", "--", ":", "-.")
+_GREY = "#666666"
+_MARKERS_A_CURVE = 12
+_WIDE = 30.0  # curves whose lengths differ by more than this factor share a logarithmic axis
+_DECADES = 30.0  # a quantity that falls by more than this factor deserves a logarithmic axis
+_ROUNDOFF = 1e-15  # relative: differences of objectives below this are noise
+_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
+
+
+@dataclass(frozen=True)
+class Height:
+    """What is drawn upwards: the objective, or its distance to a reference where that tells more.
+
+    Parameters
+    ----------
+    reference
+        Subtracted from every objective.
+    name
+        Of the axis.
+    logarithmic
+        Whether the axis is.
+    """
+
+    reference: float
+    name: str
+    logarithmic: bool
+
+    def of(self, objective: float) -> float:
+        """Return the height of `objective`; NaN where the axis has no place for it."""
+        if not math.isfinite(objective):
+            return math.nan
+        height = objective - self.reference
+        floor = _ROUNDOFF * max(abs(self.reference), abs(objective)) if self.reference else 0.0
+        return height if not self.logarithmic or height > floor else math.nan
+
+
+def height_for(runs: Sequence[Run], target: float | None = None, optimum: float | None = None) -> Height:
+    """Choose what to draw upwards, for all `runs` together.
+
+    The distance to `optimum` if it is known and no run is below it. Else the distance to the lowest objective
+    seen, if that falls far enough for a logarithmic axis to show more (a target must have a place on it, too).
+    Else the objective itself.
+    """
+    values = [value for _, rows in runs for value in map(_objective, rows) if math.isfinite(value)]
+    if not values:
+        return Height(0.0, "objective", False)
+    lowest, start = min(values), max(_objective(rows[0]) for _, rows in runs if rows)
+    if optimum is not None and optimum <= lowest:
+        return Height(optimum, f"objective - optimum ({optimum:.6g})", True)
+    above = [value - lowest for value in values if value - lowest > _ROUNDOFF * abs(lowest)]
+    if above and (target is None or target > lowest) and start - lowest > _DECADES * min(above):
+        return Height(lowest, f"objective - lowest seen ({lowest:.6g})", True)
+    return Height(0.0, "objective", lowest > 0 and start > _DECADES * lowest)
+
+
+def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: float | None = None) -> None:
+    """Draw the objective of several runs over rounds, bytes and seconds, side by side, into the PNG `path`.
+
+    Parameters
+    ----------
+    runs
+        A label and the trace rows of each.
+    target
+        Objective to mark: a line, and a ring where a run first reaches it.
+
+    Raises
+    ------
+    MissingLibraryError
+        Without matplotlib.
+    """
+    figure = _figure(13.0, 5.0)
+    height = height_for(runs, target)
+    axes = figure.subplots(1, 3, sharey=True)
+    ceiling = _ceiling(runs)
+    for axis, measure in zip(axes, _measures(runs), strict=True):
+        for place, (label, rows) in enumerate(runs):
+            last = _objective(rows[-1]) if rows else 0.0
+            leaves = not math.isfinite(last) or last > ceiling
+            _curve(axis, measure, height, rows, target, f"{label} (off the scale)" if leaves else label, place)
+        _dress(axis, measure, runs)
+        _mark_target(axis, height, target)
+    _set_heights(axes[0], height, runs)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4), frameon=False)
+    figure.suptitle(title, fontsize=13)
+    figure.savefig(path, dpi=130)
+
+
+def draw_convergence(
+    rows: Sequence[Row], path: str | Path, title: str, target: float | None = None, optimum: float | None = None
+) -> None:
+    """Draw one run into the PNG `path`: objective and gradient norm over rounds, and the test measure if any.
+
+    Parameters
+    ----------
+    rows
+        Trace rows.
+    target
+        Objective to mark.
+    optimum
+        The lowest objective possible, if known.
+
+    Raises
+    ------
+    MissingLibraryError
+        Without matplotlib.
+    """
+    tests = [name for name in ("test_accuracy", "test_error") if any(name in row for row in rows)]
+    figure = _figure(5.0 * (2 + len(tests)), 4.4)
+    axes = figure.subplots(1, 2 + len(tests))
+    runs = [("", rows)]
+    measures = _measures(runs)
+    height = height_for(runs, target, optimum)
+    _curve(axes[0], measures[0], height, rows, target, "", 0)
+    _set_heights(axes[0], height, runs)
+    _mark_target(axes[0], height, target)
+    _plain_curve(axes[1], rows, "grad_norm", "norm of the gradient", 1, logarithmic=True)
+    for axis, name in zip(axes[2:], tests, strict=True):
+        _plain_curve(axis, rows, name, name.replace("_", " "), 2, logarithmic=False)
+    for axis in axes:
+        _dress(axis, measures[0], runs)
+    figure.suptitle(f"{title}\n{_totals(rows, measures)}", fontsize=12)
+    figure.savefig(path, dpi=130)
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What is drawn to the right: its axis' name, and how to read it from a row."""
+
+    name: str
+    of: Callable[[Row], float]
+
+
+def _measures(runs: Sequence[Run]) -> tuple[_Measure, _Measure, _Measure]:
+    """Return rounds, bytes in the unit that suits the longest run, and seconds of the runs' clock."""
+    sent = max((float(row["bytes"]) for _, rows in runs for row in rows), default=0.0)
+    size, unit = next(((size, unit) for size, unit in _UNITS if sent >= size), (1.0, "bytes"))
+    clock = " and ".join(sorted({str(row.get("clock", "wall")) for _, rows in runs for row in rows[:1]}))
+    return (
+        _Measure("rounds", lambda row: float(row["round"])),
+        _Measure(f"{unit} sent" if sent else "bytes sent (none: one node)", lambda row: float(row["bytes"]) / size),
+        _Measure(f"seconds ({clock} clock)", lambda row: float(row["seconds"])),
+    )
+
+
+def _curve(
+    axis: Axes, measure: _Measure, height: Height, rows: Sequence[Row], target: float | None, label: str, place: int
+) -> None:
+    """Draw one run, with a ring where it first reaches the target."""
+    colour = _COLOURS[place % len(_COLOURS)]
+    xs = [measure.of(row) for row in rows]
+    axis.plot(
+        xs,
+        [height.of(_objective(row)) for row in rows],
+        color=colour,
+        linestyle=_LINES[place // len(_COLOURS) % len(_LINES)],
+        marker=_MARKERS[place % len(_MARKERS)],
+        markevery=max(1, math.ceil(len(rows) / _MARKERS_A_CURVE)),
+        markersize=5,
+        linewidth=1.7,
+        label=label,
+    )
+    reached = next((row for row in rows if target is not None and _objective(row) <= target), None)
+    if reached is not None:
+        axis.plot(
+            measure.of(reached),
+            height.of(_objective(reached)),
+            "o",
+            markersize=13,
+            markerfacecolor="none",
+            markeredgecolor=colour,
+            markeredgewidth=1.5,
+        )
+
+
+def _plain_curve(axis: Axes, rows: Sequence[Row], key: str, name: str, place: int, *, logarithmic: bool) -> None:
+    """Draw one column of a trace over rounds."""
+    present = [(float(row["round"]), float(row[key])) for row in rows if key in row]
+    drawn = [(x, y) for x, y in present if math.isfinite(y) and (y > 0 or not logarithmic)]
+    axis.plot(
+        [x for x, _ in drawn],
+        [y for _, y in drawn],
+        color=_COLOURS[place],
+        marker=_MARKERS[place],
+        markevery=max(1, math.ceil(len(drawn) / _MARKERS_A_CURVE)),
+        markersize=5,
+        linewidth=1.7,
+    )
+    axis.set_ylabel(name)
+    if logarithmic and drawn:
+        axis.set_yscale("log")
+
+
+def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
+    """Name the horizontal axis, make it logarithmic where the runs' lengths differ widely, draw the grid."""
+    ends = [end for end in (max(map(measure.of, rows), default=0.0) for _, rows in runs) if end > 0]
+    if ends and max(ends) > _WIDE * min(ends):
+        first = min(x for _, rows in runs for x in map(measure.of, rows) if x > 0)
+        axis.set_xscale("symlog", linthresh=first, linscale=0.4)  # linear up to `first`: a run's start lies at 0
+        decades = range(math.ceil(math.log10(first)), math.floor(math.log10(max(ends))) + 1)
+        ticks = [0.0, *(10.0**decade for decade in decades)]
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_xlim(left=-0.1 * first)
+    elif ends:
+        axis.set_xlim(-0.02 * max(ends), 1.03 * max(ends))
+        axis.locator_params(axis="x", nbins=6, integer=measure.name == "rounds")
+    else:
+        axis.set_xticks([0.0])
+    axis.set_xlabel(measure.name)
+    axis.grid(True, color="#DDDDDD", linewidth=0.7)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _set_heights(axis: Axes, height: Height, runs: Sequence[Run]) -> None:
+    """Name and scale the vertical axis; a run that diverges leaves it at the top instead of flattening the others."""
+    axis.set_ylabel(height.name)
+    if height.logarithmic:
+        axis.set_yscale("log")
+    top = _ceiling(runs)
+    drawn = [(value, height.of(value)) for _, rows in runs for value in map(_objective, rows)]
+    if not any(math.isfinite(value) and value > top for value, _ in drawn):
+        return
+    inside = [high for value, high in drawn if value <= top and math.isfinite(high)]
+    low, high = min(inside, default=0.0), height.of(top)
+    if height.logarithmic:
+        axis.set_ylim(low / 2.0, high)
+    else:
+        axis.set_ylim(low - 0.05 * (high - low), high)
+
+
+def _ceiling(runs: Sequence[Run]) -> float:
+    """Return the objective above which nothing is drawn: somewhat higher than every start."""
+    starts = [_objective(rows[0]) for _, rows in runs if rows]
+    highest = max((start for start in starts if math.isfinite(start)), default=math.inf)
+    return highest + max(abs(highest), 1.0)
+
+
+def _mark_target(axis: Axes, height: Height, target: float | None) -> None:
+    if target is None:
+        return
+    line = height.of(target)
+    if math.isfinite(line):
+        axis.axhline(line, color=_GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)
+        axis.annotate(
+            f"target {target:g}",
+            xy=(1.0, line),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color=_GREY,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+        )
+
+
+def _totals(rows: Sequence[Row], measures: Sequence[_Measure]) -> str:
+    if not rows:
+        return "no rows"
+    return ", ".join(f"{measure.of(rows[-1]):.4g} {measure.name}" for measure in measures)
+
+
+def _objective(row: Row) -> float:
+    """Return a row's objective, NaN where a run that diverged has none."""
+    value = row["objective"]
+    return math.nan if value is None else float(value)
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingLibraryError("pictures need matplotlib: pip install 'hpcopt[plot]'") from None
+    return Figure(figsize=(width, height), layout="constrained")

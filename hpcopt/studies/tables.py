@@ -1,0 +1,216 @@
+"""Tables of finished runs: what `compare.csv` holds and what a person reads at the end.
+
+The numbers are made by a pure function; rich only lays them out, and only when a table is shown. Without colour,
+in a batch log 100 columns wide, the tables say the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Row = Mapping[str, Any]
+
+COLUMNS = (
+    "solver",
+    "reached",
+    "rounds",
+    "seconds",
+    "bytes",
+    "objective",
+    "grad_norm",
+    "work",
+    "test_accuracy",
+    "test_error",
+    "status",
+    "total_rounds",
+    "total_seconds",
+    "total_bytes",
+)
+"""Columns of `compare.csv`."""
+
+_MEGABYTE = 1e6
+
+
+class Finished(Protocol):
+    """A finished run as the tables need it."""
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+
+    @property
+    def trace(self) -> Sequence[Row]:
+        """The recorded rows."""
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """As in `run.json`: status, message, rounds, seconds, bytes, work, objective, grad_norm, test measures."""
+
+
+def first_at(rows: Sequence[Row], target: float) -> Row | None:
+    """Return the first recorded row whose objective is at most `target`; None if there is none."""
+    return next((row for row in rows if row["objective"] is not None and row["objective"] <= target), None)
+
+
+def compare_rows(runs: Sequence[Finished], target: float | None = None) -> list[dict[str, Any]]:
+    """Return the rows of `compare.csv`, one a run, in the order given.
+
+    Parameters
+    ----------
+    runs
+        What is compared.
+    target
+        Objective to reach. Without one, `reached` is None and the totals stand for what it took.
+
+    Returns
+    -------
+    list of dict
+        With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` are those of the first recorded row that reached
+        the target, None where none did; those of the whole run are in `total_...`. `objective`, `grad_norm` and the
+        test measures are those of the model that the run left, `work` (passes over the data) is all of it; None
+        for what there is not.
+    """
+    return [_compare_row(run, target) for run in runs]
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Write the rows of `compare_rows` as CSV: numbers in full, `true` and `false`, empty where there is nothing."""
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows({key: _cell(row[key]) for key in COLUMNS} for row in rows)
+
+
+def compare_table(rows: Sequence[Mapping[str, Any]], target: float | None = None, title: str | None = None) -> Table:
+    """Return the table of a comparison; the best of each of rounds, MB and seconds is bold on a terminal.
+
+    Parameters
+    ----------
+    rows
+        From `compare_rows`.
+    target
+        The target they were made with.
+    title
+        Stands above the table.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    caption = None if target is None else f"rounds, MB and seconds: until the objective is at most {target:g}"
+    table = Table(
+        title=title and escape(title), caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    table.add_column("\nsolver", overflow="fold")
+    tests = [name for name in ("test_accuracy", "test_error") if any(row[name] is not None for row in rows)]
+    for name in ("\nrounds", "\nMB", "\nseconds", "final\nobjective", "gradient\nnorm", "passes\nover data"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in tests:
+        table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
+    best = {key: min((row[key] for row in rows if row[key] is not None), default=None) for key in _COSTS}
+    for row in rows:
+        diverged = row["status"] == "diverged"
+        table.add_row(
+            escape(row["solver"]),
+            *(_cost(row, key, best[key]) for key in _COSTS),
+            "diverged" if diverged else _number(row["objective"], "#.6g"),
+            _number(row["grad_norm"], ".1e"),
+            _number(row["work"], ",.1f"),
+            *(_number(row[name], ".4f") for name in tests),
+        )
+    return table
+
+
+def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], title: str | None = None) -> Table:
+    """Return the table about one run.
+
+    Parameters
+    ----------
+    result
+        As in `run.json`.
+    clock
+        "wall" or "virtual".
+    places
+        What the run left behind, by name: {"picture": ...}.
+    title
+        Stands above the table.
+    """
+    from rich.box import SIMPLE
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title and escape(title), show_header=False, box=SIMPLE)
+    table.add_column("what", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    lines = {
+        "result": result["message"],
+        "objective": _number(result["objective"], ".12g"),
+        "gradient norm": _number(result["grad_norm"], ".3e"),
+        "rounds": _number(result["rounds"], ",d"),
+        "sent": f"{_megabytes(result['bytes'])} MB",
+        "seconds": f"{_number(result['seconds'], '.4g')} ({clock} clock)",
+        "passes over the data": _number(result["work"], ",.1f"),
+        "test accuracy": _number(result.get("test_accuracy"), ".4f"),
+        "test error": _number(result.get("test_error"), ".4g"),
+        **{name: str(place) for name, place in places.items()},
+    }
+    for name, text in lines.items():
+        if text:
+            table.add_row(escape(name), escape(text))
+    return table
+
+
+_COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g"}
+"""What reaching the target cost, and how it is written (bytes as MB)."""
+
+_IN_TRACE = {"rounds": "round"}
+"""Other names that a trace row has for them."""
+
+
+def _compare_row(run: Finished, target: float | None) -> dict[str, Any]:
+    result = run.result
+    total = {key: result[key] for key in _COSTS}
+    if target is None:
+        reached, cost = None, total
+    else:
+        there = first_at(run.trace, target)
+        reached = there is not None
+        cost = dict.fromkeys(_COSTS) if there is None else {key: there[_IN_TRACE.get(key, key)] for key in _COSTS}
+    row = {
+        **result,
+        **cost,
+        **{f"total_{key}": value for key, value in total.items()},
+        "solver": run.label,
+        "reached": reached,
+    }
+    return {key: row.get(key) for key in COLUMNS}
+
+
+def _cost(row: Mapping[str, Any], key: str, best: float | None) -> str:
+    value = row[key]
+    if value is None:
+        return "not reached" if key == "rounds" else "-"
+    text = _megabytes(value) if key == "bytes" else _number(value, _COSTS[key])
+    return f"[bold]{text}[/bold]" if value == best else text
+
+
+def _megabytes(size: float) -> str:
+    return _number(size / _MEGABYTE, ",.1f" if size >= 100 * _MEGABYTE else ".3g")
+
+
+def _number(value: float | None, form: str) -> str:
+    """Return `value` in the format `form`, empty for None."""
+    if value is None:
+        return ""
+    return format(value, form) if math.isfinite(value) else "no number"
+
+
+def _cell(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value

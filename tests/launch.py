@@ -1,0 +1,203 @@
+"""Starts real MPI ranks for tests, with any of the MPIs, and leaves nothing behind whatever they do.
+
+A test that hangs must fail soon and alone: Open MPI's ranks outlive their mpiexec, MPICH's leave segments of shared
+memory, and both would disturb the tests that follow. Every process of a launch carries a tag in its environment, so
+that all of them are found and killed, whoever their parent is by then.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+RANKS = tuple(int(n) for n in os.environ.get("HPCOPT_TEST_RANKS", "1,2,3,4").split(","))
+"""The numbers of ranks to test with; `make mpi-3` makes it (3,)."""
+
+TAG = "HPCOPT_TEST_LAUNCH"
+SETTINGS = {
+    "OMP_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    # Open MPI 4 and 5 refuse root and more ranks than cores unless told; the other MPIs ignore what isn't theirs.
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "PRTE_MCA_hwloc_default_binding_policy": "none",
+    "OMPI_MCA_osc": "^ucx",  # its one-sided component writes an error line a window where there is no fast network
+}
+SHARED_MEMORY = Path("/dev/shm")
+SEGMENTS = ("mpich_sh*", "sm_segment.*", "osc_sm.*", "vader_segment.*", "Intel_MPI_*", "ucx_shm_posix_*")
+
+
+class RanksTimedOutError(AssertionError):
+    """The ranks were still running when their time was up; the message holds what they had written."""
+
+
+def mpiexec(
+    ranks: int, *args: str | Path, timeout: float = 60, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `mpiexec -n RANKS ARGS...` and return its exit status and what it wrote, as text.
+
+    Parameters
+    ----------
+    ranks
+        How many ranks; more than there are cores is fine.
+    args
+        The program and its arguments.
+    timeout
+        Seconds until all its processes are killed.
+    env
+        Variables to add to this process's environment.
+    cwd
+        The folder to run in.
+
+    Raises
+    ------
+    RanksTimedOutError
+        If it had not ended in time.
+    """
+    program = find_mpiexec()
+    if program is None:
+        raise FileNotFoundError("no mpiexec beside this python or on PATH")
+    command = [str(program), "-n", str(ranks), *map(str, args)]
+    with tempfile.TemporaryDirectory(prefix="ranks", ignore_cleanup_errors=True) as scratch:
+        return _run(command, Path(scratch), timeout, {**os.environ, **SETTINGS, **(env or {})}, cwd)
+
+
+def hpcopt_ranks(
+    ranks: int,
+    *args: str | Path,
+    timeout: float = 60,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run `hpcopt ARGS...` on so many ranks; see `mpiexec`."""
+    return mpiexec(ranks, sys.executable, "-m", "hpcopt", *args, timeout=timeout, env=env, cwd=cwd)
+
+
+def python_ranks(
+    ranks: int,
+    program: str | Path,
+    *args: str | Path,
+    timeout: float = 60,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run Python on so many ranks: a file if `program` is a Path, else its text; see `mpiexec`.
+
+    An uncaught exception on one rank aborts all (`python -m mpi4py`), so that a failed `assert` is a failed run.
+    """
+    source = [program] if isinstance(program, Path) else ["-c", program]
+    return mpiexec(ranks, sys.executable, "-m", "mpi4py", *source, *args, timeout=timeout, env=env, cwd=cwd)
+
+
+def find_mpiexec() -> Path | None:
+    """Return the mpiexec of this environment: the one beside its python (an MPI from a wheel), else PATH's."""
+    found = shutil.which("mpiexec", path=Path(sys.executable).parent) or shutil.which("mpiexec")
+    return Path(found) if found else None
+
+
+def _why_not() -> str:
+    """Return why no ranks can be started here, or an empty string."""
+    if find_mpiexec() is None:
+        return "no mpiexec beside this python or on PATH"
+    load = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI"
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=False)
+    return f"mpi4py can't load an MPI: {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
+
+
+_REASON = _why_not()
+if _REASON and os.environ.get("HPCOPT_REQUIRE_MPI"):
+    raise RuntimeError(_REASON)  # where an MPI was installed, a skipped test would hide that it doesn't work
+
+requires_mpi = pytest.mark.skipif(bool(_REASON), reason=_REASON)
+"""Skips a test where no ranks can be started; goes with the marker `mpi`."""
+
+
+def _run(
+    command: list[str], scratch: Path, timeout: float, env: dict[str, str], cwd: Path | None
+) -> subprocess.CompletedProcess[str]:
+    tag = uuid.uuid4().hex
+    env |= {TAG: tag, "TMPDIR": str(scratch)}  # MPICH and Open MPI leave session files there when they are killed
+    stdout, stderr = scratch / "stdout", scratch / "stderr"
+    status = None
+    # Into files: an orphan that holds a pipe's end open would keep its reader waiting.
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd, start_new_session=True
+        )
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            _kill_tagged(tag)
+            process.wait()
+            if status != 0:
+                _sweep_shared_memory()
+    texts = [path.read_text(errors="replace") for path in (stdout, stderr)]
+    if status is None:
+        raise RanksTimedOutError(
+            f"still running after {timeout:g} s: {shlex.join(command)}\n--- stdout\n{texts[0]}\n--- stderr\n{texts[1]}"
+        )
+    return subprocess.CompletedProcess(command, status, *texts)
+
+
+def _kill_tagged(tag: str) -> None:
+    """Kill every process whose environment holds the tag, until there is none."""
+    needle = f"{TAG}={tag}".encode()
+    deadline = time.monotonic() + 10
+    while pids := [pid for pid, environment in _read_all("environ") if needle in environment]:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"processes {pids} survive SIGKILL")
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it ended by itself
+        time.sleep(0.02)
+
+
+def _sweep_shared_memory() -> None:
+    """Remove this user's MPI segments that no process maps: killed ranks leave them behind, and later ranks trip."""
+    left = _unmapped()
+    if left:
+        time.sleep(0.1)  # a job that is just starting has created its segment and maps it in a moment
+        for path in left & _unmapped():
+            path.unlink(missing_ok=True)
+
+
+def _unmapped() -> set[Path]:
+    ours = {p for pattern in SEGMENTS for p in SHARED_MEMORY.glob(pattern) if _owner(p) == os.getuid()}
+    maps = b"".join(text for _, text in _read_all("maps")) if ours else b""
+    return {path for path in ours if bytes(path) not in maps}
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.stat().st_uid
+    except FileNotFoundError:
+        return None
+
+
+def _read_all(name: str) -> list[tuple[int, bytes]]:
+    """Return (pid, content of /proc/PID/NAME) of all processes that let us read it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            found.append((int(folder.name), (folder / name).read_bytes()))
+        except OSError:
+            continue  # it ended, or isn't ours
+    return found

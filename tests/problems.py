@@ -1,0 +1,165 @@
+"""Small problems with known answers, spread over nodes, and one call that solves them on a virtual cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.matrix import as_matrix
+from hpcopt.problems.objective import Objective
+from hpcopt.runs.driver import Outcome, drive
+from hpcopt.runs.measuring import Problem, Shard
+from hpcopt.runs.stopping import StopRule
+from hpcopt.solvers import Solver
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A problem's rows, and how many each node gets."""
+
+    loss: str
+    X: Any
+    y: Vector
+    l2: float
+    sizes: tuple[int, ...]
+
+    @property
+    def nodes(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def d(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
+    def problem(self) -> Problem:
+        entries = self.X.nnz if scipy.sparse.issparse(self.X) else self.X.size
+        return Problem(LOSSES[self.loss], self.l2, intercept=False, total=len(self.y), entries=entries)
+
+    def shards(self) -> list[Shard]:
+        ends = np.cumsum(self.sizes)
+        return [
+            Shard(as_matrix(self.X[end - size : end]), self.y[end - size : end])
+            for end, size in zip(ends, self.sizes, strict=True)
+        ]
+
+    def over(self, *sizes: int) -> Spread:
+        """Return the same rows spread otherwise."""
+        assert sum(sizes) == len(self.y)
+        return Spread(self.loss, self.X, self.y, self.l2, sizes)
+
+    def sparse(self) -> Spread:
+        return Spread(self.loss, scipy.sparse.csr_array(self.X), self.y, self.l2, self.sizes)
+
+    def serial(self) -> Objective:
+        """Return the objective over all rows on one node."""
+        return self.over(len(self.y)).objectives()[0]
+
+    def objectives(self) -> list[Objective]:
+        """Return every node's objective."""
+        return [self.problem.on(shard, Meter()) for shard in self.shards()]
+
+    def optimum(self) -> tuple[Vector, float]:
+        """Return the minimiser and its objective, by plain Newton steps on dense arrays: no code of ours."""
+        X = np.asarray(self.X.todense()) if scipy.sparse.issparse(self.X) else self.X
+        n, d = X.shape
+        w = np.zeros(d)
+        for _ in range(100):
+            z = X @ w
+            if self.loss == "squared":
+                residual, curvature = z - self.y, np.ones(n)
+            else:
+                p = 1.0 / (1.0 + np.exp(self.y * z))
+                residual, curvature = -self.y * p, p * (1.0 - p)
+            gradient = X.T @ residual / n + self.l2 * w
+            hessian = X.T @ (curvature[:, None] * X) / n + self.l2 * np.eye(d)
+            w = w - np.linalg.solve(hessian, gradient)
+        z = X @ w
+        losses = 0.5 * (z - self.y) ** 2 if self.loss == "squared" else np.logaddexp(0.0, -self.y * z)
+        return w, float(losses.mean() + 0.5 * self.l2 * (w @ w))
+
+
+def ridge(n: int = 120, d: int = 6, nodes: int = 4, l2: float = 0.05, seed: int = 0) -> Spread:
+    """Least squares with noise."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    y = X @ rng.standard_normal(d) + 0.5 * rng.standard_normal(n)
+    return Spread("squared", X, y, l2, equal(n, nodes))
+
+
+def logistic(n: int = 120, d: int = 6, nodes: int = 4, l2: float = 0.05, seed: int = 0) -> Spread:
+    """Logistic regression with labels drawn from the model; a third of the features are zero."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.7)
+    y = np.where(rng.random(n) < 1.0 / (1.0 + np.exp(-X @ rng.standard_normal(d))), 1.0, -1.0)
+    return Spread("logistic", X, y, l2, equal(n, nodes))
+
+
+PROBLEMS = {"ridge": ridge, "logistic": logistic}
+
+
+def equal(n: int, nodes: int) -> tuple[int, ...]:
+    """Return sizes that differ by one at most."""
+    return tuple(n // nodes + (k < n % nodes) for k in range(nodes))
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a run came to, with the trace of node 0 and every node's outcome and node."""
+
+    outcome: Outcome
+    rows: list[dict[str, Any]]
+    outcomes: list[Outcome]
+    nodes: list[Node]
+
+    @property
+    def w(self) -> Vector:
+        return self.outcome.w
+
+
+def solve(
+    solver: Solver[Any],
+    spread: Spread,
+    *,
+    start: Vector | None = None,
+    cluster: Cluster | None = None,
+    network: Network | None = None,
+    speeds: Sequence[float] | None = None,
+    record_every: int = 1,
+    seed: int = 0,
+    **stop: Any,
+) -> Solved:
+    """Run `solver` on `spread`, on a virtual cluster unless another is given; `stop` are StopRule's fields."""
+    cluster = cluster or VirtualCluster(spread.nodes, network, speeds=speeds, seed=seed)
+    shards, problem = spread.shards(), spread.problem
+    w0 = np.zeros(spread.d) if start is None else start
+    rows: list[dict[str, Any]] = []
+    nodes: list[Node] = []
+
+    def program(node: Node) -> Outcome:
+        nodes.append(node)
+        return drive(
+            node,
+            problem,
+            shards[node.rank],
+            solver,
+            w0,
+            StopRule(l2=spread.l2, **stop),
+            record_every=record_every,
+            record=rows.append if node.rank == 0 else None,
+        )
+
+    outcomes = cluster.run(program)
+    return Solved(outcomes[0], rows, outcomes, sorted(nodes, key=lambda node: node.rank))

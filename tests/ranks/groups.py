@@ -1,0 +1,49 @@
+"""Every collective of an MPI group against numpy, on the world and on a group of some ranks."""
+
+import numpy as np
+
+from hpcopt.fabric.mpi import MPICluster
+
+
+def check(group, order):
+    size, rank = group.size, group.rank
+    parts = np.random.default_rng(size).standard_normal((size, 4))
+    mine = parts[rank].copy()
+    np.testing.assert_allclose(group.sum(mine), parts.sum(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(group.mean(mine), parts.mean(axis=0), rtol=1e-13)
+    np.testing.assert_array_equal(group.max(mine), parts.max(axis=0))
+    np.testing.assert_array_equal(mine, parts[rank])
+    np.testing.assert_allclose(group.sum(mine, out=mine), parts.sum(axis=0), rtol=1e-13)
+    root = size - 1
+    assert group.broadcast(np.array([float(rank)]), root=root)[0] == root
+    gathered = group.gather(np.array([float(rank)]), root=root)
+    assert (gathered is not None) == (rank == root)
+    if gathered is not None:
+        np.testing.assert_array_equal(gathered[:, 0], np.arange(size))
+    assert [list(part) for part in group.allgather(np.full(rank, rank))] == [[r] * r for r in range(size)]
+    received = group.alltoall([np.full(to + 1, 10 * rank + to) for to in range(size)])
+    assert [list(part) for part in received] == [[10 * sender + rank] * (rank + 1) for sender in range(size)]
+    group.barrier()
+    assert order[rank] == order[group.rank]
+
+
+def program(node):
+    check(node.world, range(node.size))
+    before = node.ledger.solver.bytes
+    node.world.sum(np.ones(5))
+    booked = node.ledger.solver.bytes - before
+    assert booked == (80 if node.rank else 0)
+    odd = [rank for rank in range(node.size) if rank % 2 == 1][::-1]
+    if node.rank in odd:
+        group = node.group(odd)
+        assert odd[group.rank] == node.rank
+        check(group, odd)
+    return node.world.sum(np.ones(1))[0]
+
+
+for ordered in (False, True):
+    cluster = MPICluster(ordered=ordered)
+    assert cluster.run(program) == [float(cluster.size)]
+    assert cluster.leader_first(lambda: 7) == 7
+    cluster.close()
+print("done", flush=True)

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from fake_group import FakeCluster, messages_on_processes, on_processes
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array, random_array
+from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_digits, load_svmlight_file
+
+from hpcopt.data import ChosenClasses, DataRequest, load, read_table
+from hpcopt.errors import InputError
+from hpcopt.fabric.solo import SoloGroup
+
+DENSE = np.random.default_rng(0).standard_normal((61, 7))
+SPARSE = csr_array(random_array((61, 30), density=0.2, random_state=1, format="csr"))
+LABELS = np.random.default_rng(1).integers(0, 4, size=61).astype(float)
+
+
+def alone(nodes=1):
+    """A cluster whose nodes are all in this process."""
+    return FakeCluster(SoloGroup(), nodes)
+
+
+def array_of(table):
+    return table.X.toarray() if table.sparse else table.X
+
+
+@pytest.fixture
+def files(tmp_path):
+    np.savez(tmp_path / "dense.npz", X=DENSE, y=LABELS)
+    np.savez(tmp_path / "single.npz", X=DENSE.astype(np.float32), y=LABELS)
+    np.save(tmp_path / "table.npy", np.column_stack([DENSE, LABELS]))
+    np.savez(
+        tmp_path / "sparse.npz",
+        data=SPARSE.data,
+        indices=SPARSE.indices,
+        indptr=SPARSE.indptr,
+        shape=SPARSE.shape,
+        y=LABELS,
+    )
+    dump_svmlight_file(SPARSE, LABELS, str(tmp_path / "sparse.txt"))
+    return tmp_path
+
+
+REQUESTS = {
+    "dense": {"path": "dense.npz"},
+    "single": {"path": "single.npz", "partition": "contiguous"},
+    "table": {"path": "table.npy", "partition": "by-label"},
+    "sparse": {"path": "sparse.npz", "partition": "dirichlet", "alpha": 0.3},
+    "text": {"path": "sparse.txt", "scale": "max-abs"},
+    "tested": {"path": "sparse.txt", "test": "sparse.txt", "rows": 40},
+    "split": {"path": "dense.npz", "test_fraction": 0.3},
+    "chosen": {"path": "sparse.txt", "classes": ChosenClasses((0, 2), (3,)), "test_fraction": 0.2, "binary": True},
+    "digits": {"source": "digits", "rows": 100, "partition": "by-label", "test_fraction": 0.02},
+    "generated": {"source": "logistic", "rows": 3000, "features": 5, "binary": True},
+    "generated sparse": {"source": "least-squares", "rows": 3000, "features": 50, "density": 0.1, "seed": 4},
+}
+
+
+def request_for(files, **keys):
+    for key in ("path", "test"):
+        if key in keys:
+            keys[key] = str(files / keys[key])
+    return DataRequest(**{"binary": False, **keys})
+
+
+@pytest.mark.parametrize("case", REQUESTS)
+@pytest.mark.parametrize("nodes", [1, 2, 3, 5])
+def test_shards_are_the_same_on_one_process_as_on_many(files, case, nodes):
+    request = request_for(files, **REQUESTS[case])
+    whole = load(request, alone(nodes))
+    assert list(whole.shards) == list(range(nodes))
+    for rank, loaded in enumerate(on_processes(nodes, lambda group: load(request, FakeCluster(group, nodes)))):
+        assert list(loaded.shards) == [rank]
+        assert (loaded.rows, loaded.test_rows, loaded.features) == (whole.rows, whole.test_rows, whole.features)
+        for ours, theirs in ((loaded.shards, whole.shards), (loaded.test_shards, whole.test_shards)):
+            if theirs is None:
+                assert ours is None
+                continue
+            assert ours[rank].X.dtype == theirs[rank].X.dtype
+            assert ours[rank].sparse == theirs[rank].sparse
+            assert_array_equal(array_of(ours[rank]), array_of(theirs[rank]))
+            assert_array_equal(ours[rank].y, theirs[rank].y)
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_standard_scaling_is_the_same_on_many_processes_up_to_rounding(files, nodes):
+    request = request_for(files, path="dense.npz", scale="standard", test_fraction=0.2)
+    whole = load(request, alone(nodes))
+    for rank, loaded in enumerate(on_processes(nodes, lambda group: load(request, FakeCluster(group, nodes)))):
+        assert_allclose(loaded.shards[rank].X, whole.shards[rank].X, rtol=1e-12, atol=1e-14)
+    rows = np.concatenate([shard.X for shard in whole.shards.values()])
+    assert_allclose(rows.mean(axis=0), 0, atol=1e-14)
+    assert_allclose(rows.std(axis=0), 1, rtol=1e-13)
+
+
+@pytest.mark.parametrize("case", REQUESTS)
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_shards_together_hold_every_row_once(files, case, nodes):
+    loaded = load(request_for(files, **REQUESTS[case]), alone(nodes))
+    assert sum(shard.n for shard in loaded.shards.values()) == loaded.rows
+    assert min(shard.n for shard in loaded.shards.values()) >= 1
+    together = np.concatenate([array_of(shard) for shard in loaded.shards.values()])
+    one = array_of(load(request_for(files, **REQUESTS[case]), alone()).shards[0])
+    assert_array_equal(np.sort(together, axis=0), np.sort(one, axis=0))
+
+
+@pytest.mark.parametrize(("source", "theirs"), [("breast-cancer", load_breast_cancer), ("digits", load_digits)])
+def test_embedded_data_are_scikit_learns(source, theirs):
+    X, y = theirs(return_X_y=True)
+    shard = load(DataRequest(source=source, partition="contiguous", binary=False), alone()).shards[0]
+    assert_array_equal(shard.X, X)
+    assert_array_equal(shard.y, y)
+
+
+def test_labels_of_a_two_class_loss_become_signs_and_the_classes_are_told(files):
+    loaded = load(DataRequest(source="breast-cancer", partition="contiguous"), alone())
+    assert_array_equal(loaded.classes, [0, 1])
+    assert_array_equal(loaded.shards[0].y, 2.0 * load_breast_cancer().target - 1)
+
+
+def test_a_text_test_set_with_fewer_features_is_padded_and_numbered_like_the_training_set(tmp_path):
+    (tmp_path / "train.txt").write_text("1 0:1 5:2\n-1 2:1\n")
+    (tmp_path / "test.txt").write_text("1 1:3\n")
+    loaded = load(DataRequest(path=str(tmp_path / "train.txt"), test=str(tmp_path / "test.txt")), alone())
+    assert loaded.zero_based
+    assert_array_equal(array_of(loaded.test_shards[0]), [[0, 3, 0, 0, 0, 0]])
+
+
+def test_a_column_zero_in_the_test_set_tells_that_the_training_set_counts_from_zero(tmp_path):
+    (tmp_path / "train.txt").write_text("1 1:1 5:2\n-1 2:1\n")
+    (tmp_path / "test.txt").write_text("1 0:3\n")
+    loaded = load(DataRequest(path=str(tmp_path / "train.txt"), test=str(tmp_path / "test.txt")), alone())
+    assert loaded.features == 6
+    assert_array_equal(array_of(loaded.test_shards[0]), [[3, 0, 0, 0, 0, 0]])
+
+
+def test_a_table_to_predict_on_takes_width_and_numbering_of_the_model(tmp_path):
+    path = tmp_path / "new.txt"
+    path.write_text("0 1:3\n")
+    assert_array_equal(read_table(path, 4).X.toarray(), [[3, 0, 0, 0]])
+    assert_array_equal(read_table(path, 4, zero_based=True).X.toarray(), [[0, 3, 0, 0]])
+    path.write_text("0 0:3\n")
+    with pytest.raises(InputError, match=r"new\.txt has a feature 0, but the model's features count from 1"):
+        read_table(path, 4, zero_based=False)
+    path.write_text("0 5:3\n")
+    with pytest.raises(InputError, match=r"new\.txt has 5 features, the model 4"):
+        read_table(path, 4)
+
+
+def test_shards_on_one_process_share_the_memory_of_one_table(files):
+    shards = load(request_for(files, path="dense.npz"), alone(3)).shards
+    assert shards[0].X.base is not None
+    assert all(shard.X.base is shards[0].X.base for shard in shards.values())
+
+
+BAD_DATA = {
+    "three labels": (
+        {"path": "dense.npz", "binary": True},
+        "dense.npz: labels take more than two values (0, 1, 2, 3); name two groups",
+    ),
+    "real targets": ({"source": "least-squares", "binary": True}, "least-squares: labels take more than two values"),
+    "one label": ({"path": "one.txt", "binary": True}, "one.txt: every label is 1; a two-class loss needs two values"),
+    "absent class": (
+        {"path": "dense.npz", "classes": ChosenClasses((0,), (9,))},
+        "dense.npz: data.classes names 9, but no row has that label",
+    ),
+    "empty shard": (
+        {"path": "two.txt", "nodes": 3},
+        "3 nodes but 2 rows: an empty shard has nothing to compute; use at most 2 nodes",
+    ),
+    "wider test": ({"path": "two.txt", "test": "wide.txt"}, "wide.txt has 9 features, two.txt 2"),
+    "wider arrays": ({"path": "dense.npz", "test": "sparse.npz"}, "sparse.npz has 30 features, dense.npz 7"),
+    "narrower arrays": ({"path": "sparse.npz", "test": "dense.npz"}, "dense.npz has 7 features, sparse.npz 30"),
+    "new test label": (
+        {"path": "two.txt", "test": "odd.txt", "binary": True},
+        "odd.txt: row 1 (counted from 0) has the label 3; two.txt has -1, 1",
+    ),
+    "no features": ({"path": "bare.txt"}, "bare.txt: no features in it"),
+    "standard sparse": ({"path": "sparse.txt", "scale": "standard"}, 'data.scale: "standard" would fill sparse rows'),
+    "fractions": (
+        {"path": "dense.npz", "partition": "unequal", "fractions": (1.0,), "nodes": 3},
+        "data.fractions: one",
+    ),
+    "alpha": ({"path": "dense.npz", "partition": "dirichlet"}, "data.alpha: 'dirichlet' needs a number above 0"),
+    "condition": ({"source": "logistic", "condition": 0.1}, "data.condition: at least 1, got 0.1"),
+    "split": ({"path": "two.txt", "test_fraction": 0.1}, "data.test_fraction: 0.1 of 2 rows leaves 0 to test"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+@pytest.mark.parametrize("many", [False, True])
+def test_bad_data_are_refused_in_one_line_on_every_process(files, case, many):
+    (files / "one.txt").write_text("1 1:1\n1 2:1\n1 1:2\n")
+    (files / "two.txt").write_text("1 1:1\n-1 2:1\n")
+    (files / "wide.txt").write_text("1 9:1\n")
+    (files / "odd.txt").write_text("1 1:1\n3 1:1\n")
+    (files / "bare.txt").write_text("1\n-1\n")
+    keys, message = BAD_DATA[case]
+    keys = dict(keys)
+    nodes = keys.pop("nodes", 2)
+    request = request_for(files, **keys)
+    processes = nodes if many else 1
+    told = messages_on_processes(processes, lambda group: load(request, FakeCluster(group, nodes)))
+    assert len(set(told)) == 1
+    assert told[0].startswith(message)
+    assert "\n" not in told[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "data: exactly one of data.path and data.source, got neither"),
+        ({"path": "a", "source": "digits"}, "data: exactly one of data.path and data.source, got both"),
+        ({"source": "digit"}, "data.source: unknown 'digit'; did you mean 'digits'"),
+        ({"path": "a", "partition": "shufled"}, "data.partition: unknown 'shufled'; did you mean 'shuffled'"),
+        ({"path": "a", "scale": "max"}, "data.scale: unknown 'max'; did you mean 'max-abs'"),
+        ({"path": "a", "rows": 0}, "data.rows: at least 1, got 0"),
+        ({"path": "a", "test_fraction": 1.0}, "data.test_fraction: at least 0 and below 1, got 1.0"),
+        ({"path": "a", "test": "b", "test_fraction": 0.5}, "data: at most one of data.test and data.test_fraction"),
+        ({"path": "a", "density": 0.5}, "data.density: only for generated data"),
+        ({"source": "digits", "features": 5}, "data.features: only for generated data"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_by_its_key(keys, message):
+    with pytest.raises(InputError) as refused:
+        DataRequest(**keys)
+    assert str(refused.value).startswith(message)
+
+
+def test_importing_the_room_brings_in_no_heavy_library():
+    heavy = "{'sklearn', 'matplotlib', 'networkx', 'mpi4py', 'numba'}"
+    code = f"import sys, hpcopt.data; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_real_data_arrive_complete_on_their_nodes(data_folder, nodes):
+    X, y = load_svmlight_file(str(data_folder / "agaricus.train.bz2"))
+    request = DataRequest(
+        path=str(data_folder / "agaricus.train.bz2"),
+        test=str(data_folder / "agaricus.test.bz2"),
+        partition="contiguous",
+    )
+    loaded = on_processes(nodes, lambda group: load(request, FakeCluster(group, nodes)))
+    together = [each.shards[rank] for rank, each in enumerate(loaded)]
+    assert_array_equal(np.concatenate([array_of(shard) for shard in together]), X.toarray())
+    assert_array_equal(np.concatenate([shard.y for shard in together]), 2 * y - 1)
+    assert (loaded[0].rows, loaded[0].test_rows, loaded[0].features) == (6513, 1611, 126)

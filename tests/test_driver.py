@@ -1,0 +1,102 @@
+"""The driver: when a run ends, what is recorded, what is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpcopt.runs.stopping import Status, StopRule
+from hpcopt.solvers import SOLVERS
+from tests.problems import logistic, ridge, solve
+
+
+def test_the_first_row_is_the_start_and_costs_nothing():
+    row = solve(SOLVERS["lbfgs"](), logistic(), rounds=3).rows[0]
+    assert (row["round"], row["bytes"], row["seconds"], row["work"]) == (0, 0, 0.0, 0.0)
+    assert row["objective"] == pytest.approx(np.log(2.0))
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 5])
+def test_a_budget_of_rounds_is_kept(rounds):
+    solved = solve(SOLVERS["local-sgd"](step_size=0.1), logistic(), rounds=rounds)
+    assert solved.outcome.status is Status.ROUNDS
+    assert solved.rows[-1]["round"] == rounds
+
+
+def test_a_budget_of_bytes_ends_the_run():
+    solved = solve(SOLVERS["sgd"](step_size=0.1), logistic(), bytes=3000)
+    assert solved.outcome.status is Status.BYTES
+    assert solved.rows[-2]["bytes"] < 3000 <= solved.rows[-1]["bytes"]
+
+
+def test_a_budget_of_seconds_is_of_the_runs_own_clock():
+    solved = solve(SOLVERS["sgd"](step_size=0.1), logistic(), seconds=1e-3)
+    assert solved.outcome.status is Status.SECONDS
+    assert solved.rows[-1]["clock"] == "virtual"
+    assert solved.rows[-2]["seconds"] < 1e-3 <= solved.rows[-1]["seconds"]
+
+
+@pytest.mark.parametrize("record_every", [0, 1, 7])
+def test_a_target_ends_the_run_where_it_is_first_seen(record_every):
+    spread = ridge()
+    target = spread.optimum()[1] * 1.001
+    solved = solve(SOLVERS["sgd"](), spread, target=target, record_every=record_every)
+    assert solved.outcome.status is Status.TARGET
+    assert solved.rows[-1]["objective"] <= target < solved.rows[-2]["objective"]
+
+
+def test_the_certified_gap_bounds_the_true_one():
+    spread = logistic()
+    solved = solve(SOLVERS["lbfgs"](), spread, gap=1e-6)
+    assert solved.outcome.status is Status.GAP
+    assert solved.rows[-1]["objective"] - spread.optimum()[1] <= 1e-6
+
+
+def test_a_relative_gradient_is_a_part_of_the_first_one():
+    solved = solve(SOLVERS["lbfgs"](), logistic(), relative_gradient=1e-3)
+    assert solved.outcome.status is Status.GRADIENT
+    assert solved.rows[-1]["grad_norm"] <= 1e-3 * solved.rows[0]["grad_norm"] < solved.rows[-2]["grad_norm"]
+
+
+@pytest.mark.parametrize("record_every", [0, 1])
+def test_a_diverging_run_ends_and_keeps_its_best_model(record_every):
+    spread = ridge()
+    solved = solve(SOLVERS["sgd"](step_size=3.0), spread, rounds=500, record_every=record_every)
+    assert solved.outcome.status is Status.DIVERGED
+    kept = spread.serial().at(solved.w).value
+    assert kept == pytest.approx(min(row["objective"] for row in solved.rows))
+    assert solved.outcome.row["objective"] == pytest.approx(kept)
+
+
+def test_a_run_of_numbers_that_are_none_has_diverged():
+    spread = logistic()
+    solved = solve(SOLVERS["lbfgs"](), spread, start=np.full(spread.d, np.nan), rounds=3)
+    assert solved.outcome.status is Status.DIVERGED
+
+
+def test_a_solver_that_ends_is_said_to_have():
+    solved = solve(SOLVERS["one-shot"](), logistic(), rounds=50)
+    assert solved.outcome.status is Status.FINISHED
+    assert solved.rows[-1]["round"] == 1
+
+
+@pytest.mark.parametrize("record_every", [2, 3, 10])
+def test_every_so_many_th_iteration_is_recorded_and_always_the_last(record_every):
+    solved = solve(SOLVERS["sgd"](step_size=0.1), logistic(), rounds=8, record_every=record_every)
+    expected = [*range(0, 8, record_every), 8]
+    assert [row["iteration"] for row in solved.rows] == expected
+
+
+def test_work_counts_passes_over_all_the_data():
+    solved = solve(SOLVERS["sgd"](step_size=0.1), logistic(nodes=5), rounds=4)
+    assert solved.rows[-1]["work"] == pytest.approx(4.0)
+
+
+def test_goals_come_before_budgets_and_a_divergence_before_both():
+    rule = StopRule(rounds=5, target=1.0)
+    row = {"round": 5, "seconds": 1.0, "bytes": 1, "objective": 0.5, "grad_norm": 1.0}
+    first = {**row, "round": 0, "objective": 2.0}
+    assert rule.verdict(row, first) is Status.TARGET
+    assert rule.verdict({**row, "objective": 1.5}, first) is Status.ROUNDS
+    assert rule.verdict({**row, "objective": float("inf")}, first) is Status.DIVERGED
+    assert rule.verdict({**row, "objective": 1.5, "round": 4}, first) is None

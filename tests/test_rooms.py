@@ -1,0 +1,76 @@
+"""The house: imports run downward, and only the fabric knows MPI."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hpcopt
+
+ROOT = Path(hpcopt.__file__).parent
+FLOORS = [  # from the top down; a room may import those below it and, in its own files, itself
+    {"cli"},
+    {"studies"},
+    {"runs"},
+    {"reports", "data", "solvers"},
+    {"problems"},
+    {"fabric"},
+    {"kernels"},
+    {"registry"},
+    {"errors"},
+]
+LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_downward(path):
+    room = room_of(path)
+    if room not in LEVEL:
+        assert room in {"__init__", "__main__"}
+        return
+    for name in imports(path):
+        if name.startswith("hpcopt."):
+            other = name.split(".")[1]
+            assert other == room or LEVEL[other] > LEVEL[room], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_fabric_imports_mpi_and_only_launch_reads_the_environment(path):
+    if room_of(path) != "fabric":
+        assert not any(name.split(".")[0] == "mpi4py" for name in imports(path))
+    if "os.environ" in path.read_text() or "os.getenv" in path.read_text():
+        assert path.relative_to(ROOT).as_posix() == "fabric/launch.py"
+
+
+@pytest.mark.parametrize("heavy", ["sklearn", "matplotlib", "networkx", "rich", "mpi4py.MPI"])
+def test_solving_imports_nothing_heavy(heavy):
+    program = (
+        "import sys, hpcopt.solvers, hpcopt.fabric.virtual, hpcopt.runs.driver\n"
+        f"sys.exit({heavy!r} in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_public_names_are_there():
+    for name in hpcopt.__all__:
+        assert getattr(hpcopt, name)
+    with pytest.raises(AttributeError, match="no attribute 'solve'"):
+        hpcopt.solve  # noqa: B018

@@ -1,0 +1,187 @@
+"""The virtual cluster: what collectives compute, when they end, what they book."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from hpcopt.fabric.events import DeadlockError
+from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual import VirtualCluster
+
+SIZES = pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+
+
+def on_all(size, program, **settings):
+    return VirtualCluster(size, **settings).run(program)
+
+
+@SIZES
+def test_sum_mean_and_max_are_those_of_all_members(size):
+    parts = np.random.default_rng(0).standard_normal((size, 4))
+    weights = np.arange(1.0, size + 1) / np.arange(1.0, size + 1).sum()
+
+    def program(node):
+        x = parts[node.rank]
+        return node.world.sum(x), node.world.mean(x), node.world.mean(x, weight=weights[node.rank]), node.world.max(x)
+
+    for total, mean, weighted, largest in on_all(size, program):
+        np.testing.assert_allclose(total, parts.sum(axis=0), rtol=1e-14)
+        np.testing.assert_allclose(mean, parts.mean(axis=0), rtol=1e-13)
+        np.testing.assert_allclose(weighted, weights @ parts, rtol=1e-13)
+        np.testing.assert_array_equal(largest, parts.max(axis=0))
+
+
+@SIZES
+@pytest.mark.parametrize("root", [0, -1])
+def test_broadcast_and_gather_know_their_root(size, root):
+    root %= size
+
+    def program(node):
+        x = np.array([float(node.rank)])
+        return node.world.broadcast(x, root=root)[0], node.world.gather(x, root=root)
+
+    for rank, (heard, gathered) in enumerate(on_all(size, program)):
+        assert heard == root
+        assert (gathered is not None) == (rank == root)
+        if gathered is not None:
+            np.testing.assert_array_equal(gathered[:, 0], np.arange(size))
+
+
+@SIZES
+def test_allgather_and_alltoall_carry_parts_of_any_length(size):
+    def program(node):
+        mine = np.full(node.rank, node.rank)
+        parts = [np.full(to + 1, 10 * node.rank + to) for to in range(size)]
+        return node.world.allgather(mine), node.world.alltoall(parts)
+
+    for rank, (gathered, received) in enumerate(on_all(size, program)):
+        assert [list(part) for part in gathered] == [[r] * r for r in range(size)]
+        assert [list(part) for part in received] == [[10 * sender + rank] * (rank + 1) for sender in range(size)]
+
+
+def test_results_are_each_members_own_and_arguments_are_left_alone():
+    def program(node):
+        x = np.ones(3)
+        total = node.world.sum(x)
+        total += node.rank
+        return x, node.world.sum(total)
+
+    for x, total in on_all(3, program):
+        np.testing.assert_array_equal(x, np.ones(3))
+        np.testing.assert_array_equal(total, np.full(3, 9.0 + 3.0))
+
+
+@pytest.mark.parametrize("collective", ["tree", "star"])
+@pytest.mark.parametrize("size", [2, 3, 4, 9])
+def test_a_reduction_takes_its_messages_after_one_another(collective, size):
+    network = Network(latency=1.0, bandwidth=8.0, collective=collective)  # a double a second
+    depth = 1 if collective == "star" else math.ceil(math.log2(size))
+
+    def program(node):
+        node.world.sum(np.ones(2))
+        return node.now()
+
+    assert max(on_all(size, program, network=network)) == pytest.approx(2 * depth * (1.0 + 2.0))
+
+
+def test_a_collective_waits_for_the_slowest_member():
+    network = Network(latency=0.0, bandwidth=math.inf)
+
+    def program(node):
+        node.meter.charge(1e9, 0.0)
+        node.world.sum(np.ones(1))
+        return node.now()
+
+    assert on_all(3, program, network=network, speeds=[1.0, 0.25, 2.0]) == pytest.approx([4.0, 4.0, 4.0])
+
+
+def test_messages_on_a_link_do_not_overtake():
+    network = Network(latency=1.0, bandwidth=1.0)
+    assert network.send(0, 1, 10, at=0.0) == 11.0
+    assert network.send(0, 1, 1, at=2.0) == 12.0
+    assert network.send(1, 0, 1, at=2.0) == 4.0
+
+
+@SIZES
+def test_a_reduction_books_two_messages_for_each_member_but_the_first(size):
+    def program(node):
+        node.world.sum(np.ones(5))
+        node.world.broadcast(np.ones(3))
+        return node.ledger.solver
+
+    accounts = on_all(size, program)
+    assert [a.rounds for a in accounts] == [2] * size
+    assert sum(a.messages for a in accounts) == 3 * (size - 1)
+    assert sum(a.bytes for a in accounts) == (size - 1) * (2 * 40 + 24)
+    assert sum(a.by_class["world"] for a in accounts) == sum(a.bytes for a in accounts)
+
+
+def test_monitoring_is_booked_apart_and_takes_no_time():
+    def program(node):
+        node.meter.charge(1e9, 7.0)
+        before = node.now()
+        with node.monitoring():
+            node.world.sum(np.ones(5))
+            node.meter.charge(1e9, 7.0)
+        return node.now() - before, node.ledger.solver.bytes, node.ledger.monitored.bytes, node.meter.touched
+
+    for rank, told in enumerate(on_all(3, program, speeds=[1.0, 2.0, 3.0])):
+        assert told == (0.0, 0, 80 if rank else 0, 7.0)
+
+
+def test_groups_speak_among_themselves():
+    def program(node):
+        group = node.group([0, 2] if node.rank % 2 == 0 else [3, 1])
+        return group.rank, group.sum(np.array([float(node.rank)]))[0]
+
+    assert on_all(4, program) == [(0, 2.0), (1, 4.0), (1, 2.0), (0, 4.0)]
+
+
+def test_a_stranger_to_a_group_is_refused():
+    with pytest.raises(ValueError, match="node 1 is no member"):
+        on_all(2, lambda node: node.group([0]))
+
+
+def test_a_node_that_waits_for_ever_is_named():
+    def program(node):
+        if node.rank != 2:
+            node.world.sum(np.ones(1))
+
+    with pytest.raises(DeadlockError, match="2 of 3 nodes wait for ever; node 0 in sum"):
+        on_all(3, program)
+
+
+def test_members_in_different_collectives_are_told_so():
+    def program(node):
+        if node.rank:
+            node.world.sum(np.ones(1))
+        else:
+            node.world.max(np.ones(1))
+
+    with pytest.raises(RuntimeError, match="node 1 joins sum, the others of its group are in max"):
+        on_all(2, program)
+
+
+def test_an_exception_in_a_node_ends_the_run():
+    def program(node):
+        if node.rank == 1:
+            raise ZeroDivisionError
+        node.world.barrier()
+
+    with pytest.raises(ZeroDivisionError):
+        on_all(3, program)
+
+
+def test_streams_differ_between_nodes_and_agree_between_runs():
+    draws = [on_all(3, lambda node: node.rng.random(), seed=4) for _ in range(2)]
+    assert draws[0] == draws[1]
+    assert len(set(draws[0])) == 3
+
+
+def test_a_cluster_starts_every_run_afresh():
+    cluster = VirtualCluster(3)
+    times = [max(cluster.run(lambda node: (node.world.sum(np.ones(9)), node.now())[1])) for _ in range(2)]
+    assert times[0] == times[1]
