@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse
+from hpcopt.problems.matrix import as_matrix
 
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.losses import LOSSES
-from hpcopt.problems.matrix import as_matrix
 from hpcopt.problems.objective import Objective
 
 N, D = 37, 5
@@ -157,7 +157,7 @@ def test_every_call_reports_its_work_and_value_with_gradient_is_one_pass(loss, f
         [
             lambda: here.value,
             lambda: here.hessian_product(np.ones(D)),
-            lambda: here.hessian(),
+            here.hessian,
             lambda: f.gradient_of_rows(np.ones(D), np.arange(N)),
         ],
         start=1,

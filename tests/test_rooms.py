@@ -63,8 +63,7 @@ def test_only_the_fabric_imports_mpi_and_only_launch_reads_the_environment(path)
 @pytest.mark.parametrize("heavy", ["sklearn", "matplotlib", "networkx", "rich", "mpi4py.MPI"])
 def test_solving_imports_nothing_heavy(heavy):
     program = (
-        "import sys, hpcopt.solvers, hpcopt.fabric.virtual, hpcopt.runs.driver\n"
-        f"sys.exit({heavy!r} in sys.modules)"
+        f"import sys, hpcopt.solvers, hpcopt.fabric.virtual, hpcopt.runs.driver\nsys.exit({heavy!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -76,8 +76,17 @@ def test_without_a_stop_rule_a_run_has_100_rounds():
     assert as_toml_dict(specification_from(minimal()))["stop"] == {"rounds": 100}
 
 
-def test_one_stop_rule_brings_no_other():
-    assert as_toml_dict(specification_from(minimal(stop={"target": 0.1})))["stop"] == {"target": 0.1}
+@pytest.mark.parametrize("budget", [{"rounds": 7}, {"seconds": 1.5}, {"bytes": 1000.0}])
+def test_a_budget_brings_no_other(budget):
+    assert as_toml_dict(specification_from(minimal(stop={"target": 0.1, **budget})))["stop"] == {
+        "target": 0.1,
+        **budget,
+    }
+
+
+def test_goals_alone_get_a_budget_so_that_every_run_ends():
+    resolved = as_toml_dict(specification_from(minimal(stop={"target": 0.1})))["stop"]
+    assert resolved == {"target": 0.1, "rounds": 10_000}
 
 
 def test_the_folder_is_named_after_the_file_and_a_dict_writes_nothing(write):
@@ -391,7 +400,7 @@ WINDING = '''# a comment with [brackets] = and "quotes
 top = """
 not.a.key = 1
 [neither]
-\\""" still inside"""
+\\""" still inside""""
 [ "quoted \\u00e9" . b ]
 x.y = { z = 1, "w w" = [ 1, [ 2 ] ] }  # inline
 list = [

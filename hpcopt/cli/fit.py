@@ -10,8 +10,6 @@ import typer
 
 from hpcopt.cli.options import DIVERGED_OR_MISSED, Overrides, Quiet, Virtual, overridden
 
-ROUNDS = 10_000  # far beyond what a solver that converges needs
-
 
 def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz or .npy.")],
@@ -36,7 +34,6 @@ def fit(
         f"problem.l2={l2 if _is_number(l2) else repr(l2)}",
         f"problem.intercept={str(intercept).lower()}",
         f"stop.relative_gradient={tol!r}",
-        f"stop.rounds={ROUNDS}",
         *overridden(overrides, virtual),
     ]
     finished = start(data, solver, output, settings, quiet=quiet)

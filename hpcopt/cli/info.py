@@ -8,7 +8,10 @@ import os
 import platform
 import sys
 
-EXTRAS = {"matplotlib": "pictures (pip install 'hpcopt[plot]')", "sphinx": "building the docs (pip install 'hpcopt[docs]')"}
+EXTRAS = {
+    "matplotlib": "pictures (pip install 'hpcopt[plot]')",
+    "sphinx": "building the docs (pip install 'hpcopt[docs]')",
+}
 CORE = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "msgspec", "scikit-learn")
 
 
@@ -27,7 +30,9 @@ def info() -> int:
         print(f"hpcopt {hpcopt.__version__}, Python {platform.python_version()} ({sys.executable})")
         print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in CORE))
         print(f"MPI: {mpi_library() or 'none that mpi4py can load (pip install mpich); one node only'}")
-        print(f"started by {launcher}: {cluster.size} ranks" if processes > 1 else f"started alone: {cluster.size} rank")
+        print(
+            f"started by {launcher}: {cluster.size} ranks" if processes > 1 else f"started alone: {cluster.size} rank"
+        )
         print(f"cores for this process: {len(os.sched_getaffinity(0))}; kernels use one thread a rank, BLAS one a rank")
         print(f"numba {numba.__version__} keeps compiled kernels in {folder()}")
         for module, use in EXTRAS.items():

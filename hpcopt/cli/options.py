@@ -13,7 +13,8 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the specification; may be repeated."),
 ]
 Virtual = Annotated[
-    int | None, typer.Option("--virtual", metavar="N", min=1, help="N virtual nodes in this process instead of MPI ranks.")
+    int | None,
+    typer.Option("--virtual", metavar="N", min=1, help="N virtual nodes in this process instead of MPI ranks."),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Output folder; default what the specification says.")

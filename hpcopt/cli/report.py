@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcopt.fabric.launch import is_first
-from hpcopt.reports.tables import FinishedRun, compare_rows, compare_table, summary_table
+from hpcopt.reports.tables import compare_table, summary_table
 from hpcopt.runs import folder as folders
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def tell_comparison(comparison: Comparison) -> None:
 
 
 def _summary(run: Run, places: dict[str, Path]) -> Table:
-    (row,) = compare_rows([FinishedRun(run.label, run.trace, run.status.value)])
     there = {name: place for name, place in places.items() if place.exists()}
-    return summary_table(row, run.trace[-1]["clock"], there)
+    return summary_table(run.result, run.trace[-1]["clock"], there)
 
 
 def _print(table: Table) -> None:

@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-
 from typing import Any
 
 from hpcopt.errors import AgreedError, InputError
@@ -27,7 +26,7 @@ LAUNCHERS = (
 
 
 def started() -> tuple[int, int, str]:
-    """Return (processes, this one's number, the launcher in words) as the environment tells; (1, 0, "") if it doesn't."""
+    """Return (processes, this one's number, the launcher in words) as the environment tells, else (1, 0, "")."""
     for size, rank, launcher in LAUNCHERS:
         if size in os.environ and rank in os.environ:
             return int(os.environ[size]), int(os.environ[rank]), launcher

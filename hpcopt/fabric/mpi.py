@@ -99,7 +99,7 @@ class MPIGroup(Group):
 
 
 class MPINode(WallClockNode):
-    """This rank."""
+    """The node that is a rank."""
 
     def __init__(self, comm: MPI.Intracomm, seed: int, *, ordered: bool) -> None:
         self._comm = comm
@@ -169,4 +169,3 @@ class MPICluster(Cluster):
 
     def close(self) -> None:
         self._comm.Free()
-

@@ -3,8 +3,10 @@
 A collective is made of messages along a binomial tree, or of messages to and from one node that all others are
 linked to (a star, as a parameter server or object storage is):
 
-    tree, 5 nodes     0 <- 1, 2 <- 3, 0 <- 4 ...      about 2 log2(K) messages after one another a reduction
-    star              0 <- 1, 0 <- 2, 0 <- 3, 0 <- 4   2 messages after one another, whatever K is
+    tree, 5 nodes     0 <- 1, 2 <- 3, then 0 <- 2, then 0 <- 4     at most 2 log2(K) messages one after another
+    star              0 <- 1, 0 <- 2, 0 <- 3, 0 <- 4              2 messages one after another, whatever K is
+
+A link carries its messages in both directions at once, and a node's links do not disturb one another.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Network:
     _free: dict[tuple[int, int], float] = field(default_factory=dict)  # link -> when its last message has left
 
     def send(self, source: int, target: int, size: int, at: float) -> float:
-        """Return when a message of `size` bytes, ready at time `at`, has arrived; messages on a link do not overtake."""
+        """Return when a message of `size` bytes, ready at time `at`, has arrived; none overtakes on its link."""
         link = (source, target)
         left = max(at, self._free.get(link, 0.0)) + size / self.bandwidth
         self._free[link] = left

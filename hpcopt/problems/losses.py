@@ -1,7 +1,7 @@
 """Losses by name: which kernel evaluates them, and what a solver may assume of them.
 
-    logistic   l(z, y) = log(1 + exp(-y z)), y in {-1, +1}
-    squared    l(z, y) = (z - y)^2 / 2,      y real
+logistic   l(z, y) = log(1 + exp(-y z)), y in {-1, +1}
+squared    l(z, y) = (z - y)^2 / 2,      y real
 """
 
 from __future__ import annotations

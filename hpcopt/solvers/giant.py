@@ -4,9 +4,10 @@ A global gradient removes the floor that purely local methods end on; the price 
 one for the direction and one for the line search. It is what adaptive LocalNewton ends in, and its peer.
 
 Wang, Roosta, Xu, Mahoney: "GIANT: globally improved approximate Newton method for distributed optimization",
-NeurIPS 2018 (arXiv 1709.03528). Deviations: (1) f(w) travels with the trial values, which the authors carry
-over from the iteration before; (2) where no trial step passes, the smallest is taken, as in the authors' code;
-(3) the slope constant is 0.01, as their code has it, and the local solves use the Hessian (their script the Gram matrix).
+NeurIPS 2018 (arXiv 1709.03528). Deviations: (1) f(w) travels with the trial values, where the authors keep it from
+the iteration before; (2) where no trial step passes, the smallest is taken, as in the authors' code; (3) the slope
+constant is 0.01, as in their code, whose comment says 0.1; (4) the local solves use the Hessian, where the script of
+the LocalNewton authors forms the unweighted Gram matrix.
 """
 
 from __future__ import annotations

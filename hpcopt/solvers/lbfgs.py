@@ -22,8 +22,8 @@ from hpcopt.solvers.line_search import ROUNDOFF
 class LBFGSState(State):
     """The model, value and gradient there, the pairs kept, and what was sent."""
 
+    gradient: Vector  # (d,); empty until the first evaluation
     value: float = np.nan
-    gradient: Vector | None = None  # (d,)
     steps: list[Vector] = field(default_factory=list)  # s_j = w_{j+1} - w_j, newest last
     changes: list[Vector] = field(default_factory=list)  # y_j = g_{j+1} - g_j
     evaluations: int = 0
@@ -57,10 +57,10 @@ class LBFGS(Solver[LBFGSState]):
         within(0.0, 1.0, decrease=self.decrease, curvature=self.curvature)
 
     def init(self, f: Objective, w0: Vector) -> LBFGSState:  # noqa: ARG002
-        return LBFGSState(w=w0.copy())
+        return LBFGSState(w=w0.copy(), gradient=np.empty(0))
 
     def rounds(self, node: Node, f: Objective, s: LBFGSState) -> Iterator[LBFGSState]:
-        if s.gradient is None:
+        if not s.evaluations:
             s.value, s.gradient = self._evaluate(node, f, s, s.w)
         while True:
             g = s.gradient

@@ -52,11 +52,13 @@ class Armijo:
     @property
     def steps(self) -> Vector:
         """All trial steps, largest first, shape (trials,)."""
-        return self.initial * self.shrink ** np.arange(self.trials)
+        return np.asarray(self.initial * self.shrink ** np.arange(self.trials, dtype=np.float64))
 
     def local(self, here: Point, p: Vector) -> float:
         """Return the accepted step along -p on this shard alone; 0 if there is none. No traffic."""
         slope = float(p @ here.gradient)
+        if not slope > 0.0:  # no descent direction: at a minimiser, or p is no number
+            return 0.0
         ray = here.along(p)
         steps = self.steps
         first = ray.values(np.array([0.0, steps[0]]))  # phi(0) summed as phi(a) is: equal roundoff

@@ -7,15 +7,15 @@ which has no floor.
     node 0   w --p, a--> w --p, a--> w --+
     node 1   w --p, a--> w --p, a--> w --+-- mean --> the same w everywhere      one round, L = 2
 
-Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney: "LocalNewton: reducing communication bottleneck for
-distributed learning", UAI 2021 (arXiv 2105.07320), Algorithms 1 and 2. Deviations: (1) a round ends with the mean, which the
+Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney: "LocalNewton: reducing communication bottleneck for distributed
+learning", UAI 2021 (arXiv 2105.07320), Algorithms 1 and 2. Deviations: (1) a round ends with the mean, which the
 listing puts at the start of the next; (2) Armijo's beta and back-off factor are not in the paper: ours are 0.1 and
-1/2; (3) the delta rule is first asked after the first round (at t = 0 there is no decrease to judge), and its
-scalar reduction is a round of its own.
+1/2; (3) the delta rule is first asked after the first round (at t = 0 there is no decrease to judge), and its scalar
+reduction is a round of its own.
 
-Beyond the paper, all off by default: `carried` (the delta rule without a round of its own), `weights = "rows"` (shards of unequal size), `global_line_search` (Bischoff
-et al., arXiv 2109.02388), `mixing = "preconditioned"` (FedPM, arXiv 2511.09100), `regulariser = "debiased"`
-(Derezinski et al., arXiv 2007.01327).
+Beyond the paper, all off by default: `carried` (the delta rule without a round of its own), `weights = "rows"`
+(shards of unequal size), `global_line_search` (Bischoff et al., arXiv 2109.02388), `mixing = "preconditioned"`
+(FedPM, arXiv 2511.09100), `regulariser = "debiased"` (Derezinski et al., arXiv 2007.01327).
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class LocalNewton(Solver[LocalNewtonState]):
         if self.mixing == "mean":
             return mean[: f.d], carried
         preconditioner = mean[f.d : f.d + f.d**2].reshape(f.d, f.d)
-        return scipy.linalg.solve(preconditioner, mean[: f.d], assume_a="pos"), carried
+        solution: Vector = scipy.linalg.solve(preconditioner, mean[: f.d], assume_a="pos")
+        return solution, carried
 
     @property
     def _carries(self) -> bool:

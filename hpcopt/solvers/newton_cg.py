@@ -77,9 +77,7 @@ class NewtonCG(Solver[NewtonCGState]):
             s.w = s.w - step * solved.x
             yield s
 
-    def _search(
-        self, node: Node, f: Objective, here: Point, p: Vector, g: Vector, s: NewtonCGState
-    ) -> float | None:
+    def _search(self, node: Node, f: Objective, here: Point, p: Vector, g: Vector, s: NewtonCGState) -> float | None:
         line_search = self.line_search
         for _ in range(MESSAGES):
             step = line_search.over_cluster(node, f, here, p, g)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Solver, State, Vector, at_least, register
@@ -52,8 +53,9 @@ class SGD(Solver[SGDState]):
 
     def __post_init__(self) -> None:
         check_step_size(self.step_size)
-        at_least(0, batch=self.batch, momentum=self.momentum)
-        at_least(np.nextafter(0.0, 1.0), **{"1 - momentum": 1.0 - self.momentum})
+        at_least(0, batch=self.batch)
+        if not 0.0 <= self.momentum < 1.0:
+            raise InputError(f"momentum: at least 0 and below 1, got {self.momentum!r}")
 
     def init(self, f: Objective, w0: Vector) -> SGDState:  # noqa: ARG002
         return SGDState(w=w0.copy(), velocity=np.zeros_like(w0))

@@ -40,7 +40,8 @@ class Schedule:
 
     def sizes(self, start: int, count: int) -> Vector:
         """Return the step sizes of steps start, ..., start + count - 1, shape (count,)."""
-        return self.initial / (1.0 + self.decay * np.arange(start, start + count)) ** self.power
+        steps = np.arange(start, start + count, dtype=np.float64)
+        return np.asarray(self.initial / (1.0 + self.decay * steps) ** self.power)
 
 
 StepSize = float | Schedule | Literal["auto"]
@@ -50,7 +51,7 @@ def check_step_size(step_size: StepSize) -> None:
     """Refuse a step size that is neither positive, a schedule nor "auto"."""
     if isinstance(step_size, Schedule) or step_size == "auto":
         return
-    if isinstance(step_size, str) or not step_size > 0:
+    if not isinstance(step_size, (int, float)) or not step_size > 0:
         raise InputError(f"step_size: a number > 0, a table {{ initial, decay, power }} or 'auto'; got {step_size!r}")
 
 

@@ -75,7 +75,9 @@ def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
     ours, peer = float(np.median(driven)), float(np.median(bare))
     added = float(np.median(np.subtract(driven, bare)))
     rows.append(_row(f"driver, recording off, d={DRIVEN}", ours, peer, "bare Allreduce", None))
-    rows.append(_row("the same, what is added to a round", max(added, 1e-9), BUDGET, "budget of 10 us (aim: 2 us)", 1.0))
+    rows.append(
+        _row("the same, what is added to a round", max(added, 1e-9), BUDGET, "budget of 10 us (aim: 2 us)", 1.0)
+    )
     return rows
 
 

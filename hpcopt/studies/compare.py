@@ -14,7 +14,7 @@ from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.launch import abort_on_error
 from hpcopt.reports.plots import draw_compare
-from hpcopt.reports.tables import FinishedRun, compare_rows, write_compare
+from hpcopt.reports.tables import compare_rows, write_csv
 from hpcopt.runs import folder as folders
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.prepare import open_cluster, prepare
@@ -34,11 +34,11 @@ class Comparison:
     runs: list[Run]
     folder: Path | None
     target: float | None
+    title: str
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of compare.csv."""
-        finished = [FinishedRun(run.label, run.trace, run.status.value) for run in self.runs]
-        return compare_rows(finished, self.target)
+        return compare_rows(self.runs, self.target)
 
 
 def compare(
@@ -75,7 +75,7 @@ def compare(
                 runs.append(execute(spec, prepared, label, solver, inner, quiet=quiet))
                 if speaks and not quiet:
                     print(f"{label}: {runs[-1].status.value}", flush=True)
-            comparison = Comparison(runs, out, spec.stop.target)
+            comparison = Comparison(runs, out, spec.stop.target, prepared.words())
             with agreed(cluster.processes):
                 if out is not None and speaks:
                     _leave(comparison, out)
@@ -89,9 +89,9 @@ def _file_name(label: str) -> str:
 
 def _leave(comparison: Comparison, out: Path) -> None:
     """Write the table and the picture."""
-    write_compare(comparison.rows(), out / folders.TABLE)
+    write_csv(comparison.rows(), out / folders.TABLE)
     curves = [(run.label, run.trace) for run in comparison.runs]
     try:
-        draw_compare(curves, out / folders.COMPARISON, title=out.name, target=comparison.target)
+        draw_compare(curves, out / folders.COMPARISON, title=comparison.title, target=comparison.target)
     except MissingLibraryError as error:
         print(f"hpcopt: {folders.COMPARISON} not drawn: {error}")

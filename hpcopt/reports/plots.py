@@ -277,7 +277,6 @@ def _mark_target(axis: Axes, height: Height, target: float | None) -> None:
             ha="right",
             fontsize=9,
             color=_GREY,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
         )
 
 

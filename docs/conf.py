@@ -1,0 +1,12 @@
+"""Sphinx's settings: pages in Markdown (MyST), built with `make docs`, where a warning is an error."""
+
+from __future__ import annotations
+
+project = "hpcopt"
+author = copyright = "the hpcopt developers"
+extensions = ["myst_parser"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "hpcopt"

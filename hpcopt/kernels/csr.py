@@ -1,0 +1,243 @@
+"""Passes over a sparse matrix by rows, each reading it once; the same functions as in `dense`.
+
+Rows are short and their columns scattered, so the limit is the number of instructions an entry. Letting LLVM
+reassociate sums makes it gather into vectors, which is 2.5-3 times slower than loads one by one, so `reassoc`
+appears nowhere; long rows get four accumulators by hand. Unsigned indices spare the test for negative ones.
+
+Everywhere the matrix is (data, indices, indptr): float64 or float32, int32 sorted within each row, int64; all
+arithmetic is float64; `kind` is a loss code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.kernels.cache import kernel, part
+from hpcopt.kernels.dense import mirror
+from hpcopt.kernels.pointwise import BLOCK, evaluate
+
+Vector = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Data = NDArray[np.floating]
+Indices = NDArray[np.int32]
+Indptr = NDArray[np.int64]
+
+_CONTRACT = ("contract", "nsz")
+
+_LONG = 64  # entries from which four accumulators pay: shorter rows overlap with their neighbours anyway
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-9, 1e9  # beyond, the factor c of w = c u is multiplied into u
+
+
+@part(fastmath=_CONTRACT)
+def _dot(data: Data, indices: Indices, start: int, stop: int, w: Vector) -> float:
+    """Return sum over entries start ... stop - 1 of data[k] w[indices[k]]."""
+    if stop - start > _LONG:
+        return _long_dot(data, indices, start, stop, w)
+    z = 0.0
+    for at in range(start, stop):
+        k = np.uintp(at)
+        z += data[k] * w[np.uintp(indices[k])]
+    return z
+
+
+@part(fastmath=_CONTRACT)
+def _long_dot(data: Data, indices: Indices, start: int, stop: int, w: Vector) -> float:
+    z0, z1, z2, z3 = 0.0, 0.0, 0.0, 0.0
+    whole = start + (stop - start) // 4 * 4
+    for at in range(start, whole, 4):
+        k = np.uintp(at)
+        z0 += data[k] * w[np.uintp(indices[k])]
+        z1 += data[k + np.uintp(1)] * w[np.uintp(indices[k + np.uintp(1)])]
+        z2 += data[k + np.uintp(2)] * w[np.uintp(indices[k + np.uintp(2)])]
+        z3 += data[k + np.uintp(3)] * w[np.uintp(indices[k + np.uintp(3)])]
+    for at in range(whole, stop):
+        k = np.uintp(at)
+        z0 += data[k] * w[np.uintp(indices[k])]
+    return (z0 + z1) + (z2 + z3)
+
+
+@part(fastmath=_CONTRACT)
+def _add(data: Data, indices: Indices, start: int, stop: int, scale: float, out: Vector) -> None:
+    """Add `scale` times entries start ... stop - 1 to `out`."""
+    for at in range(start, stop):
+        k = np.uintp(at)
+        out[np.uintp(indices[k])] += scale * data[k]
+
+
+@kernel()
+def margins(data: Data, indices: Indices, indptr: Indptr, w: Vector, out: Vector) -> None:
+    """Fill `out` (n,) with X w."""
+    stop = indptr[0]
+    for i in range(out.size):
+        start, stop = stop, indptr[i + 1]
+        out[i] = _dot(data, indices, start, stop, w)
+
+
+@kernel()
+def loss_gradient(
+    kind: int,
+    data: Data,
+    indices: Indices,
+    indptr: Indptr,
+    y: Vector,
+    w: Vector,
+    gradient: Vector,
+    margins: Vector,
+    curvature: Vector,
+) -> float:
+    """Return sum_i l(x_i.w, y_i), and fill in everything else that one pass can tell.
+
+    Parameters
+    ----------
+    gradient
+        (d,); becomes sum_i l'_i x_i.
+    margins
+        (n,); becomes X w.
+    curvature
+        (n,); becomes l''_i.
+    """
+    gradient[:] = 0.0
+    residual = np.empty(BLOCK)
+    total = 0.0
+    for first in range(0, margins.size, BLOCK):
+        count = min(BLOCK, margins.size - first)
+        stop = indptr[first]
+        for i in range(first, first + count):
+            start, stop = stop, indptr[i + 1]
+            margins[i] = _dot(data, indices, start, stop, w)
+        total += evaluate(kind, margins, y, first, count, residual, curvature)
+        stop = indptr[first]
+        for i in range(first, first + count):
+            start, stop = stop, indptr[i + 1]
+            _add(data, indices, start, stop, residual[i - first], gradient)
+    return total
+
+
+@kernel()
+def hessian_product(data: Data, indices: Indices, indptr: Indptr, s: Vector, v: Vector, out: Vector) -> None:
+    """Fill `out` (d,) with sum_i s_i (x_i.v) x_i, for `s` (n,)."""
+    out[:] = 0.0
+    stop = indptr[0]
+    for i in range(s.size):
+        start, stop = stop, indptr[i + 1]
+        _add(data, indices, start, stop, s[i] * _dot(data, indices, start, stop, v), out)
+
+
+@kernel()
+def gradient_of_rows(
+    kind: int, data: Data, indices: Indices, indptr: Indptr, y: Vector, w: Vector, rows: Rows, gradient: Vector
+) -> float:
+    """Return the sum of the losses of `rows` (m,) and fill `gradient` (d,) with the sum of their gradients."""
+    gradient[:] = 0.0
+    scratch = np.empty((4, min(BLOCK, rows.size)))
+    residual, z, target, curvature = scratch[0], scratch[1], scratch[2], scratch[3]
+    total = 0.0
+    for first in range(0, rows.size, BLOCK):
+        count = min(BLOCK, rows.size - first)
+        for k in range(count):
+            row = rows[first + k]
+            z[k] = _dot(data, indices, indptr[row], indptr[row + 1], w)
+            target[k] = y[row]
+        total += evaluate(kind, z, target, 0, count, residual, curvature)
+        for k in range(count):
+            row = rows[first + k]
+            _add(data, indices, indptr[row], indptr[row + 1], residual[k], gradient)
+    return total
+
+
+@kernel()
+def sgd_steps(
+    kind: int,
+    data: Data,
+    indices: Indices,
+    indptr: Indptr,
+    y: Vector,
+    w: Vector,
+    rows: Rows,
+    batch: int,
+    steps: Vector,
+    l2: float,
+    penalised: int,
+) -> None:
+    """Move `w` (d,) by minibatch gradient steps, at a cost that does not grow with d.
+
+    The penalised coordinates are kept as w = c u: shrinking all of them by the regulariser is one product
+    with c. The others (an intercept) stand last and are kept as they are.
+
+    Parameters
+    ----------
+    rows
+        (m,); cut into consecutive batches of `batch` rows, the last may be shorter.
+    steps
+        (ceil(m / batch),); step j is w -= steps[j] (mean loss gradient of batch j + l2 w).
+    l2, penalised
+        The regulariser's weight, and on how many leading coordinates it acts.
+    """
+    scratch = np.empty((4, min(batch, rows.size)))
+    residual, z, target, curvature = scratch[0], scratch[1], scratch[2], scratch[3]
+    c = 1.0
+    for j in range(steps.size):
+        first = j * batch
+        count = min(batch, rows.size - first)
+        for k in range(count):
+            row = rows[first + k]
+            start, stop = indptr[row], indptr[row + 1]
+            border = _border(indices, start, stop, penalised)
+            z[k] = c * _dot(data, indices, start, border, w) + _dot(data, indices, border, stop, w)
+            target[k] = y[row]
+        evaluate(kind, z, target, 0, count, residual, curvature)
+        c *= 1.0 - steps[j] * l2
+        if not _SMALLEST_SCALE < abs(c) < _LARGEST_SCALE:  # also a step that sets w to 0, and NaN
+            w[:penalised] *= c
+            c = 1.0
+        scale = -steps[j] / count
+        for k in range(count):
+            row = rows[first + k]
+            start, stop = indptr[row], indptr[row + 1]
+            border = _border(indices, start, stop, penalised)
+            _add(data, indices, start, border, scale * residual[k] / c, w)
+            _add(data, indices, border, stop, scale * residual[k], w)
+    w[:penalised] *= c
+
+
+@part()
+def _border(indices: Indices, start: int, stop: int, penalised: int) -> int:
+    """Return the first of the sorted entries start ... stop - 1 whose column is not penalised, else `stop`."""
+    while stop > start and indices[stop - 1] >= penalised:
+        stop -= 1
+    return stop
+
+
+@kernel(fastmath=_CONTRACT)
+def gram(data: Data, indices: Indices, indptr: Indptr, s: Vector, out: NDArray[np.float64]) -> None:
+    """Fill `out` (d, d) with sum_i s_i x_i x_i^T."""
+    out[:] = 0.0
+    for i in range(s.size):
+        start, stop = indptr[i], indptr[i + 1]
+        for a in range(start, stop):
+            _add(data, indices, start, a + 1, s[i] * data[a], out[indices[a]])
+    mirror(out)
+
+
+@kernel(fastmath=_CONTRACT)
+def weighted_squares(data: Data, indices: Indices, indptr: Indptr, s: Vector, out: Vector) -> None:
+    """Fill `out` (d,) with sum_i s_i x_ij^2: the diagonal of the weighted Gram matrix."""
+    out[:] = 0.0
+    for i in range(s.size):
+        for k in range(indptr[i], indptr[i + 1]):
+            x = np.float64(data[k])
+            out[np.uintp(indices[k])] += s[i] * x * x
+
+
+@kernel(fastmath=_CONTRACT)
+def largest_square(data: Data, indptr: Indptr) -> float:
+    """Return max_i ||x_i||^2, 0 without rows."""
+    largest = 0.0
+    for i in range(indptr.size - 1):
+        total = 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            x = np.float64(data[k])
+            total += x * x
+        largest = max(largest, total)
+    return largest

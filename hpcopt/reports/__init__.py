@@ -1,0 +1,1 @@
+"""Reports: pictures and tables made of trace rows and results, pure functions of them."""
