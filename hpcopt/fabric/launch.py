@@ -77,7 +77,10 @@ def join(comm: Any = None, *, seed: int = 0, ordered: bool = False) -> Cluster:
 def mpi_library() -> str | None:
     """Return the name and version of the MPI library in use, one line; None if none is loaded."""
     mpi = sys.modules.get("mpi4py.MPI")
-    return None if mpi is None else str(mpi.Get_library_version()).splitlines()[0].strip().rstrip("\x00,")
+    if mpi is None:
+        return None
+    first_line = str(mpi.Get_library_version()).splitlines()[0].split(",")[0]
+    return " ".join(first_line.replace("Version:", "").strip("\x00").split())
 
 
 def refuse_singletons() -> None:
