@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # where `solver_table.py` is
+
 project = "hpcopt"
 author = copyright = "the hpcopt developers"
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "solver_table"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]

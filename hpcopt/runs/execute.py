@@ -1,0 +1,224 @@
+"""One solver's run over a prepared problem, from the first round to the folder it leaves behind."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import hpcopt
+from hpcopt.errors import MissingLibraryError
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.fabric.launch import mpi_library
+from hpcopt.reports.plots import draw_convergence
+from hpcopt.runs import folder as folders
+from hpcopt.runs.driver import Outcome, Row, drive
+from hpcopt.runs.model import Model, unscaled
+from hpcopt.runs.prepare import Prepared
+from hpcopt.runs.progress import Progress
+from hpcopt.runs.specification import Specification, as_toml_dict
+from hpcopt.runs.stopping import Status, StopRule
+from hpcopt.solvers.base import Solver
+
+VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, the same on every process.
+
+    Attributes
+    ----------
+    label
+        What it is called in tables.
+    folder
+        What it left behind; None if nothing was to be written.
+    result
+        As in run.json: status, message, reached, rounds, iterations, seconds, bytes, messages, work, objective,
+        grad_norm.
+    trace
+        The recorded rows (on MPI: kept by every rank, written by rank 0).
+    model
+        The last iterate; after a divergence the best one.
+    """
+
+    label: str
+    folder: Path | None
+    status: Status
+    result: dict[str, Any]
+    trace: list[Row]
+    model: Model
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the objective grew beyond hope."""
+        return self.status is Status.DIVERGED
+
+
+def stop_rule(spec: Specification, total: int) -> StopRule:
+    """Return the driver's rule for the specification's [stop]."""
+    stop = spec.stop.resolved()
+    return StopRule(
+        rounds=stop.rounds,
+        seconds=stop.seconds,
+        bytes=stop.bytes,
+        target=stop.target,
+        gradient_norm=stop.gradient_norm,
+        relative_gradient=stop.relative_gradient,
+        gap=stop.gap,
+        l2=spec.problem.l2_value(total),
+    )
+
+
+def execute(
+    spec: Specification,
+    prepared: Prepared,
+    label: str,
+    solver: Solver[Any],
+    folder: Path | None,
+    *,
+    quiet: bool = False,
+) -> Run:
+    """Run `solver`; collective over the processes of the cluster.
+
+    Parameters
+    ----------
+    folder
+        Claimed already (`folder.claim`); None: nothing is written.
+    quiet
+        Whether to tell nothing of the progress.
+    """
+    cluster = prepared.cluster
+    first = cluster.local_nodes[0]
+    speaks = first == 0
+    stop = stop_rule(spec, prepared.problem.total)
+    described = _describe(spec, cluster, label, solver)
+    trace: list[Row] = []
+    with agreed(cluster.processes):
+        if folder is not None and speaks:
+            folders.write_json(folder / folders.RUN, described)
+    with _trace_file(folder if speaks else None) as keep, Progress(label, stop, silent=quiet or not speaks) as progress:
+
+        def record(row: Row) -> None:
+            trace.append(row)
+            keep(row)
+            progress.update(row)
+
+        def program(node: Node) -> Outcome:
+            return drive(
+                node,
+                prepared.problem,
+                prepared.shards[node.rank],
+                solver,
+                prepared.w0,
+                stop,
+                record_every=spec.output.record_every,
+                record=record if node.rank == first else None,
+            )
+
+        with _one_thread(cluster):
+            outcome = cluster.run(program)[0]
+    result = _result(outcome)
+    run = Run(label, folder, outcome.status, result, trace, _model(prepared, outcome, label, result))
+    with agreed(cluster.processes):
+        if folder is not None and speaks:
+            _leave(run, folder, described, stop, f"{label}: {prepared.words()}")
+    return run
+
+
+@contextmanager
+def _trace_file(folder: Path | None) -> Iterator[Any]:
+    if folder is None:
+        yield lambda row: None
+        return
+    file = folders.TraceFile(folder)
+    try:
+        yield file.append
+    finally:
+        file.close()
+
+
+@contextmanager
+def _one_thread(cluster: Cluster) -> Iterator[None]:
+    """Let BLAS use one thread where several nodes share the machine; a lone node keeps what it has."""
+    if cluster.size == 1:
+        yield
+        return
+    with threadpool_limits(1):
+        yield
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    last, kept = outcome.last, outcome.row
+    return {
+        "status": outcome.status.name.lower(),
+        "message": outcome.status.value,
+        "reached": outcome.status.reached,
+        "rounds": last["round"],
+        "iterations": last["iteration"],
+        "seconds": last["seconds"],
+        "bytes": last["bytes"],
+        "messages": last["messages"],
+        "work": last["work"],
+        "objective": kept["objective"],
+        "grad_norm": kept["grad_norm"],
+        **{key: kept[key] for key in ("test_accuracy", "test_error") if key in kept},
+    }
+
+
+def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, Any]) -> Model:
+    loaded, problem = prepared.loaded, prepared.problem
+    w, intercept = (outcome.w[:-1], float(outcome.w[-1])) if problem.intercept else (outcome.w, 0.0)
+    coef = w
+    if loaded.scaling is not None:
+        coef, intercept = unscaled(w, intercept, loaded.scaling.shift, loaded.scaling.scale)
+    meta = {
+        "solver": label,
+        "data": loaded.name,
+        "objective": result["objective"],
+        "l2": problem.l2,
+        "zero_based": bool(loaded.zero_based),
+    }
+    return Model(coef=coef, intercept=intercept, loss=problem.loss.name, classes=loaded.classes, meta=meta)
+
+
+def _describe(spec: Specification, cluster: Cluster, label: str, solver: Solver[Any]) -> dict[str, Any]:
+    """Return run.json as it stands while the run goes on."""
+    host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
+    hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
+    return {
+        "hpcopt": hpcopt.__version__,
+        "label": label,
+        "solver": type(solver).name,
+        "specification": as_toml_dict(spec),
+        "seed": spec.seed,
+        "cluster": cluster.kind,
+        "nodes": cluster.size,
+        "clock": cluster.clock,
+        "mpi": mpi_library(),
+        "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "result": None,
+    }
+
+
+def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule, title: str) -> None:
+    """Write the model, the picture, and last the result: a folder whose run.json has one is whole."""
+    run.model.save(folder / folders.MODEL)
+    try:
+        draw_convergence(run.trace, folder / folders.PICTURE, title, target=stop.target)
+    except MissingLibraryError as error:
+        print(f"hpcopt: {folders.PICTURE} not drawn: {error}", file=sys.stderr)
+    folders.write_json(folder / folders.RUN, {**described, "result": run.result})

@@ -1,0 +1,99 @@
+"""What a trace row holds, measured over all nodes and booked as monitoring: no bytes, work or time of the solver's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.fabric.interface import Node
+from hpcopt.fabric.meter import Meter
+from hpcopt.problems.losses import Loss
+from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.objective import Objective
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one node holds: its rows and targets, and its part of the test set if there is one."""
+
+    matrix: Matrix
+    y: Vector  # (n_k,)
+    test_matrix: Matrix | None = None
+    test_y: Vector | None = None  # (m_k,), m_k may be 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The objective over all shards: what is the same on every node.
+
+    Attributes
+    ----------
+    total, entries
+        Rows and stored entries of all shards together.
+    """
+
+    loss: type[Loss]
+    l2: float
+    intercept: bool
+    total: int
+    entries: int
+
+    def on(self, shard: Shard, meter: Meter) -> Objective:
+        """Return the objective on one shard, its work reported to `meter`."""
+        return Objective(
+            shard.matrix, shard.y, self.loss, l2=self.l2, total=self.total, meter=meter, intercept=self.intercept
+        )
+
+
+class Watch:
+    """Measures a node's run; its oracle is one of its own, so that it neither warms nor charges the solver's."""
+
+    def __init__(self, node: Node, problem: Problem, shard: Shard) -> None:
+        self._node = node
+        self._problem = problem
+        self._shard = shard
+        self._oracle = problem.on(shard, Meter())
+
+    def row(self, w: Vector, iteration: int) -> dict[str, Any]:
+        """Return the trace row of the model `w`, the same on every node."""
+        node = self._node
+        seconds = node.now()
+        with node.monitoring():
+            here = self._oracle.at(w)
+            share = self._oracle.share
+            sent = node.ledger.solver
+            tested, right = self._test(w)
+            local = [share * here.value, sent.bytes, sent.messages, node.meter.touched, tested, right]
+            sums = node.world.sum(np.concatenate((local, share * here.gradient)))
+            ends = node.world.max(np.array([seconds, float(sent.rounds)]))
+        objective, size, messages, touched, tests, hits = (float(v) for v in sums[:6])
+        row: dict[str, Any] = {
+            "round": int(ends[1]),
+            "iteration": iteration,
+            "seconds": float(ends[0]),
+            "clock": node.clock,
+            "bytes": int(size),
+            "messages": int(messages),
+            "work": touched / self._problem.entries,
+            "objective": objective,
+            "grad_norm": float(np.linalg.norm(sums[6:])),
+        }
+        if tests:
+            name = "test_accuracy" if self._problem.loss.two_classes else "test_error"
+            row[name] = hits / tests
+        return row
+
+    def _test(self, w: Vector) -> tuple[float, float]:
+        """Return (test rows here, how many are classified right, or the sum of their squared errors)."""
+        matrix, y = self._shard.test_matrix, self._shard.test_y
+        if matrix is None or y is None or not len(y):
+            return 0.0, 0.0
+        margins = matrix.margins(w)
+        if self._problem.loss.two_classes:
+            return float(len(y)), float(np.count_nonzero(margins * y > 0.0))  # a margin of 0 counts as wrong
+        return float(len(y)), float(np.sum((margins - y) ** 2))

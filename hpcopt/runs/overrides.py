@@ -1,0 +1,68 @@
+"""`--set key.path=value`: changes to a specification from the command line.
+
+Values are TOML (`true`, `3`, `[1, 2]`, `"1/n"`); what is no TOML value is text, so that quotes are rarely needed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+from hpcopt.errors import InputError
+from hpcopt.runs.toml_lines import KeyPath
+
+
+def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[KeyPath, str]:
+    """Change `tables` in place; return the text of each override by the path that it set.
+
+    Raises
+    ------
+    InputError
+        No `=`, an empty name, a place in a list that isn't there, a key inside something that is no table.
+    """
+    texts: dict[KeyPath, str] = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        names = [name.strip() for name in key.split(".")]
+        if not equals or not all(names):
+            raise InputError(f"--set {text}: expected key.path=value, as in solver.local_steps=2")
+        texts[_put(tables, names, _value(value), text)] = text
+    return texts
+
+
+def _put(tables: dict[str, Any], names: list[str], value: object, text: str) -> KeyPath:
+    """Set the key `names` of `tables`, making tables on the way; return its path."""
+    path: KeyPath = ()
+    here: Any = tables
+    for depth, name in enumerate(names):
+        step = _step(here, name, path, text)
+        path = (*path, step)
+        if depth == len(names) - 1:
+            here[step] = value
+        else:
+            here = here.setdefault(step, {}) if isinstance(here, dict) else here[step]
+    return path
+
+
+def _step(here: object, name: str, path: KeyPath, text: str) -> str | int:
+    """Return `name` as the key of the table, or as the place in the list, that `here` is."""
+    if isinstance(here, dict):
+        return name
+    outer = ".".join(map(str, path))
+    if not isinstance(here, list):
+        raise InputError(f"--set {text}: {outer} is no table, it has no key '{name}'")
+    if not (name.isdecimal() and int(name) < len(here)):
+        raise InputError(f"--set {text}: {outer} is a list with places 0 to {len(here) - 1}, got '{name}'")
+    return int(name)
+
+
+def _value(text: str) -> object:
+    """Return the TOML value written in `text`, or `text` itself where it is none (a date is text, too)."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+    value = parsed["value"]
+    known = isinstance(value, (bool, int, float, str, list, dict))
+    return value if known and len(parsed) == 1 else text.strip()

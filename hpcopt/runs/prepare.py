@@ -1,0 +1,215 @@
+"""From a checked specification to what a run needs: the cluster, every node's shard, the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from hpcopt.data import ChosenClasses, DataRequest, Loaded, load
+from hpcopt.data.table import Table
+from hpcopt.errors import AgreedError, InputError
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.interface import Cluster, Group
+from hpcopt.fabric.launch import join, started
+from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.kernels.cache import compile_safely
+from hpcopt.problems.losses import LOSSES, Loss
+from hpcopt.problems.matrix import Matrix, as_matrix, warm
+from hpcopt.runs.measuring import Problem, Shard
+from hpcopt.runs import sections
+from hpcopt.runs.specification import Specification
+
+Vector = NDArray[np.float64]
+
+
+def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[Specification, Cluster]:
+    """Read the specification on every process and return it with the cluster it asks for.
+
+    Parameters
+    ----------
+    read
+        Reads and checks the specification; called on each process.
+    comm
+        An mpi4py communicator; default all ranks of the job.
+
+    Raises
+    ------
+    InputError
+        Whatever `read` raises, agreed on; a virtual cluster asked of several processes; a number of workers
+        that the job does not have.
+    """
+    if comm is None and started()[0] == 1:
+        spec = read()
+        return spec, _virtual(spec) if _is_virtual(spec) else _ranks(spec, None)
+    processes = join(comm)
+    try:
+        with agreed(processes.processes):
+            spec = read()
+            if _is_virtual(spec) and processes.size > 1:
+                raise InputError(f"a virtual cluster lives in one process, but {processes.size} ranks were started")
+    finally:
+        processes.close()
+    return spec, _virtual(spec) if _is_virtual(spec) else _ranks(spec, comm)
+
+
+def _is_virtual(spec: Specification) -> bool:
+    """Tell whether the nodes live in one process; with kind "auto", a job started alone takes `workers` so."""
+    cluster = spec.cluster
+    return cluster.kind == "virtual" or (
+        cluster.kind == "auto" and cluster.workers is not None and started()[0] == 1
+    )
+
+
+def _virtual(spec: Specification) -> Cluster:
+    asked = spec.cluster
+    if asked.workers is None:
+        raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it (or give --virtual N)')
+    network = Network(asked.latency, asked.bandwidth, asked.collective)
+    return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
+
+
+def _ranks(spec: Specification, comm: Any) -> Cluster:
+    cluster = join(comm, seed=spec.seed, ordered=spec.cluster.reduction == "ordered")
+    workers = spec.cluster.workers
+    if workers is not None and workers != cluster.size:
+        cluster.close()
+        raise AgreedError(
+            f'cluster.workers: {workers} asked for, but the job has {cluster.size} ranks; start {workers} of them, '
+            f'or set cluster.kind = "virtual"'
+        )
+    return cluster
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A problem laid out over a cluster.
+
+    Attributes
+    ----------
+    shards
+        By node, for the nodes of this process.
+    """
+
+    cluster: Cluster
+    problem: Problem
+    shards: dict[int, Shard]
+    w0: Vector
+    loaded: Loaded
+
+    def words(self) -> str:
+        """Return what is solved where, for a headline."""
+        size = self.cluster.size
+        nodes = ("virtual node" if self.cluster.kind == "virtual" else "MPI rank") + ("s" if size > 1 else "")
+        return f"{self.loaded.name}, {self.loaded.rows:,} rows x {self.loaded.features:,} features on {size} {nodes}"
+
+
+def prepare(spec: Specification, cluster: Cluster) -> Prepared:
+    """Read and distribute the data, compile the kernels, and set the start."""
+    loss = LOSSES[spec.problem.loss]
+    with agreed(cluster.processes):
+        request = _request(spec.data, loss, spec.seed)
+    loaded = load(request, cluster)
+    shards = {node: _shard(loaded, node, spec) for node in cluster.local_nodes}
+    problem = Problem(
+        loss=loss,
+        l2=spec.problem.l2_value(loaded.rows),
+        intercept=spec.problem.intercept,
+        total=loaded.rows,
+        entries=_entries(shards, cluster.processes),
+    )
+    some = shards[cluster.local_nodes[0]]
+    cluster.leader_first(lambda: compile_safely(partial(warm, some.matrix, loss.code, some.y)))
+    d = loaded.features + spec.problem.intercept
+    with agreed(cluster.processes):
+        w0 = starting_point(spec.problem, d, spec.seed)
+    return Prepared(cluster, problem, shards, w0, loaded)
+
+
+def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
+    classes = data.classes
+    return DataRequest(
+        path=data.path,
+        source=data.source,
+        test=data.test,
+        test_fraction=data.test_fraction,
+        partition=data.partition,
+        alpha=data.alpha,
+        fractions=None if data.fractions is None else tuple(data.fractions),
+        rows=data.rows,
+        features=data.features,
+        density=data.density,
+        condition=data.condition,
+        noise=data.noise,
+        seed=seed if data.seed is None else data.seed,
+        scale=data.scale,
+        classes=None if classes is None else ChosenClasses(tuple(classes.positive), tuple(classes.negative)),
+        binary=loss.two_classes,
+    )
+
+
+def _shard(loaded: Loaded, node: int, spec: Specification) -> Shard:
+    table = loaded.shards[node]
+    test = loaded.test_shards[node] if loaded.test_shards is not None else None
+    return Shard(
+        _matrix(table, spec),
+        table.targets,
+        None if test is None else _matrix(test, spec),
+        None if test is None else test.targets,
+    )
+
+
+def _matrix(table: Table, spec: Specification) -> Matrix:
+    """Return the features as an operator, stored as the specification asks, or else as the data came."""
+    stored = "f32" if table.X.dtype == np.float32 else "f64"
+    return as_matrix(_with_intercept(table, spec.problem.intercept), spec.data.storage or stored)
+
+
+def _with_intercept(table: Table, intercept: bool) -> Any:
+    """Return the features, with a last column of ones where an intercept is fitted."""
+    if not intercept:
+        return table.X
+    ones = np.ones((table.n, 1))
+    if scipy.sparse.issparse(table.X):
+        return scipy.sparse.hstack([table.X, scipy.sparse.csr_array(ones)], format="csr")
+    return np.hstack([table.X, ones])
+
+
+def _entries(shards: dict[int, Shard], processes: Group) -> int:
+    return int(processes.sum(np.array([float(sum(shard.matrix.nnz for shard in shards.values()))]))[0])
+
+
+def starting_point(section: sections.Problem, d: int, seed: int) -> Vector:
+    """Return w0, shape (d,).
+
+    Raises
+    ------
+    InputError
+        If a .npy file cannot be read, has another shape, or holds NaN or inf.
+    """
+    if section.start == "zeros":
+        return np.zeros(d)
+    if section.start == "ones":
+        return np.ones(d)
+    if section.start == "random":
+        return np.random.default_rng(seed).standard_normal(d) / np.sqrt(d)
+    path = Path(section.start)
+    try:
+        w0 = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"problem.start: {path}: no such file; or give zeros, ones or random") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"problem.start: {path}: not a .npy file ({error})") from None
+    if w0.shape != (d,):
+        raise InputError(f"problem.start: {path}: shape {w0.shape}, the model needs ({d},)")
+    w0 = w0.astype(np.float64)
+    if not np.isfinite(w0).all():
+        raise InputError(f"problem.start: {path}: holds NaN or inf")
+    return w0

@@ -1,0 +1,75 @@
+"""What a person sees while a run goes on: a bar on a terminal, a plain line every few seconds in a batch log.
+
+Only the process that carries node 0 is to speak; the others are silent.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from hpcopt.runs.stopping import StopRule
+
+EVERY = 5.0  # seconds between two plain lines
+
+
+class Progress:
+    """Tells of a run's recorded rows as they come.
+
+    Parameters
+    ----------
+    label
+        What the run is called.
+    stop
+        Its budget of rounds gives the bar its length.
+    silent
+        Whether to tell nothing.
+    """
+
+    def __init__(self, label: str, stop: StopRule, *, silent: bool = False) -> None:
+        self._silent = silent
+        self._label = label
+        self._rounds = stop.rounds
+        self._spoke = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        if sys.stdout.isatty() and not self._silent:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("rounds  objective {task.fields[objective]}"),
+                TimeElapsedColumn(),
+            )
+            self._bar = Bar(*columns, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._label, total=self._rounds, objective="")
+        return self
+
+    def update(self, row: dict[str, Any]) -> None:
+        """Tell of one more row, if it is time."""
+        if self._silent:
+            return
+        if self._bar is not None:
+            self._bar.update(self._task, completed=row["round"], objective=f"{row['objective']:.6g}")
+            return
+        now = time.monotonic()
+        if now - self._spoke < EVERY:
+            return
+        self._spoke = now
+        print(
+            f"{self._label}: round {row['round']}, {row['seconds']:.3g} s, objective {row['objective']:.6g}, "
+            f"gradient {row['grad_norm']:.3g}",
+            flush=True,
+        )
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()

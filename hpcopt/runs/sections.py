@@ -1,0 +1,229 @@
+"""The tables of a specification: their keys, types, defaults, and what must hold between them.
+
+A key exists once it is a field here: messages, `--set` and the resolved specification in `run.json` follow
+from it. A key that would change nothing is refused, since its author believes that it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hpcopt.data.labels import ChosenClasses
+from hpcopt.data.request import GENERATED, RECIPE_KEYS, SOURCES
+from hpcopt.errors import InputError
+from hpcopt.problems.losses import LOSSES
+from hpcopt.registry import nearest
+
+Positive = Annotated[float, Meta(gt=0)]
+AtLeastZero = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+Strength = AtLeastZero | Annotated[str, Meta(extra={"words": '"c/n"'})]
+
+STARTS = ("zeros", "ones", "random")
+DEFAULT_ROUNDS = 100
+GOAL_ROUNDS = 10_000  # where only goals are given
+
+_OVER_N = re.compile(r"\s*(?P<c>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*/\s*n\s*")
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all tables: frozen, no unknown keys."""
+
+
+class Data(Section, frozen=True, kw_only=True):
+    """Where the rows come from, and how they are spread over the nodes.
+
+    Attributes
+    ----------
+    path, source
+        A file, or the name of embedded or generated data: one of the two.
+    test, test_fraction
+        A file of test rows, or the part of the rows kept aside: one of the two at most.
+    partition
+        How rows are given to nodes; "dirichlet" needs `alpha`, "unequal" needs `fractions` (one a node).
+    rows
+        Of generated data: how many; of a file or embedded data: only the first so many.
+    features, density, condition, noise
+        Of generated data (`hpcopt.data.synthesis.Recipe` has the defaults).
+    seed
+        Of generated rows, the split and the partition; default: the run's.
+    scale
+        Scaling of the features, measured on the training rows.
+    storage
+        "f64" (eight bytes an entry) or "f32" (four); default: as the file has it, text as "f64".
+    classes
+        Which labels to tell apart, where the data have others or more than two.
+    """
+
+    path: str | None = None
+    source: str | None = None
+    test: str | None = None
+    test_fraction: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    partition: Literal["shuffled", "contiguous", "by-label", "dirichlet", "unequal"] = "shuffled"
+    alpha: Positive | None = None
+    fractions: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
+    rows: Count | None = None
+    features: Count | None = None
+    density: Annotated[float, Meta(gt=0, le=1)] | None = None
+    condition: Annotated[float, Meta(ge=1)] | None = None
+    noise: AtLeastZero | None = None
+    seed: Annotated[int, Meta(ge=0)] | None = None
+    scale: Literal["none", "standard", "max-abs"] = "none"
+    storage: Literal["f64", "f32"] | None = None
+    classes: ChosenClasses | None = None
+
+    def __post_init__(self) -> None:
+        self._check_origin()
+        if self.test is not None and self.source is not None:
+            raise InputError("test: goes with path; with source use test_fraction")
+        if self.test is not None and self.test_fraction:
+            raise InputError("test_fraction: given together with test; keep one of the two")
+        needed = {"dirichlet": "alpha", "unequal": "fractions"}
+        for partition, key in needed.items():
+            given = getattr(self, key) is not None
+            if given and self.partition != partition:
+                raise InputError(f'{key}: only partition = "{partition}" takes it, partition is "{self.partition}"')
+            if not given and self.partition == partition:
+                raise InputError(f'{key}: missing; partition = "{partition}" needs it')
+
+    def _check_origin(self) -> None:
+        if self.path is None and self.source is None:
+            raise InputError('missing; [data] needs path = "a file" or source = "embedded or generated data"')
+        if self.path is not None and self.source is not None:
+            raise InputError("source: given together with path; keep one of the two")
+        if self.source is not None and self.source not in SOURCES:
+            raise InputError(f"source: {_no_such(self.source, SOURCES)}")
+        for key in RECIPE_KEYS:
+            if getattr(self, key) is not None and self.source not in GENERATED:
+                raise InputError(f"{key}: only generated data take it (source = {' or '.join(map(repr, GENERATED))})")
+
+
+class Problem(Section, frozen=True, kw_only=True):
+    """The objective: mean loss + (l2/2) ||w||^2, and where the solver starts.
+
+    Attributes
+    ----------
+    l2
+        A number, or "c/n" with n the number of training rows.
+    intercept
+        Whether the model has one; it is not penalised.
+    start
+        "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,).
+    """
+
+    loss: str = "logistic"
+    l2: Strength = "1/n"
+    l1: AtLeastZero = 0.0
+    intercept: bool = False
+    start: str = "zeros"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise InputError(f"loss: {_no_such(self.loss, LOSSES)}")
+        if isinstance(self.l2, str) and not _OVER_N.fullmatch(self.l2):
+            raise InputError(f'l2: expected a number >= 0 or "c/n", as in "1/n", got "{self.l2}"')
+        if self.l1 > 0:
+            raise InputError(f"l1: only 0 is possible, got {self.l1:g}: no solver here takes an l1 term yet")
+        if self.start not in STARTS and not self.start.endswith(".npy"):
+            wanted = ", ".join(f'"{name}"' for name in STARTS)
+            guess = nearest(self.start, STARTS)
+            raise InputError(f'start: expected {wanted} or the path of a .npy file, got "{self.start}"{guess}')
+
+    def l2_value(self, n: int) -> float:
+        """Return l2 as a number, given the number `n` of training rows."""
+        if isinstance(self.l2, str):
+            over_n = _OVER_N.fullmatch(self.l2)
+            assert over_n, "checked at construction"
+            return float(over_n["c"]) / n
+        return float(self.l2)
+
+
+class ClusterTable(Section, frozen=True, kw_only=True):
+    """The nodes and, on the virtual cluster, their network.
+
+    Attributes
+    ----------
+    kind
+        "mpi": the ranks of the job; "virtual": `workers` nodes in one process; "auto": the job's ranks.
+    workers
+        Number of nodes of a virtual cluster.
+    latency, bandwidth
+        Seconds a message, bytes a second (virtual).
+    flops, speeds
+        Work a second of a node, and factors of it, one a node, where nodes differ (virtual).
+    collective
+        How a reduction's messages travel in virtual time: "tree" or "star".
+    reduction
+        "fast": the MPI library's; "ordered": in rank order, equal to the last bit on any cluster.
+    """
+
+    kind: Literal["auto", "mpi", "virtual"] = "auto"
+    workers: Count | None = None
+    latency: AtLeastZero = 1e-5
+    bandwidth: Positive = 1e9
+    flops: Positive = 1e9
+    speeds: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
+    collective: Literal["tree", "star"] = "tree"
+    reduction: Literal["fast", "ordered"] = "fast"
+
+    def __post_init__(self) -> None:
+        if self.speeds is not None and self.workers is not None and len(self.speeds) != self.workers:
+            raise InputError(f"speeds: expected one for each of the {self.workers} workers, got {len(self.speeds)}")
+
+
+class Stop(Section, frozen=True, kw_only=True):
+    """When a run ends: at the first of these that is reached.
+
+    An empty table stands for rounds = 100; goals without any budget get rounds = 10000, so that every run ends.
+
+    Attributes
+    ----------
+    rounds, seconds, bytes
+        Budgets: communication rounds; seconds on the run's clock; bytes sent by all nodes together.
+    target, gradient_norm
+        Goals: objective; Euclidean norm of its gradient.
+    relative_gradient
+        Goal: that norm as a part of the norm at the start.
+    gap
+        Goal: the certified bound ||gradient||^2 / (2 l2) on f(w) - f*; needs l2 > 0 and no intercept.
+    """
+
+    rounds: Annotated[int, Meta(ge=0)] | None = None
+    seconds: Positive | None = None
+    bytes: Positive | None = None
+    target: float | None = None
+    gradient_norm: Positive | None = None
+    relative_gradient: Positive | None = None
+    gap: Positive | None = None
+
+    def resolved(self) -> Stop:
+        """Return the table with a budget of rounds where it has no budget at all."""
+        if any(getattr(self, key) is not None for key in ("rounds", "seconds", "bytes")):
+            return self
+        empty = all(getattr(self, key) is None for key in self.__struct_fields__)
+        return msgspec.structs.replace(self, rounds=DEFAULT_ROUNDS if empty else GOAL_ROUNDS)
+
+
+class Output(Section, frozen=True, kw_only=True):
+    """What is kept of a run, and where.
+
+    Attributes
+    ----------
+    folder
+        Default: runs/<the specification's name>; without a file, nothing is written.
+    record_every
+        Record each so-many-th iteration; 0: the first and the last only.
+    """
+
+    folder: str | None = None
+    record_every: Annotated[int, Meta(ge=0)] = 1
+
+
+def _no_such(given: str, known: Iterable[str]) -> str:
+    names = ", ".join(f'"{name}"' for name in known)
+    return f'expected one of {names}, got "{given}"{nearest(given, known)}'

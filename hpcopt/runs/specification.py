@@ -1,0 +1,269 @@
+"""The run specification: read from TOML or a dict, checked before anything runs, written resolved.
+
+A mistyped key that is silently ignored costs a night of computing; here every key is known, typed and in
+range, and every complaint names file, line and key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, field
+from msgspec.structs import replace
+
+from hpcopt.data.request import GENERATED, RECIPE_KEYS
+from hpcopt.data.synthesis import Recipe
+from hpcopt.errors import InputError
+from hpcopt.runs.overrides import apply_overrides
+from hpcopt.runs.sections import STARTS, ClusterTable, Data, Output, Problem, Section, Stop
+from hpcopt.runs.toml_lines import KeyPath, key_lines
+from hpcopt.runs.validation import Origin, checked, plain, shown
+from hpcopt.solvers import SOLVERS, Solver
+
+_TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
+_LABEL = re.compile(r"[^\x00-\x1f/\\]{1,80}")
+
+SolverTable = dict[str, Any]
+"""`name`, perhaps `label`, and the parameters given: the fields of the registered dataclass."""
+
+
+class Specification(Section, frozen=True, kw_only=True):
+    """A checked specification; every default is filled in except in the solvers' tables."""
+
+    seed: Annotated[int, Meta(ge=0)] = 0
+    data: Data
+    problem: Problem = field(default_factory=Problem)
+    solver: SolverTable | None = None
+    solvers: list[SolverTable] | None = None
+    cluster: ClusterTable = field(default_factory=ClusterTable)
+    stop: Stop = field(default_factory=Stop)
+    output: Output = field(default_factory=Output)
+
+    def __post_init__(self) -> None:
+        if self.stop.gap is not None and self.problem.l2_value(1) == 0:
+            raise InputError("stop.gap: needs problem.l2 > 0: the bound ||gradient||^2 / (2 l2) comes from it")
+        if self.stop.gap is not None and self.problem.intercept:
+            raise InputError("stop.gap: needs problem.intercept = false: the intercept carries no l2")
+
+    def solver_tables(self) -> list[tuple[KeyPath, SolverTable]]:
+        """Return the solvers' tables with their paths, in the order given."""
+        if self.solver is not None:
+            return [(("solver",), self.solver)]
+        return [(("solvers", place), table) for place, table in enumerate(self.solvers or [])]
+
+    def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
+        """Return the solvers, each under a label that no other one has."""
+        tables = [table for _, table in self.solver_tables()]
+        return list(zip(labels(tables), map(build_solver, tables), strict=True))
+
+
+def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bool = False) -> Specification:
+    """Return the specification in the TOML file `path`.
+
+    Parameters
+    ----------
+    path
+        The file. Relative paths in it are taken from the current folder or else from the file's own.
+    overrides
+        `key.path=value` each, with a TOML value or plain text.
+    many
+        Whether several solvers ([[solvers]]) are allowed, or exactly one ([solver]) is wanted.
+
+    Raises
+    ------
+    InputError
+        With file, line and key, for whatever is wrong.
+    """
+    text = _read(path)
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}{_syntax(str(error))}") from None
+    origin = Origin(str(path), key_lines(text), apply_overrides(tables, overrides))
+    return _checked_specification(tables, many, origin, Path(path))
+
+
+def specification_from(tables: Mapping[str, Any], overrides: Iterable[str] = (), many: bool = False) -> Specification:
+    """Return the specification given as a dict of what the TOML file would hold; the dict stays as it is.
+
+    Parameters as in `read_specification`.
+
+    Raises
+    ------
+    InputError
+        With the key, for whatever is wrong.
+    """
+    own = plain(tables)
+    origin = Origin(overrides=apply_overrides(own, overrides))
+    return _checked_specification(own, many, origin, None)
+
+
+def as_toml_dict(specification: Specification) -> dict[str, Any]:
+    """Return all of it as plain tables, solvers' defaults filled in, unset keys left out.
+
+    `specification_from` makes a specification of the same run of it.
+    """
+    resolved: dict[str, Any] = _without_none(msgspec.to_builtins(specification))
+    for path, table in specification.solver_tables():
+        parameters = asdict(build_solver(table))  # type: ignore[call-overload]  # a dataclass, as all that is registered
+        filled = {**table, **_without_none(parameters)}
+        if path == ("solver",):
+            resolved["solver"] = filled
+        else:
+            resolved["solvers"][path[1]] = filled
+    return resolved
+
+
+def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin: Origin | None = None) -> Solver[Any]:
+    """Return the solver that `table` names, with its parameters.
+
+    Parameters
+    ----------
+    table
+        `name` and parameters; those not given keep the solver's default, also inside nested tables. A `label` is
+        left aside.
+    where
+        The table's path, for messages.
+    origin
+        Where it came from, for messages.
+
+    Raises
+    ------
+    InputError
+        An unknown solver or parameter, a parameter of the wrong type or out of range.
+    """
+    origin = origin or Origin()
+    name = table.get("name")
+    if not isinstance(name, str):
+        wanted = f"expected the name of a solver ({', '.join(SOLVERS)})"
+        raise origin.error((*where, "name"), f"missing; {wanted}" if name is None else f"{wanted}, got {shown(name)}")
+    try:
+        kind = SOLVERS[name]
+    except InputError as error:
+        raise origin.error((*where, "name"), str(error)) from None
+    parameters = {key: value for key, value in table.items() if key not in {"name", "label"}}
+    for parameter in fields(kind):  # type: ignore[arg-type]  # every registered solver is a dataclass
+        given, default = parameters.get(parameter.name), parameter.default
+        if isinstance(given, dict) and is_dataclass(default) and not isinstance(default, type):
+            parameters[parameter.name] = {**asdict(default), **given}
+    return checked(parameters, kind, where, origin)
+
+
+def labels(tables: list[SolverTable]) -> list[str]:
+    """Return a different label for each solver's table.
+
+    Its own `label`; else its name, followed by the parameters that tell it from others of that name.
+    """
+    parameters = [dict(_flat({key: table[key] for key in table.keys() - {"name", "label"}})) for table in tables]
+    names: list[str] = []
+    for table, own in zip(tables, parameters, strict=True):
+        rivals = [other for rival, other in zip(tables, parameters, strict=True) if rival["name"] == table["name"]]
+        telling = [
+            f"{key}={value}" for key, value in sorted(own.items()) if any(rival.get(key) != value for rival in rivals)
+        ]
+        names.append(table.get("label") or " ".join([table["name"], *telling]))
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
+        for place, name in enumerate(names)
+    ]
+
+
+def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
+    specification = checked(tables, Specification, origin=origin)
+    _check_solvers(specification, many, origin)
+    data, problem, output = specification.data, specification.problem, specification.output
+    start = problem.start if problem.start in STARTS else _found(problem.start, file)
+    folder = output.folder or (str(Path("runs") / file.stem) if file else None)
+    return replace(
+        specification,
+        data=replace(
+            data,
+            path=_found(data.path, file),
+            test=_found(data.test, file),
+            seed=specification.seed if data.seed is None else data.seed,
+            **_generated(data),
+        ),
+        problem=replace(problem, start=start),
+        stop=specification.stop.resolved(),
+        output=replace(output, folder=folder),
+    )
+
+
+def _generated(data: Data) -> dict[str, float]:
+    """Return what says how rows are generated, defaults filled in; nothing for other data."""
+    if data.source not in GENERATED:
+        return {}
+    given = {key: getattr(data, key) for key in ("rows", *RECIPE_KEYS)}
+    return {key: getattr(Recipe, key) if value is None else value for key, value in given.items()}
+
+
+def _check_solvers(specification: Specification, many: bool, origin: Origin) -> None:
+    """Refuse what is wrong with the solvers' tables: how many there are, and what each holds."""
+    one, several = specification.solver, specification.solvers
+    if one is not None and several is not None:
+        raise origin.error(("solvers",), "given together with [solver]; keep one of the two")
+    if several is not None and not many:
+        raise origin.error(("solvers",), "'hpcopt run' takes one table [solver]; for several, use 'hpcopt compare'")
+    if not specification.solver_tables():
+        wanted = 'tables [[solvers]], each with name = "..."' if many else 'a table [solver] with name = "..."'
+        raise origin.error(("solvers",) if many else ("solver",), f"missing; expected {wanted}")
+    seen: set[str] = set()
+    for path, table in specification.solver_tables():
+        build_solver(table, path, origin)
+        label = table.get("label")
+        if label is None:
+            continue
+        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+            raise origin.error((*path, "label"), f"expected up to 80 characters without slashes, got {shown(label)}")
+        if label in seen:
+            raise origin.error((*path, "label"), f"{shown(label)} is another solver's label, too")
+        seen.add(label)
+
+
+def _read(path: str | Path) -> str:
+    """Return the text of the file, without the byte order mark that some editors put first."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; expected a specification in TOML") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no text in UTF-8; expected a specification in TOML") from None
+
+
+def _syntax(message: str) -> str:
+    """Return the rest of the line about a syntax error, from tomllib's message."""
+    place = _TOML_PLACE.fullmatch(message)
+    what = place["what"] if place else message
+    where = f", line {place['line']}, column {place['column']}" if place else ""
+    return f"{where}: no valid TOML: {what[:1].lower()}{what[1:]}"
+
+
+def _found(given: str | None, file: Path | None) -> str | None:
+    """Return where `given` is: as written if there is such a file from here, else beside the specification's file."""
+    if given is None or file is None or Path(given).exists():
+        return given
+    beside = file.parent / given
+    return str(beside) if beside.exists() else given
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ("line_search.slope", 0.1) for nested tables."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,0 +1,97 @@
+"""`hpcopt.run`: a specification in, a finished run out, from Python and from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.interface import Cluster
+from hpcopt.fabric.launch import abort_on_error, mpi_library
+from hpcopt.runs import folder as folders
+from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.prepare import Prepared, open_cluster, prepare
+from hpcopt.runs.specification import Specification, read_specification, specification_from
+
+
+def run(
+    specification: str | Path | Mapping[str, Any],
+    *,
+    comm: Any = None,
+    overrides: Iterable[str] = (),
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Run:
+    """Run one solver; collective over the ranks of `comm`.
+
+    Parameters
+    ----------
+    specification
+        A TOML file, or a dict of what it would hold.
+    comm
+        An mpi4py communicator; default all ranks of the job (one node where there is no MPI).
+    overrides
+        `key.path=value` each.
+    folder
+        Where to write; default what the specification says, for a dict nothing is written unless it says so.
+    overwrite
+        Whether another run in that folder may be replaced.
+    quiet
+        Whether to print nothing.
+
+    Returns
+    -------
+    Run
+        The same on every rank.
+
+    Raises
+    ------
+    InputError
+        In one line, on every rank: whatever is wrong with the specification, the data or the folder.
+    """
+    read = partial(reading, specification, overrides, folder, many=False)
+    with abort_on_error():
+        spec, cluster = open_cluster(read, comm)
+        with closing(cluster):
+            out = claimed(spec, cluster, overwrite=overwrite)
+            prepared = prepare(spec, cluster)
+            ((label, solver),) = spec.labelled_solvers()
+            if not quiet and cluster.local_nodes[0] == 0:
+                announce(label, prepared)
+            return execute(spec, prepared, label, solver, out, quiet=quiet)
+
+
+def reading(
+    specification: str | Path | Mapping[str, Any], overrides: Iterable[str], folder: str | Path | None, *, many: bool
+) -> Specification:
+    """Read and check a specification, from a file or a dict, with the output folder given on the way."""
+    more = [*overrides, *([] if folder is None else [f"output.folder={str(folder)!r}"])]
+    if isinstance(specification, Mapping):
+        return specification_from(specification, many=many, overrides=more)
+    return read_specification(specification, more, many=many)
+
+
+def claimed(spec: Specification, cluster: Cluster, *, overwrite: bool) -> Path | None:
+    """Return the output folder, made ready by the process that writes; collective."""
+    out = None if spec.output.folder is None else Path(spec.output.folder)
+    with agreed(cluster.processes):
+        if out is not None and cluster.local_nodes[0] == 0:
+            folders.claim(out, overwrite=overwrite)
+    return out
+
+
+def announce(label: str, prepared: Prepared) -> None:
+    """Print what is about to run: the data, the nodes, and the objective with its scikit-learn counterpart."""
+    problem = prepared.problem
+    library = mpi_library() if prepared.cluster.kind == "mpi" else None
+    print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
+    objective = f"objective: mean {problem.loss.name} loss + (l2/2)||w||^2, l2 = {problem.l2:.6g}"
+    if problem.l2 > 0:
+        strength = problem.total * problem.l2
+        same = f"C = {1.0 / strength:.6g}" if problem.loss.two_classes else f"Ridge alpha = {strength:.6g}"
+        objective += f" (scikit-learn: {same})"
+    print(objective, flush=True)

@@ -1,0 +1,95 @@
+"""When a run ends, and how it is said."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, fields
+
+DIVERGED = 1e3  # an objective so many times its first value (at least 1) does not come back
+
+
+class Status(enum.Enum):
+    """How a run ended; the value is the sentence told to the person."""
+
+    TARGET = "reached the target"
+    GRADIENT = "the gradient's norm fell below the tolerance"
+    GAP = "the certified gap to the optimum fell below the tolerance"
+    ROUNDS = "used up its rounds"
+    SECONDS = "used up its seconds"
+    BYTES = "used up its bytes"
+    FINISHED = "the solver has nothing left to do"
+    DIVERGED = "diverged: the objective grew without bound or is no number; the best iterate is kept"
+
+    @property
+    def reached(self) -> bool:
+        """Whether what was asked for was reached, rather than a budget used up."""
+        return self in {Status.TARGET, Status.GRADIENT, Status.GAP}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRule:
+    """The first one reached ends the run; None = no such rule.
+
+    Parameters
+    ----------
+    rounds
+        Communication rounds.
+    seconds
+        On the run's clock (wall or virtual), monitoring left out.
+    bytes
+        Sent by all nodes together, monitoring left out.
+    target
+        Objective.
+    gradient_norm
+        Euclidean norm of the objective's gradient.
+    relative_gradient
+        The same as a part of the norm at the start.
+    gap
+        Certified bound on f(w) - f*: ||gradient||^2 / (2 l2), from strong convexity; needs l2 > 0 and no intercept.
+    l2
+        The l2 of that bound.
+    """
+
+    rounds: int | None = None
+    seconds: float | None = None
+    bytes: float | None = None
+    target: float | None = None
+    gradient_norm: float | None = None
+    relative_gradient: float | None = None
+    gap: float | None = None
+    l2: float = 0.0
+
+    @property
+    def measures(self) -> bool:
+        """Whether any rule needs a measurement (rounds alone do not)."""
+        return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in {"rounds", "l2"})
+
+    def verdict(self, row: dict[str, float], first: dict[str, float]) -> Status | None:
+        """Return how the run ends at this trace row, None if it goes on, given the first row.
+
+        A divergence comes before goals, goals before budgets.
+        """
+        if not math.isfinite(row["objective"]) or row["objective"] > DIVERGED * max(abs(first["objective"]), 1.0):
+            return Status.DIVERGED
+        norm = row["grad_norm"]
+        gap = norm * norm / (2.0 * self.l2) if self.l2 > 0.0 else math.inf
+        checks = (
+            (Status.TARGET, self.target, row["objective"]),
+            (Status.GRADIENT, self.gradient_norm, norm),
+            (Status.GRADIENT, self.relative_gradient, norm / (first["grad_norm"] or 1.0)),
+            (Status.GAP, self.gap, gap),
+        )
+        for status, goal, value in checks:
+            if goal is not None and value <= goal:
+                return status
+        budgets = (
+            (Status.ROUNDS, self.rounds, row["round"]),
+            (Status.SECONDS, self.seconds, row["seconds"]),
+            (Status.BYTES, self.bytes, row["bytes"]),
+        )
+        for status, budget, used in budgets:
+            if budget is not None and used >= budget:
+                return status
+        return None
+

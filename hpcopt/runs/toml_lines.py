@@ -1,0 +1,159 @@
+"""The line of every key of a TOML text.
+
+TOML readers give values and forget where they stood; a message about a bad value has to name its line. The
+scanner here runs over text that `tomllib` has accepted, so it follows the grammar but judges nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from bisect import bisect_right
+
+KeyPath = tuple[str | int, ...]
+"""Names of tables and keys, and places in lists: ("solvers", 0, "local_steps")."""
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_DOT = re.compile(r"[ \t]*\.[ \t]*")
+_EQUALS = re.compile(r"[ \t]*=[ \t]*")
+_BARE_VALUE = re.compile(r"[^,\]}#\n]+")
+_STRINGS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        r'"""(?:\\.|[^\\])*?"""(?:"{0,2})',
+        r"'''.*?'''(?:'{0,2})",
+        r'"(?:\\.|[^"\\\n])*"',
+        r"'[^'\n]*'",
+    )
+)
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """Return the line, from 1, of every key, table header and list item of the valid TOML `text`."""
+    scanner = _Scanner(text)
+    scanner.scan()
+    return scanner.lines
+
+
+class _Scanner:
+    """One pass over the text; `at` is the offset of the next character, `lines` what was found."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.lines: dict[KeyPath, int] = {}
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._tables_in: dict[KeyPath, int] = {}  # arrays of tables: how many so far
+
+    def scan(self) -> None:
+        table: KeyPath = ()
+        self._skip(_BLANK)
+        while self.at < len(self.text):
+            if self._sees("["):
+                table = self._header()
+            else:
+                self._assignment(table)
+            self._skip(_BLANK)
+
+    def _header(self) -> KeyPath:
+        """Read [a.b] or [[a.b]]; return the path of the table that the following keys belong to."""
+        many = self._sees("[[")
+        start = self.at
+        self.at += 2 if many else 1
+        *outer, last = self._key()
+        path: KeyPath = ()
+        for name in outer:
+            path = self._inside((*path, name))
+        path = (*path, last)
+        self._note(path, start)
+        if many:
+            self._tables_in[path] = self._tables_in.get(path, 0) + 1
+            path = self._inside(path)
+            self._note(path, start)
+        self.at += 2 if many else 1
+        return path
+
+    def _inside(self, path: KeyPath) -> KeyPath:
+        """Return `path`, with the place of its newest table where it is an array of tables."""
+        count = self._tables_in.get(path)
+        return path if count is None else (*path, count - 1)
+
+    def _assignment(self, table: KeyPath) -> None:
+        """Read `a.b = value` standing in `table`."""
+        self._skip(_BLANK)
+        start = self.at
+        path = table
+        for name in self._key():
+            path = (*path, name)
+            self._note(path, start)
+        self._skip(_EQUALS)
+        self._value(path)
+
+    def _key(self) -> list[str]:
+        self._skip(_BLANK)
+        names = [self._name()]
+        while _DOT.match(self.text, self.at):
+            self._skip(_DOT)
+            names.append(self._name())
+        self._skip(_BLANK)
+        return names
+
+    def _name(self) -> str:
+        start = self.at
+        if self._sees('"') or self._sees("'"):
+            self._string()
+            return str(tomllib.loads(f"name = {self.text[start : self.at]}")["name"])
+        self._skip(_BARE_KEY)
+        return self.text[start : self.at]
+
+    def _value(self, path: KeyPath) -> None:
+        if self._sees("["):
+            self._list(path)
+        elif self._sees("{"):
+            self._inline_table(path)
+        elif self._sees('"') or self._sees("'"):
+            self._string()
+        else:
+            self._skip(_BARE_VALUE)
+
+    def _list(self, path: KeyPath) -> None:
+        self.at += 1
+        place = 0
+        while not self._closes("]"):
+            self._note((*path, place), self.at)
+            self._value((*path, place))
+            place += 1
+
+    def _inline_table(self, path: KeyPath) -> None:
+        self.at += 1
+        while not self._closes("}"):
+            self._assignment(path)
+
+    def _closes(self, bracket: str) -> bool:
+        """Skip what stands between two items; tell whether `bracket` ended the list, and pass over it then."""
+        self._skip(_BLANK)
+        if self._sees(","):
+            self.at += 1
+            self._skip(_BLANK)
+        if self._sees(bracket):
+            self.at += 1
+            return True
+        return False
+
+    def _string(self) -> None:
+        for pattern in _STRINGS:
+            if pattern.match(self.text, self.at):
+                self._skip(pattern)
+                return
+
+    def _sees(self, characters: str) -> bool:
+        return self.text.startswith(characters, self.at)
+
+    def _skip(self, pattern: re.Pattern[str]) -> None:
+        found = pattern.match(self.text, self.at)
+        if found:
+            self.at = found.end()
+
+    def _note(self, path: KeyPath, offset: int) -> None:
+        self.lines.setdefault(path, bisect_right(self._starts, offset))
