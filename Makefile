@@ -59,7 +59,7 @@ docs: $(VENV)/.installed-docs  ## the documentation, in docs/_build/html; a warn
 	@echo "documentation: docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-run $(matched)  ## kernels beside numpy and scikit-learn, the driver beside bare mpi4py
-	$(BIN)/hpcopt bench kernels
+	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench kernels
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench fabric
 
 clean:  ## remove caches and built pages (runs/ and the environments stay)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from hpcopt.problems.matrix import as_matrix
 from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Cluster, Node
@@ -16,6 +15,7 @@ from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.matrix import as_matrix
 from hpcopt.problems.objective import Objective
 from hpcopt.runs.driver import Outcome, drive
 from hpcopt.runs.measuring import Problem, Shard

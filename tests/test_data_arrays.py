@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from fake_group import messages_on_processes, on_processes
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array, random_array, save_npz
 
@@ -12,6 +11,7 @@ from hpcopt.data import read_table
 from hpcopt.data.reading import read_file
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.solo import SoloGroup
+from tests.fake_group import messages_on_processes, on_processes
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((23, 4))

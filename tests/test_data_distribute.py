@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_group import FakeCluster, on_processes
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 
@@ -10,6 +9,7 @@ from hpcopt.data.distribute import distribute
 from hpcopt.data.partition import assign, spread
 from hpcopt.data.table import Part, Table
 from hpcopt.fabric.solo import SoloGroup
+from tests.fake_group import FakeCluster, on_processes
 
 ROWS = 29
 

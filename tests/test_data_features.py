@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_group import on_processes
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, random_array
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
@@ -11,6 +10,7 @@ from hpcopt.data.features import fit_scaling, split
 from hpcopt.data.table import Part, Table, contiguous
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.solo import SoloGroup
+from tests.fake_group import on_processes
 
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((40, 6)) * np.geomspace(1, 1e6, 6) + 3.0

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_group import messages_on_processes, on_processes
 from numpy.testing import assert_array_equal
 
 from hpcopt.data.labels import ChosenClasses, choose_classes, known_signs, two_classes
 from hpcopt.data.table import Part, Table
 from hpcopt.errors import InputError
+from tests.fake_group import messages_on_processes, on_processes
 
 
 def dealt(y, group):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_group import messages_on_processes, on_processes
 from numpy.testing import assert_array_equal
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
@@ -17,6 +16,7 @@ from hpcopt.data.libsvm import read_libsvm
 from hpcopt.data.reading import read_file
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.solo import SoloGroup
+from tests.fake_group import messages_on_processes, on_processes
 
 COMPRESS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 TEXT = b"""# a header

@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from fake_group import FakeCluster, messages_on_processes, on_processes
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, random_array
 from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_digits, load_svmlight_file
@@ -13,6 +12,7 @@ from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_digits
 from hpcopt.data import ChosenClasses, DataRequest, load, read_table
 from hpcopt.errors import InputError
 from hpcopt.fabric.solo import SoloGroup
+from tests.fake_group import FakeCluster, messages_on_processes, on_processes
 
 DENSE = np.random.default_rng(0).standard_normal((61, 7))
 SPARSE = csr_array(random_array((61, 30), density=0.2, random_state=1, format="csr"))

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_group import on_processes
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcopt.data.synthesis import Recipe, generate
 from hpcopt.errors import InputError
 from hpcopt.fabric.solo import SoloGroup
+from tests.fake_group import on_processes
 
 
 def generated(**recipe):

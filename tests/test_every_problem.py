@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse
-from hpcopt.problems.matrix import as_matrix
 
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.matrix import as_matrix
 from hpcopt.problems.objective import Objective
 
 N, D = 37, 5

@@ -11,6 +11,7 @@ import typer
 from hpcopt.errors import InputError
 from hpcopt.registry import nearest
 
+WIDTH = 120  # columns in a batch log
 SUBJECTS = ("fabric", "kernels")
 
 
@@ -46,6 +47,8 @@ def _tell(rows: list[dict[str, object]], subject: str, ranks: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from hpcopt.reports.terminal import is_terminal
+
     table = Table(title=f"hpcopt bench {subject}, {ranks} rank(s); ratio = peer / ours", title_justify="left")
     for column in ("name", "ours", "peer", "peer is", "ratio", "goal"):
         table.add_column(column, justify="left" if column in {"name", "peer is"} else "right")
@@ -53,4 +56,4 @@ def _tell(rows: list[dict[str, object]], subject: str, ranks: int) -> None:
         goal = "" if row["goal"] is None else f"{row['goal']:.3g}"
         ours, peer = (f"{1e6 * float(str(row[k])):,.1f} us" for k in ("ours", "peer"))
         table.add_row(str(row["name"]), ours, peer, str(row["peer_name"]), f"{row['ratio']:.2f}", goal)
-    Console(width=max(100, Console().width)).print(table)
+    (Console() if is_terminal() else Console(width=WIDTH, force_terminal=False)).print(table)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpcopt.fabric.launch import is_first
 from hpcopt.reports.tables import compare_table, summary_table
+from hpcopt.reports.terminal import is_terminal
 from hpcopt.runs import folder as folders
 
 if TYPE_CHECKING:
@@ -49,7 +50,5 @@ def _print(table: Table) -> None:
         return
     from rich.console import Console
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    console = Console() if is_terminal() else Console(width=WIDTH, force_terminal=False)
     console.print(table)

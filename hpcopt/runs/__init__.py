@@ -1,6 +1,6 @@
 """Runs: from a specification to a finished folder. The driver alone measures, stops, records and reports.
 
-    specification.py   what the user wrote, checked        prepare.py   data and cluster from it
-    driver.py          the one loop over a solver's rounds  measuring.py what a trace row holds
-    stopping.py        budgets, targets, divergence         folder.py    what a run leaves behind
+specification.py   what the user wrote, checked        prepare.py   data and cluster from it
+driver.py          the one loop over a solver's rounds  measuring.py what a trace row holds
+stopping.py        budgets, targets, divergence         folder.py    what a run leaves behind
 """

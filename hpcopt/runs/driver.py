@@ -57,7 +57,7 @@ def drive(
         Called with each recorded row, on every node (give it on one).
     """
     with np.errstate(all="ignore"):  # a diverging run overflows; its rows say so
-        return _drive(node, problem, shard, solver, w0, stop, record_every, record or (lambda row: None))
+        return _drive(node, problem, shard, solver, w0, stop, record_every, record or _forget)
 
 
 def _drive(
@@ -106,3 +106,7 @@ def _drive(
     if status is Status.DIVERGED:
         return Outcome(status, kept, best, last, state)
     return Outcome(status or Status.FINISHED, state.w, last, last, state)
+
+
+def _forget(row: Row) -> None:
+    """Record nothing."""

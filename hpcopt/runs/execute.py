@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib.metadata
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,12 +107,15 @@ def execute(
     with agreed(cluster.processes):
         if folder is not None and speaks:
             folders.write_json(folder / folders.RUN, described)
-    with _trace_file(folder if speaks else None) as keep, Progress(label, stop, silent=quiet or not speaks) as progress:
+    with ExitStack() as open_now:
+        progress = open_now.enter_context(Progress(label, stop, silent=quiet or not speaks))
+        file = None if folder is None or not speaks else open_now.enter_context(closing(folders.TraceFile(folder)))
 
         def record(row: Row) -> None:
             trace.append(row)
-            keep(row)
             progress.update(row)
+            if file is not None:
+                file.append(row)
 
         def program(node: Node) -> Outcome:
             return drive(
@@ -134,18 +137,6 @@ def execute(
         if folder is not None and speaks:
             _leave(run, folder, described, stop, f"{label}: {prepared.words()}")
     return run
-
-
-@contextmanager
-def _trace_file(folder: Path | None) -> Iterator[Any]:
-    if folder is None:
-        yield lambda row: None
-        return
-    file = folders.TraceFile(folder)
-    try:
-        yield file.append
-    finally:
-        file.close()
 
 
 @contextmanager
@@ -209,7 +200,7 @@ def _describe(spec: Specification, cluster: Cluster, label: str, solver: Solver[
         "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "result": None,
     }
 

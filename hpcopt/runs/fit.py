@@ -19,7 +19,13 @@ from hpcopt.solvers import SOLVERS
 
 
 def fit(
-    data: str | Path, solver: str, output: str | Path, overrides: Iterable[str] = (), *, comm: Any = None, quiet: bool = True
+    data: str | Path,
+    solver: str,
+    output: str | Path,
+    overrides: Iterable[str] = (),
+    *,
+    comm: Any = None,
+    quiet: bool = True,
 ) -> Run:
     """Fit a model to the rows of `data` and write it to `output`; collective over the ranks of `comm`.
 

@@ -1,14 +1,13 @@
 """What a run leaves behind, written so that nothing half-done can be taken for a result.
 
-    run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
-    trace.jsonl         one object per recorded round, appended as the run goes
-    model.npz           the model            convergence.png    the picture
+run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
+trace.jsonl         one object per recorded round, appended as the run goes
+model.npz           the model            convergence.png    the picture
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,7 +43,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 class TraceFile:

@@ -23,8 +23,8 @@ from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.problems.losses import LOSSES, Loss
 from hpcopt.problems.matrix import Matrix, as_matrix, warm
-from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs import sections
+from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.specification import Specification
 
 Vector = NDArray[np.float64]
@@ -63,9 +63,7 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
 def _is_virtual(spec: Specification) -> bool:
     """Tell whether the nodes live in one process; with kind "auto", a job started alone takes `workers` so."""
     cluster = spec.cluster
-    return cluster.kind == "virtual" or (
-        cluster.kind == "auto" and cluster.workers is not None and started()[0] == 1
-    )
+    return cluster.kind == "virtual" or (cluster.kind == "auto" and cluster.workers is not None and started()[0] == 1)
 
 
 def _virtual(spec: Specification) -> Cluster:
@@ -82,7 +80,7 @@ def _ranks(spec: Specification, comm: Any) -> Cluster:
     if workers is not None and workers != cluster.size:
         cluster.close()
         raise AgreedError(
-            f'cluster.workers: {workers} asked for, but the job has {cluster.size} ranks; start {workers} of them, '
+            f"cluster.workers: {workers} asked for, but the job has {cluster.size} ranks; start {workers} of them, "
             f'or set cluster.kind = "virtual"'
         )
     return cluster
@@ -117,7 +115,8 @@ def prepare(spec: Specification, cluster: Cluster) -> Prepared:
     with agreed(cluster.processes):
         request = _request(spec.data, loss, spec.seed)
     loaded = load(request, cluster)
-    shards = {node: _shard(loaded, node, spec) for node in cluster.local_nodes}
+    with agreed(cluster.processes):
+        shards = {node: _shard(loaded, node, spec) for node in cluster.local_nodes}
     problem = Problem(
         loss=loss,
         l2=spec.problem.l2_value(loaded.rows),
@@ -179,7 +178,7 @@ def _with_intercept(table: Table, intercept: bool) -> Any:
     ones = np.ones((table.n, 1))
     if scipy.sparse.issparse(table.X):
         return scipy.sparse.hstack([table.X, scipy.sparse.csr_array(ones)], format="csr")
-    return np.hstack([table.X, ones])
+    return np.asarray(np.hstack([table.X, ones]))
 
 
 def _entries(shards: dict[int, Shard], processes: Group) -> int:
@@ -202,7 +201,7 @@ def starting_point(section: sections.Problem, d: int, seed: int) -> Vector:
         return np.random.default_rng(seed).standard_normal(d) / np.sqrt(d)
     path = Path(section.start)
     try:
-        w0 = np.load(path, allow_pickle=False)
+        w0: Vector = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"problem.start: {path}: no such file; or give zeros, ones or random") from None
     except (ValueError, OSError) as error:

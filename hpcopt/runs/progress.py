@@ -5,11 +5,11 @@ Only the process that carries node 0 is to speak; the others are silent.
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 from typing import Any
 
+from hpcopt.reports.terminal import is_terminal
 from hpcopt.runs.stopping import StopRule
 
 EVERY = 5.0  # seconds between two plain lines
@@ -37,7 +37,7 @@ class Progress:
         self._task: Any = None
 
     def __enter__(self) -> Progress:
-        if sys.stdout.isatty() and not self._silent:
+        if not self._silent and is_terminal():
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
 

@@ -92,4 +92,3 @@ class StopRule:
             if budget is not None and used >= budget:
                 return status
         return None
-

@@ -159,7 +159,8 @@ class LocalNewton(Solver[LocalNewtonState]):
         steps = np.concatenate((GLOBAL_STEPS.steps, [0.0]))
         values = node.world.mean(f.at(s.w).along(ahead).values(steps), weight=f.share)
         s.searches += 1
-        return s.w - steps[np.nanargmin(values)] * ahead
+        best = steps[np.argmin(np.where(np.isnan(values), np.inf, values))]
+        return np.asarray(s.w - best * ahead)
 
     def _reschedule(self, node: Node, f: Objective, s: LocalNewtonState, carried: float | None) -> None:
         if self.schedule == "paper":

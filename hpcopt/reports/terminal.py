@@ -1,0 +1,18 @@
+"""Whether somebody looks on: a bar and colours are for a terminal, plain lines for a batch log."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def is_terminal() -> bool:
+    """Tell whether standard output is a terminal that a person sees.
+
+    Open MPI's mpiexec gives rank 0 a pseudo-terminal even where its own output goes into a file; that one has
+    no columns.
+    """
+    try:
+        return sys.stdout.isatty() and os.get_terminal_size(sys.stdout.fileno()).columns > 0
+    except (OSError, ValueError):  # no real file behind it
+        return False
