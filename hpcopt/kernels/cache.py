@@ -10,7 +10,9 @@ run with an `UnpicklingError`. Hence a folder of our own, named by what the comp
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,12 +21,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding
+import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numba.core.caching
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_numba_config: Any = numba.config
 
 _KERNELS: list[Any] = []  # dispatchers that own cache files
 
@@ -36,7 +40,7 @@ def folder() -> Path:
     It lies in `NUMBA_CACHE_DIR` where the user set that, else in the user's cache folder, else (not writable)
     in the folder for temporary files. Its name holds the versions, the CPU and a digest of the kernels' source.
     """
-    place = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else _own_place()
+    place = Path(_numba_config.CACHE_DIR) if _numba_config.CACHE_DIR else _own_place()
     return place / _key()
 
 
@@ -81,8 +85,8 @@ def kernel(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         with _cache_folder():
-            options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
-            dispatcher = numba.njit(**options)(function)
+            compiler = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=set(fastmath))
+            dispatcher = compiler(function)
         _KERNELS.append(dispatcher)
         return cast("F", dispatcher)
 
@@ -96,8 +100,8 @@ def part(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        options = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath), "forceinline": True}
-        return cast("F", numba.njit(**options)(function))
+        compiler = numba.njit(nogil=True, error_model="numpy", fastmath=set(fastmath), forceinline=True)
+        return cast("F", compiler(function))
 
     return decorate
 
@@ -106,12 +110,12 @@ def part(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
 def _cache_folder() -> Iterator[None]:
     """Point numba at our folder while a kernel is decorated, and leave the setting to others as it was."""
     here = str(folder())
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = here
+    before = _numba_config.CACHE_DIR
+    _numba_config.CACHE_DIR = here
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before
+        _numba_config.CACHE_DIR = before
 
 
 def _own_place() -> Path:
@@ -121,24 +125,18 @@ def _own_place() -> Path:
     except (OSError, RuntimeError):  # no home folder, or a read-only one as on many compute nodes
         pass
     try:
-        return _writable(Path(tempfile.gettempdir()) / f"hpcopt-{Path.home().name}")
-    except (OSError, RuntimeError):
+        return _writable(Path(tempfile.gettempdir()) / f"hpcopt-{os.getuid()}")
+    except OSError:
         return Path(tempfile.mkdtemp(prefix="hpcopt-"))
 
 
 def _writable(place: Path) -> Path:
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryFile(dir=place) as probe:
-        mine = Path(place).stat().st_uid == _owner(probe.fileno())
-    if not mine or place.is_symlink() or place.stat().st_mode & 0o022:
+    with tempfile.TemporaryFile(dir=place):
+        status = place.lstat()
+    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise PermissionError(f"{place} can be changed by others")
     return place
-
-
-def _owner(descriptor: int) -> int:
-    import os
-
-    return os.fstat(descriptor).st_uid
 
 
 def _key() -> str:

@@ -98,7 +98,7 @@ def loss_gradient(
         (n,); becomes l''_i.
     """
     gradient[:] = 0.0
-    residual = np.empty(BLOCK)
+    losses, residual = np.empty(BLOCK), np.empty(BLOCK)
     total = 0.0
     for first in range(0, margins.size, BLOCK):
         count = min(BLOCK, margins.size - first)
@@ -106,7 +106,7 @@ def loss_gradient(
         for i in range(first, first + count):
             start, stop = stop, indptr[i + 1]
             margins[i] = _dot(data, indices, start, stop, w)
-        total += evaluate(kind, margins, y, first, count, residual, curvature)
+        total += evaluate(kind, margins, y, first, count, losses, residual, curvature)
         stop = indptr[first]
         for i in range(first, first + count):
             start, stop = stop, indptr[i + 1]
@@ -130,8 +130,8 @@ def gradient_of_rows(
 ) -> float:
     """Return the sum of the losses of `rows` (m,) and fill `gradient` (d,) with the sum of their gradients."""
     gradient[:] = 0.0
-    scratch = np.empty((4, min(BLOCK, rows.size)))
-    residual, z, target, curvature = scratch[0], scratch[1], scratch[2], scratch[3]
+    scratch = np.empty((5, min(BLOCK, rows.size)))
+    residual, z, target, curvature, losses = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     total = 0.0
     for first in range(0, rows.size, BLOCK):
         count = min(BLOCK, rows.size - first)
@@ -139,7 +139,7 @@ def gradient_of_rows(
             row = rows[first + k]
             z[k] = _dot(data, indices, indptr[row], indptr[row + 1], w)
             target[k] = y[row]
-        total += evaluate(kind, z, target, 0, count, residual, curvature)
+        total += evaluate(kind, z, target, 0, count, losses, residual, curvature)
         for k in range(count):
             row = rows[first + k]
             _add(data, indices, indptr[row], indptr[row + 1], residual[k], gradient)
@@ -174,8 +174,8 @@ def sgd_steps(
     l2, penalised
         The regulariser's weight, and on how many leading coordinates it acts.
     """
-    scratch = np.empty((4, min(batch, rows.size)))
-    residual, z, target, curvature = scratch[0], scratch[1], scratch[2], scratch[3]
+    scratch = np.empty((5, min(batch, rows.size)))
+    residual, z, target, curvature, losses = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     c = 1.0
     for j in range(steps.size):
         first = j * batch
@@ -186,7 +186,7 @@ def sgd_steps(
             border = _border(indices, start, stop, penalised)
             z[k] = c * _dot(data, indices, start, border, w) + _dot(data, indices, border, stop, w)
             target[k] = y[row]
-        evaluate(kind, z, target, 0, count, residual, curvature)
+        evaluate(kind, z, target, 0, count, losses, residual, curvature)
         c *= 1.0 - steps[j] * l2
         if not _SMALLEST_SCALE < abs(c) < _LARGEST_SCALE:  # also a step that sets w to 0, and NaN
             w[:penalised] *= c

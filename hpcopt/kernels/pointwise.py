@@ -107,14 +107,19 @@ def _squared(z: float, y: float) -> tuple[float, float, float]:
     return 0.5 * r * r, r, 1.0
 
 
-@part(fastmath=_SUM)
+@part(fastmath=_EXACT)
 def _evaluate(
-    loss: Element, z: Vector, y: Vector, first: int, count: int, residual: Vector, curvature: Vector
-) -> float:
+    loss: Element, z: Vector, y: Vector, first: int, count: int, losses: Vector, residual: Vector, curvature: Vector
+) -> None:
+    for k in range(count):
+        losses[k], residual[k], curvature[first + k] = loss(z[first + k], y[first + k])
+
+
+@part(fastmath=_SUM)
+def _total(losses: Vector, count: int) -> float:
     total = 0.0
     for k in range(count):
-        value, residual[k], curvature[first + k] = loss(z[first + k], y[first + k])
-        total += value
+        total += losses[k]
     return total
 
 
@@ -127,8 +132,13 @@ def _loss_sum(loss: Element, z: Vector, y: Vector) -> float:
 
 
 @part()
-def evaluate(kind: int, z: Vector, y: Vector, first: int, count: int, residual: Vector, curvature: Vector) -> float:
+def evaluate(
+    kind: int, z: Vector, y: Vector, first: int, count: int, losses: Vector, residual: Vector, curvature: Vector
+) -> float:
     """Return the sum of the losses of `count` rows from `first` on, and fill in their derivatives.
+
+    The sum is taken in a loop that writes nothing: one that also writes is compiled twice, with and without
+    vectors, and which of the two runs, so in which order it adds, hangs on where the arrays happen to lie.
 
     Parameters
     ----------
@@ -136,22 +146,24 @@ def evaluate(kind: int, z: Vector, y: Vector, first: int, count: int, residual: 
         Loss code.
     z, y
         Margins and targets of all rows, shape (n,).
-    residual
-        dl/dz goes to its first `count` places.
+    losses, residual
+        The losses and dl/dz go to their first `count` places.
     curvature
         d2l/dz2 goes to places first ... first + count - 1.
     """
     if kind == LOGISTIC:
-        return _evaluate(_logistic, z, y, first, count, residual, curvature)
-    if kind == SQUARED:
-        return _evaluate(_squared, z, y, first, count, residual, curvature)
-    raise ValueError("unknown loss code")
+        _evaluate(_logistic, z, y, first, count, losses, residual, curvature)
+    elif kind == SQUARED:
+        _evaluate(_squared, z, y, first, count, losses, residual, curvature)
+    else:
+        raise ValueError("unknown loss code")
+    return _total(losses, count)
 
 
 @kernel()
 def derivatives(kind: int, z: Vector, y: Vector, residual: Vector, curvature: Vector) -> float:
     """Return the sum of the losses of margins `z` and targets `y`, both (n,), and fill in dl/dz and d2l/dz2."""
-    return evaluate(kind, z, y, 0, z.size, residual, curvature)
+    return evaluate(kind, z, y, 0, z.size, np.empty(z.size), residual, curvature)
 
 
 @kernel()

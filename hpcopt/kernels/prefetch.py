@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -41,4 +41,4 @@ def prefetch_rows(X: NDArray[np.floating], first: int, count: int) -> None:
     row = X.shape[1] * X.itemsize
     start = X.ctypes.data + first * row
     for address in range(start, start + count * row, _LINE):
-        _prefetch(address)
+        _prefetch(address)  # type: ignore[call-arg]  # the typing context is numba's

@@ -198,7 +198,7 @@ def starting_point(section: sections.Problem, d: int, seed: int) -> Vector:
     if section.start == "ones":
         return np.ones(d)
     if section.start == "random":
-        return np.random.default_rng(seed).standard_normal(d) / np.sqrt(d)
+        return np.asarray(np.random.default_rng(seed).standard_normal(d) / np.sqrt(d))
     path = Path(section.start)
     try:
         w0: Vector = np.load(path, allow_pickle=False)

@@ -1,0 +1,221 @@
+"""How fast the kernels are, as ratios: against reading the data once, numpy, scipy and scikit-learn.
+
+Seconds differ from machine to machine and from minute to minute; a ratio of two calls that took turns does
+not. Reading the matrix once is the floor of every pass over it, so "1.0 of a read" can't be beaten.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from hpcopt.kernels.cache import compile_safely, kernel
+from hpcopt.kernels.pointwise import LOGISTIC, derivatives
+from hpcopt.problems.matrix import Matrix, aligned_empty, as_matrix
+
+Call = Callable[[], object]
+
+SHORTEST = 2e-3  # seconds a measurement lasts at least: short calls are repeated
+
+READ = "read X once"
+NUMPY = "numpy, two products"
+SCIPY = "scipy, two products"
+SKLEARN = "scikit-learn"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who else does the same work, and the ratio (its time by ours) aimed at."""
+
+    name: str
+    call: Call
+    goal: float
+
+
+def bench_kernels(barrier: Callable[[], None], rank: int, size: int, quick: bool) -> list[dict[str, Any]]:
+    """Time our kernels and their peers in turns, on all ranks at the same time.
+
+    Parameters
+    ----------
+    barrier
+        Waits for all ranks; they must start each call together, as they share the memory's bandwidth.
+    rank, size
+        This rank and how many there are; the dense matrix is spread over them.
+    quick
+        Whether to take smaller data and fewer rounds.
+
+    Returns
+    -------
+    list of dict
+        `name`; `ours` and `peer`: medians over the rounds on this rank, seconds; `peer_name`; `ratio` = peer / ours;
+        `goal`: the ratio aimed at.
+    """
+    rng = np.random.default_rng([0, rank])
+    rounds = 7 if quick else 15
+    rows = []
+    for name, ours, peers in _cases(rng, (60_000 if quick else 200_000) // size):
+        times = _in_turns(barrier, [ours, *(peer.call for peer in peers)], rounds)
+        for peer, seconds in zip(peers, times[1:], strict=True):
+            row = {"name": name, "ours": times[0], "peer": seconds, "peer_name": peer.name}
+            rows.append({**row, "ratio": seconds / times[0], "goal": peer.goal})
+    return rows
+
+
+def _in_turns(barrier: Callable[[], None], calls: list[Call], rounds: int) -> list[float]:
+    """Return each call's median time, seconds; every round makes each call once."""
+    repeats = []
+    for call in calls:
+        compile_safely(call)
+        barrier()
+        start = time.perf_counter()
+        call()
+        repeats.append(1 + int(SHORTEST / (time.perf_counter() - start)))
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, repeat, measured in zip(calls, repeats, times, strict=True):
+            barrier()
+            start = time.perf_counter()
+            for _ in range(repeat):
+                call()
+            measured.append((time.perf_counter() - start) / repeat)
+    return [statistics.median(measured) for measured in times]
+
+
+def _cases(rng: np.random.Generator, n: int) -> Iterator[tuple[str, Call, list[Peer]]]:
+    """Yield (name, our call, peers); data are made when their turn comes, and freed after it."""
+    yield from _dense(rng, n, 304)
+    for name, X in (("a9a-like", _one_hot(rng, 32_561, 123, 14)), ("w8a-like", _bag_of_words(rng, 48_000, 300, 12.5))):
+        yield from _sparse(name, X, rng)
+    yield from _margins(rng, 100_000)
+
+
+def _dense(rng: np.random.Generator, n: int, d: int) -> Iterator[tuple[str, Call, list[Peer]]]:
+    X = aligned_empty(n, d)
+    rng.standard_normal(out=X)
+    y, s, w = _vectors(rng, n, d)
+    words = X.reshape(-1).view(np.int64)
+    matrix = as_matrix(X)
+    read = Peer(READ, lambda: _read(words), 0.8)
+    yield (
+        "dense Hessian product",
+        lambda: matrix.hessian_product(s, w),
+        [read, Peer(NUMPY, lambda: X.T @ (s * (X @ w)), 1.8)],
+    )
+    yield (
+        "dense loss and gradient",
+        lambda: matrix.loss_gradient(LOGISTIC, y, w),
+        [read, Peer(NUMPY, lambda: _numpy_loss_gradient(X, y, w), 2.0), *_sklearn(X, y, w, 2.0)],
+    )
+    yield from _single_precision(matrix, s, w)
+
+
+def _single_precision(matrix: Matrix, s: NDArray[np.float64], w: NDArray[np.float64]) -> Iterator[Any]:
+    short = as_matrix(matrix.as_array(), "f32")
+    words = short.as_array().reshape(-1).view(np.int64)
+    yield (
+        "dense Hessian product, f32 storage",
+        lambda: short.hessian_product(s, w),
+        [Peer("ours, f64 storage", lambda: matrix.hessian_product(s, w), 1.4), Peer(READ, lambda: _read(words), 0.7)],
+    )
+
+
+def _sparse(name: str, X: Any, rng: np.random.Generator) -> Iterator[tuple[str, Call, list[Peer]]]:
+    y, s, w = _vectors(rng, *X.shape)
+    matrix = as_matrix(X)
+    yield (
+        f"sparse Hessian product, {name}",
+        lambda: matrix.hessian_product(s, w),
+        [Peer(SCIPY, lambda: X.T @ (s * (X @ w)), 1.5)],
+    )
+    yield f"sparse loss and gradient, {name}", lambda: matrix.loss_gradient(LOGISTIC, y, w), _sklearn(X, y, w, 1.5)
+
+
+def _margins(rng: np.random.Generator, n: int) -> Iterator[tuple[str, Call, list[Peer]]]:
+    y, _, _ = _vectors(rng, n, 1)
+    z = 3.0 * rng.standard_normal(n)
+    residual, curvature = np.empty(n), np.empty(n)
+    peers = [Peer("numpy", lambda: _numpy_derivatives(z, y), 5.0)]
+    loss = _sklearn_loss()
+    if loss is not None:
+        labels = (y > 0.0).astype(np.float64)
+        scratch = np.empty(n)
+
+        def sklearn() -> None:
+            loss.loss(labels, z, loss_out=scratch)
+            loss.gradient_hessian(labels, z, gradient_out=residual, hessian_out=curvature)
+
+        peers.append(Peer(SKLEARN, sklearn, 9.0))
+    yield "loss, residual, curvature of margins", lambda: derivatives(LOGISTIC, z, y, residual, curvature), peers
+
+
+def _vectors(rng: np.random.Generator, n: int, d: int) -> tuple[NDArray[np.float64], ...]:
+    """Return targets and weights (n,), and a model (d,) whose margins are of size one."""
+    return np.where(rng.random(n) < 0.5, -1.0, 1.0), rng.random(n), rng.standard_normal(d) / np.sqrt(d)
+
+
+def _one_hot(rng: np.random.Generator, n: int, d: int, fields: int) -> Any:
+    """Return a CSR array whose rows have one 1 in each of `fields` groups of columns."""
+    edges = np.linspace(0, d, fields + 1).astype(int)
+    columns = np.stack([rng.integers(low, high, n) for low, high in pairwise(edges)], axis=1)
+    starts = np.arange(0, n * fields + 1, fields)
+    return scipy.sparse.csr_array((np.ones(n * fields), columns.ravel(), starts), shape=(n, d))
+
+
+def _bag_of_words(rng: np.random.Generator, n: int, d: int, words: float) -> Any:
+    """Return a CSR array of ones whose rows differ in length and whose columns differ in frequency."""
+    lengths = rng.poisson(words, n)
+    columns = (d * rng.random(int(lengths.sum())) ** 2).astype(int)
+    X = scipy.sparse.csr_array(
+        (np.ones(len(columns)), columns, np.concatenate(([0], np.cumsum(lengths)))), shape=(n, d)
+    )
+    X.sum_duplicates()
+    X.data[:] = 1.0
+    return X
+
+
+@kernel()
+def _read(words: NDArray[np.int64]) -> int:
+    total = 0
+    for i in range(words.size):
+        total += words[i]
+    return total
+
+
+def _numpy_derivatives(z: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, Any, Any]:
+    p = 1.0 / (1.0 + np.exp(y * z))
+    return float(np.logaddexp(0.0, -y * z).sum()), -y * p, p * (1.0 - p)
+
+
+def _numpy_loss_gradient(X: Any, y: NDArray[np.float64], w: NDArray[np.float64]) -> tuple[float, Any]:
+    loss, residual, _ = _numpy_derivatives(X @ w, y)
+    return loss, X.T @ residual
+
+
+def _sklearn_loss() -> Any:
+    """Return scikit-learn's logistic loss, or None with a warning where it isn't (its module is private)."""
+    try:
+        from sklearn._loss import HalfBinomialLoss
+    except ImportError:
+        warnings.warn("scikit-learn's losses are not where they were: it is left out as a peer", stacklevel=2)
+        return None
+    return HalfBinomialLoss()
+
+
+def _sklearn(X: Any, y: NDArray[np.float64], w: NDArray[np.float64], goal: float) -> list[Peer]:
+    loss = _sklearn_loss()
+    if loss is None:
+        return []
+    from sklearn.linear_model._linear_loss import LinearModelLoss
+
+    whole = LinearModelLoss(base_loss=loss, fit_intercept=False)
+    labels = (y > 0.0).astype(np.float64)
+    return [Peer(SKLEARN, lambda: whole.loss_gradient(w, X, labels), goal)]

@@ -1,0 +1,240 @@
+"""Kernels against numpy and scipy, on odd shapes and at the ends of the number range."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numba.core.caching
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hpcopt.kernels import cache, dense, pointwise
+from hpcopt.kernels.pointwise import LOGISTIC, SQUARED
+
+FINE = np.longdouble
+TOLERANCE = 1e-14  # relative, of one loss or derivative
+SIZES = (0, 1, 3, 7, 8, 31, 512, 513, 1025)
+EXTREMES = [0.0, -0.0, 5e-324, 1e-300, 1e-17, 36.7, 37.5, 700.0, 709.5, 740.0, 746.0, 1e4, 1e300, np.inf]
+
+
+def exact(kind, z, y):
+    """Loss, dl/dz and d2l/dz2 in extended precision, by the textbook."""
+    z, y = z.astype(FINE), y.astype(FINE)
+    if kind == SQUARED:
+        return 0.5 * (z - y) ** 2, z - y, np.ones_like(z)
+    t = np.exp(-np.abs(z))
+    m = y * z
+    loss = np.log1p(t) + np.maximum(-m, 0)
+    sigmoid = np.where(m >= 0, t, 1) / (1 + t)
+    return loss, -y * sigmoid, t / (1 + t) ** 2
+
+
+def evaluated(kind, z, y):
+    residual, curvature = np.full(z.size, np.nan), np.full(z.size, np.nan)
+    total = pointwise.derivatives(kind, z, y, residual, curvature)
+    return total, residual, curvature
+
+
+def one_by_one(kind, z, y):
+    """Return each row's loss: the kernel gives sums only."""
+    return np.array([pointwise.loss_sum(kind, z[i : i + 1], y[i : i + 1]) for i in range(z.size)])
+
+
+def signs(n, seed=0):
+    return np.where(np.random.default_rng(seed).random(n) < 0.5, -1.0, 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 30.0, 300.0])
+def test_each_logistic_value_is_exact_to_a_few_units_in_the_last_place(scale):
+    z = scale * np.random.default_rng(1).standard_normal(2000)
+    y = signs(2000)
+    loss, residual, curvature = exact(LOGISTIC, z, y)
+    normal = np.abs(residual) > 1e-300  # below, doubles themselves lose digits
+    _, ours, bend = evaluated(LOGISTIC, z, y)
+    np.testing.assert_allclose(one_by_one(LOGISTIC, z, y)[normal], loss[normal].astype(float), rtol=TOLERANCE)
+    np.testing.assert_allclose(ours[normal], residual[normal].astype(float), rtol=TOLERANCE)
+    np.testing.assert_allclose(bend[curvature > 1e-300], curvature[curvature > 1e-300].astype(float), rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("size", EXTREMES)
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("lanes", [1, 40])
+def test_extreme_margins_are_safe_in_every_lane(size, sign, lanes):
+    z, y = np.full(lanes, sign * size), signs(lanes)
+    total, residual, curvature = evaluated(LOGISTIC, z, y)
+    loss, slope, bend = (value.astype(float) for value in exact(LOGISTIC, z, y))
+    assert total == pytest.approx(loss.sum(), rel=1e-13, abs=1e-320)
+    np.testing.assert_allclose(residual, slope, rtol=TOLERANCE, atol=1e-320)
+    np.testing.assert_allclose(curvature, bend, rtol=TOLERANCE, atol=1e-320)
+
+
+@pytest.mark.parametrize("kind", [LOGISTIC, SQUARED])
+@pytest.mark.parametrize("where", [0, 5, 39])
+def test_a_nan_margin_gives_nan_and_spoils_no_other_row(kind, where):
+    z, y = np.zeros(40), signs(40)
+    z[where] = np.nan
+    total, residual, curvature = evaluated(kind, z, y)
+    others = np.arange(40) != where
+    assert np.isnan(total)
+    assert np.isnan(residual[where])
+    assert kind == SQUARED or np.isnan(curvature[where])
+    assert np.isfinite(residual[others]).all()
+    assert np.isfinite(curvature[others]).all()
+
+
+@pytest.mark.parametrize("kind", [LOGISTIC, SQUARED])
+@pytest.mark.parametrize("n", SIZES)
+def test_sums_and_derivatives_hold_for_any_length(kind, n):
+    z, y = 3.0 * np.random.default_rng(n).standard_normal(n), signs(n)
+    loss, slope, bend = (value.astype(float) for value in exact(kind, z, y))
+    total, residual, curvature = evaluated(kind, z, y)
+    assert total == pytest.approx(loss.sum(), rel=1e-13)
+    assert pointwise.loss_sum(kind, z, y) == pytest.approx(loss.sum(), rel=1e-13)
+    np.testing.assert_allclose(residual, slope, rtol=1e-13)
+    np.testing.assert_allclose(curvature, bend, rtol=1e-13)
+
+
+@given(arrays(np.float64, st.integers(1, 70), elements=st.floats(-800, 800)), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_logistic_derivatives_are_scipys(z, seed):
+    y = signs(z.size, seed)
+    total, residual, curvature = evaluated(LOGISTIC, z, y)
+    assert total == pytest.approx(np.logaddexp(0.0, -y * z).sum(), rel=1e-13, abs=1e-300)
+    np.testing.assert_allclose(residual, -y * scipy.special.expit(-y * z), rtol=1e-13, atol=1e-300)
+    expected = scipy.special.expit(z) * scipy.special.expit(-z)
+    np.testing.assert_allclose(curvature, expected, rtol=1e-13, atol=1e-300)
+
+
+@pytest.mark.parametrize("kind", [LOGISTIC, SQUARED])
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("steps", [[], [0.5], [0.0, 1e-3, 1.0, -2.0, 1e3]])
+def test_ray_losses_are_those_at_the_moved_margins(kind, n, steps):
+    rng = np.random.default_rng(n)
+    z, q, y, steps = rng.standard_normal(n), rng.standard_normal(n), signs(n), np.array(steps)
+    out = np.full(len(steps), np.nan)
+    pointwise.ray_losses(kind, z, q, y, steps, out)
+    expected = [float(exact(kind, z - t * q, y)[0].sum()) for t in steps]
+    np.testing.assert_allclose(out, expected, rtol=1e-12)
+
+
+def test_an_unknown_loss_code_is_refused():
+    one = np.ones(1)
+    with pytest.raises(ValueError, match="unknown loss"):
+        pointwise.loss_sum(99, one, one)
+    with pytest.raises(ValueError, match="unknown loss"):
+        pointwise.derivatives(99, one, one, one.copy(), one.copy())
+
+
+@pytest.mark.parametrize("d", [0, 1, 2, 9])
+def test_mirror_copies_the_lower_triangle(d):
+    H = np.random.default_rng(d).standard_normal((d, d))
+    expected = np.tril(H) + np.tril(H, -1).T
+    dense.mirror(H)
+    np.testing.assert_array_equal(H, expected)
+
+
+WARM = """
+import numpy as np
+from hpcopt.kernels import cache, csr, dense
+one, gram = np.ones(1), np.zeros((1, 1))
+def warm():
+    dense.mirror(gram)
+    csr.gram(2.0 * one, np.zeros(1, np.int32), np.arange(2), one, gram)
+    return gram[0, 0]
+square = cache.compile_safely(warm)
+print(cache.folder())
+print(sum(dense.mirror.stats.cache_hits.values()), square)
+"""
+
+
+def warmed(place: Path, program: str = WARM) -> tuple[Path, int, float]:
+    """Compile two kernels in a process with its own cache; return the cache's folder, the hits, a square."""
+    environment = {"NUMBA_CACHE_DIR": str(place), "PATH": "", "PYTHONPATH": str(Path(cache.__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    folder, numbers = done.stdout.splitlines()
+    hits, square = numbers.split()
+    return Path(folder), int(hits), float(square)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A folder whose cache holds two kernels, one calling the other."""
+    place = tmp_path_factory.mktemp("cache")
+    folder, hits, _ = warmed(place)
+    assert folder.is_relative_to(place)
+    assert hits == 0
+    return place
+
+
+def test_a_second_process_finds_the_kernels_compiled(filled):
+    assert warmed(filled)[1] == 1
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 40])
+def test_a_damaged_cache_is_rebuilt(filled, suffix, left):
+    for path in filled.rglob(f"*.{suffix}"):
+        path.write_bytes(path.read_bytes()[:left])
+    folder, _, square = warmed(filled)
+    assert square == 4.0
+    assert all(path.stat().st_size > left for path in folder.rglob("*.nb?"))
+
+
+def test_a_damaged_callee_of_a_kernel_not_yet_cached_is_rebuilt(filled):
+    for path in filled.rglob("*gram*"):
+        path.unlink()
+    for path in filled.rglob("*mirror*.nbc"):
+        path.write_bytes(b"")
+    assert warmed(filled, WARM.replace("    dense.mirror(gram)\n", ""))[2] == 4.0
+
+
+def test_a_damaged_entry_that_numba_reports_as_another_error_is_recognised(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path)  # what is cleared must not be everybody's cache
+    (tmp_path / "kernel.nbi").write_bytes(b"")
+    stored = numba.core.caching.IndexDataCacheFile(str(tmp_path), "kernel", None)
+
+    def warm():
+        try:
+            return stored.load("signature")
+        except EOFError as error:
+            raise TypeError("typing failed") from error
+
+    assert cache.compile_safely(warm) is None
+    assert not tmp_path.exists()
+
+
+def test_without_a_place_to_write_kernels_are_compiled_all_the_same(tmp_path):
+    blocked = "from hpcopt.kernels import cache\nimport shutil, pathlib\nimport hpcopt.kernels.csr\n"
+    blocked += "shutil.rmtree(cache.folder())\ncache.folder().write_text('not a folder')\n"
+    assert warmed(tmp_path, blocked + WARM)[2] == 4.0
+
+
+def test_an_error_of_the_kernel_itself_is_not_taken_for_a_damaged_cache():
+    one, calls = np.ones(1), []
+
+    def wrong():
+        calls.append(1)
+        pointwise.loss_sum(99, one, one)
+
+    with pytest.raises(ValueError, match="unknown loss"):
+        cache.compile_safely(wrong)
+    assert len(calls) == 1
+
+
+def test_clear_removes_the_folder_and_leaves_loaded_kernels_usable(tmp_path):
+    cleared = "cache.clear()\nassert not cache.folder().exists()\nassert warm() == square\n"
+    assert not warmed(tmp_path, WARM + cleared)[0].exists()
+
+
+def test_the_decoration_leaves_numbas_own_setting_alone(tmp_path):
+    program = "import numba\nbefore = numba.config.CACHE_DIR\n" + WARM + "assert numba.config.CACHE_DIR == before\n"
+    assert warmed(tmp_path, program)[2] == 4.0
