@@ -264,7 +264,7 @@ def test_sizes_and_entries_are_told(form):
     matrix = operator(X, form)
     lengths = np.count_nonzero(X, axis=1) if form == "sparse" else np.full(33, 300)
     assert (matrix.n, matrix.d, matrix.nnz) == (33, 300, lengths.sum())
-    assert matrix.gram_flops() == (lengths * (lengths + 2.0)).sum()
+    assert matrix.gram_flops == (lengths * (lengths + 2.0)).sum()
 
 
 def test_a_matrix_of_the_right_layout_is_not_copied():

@@ -25,6 +25,7 @@ Rows = NDArray[np.int64]
 STORAGES = {"f64": np.float64, "f32": np.float32}
 
 _LINE = 64  # bytes; rows that start at multiples of it are read up to 1.3 times faster
+_WORTH_ALIGNING = 2**20  # bytes; smaller matrices are read from the cache, whatever their place
 _BLOCK = 512  # rows of a block in the dense Gram matrix: enough for BLAS's speed, and it stays in the cache
 
 
@@ -42,6 +43,8 @@ class Matrix(abc.ABC):
     """Number of features."""
     nnz: int
     """Number of stored entries: n d if dense."""
+    gram_flops: float
+    """Floating-point operations of `gram`."""
     storage: np.dtype[Any]
     """dtype of the stored entries, float64 or float32."""
 
@@ -121,10 +124,6 @@ class Matrix(abc.ABC):
         return self._gram(s)
 
     @abc.abstractmethod
-    def gram_flops(self) -> float:
-        """Return the floating-point operations of `gram`."""
-
-    @abc.abstractmethod
     def largest_row(self) -> float:
         """Return max_i ||x_i||^2, 0 without rows."""
 
@@ -186,10 +185,8 @@ class DenseMatrix(Matrix):
         self.X = X
         self.n, self.d = X.shape
         self.nnz = X.size
+        self.gram_flops = float(self.n) * self.d * (self.d + 2)
         self.storage = X.dtype
-
-    def gram_flops(self) -> float:  # noqa: D102
-        return float(self.n) * self.d * (self.d + 2)
 
     def largest_row(self) -> float:  # noqa: D102
         return dense.largest_square(self.X)
@@ -258,11 +255,9 @@ class CsrMatrix(Matrix):
         self.indptr = indptr
         self.n, self.d = len(indptr) - 1, d
         self.nnz = int(indptr[-1] - indptr[0])
+        lengths = np.diff(indptr).astype(np.float64)
+        self.gram_flops = float(lengths @ lengths + 2.0 * lengths.sum())
         self.storage = data.dtype
-
-    def gram_flops(self) -> float:  # noqa: D102
-        lengths = np.diff(self.indptr).astype(np.float64)
-        return float(lengths @ lengths + 2.0 * lengths.sum())
 
     def largest_row(self) -> float:  # noqa: D102
         return csr.largest_square(self.data, self.indptr)
@@ -383,7 +378,8 @@ def warm(matrix: Matrix, kind: int, y: Vector) -> None:
 
 
 def _as_dense(X: NDArray[Any], dtype: np.dtype[Any]) -> DenseMatrix:
-    if X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned:
+    lines_up = X.strides[0] % _LINE or X.ctypes.data % _LINE == 0 or X.nbytes < _WORTH_ALIGNING
+    if X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned and lines_up:
         return DenseMatrix(X)
     copy = aligned_empty(X.shape[0], X.shape[1], dtype)
     copy[:] = X

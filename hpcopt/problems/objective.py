@@ -157,7 +157,7 @@ class Point:
         """Return the Hessian of f_k at w, shape (d, d), float64, with `ridge` in place of l2 where given. One pass."""
         f = self.f
         hessian = f.matrix.gram(self._pass[3])
-        f.meter.charge(f.matrix.gram_flops(), f.matrix.nnz)
+        f.meter.charge(f.matrix.gram_flops, f.matrix.nnz)
         hessian /= f.n
         diagonal = np.einsum("ii->i", hessian)
         diagonal[: f.penalised] += f.l2 if ridge is None else ridge
@@ -179,7 +179,7 @@ class Point:
         g = self.gradient if gradient is None else gradient
         f = self.f
         factorise = f.d**3 / 3.0 + 2.0 * f.d**2
-        if ridge is not None or f.matrix.gram_flops() + factorise <= CG_CAP * 4.0 * f.matrix.nnz:
+        if ridge is not None or f.matrix.gram_flops + factorise <= CG_CAP * 4.0 * f.matrix.nnz:
             try:
                 factor = scipy.linalg.cho_factor(self.hessian(ridge), lower=True, overwrite_a=True, check_finite=False)
             except scipy.linalg.LinAlgError:  # singular: no l2 and fewer rows than features

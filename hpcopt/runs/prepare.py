@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 from numpy.typing import NDArray
 
@@ -18,11 +19,13 @@ from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.launch import join, started
+from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.problems.losses import LOSSES, Loss
 from hpcopt.problems.matrix import Matrix, as_matrix, warm
+from hpcopt.problems.objective import Objective
 from hpcopt.runs import sections
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.specification import Specification
@@ -117,6 +120,7 @@ def prepare(spec: Specification, cluster: Cluster) -> Prepared:
     loaded = load(request, cluster)
     with agreed(cluster.processes):
         shards = {node: _shard(loaded, node, spec) for node in cluster.local_nodes}
+    loaded = replace(loaded, shards={}, test_shards=None)  # the shards may be copies: do not hold the rows twice
     problem = Problem(
         loss=loss,
         l2=spec.problem.l2_value(loaded.rows),
@@ -124,12 +128,22 @@ def prepare(spec: Specification, cluster: Cluster) -> Prepared:
         total=loaded.rows,
         entries=_entries(shards, cluster.processes),
     )
-    some = shards[cluster.local_nodes[0]]
-    cluster.leader_first(lambda: compile_safely(partial(warm, some.matrix, loss.code, some.y)))
+    cluster.leader_first(partial(_warm, problem, shards[cluster.local_nodes[0]]))
     d = loaded.features + spec.problem.intercept
     with agreed(cluster.processes):
         w0 = starting_point(spec.problem, d, spec.seed)
     return Prepared(cluster, problem, shards, w0, loaded)
+
+
+def _warm(problem: Problem, shard: Shard) -> None:
+    """Compile or load all kernels, and the linear algebra, so that no solver's clock pays for it."""
+    compile_safely(partial(warm, shard.matrix, problem.loss.code, shard.y))
+    few = Objective(
+        shard.matrix.head(2), shard.y[:2], problem.loss, l2=1.0, total=2, meter=Meter(), intercept=problem.intercept
+    )
+    start = few.at(np.zeros(few.d))
+    start.along(start.newton_direction()).values(np.ones(1))
+    scipy.linalg.cho_solve(scipy.linalg.cho_factor(np.eye(2)), np.ones(2))
 
 
 def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
@@ -155,8 +169,8 @@ def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
 
 
 def _shard(loaded: Loaded, node: int, spec: Specification) -> Shard:
-    table = loaded.shards[node]
-    test = loaded.test_shards[node] if loaded.test_shards is not None else None
+    table = loaded.shards.pop(node)
+    test = loaded.test_shards.pop(node) if loaded.test_shards is not None else None
     return Shard(
         _matrix(table, spec),
         table.targets,
@@ -167,8 +181,7 @@ def _shard(loaded: Loaded, node: int, spec: Specification) -> Shard:
 
 def _matrix(table: Table, spec: Specification) -> Matrix:
     """Return the features as an operator, stored as the specification asks, or else as the data came."""
-    stored = "f32" if table.X.dtype == np.float32 else "f64"
-    return as_matrix(_with_intercept(table, spec.problem.intercept), spec.data.storage or stored)
+    return as_matrix(_with_intercept(table, spec.problem.intercept), spec.data.storage)
 
 
 def _with_intercept(table: Table, intercept: bool) -> Any:
