@@ -45,19 +45,22 @@ class Height:
         Of the axis.
     logarithmic
         Whether the axis is.
+    bottom
+        Where an objective at the reference itself, which a logarithmic axis has no place for, is drawn.
     """
 
     reference: float
     name: str
     logarithmic: bool
+    bottom: float = math.nan
 
     def of(self, objective: float) -> float:
-        """Return the height of `objective`; NaN where the axis has no place for it."""
+        """Return the height of `objective`; NaN where there is none."""
         if not math.isfinite(objective):
             return math.nan
         height = objective - self.reference
         floor = _ROUNDOFF * max(abs(self.reference), abs(objective)) if self.reference else 0.0
-        return height if not self.logarithmic or height > floor else math.nan
+        return height if not self.logarithmic or height > floor else self.bottom
 
 
 def height_for(runs: Sequence[Run], target: float | None = None, optimum: float | None = None) -> Height:
@@ -75,7 +78,8 @@ def height_for(runs: Sequence[Run], target: float | None = None, optimum: float 
         return Height(optimum, f"objective - optimum ({optimum:.6g})", True)
     above = [value - lowest for value in values if value - lowest > _ROUNDOFF * abs(lowest)]
     if above and (target is None or target > lowest) and start - lowest > _DECADES * min(above):
-        return Height(lowest, f"objective - lowest seen ({lowest:.6g})", True)
+        smallest = min(above) if target is None else min(*above, target - lowest)
+        return Height(lowest, f"objective - lowest seen ({lowest:.6g})", True, bottom=smallest / 2.0)
     return Height(0.0, "objective", lowest > 0 and start > _DECADES * lowest)
 
 

@@ -102,7 +102,7 @@ def execute(
     first = cluster.local_nodes[0]
     speaks = first == 0
     stop = stop_rule(spec, prepared.problem.total)
-    described = _describe(spec, cluster, label, solver)
+    described = _describe(spec, prepared, label, solver)
     trace: list[Row] = []
     with agreed(cluster.processes):
         if folder is not None and speaks:
@@ -135,7 +135,7 @@ def execute(
     run = Run(label, folder, outcome.status, result, trace, _model(prepared, outcome, label, result))
     with agreed(cluster.processes):
         if folder is not None and speaks:
-            _leave(run, folder, described, stop, f"{label}: {prepared.words()}")
+            _leave(run, folder, described, stop)
     return run
 
 
@@ -183,14 +183,16 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
     return Model(coef=coef, intercept=intercept, loss=problem.loss.name, classes=loaded.classes, meta=meta)
 
 
-def _describe(spec: Specification, cluster: Cluster, label: str, solver: Solver[Any]) -> dict[str, Any]:
+def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
     """Return run.json as it stands while the run goes on."""
+    cluster = prepared.cluster
     host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
     hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
     return {
         "hpcopt": hpcopt.__version__,
         "label": label,
         "solver": type(solver).name,
+        "problem": prepared.words(),
         "specification": as_toml_dict(spec),
         "seed": spec.seed,
         "cluster": cluster.kind,
@@ -205,9 +207,10 @@ def _describe(spec: Specification, cluster: Cluster, label: str, solver: Solver[
     }
 
 
-def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule, title: str) -> None:
+def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule) -> None:
     """Write the model, the picture, and last the result: a folder whose run.json has one is whole."""
     run.model.save(folder / folders.MODEL)
+    title = f"{run.label}: {described['problem']}"
     try:
         draw_convergence(run.trace, folder / folders.PICTURE, title, target=stop.target)
     except MissingLibraryError as error:

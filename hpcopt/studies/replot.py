@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.reports.plots import draw_compare, draw_convergence
@@ -17,29 +18,34 @@ def replot(paths: list[Path], output: Path | None = None) -> Path:
     InputError
         If a folder holds no run, or an unfinished one without a row.
     """
-    runs = [run for path in paths for run in _runs(path)]
-    curves = []
-    target = None
-    for path in runs:
-        described, rows = folders.read(path)
+    read = [(path, *folders.read(path)) for place in paths for path in _runs(place)]
+    for path, _, rows in read:
         if not rows:
             raise InputError(f"{path}: the run has recorded nothing yet")
-        curves.append((described["label"], rows))
-        target = described["specification"]["stop"].get("target", target)
-    single = len(curves) == 1 and runs[0] == paths[0]
-    picture = output or paths[0] / (folders.PICTURE if single else folders.COMPARISON)
-    if single:
-        draw_convergence(curves[0][1], picture, title=curves[0][0], target=target)
+    targets = [described["specification"]["stop"].get("target") for _, described, _ in read]
+    target = next((target for target in targets if target is not None), None)
+    problems = list(dict.fromkeys(described["problem"] for _, described, _ in read))
+    if len(read) == 1 and read[0][0] == paths[0]:
+        ((path, described, rows),) = read
+        picture = output or path / folders.PICTURE
+        draw_convergence(rows, picture, title=f"{described['label']}: {problems[0]}", target=target)
     else:
-        draw_compare(curves, picture, title=", ".join(path.name for path in paths), target=target)
+        picture = output or paths[0] / folders.COMPARISON
+        curves = [(_label(path, described, len(paths)), rows) for path, described, rows in read]
+        draw_compare(curves, picture, title="; ".join(problems), target=target)
     return picture
 
 
+def _label(path: Path, described: dict[str, Any], places: int) -> str:
+    """Return a curve's name: the run's label, and its folder where several were given."""
+    return described["label"] if places == 1 else f"{described['label']} ({path})"
+
+
 def _runs(path: Path) -> list[Path]:
-    """Return the run's folder itself, or those of the runs of a comparison."""
+    """Return the run's folder itself, or those of the runs of a comparison in the order they were run."""
     if (path / folders.RUN).exists():
         return [path]
-    inner = sorted(found.parent for found in path.glob(f"*/{folders.RUN}"))
+    inner = [found.parent for found in path.glob(f"*/{folders.RUN}")]
     if not inner:
         raise InputError(f"{path}: no run here (there is no {folders.RUN} in it)")
-    return inner
+    return sorted(inner, key=lambda run: (run / folders.TRACE).stat().st_ctime_ns)
