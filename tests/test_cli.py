@@ -1,0 +1,241 @@
+"""The verbs, in one process: what they print, write and return."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from hpcopt.cli.main import main
+from hpcopt.problems.losses import LOSSES
+from hpcopt.solvers import SOLVERS
+
+SPECIFICATION = """
+[data]
+source = "breast-cancer"
+scale = "standard"
+test_fraction = 0.2
+[problem]
+l2 = "1/n"
+[stop]
+target = 0.07
+rounds = 60
+"""
+ONE = SPECIFICATION + '[solver]\nname = "giant"\n'
+MANY = SPECIFICATION + '[[solvers]]\nname = "giant"\n[[solvers]]\nname = "sgd"\n[[solvers]]\nname = "giant"\n'
+
+
+@pytest.fixture
+def spec(tmp_path):
+    def write(text):
+        path = tmp_path / "spec.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A file with 200 rows of 4 features and two classes, and its arrays."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 4)) * [1.0, 3.0, 0.3, 1.0] + [0.0, 1.0, 0.0, 2.0]
+    y = np.where(X @ [1.0, -0.5, 2.0, 0.5] + rng.standard_normal(200) > 0.3, 7.0, 3.0)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    return tmp_path / "data.npz", X, y
+
+
+def test_run_leaves_trace_model_picture_and_result(tmp_path, spec, capsys):
+    out = tmp_path / "out"
+    assert main(["run", spec(ONE), "--virtual", "4", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "objective: mean logistic loss + (l2/2)||w||^2" in said
+    assert "scikit-learn: C = 1" in said
+    described = json.loads((out / "run.json").read_text())
+    rows = [json.loads(line) for line in (out / "trace.jsonl").read_text().splitlines()]
+    assert described["result"]["status"] == "target"
+    assert described["result"]["reached"] is True
+    assert described["result"]["objective"] == rows[-1]["objective"] <= 0.07
+    assert described["specification"]["cluster"]["workers"] == 4
+    assert set(rows[0]) >= {"round", "seconds", "clock", "bytes", "messages", "work", "objective", "grad_norm"}
+    assert rows[-1]["clock"] == "virtual"
+    assert 0.9 < rows[-1]["test_accuracy"] <= 1.0
+    assert (out / "convergence.png").read_bytes()[:4] == b"\x89PNG"
+    with np.load(out / "model.npz", allow_pickle=False) as model:
+        assert model["coef"].shape == (30,)
+
+
+def test_compare_tells_who_reached_the_target_first(tmp_path, spec, capsys):
+    out = tmp_path / "out"
+    assert main(["compare", spec(MANY), "--virtual", "3", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "not reached" in said
+    assert f"picture: {out / 'compare.png'}" in said.replace("\n", "")
+    with (out / "compare.csv").open() as file:
+        giant, sgd, again = csv.DictReader(file)
+    assert (giant["reached"], sgd["reached"]) == ("true", "false")
+    assert giant["rounds"] == again["rounds"]
+    assert giant["solver"] != again["solver"]
+    assert len(list(out.glob("*/run.json"))) == 3
+
+
+def test_require_target_ends_with_three_where_it_was_missed(tmp_path, spec):
+    arguments = ["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(tmp_path / "out"), "--overwrite"]
+    assert main([*arguments, "--require-target"]) == 0
+    assert main([*arguments, "--require-target", "--set", "stop.target=0.001"]) == 3
+    assert main([*arguments, "--set", "stop.target=0.001"]) == 0
+
+
+def test_quiet_prints_nothing(tmp_path, spec, capsys):
+    assert main(["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_folder_with_a_run_is_kept_unless_overwrite_is_given(tmp_path, spec, capsys):
+    arguments = ["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    before = (tmp_path / "out" / "run.json").read_text()
+    assert main(arguments) == 1
+    assert "holds another run" in capsys.readouterr().err
+    assert (tmp_path / "out" / "run.json").read_text() == before
+    assert main([*arguments, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if SOLVERS[name].floor is None])
+def test_fit_with_intercept_agrees_with_scikit_learn(tmp_path, labelled, solver):
+    path, X, y = labelled
+    model = tmp_path / "model.npz"
+    arguments = ["fit", str(path), "--l2", "0.01", "--intercept", "--solver", solver, "-o", str(model), "--quiet"]
+    assert main(arguments) == 0
+    peer = LogisticRegression(C=1.0 / (200 * 0.01), tol=1e-12, max_iter=10_000).fit(X, y)
+    with np.load(model) as ours:
+        np.testing.assert_allclose(ours["coef"], peer.coef_[0], rtol=1e-5)
+        np.testing.assert_allclose(ours["intercept"], peer.intercept_[0], rtol=1e-5)
+        assert list(ours["classes"]) == [3.0, 7.0]
+
+
+def test_fit_of_the_squared_loss_agrees_with_scikit_learns_ridge(tmp_path, labelled):
+    path, X, y = labelled
+    model = tmp_path / "model.npz"
+    arguments = ["fit", str(path), "--loss", "squared", "--l2", "0.1", "--intercept", "-o", str(model), "--quiet"]
+    assert main(arguments) == 0
+    peer = Ridge(alpha=200 * 0.1, tol=1e-12).fit(X, y)
+    with np.load(model) as ours:
+        np.testing.assert_allclose(ours["coef"], peer.coef_, rtol=1e-6)
+        np.testing.assert_allclose(ours["intercept"], peer.intercept_, rtol=1e-6)
+
+
+def test_fit_with_local_newton_ends_in_giant_at_the_optimum(tmp_path, labelled):
+    path, _, _ = labelled
+    objectives = []
+    for solver in ("newton-cg", "local-newton"):
+        model = tmp_path / f"{solver}.npz"
+        arguments = ["fit", str(path), "--solver", solver, "--virtual", "4", "-o", str(model), "--quiet"]
+        assert main(arguments) == 0
+        objectives.append(json.loads(str(np.load(model)["meta"]))["objective"])
+    assert objectives[1] == pytest.approx(objectives[0], rel=1e-10)
+
+
+def test_predict_writes_the_labels_and_prints_the_accuracy(tmp_path, labelled, capsys):
+    path, X, y = labelled
+    model = tmp_path / "model.npz"
+    assert main(["fit", str(path), "--intercept", "-o", str(model)]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(model), str(path), "-o", str(tmp_path / "predicted")]) == 0
+    predicted = np.loadtxt(tmp_path / "predicted")
+    assert set(predicted) == {3.0, 7.0}
+    accuracy = float(re.search(r"accuracy ([\d.]+)", capsys.readouterr().out)[1])
+    assert accuracy == pytest.approx(np.mean(predicted == y), abs=1e-6)
+    np.savez(tmp_path / "unlabelled.npz", X=X)
+    assert main(["predict", str(model), str(tmp_path / "unlabelled.npz")]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_scaled_runs_model_predicts_from_the_features_as_they_are(tmp_path, spec, capsys):
+    out = tmp_path / "out"
+    assert main(["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(out)]) == 0
+    X, y = load_breast_cancer(return_X_y=True)
+    np.savez(tmp_path / "raw.npz", X=X, y=y)
+    assert main(["predict", str(out / "model.npz"), str(tmp_path / "raw.npz")]) == 0
+    assert float(re.search(r"accuracy ([\d.]+)", capsys.readouterr().out)[1]) > 0.97
+
+
+def test_plot_draws_runs_and_comparisons(tmp_path, spec, capsys):
+    out = tmp_path / "out"
+    assert main(["compare", spec(MANY), "--virtual", "3", "--quiet", "--out", str(out)]) == 0
+    (out / "compare.png").unlink()
+    assert main(["plot", str(out)]) == 0
+    assert (out / "compare.png").exists()
+    run = next(out.glob("*/run.json")).parent
+    assert main(["plot", str(run), "-o", str(tmp_path / "one.png")]) == 0
+    assert (tmp_path / "one.png").exists()
+    assert main(["plot", str(tmp_path)]) == 1
+    assert "no run here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "registry"), [("solvers", SOLVERS), ("losses", LOSSES)])
+def test_list_names_all_of_a_kind_with_a_line_each(kind, registry, capsys):
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(registry)
+
+
+@pytest.mark.parametrize("name", [*SOLVERS, *LOSSES])
+def test_show_tells_parameters_defaults_and_paper(name, capsys):
+    assert main(["show", name]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(name)
+    if name in SOLVERS:
+        assert f"Paper: {SOLVERS[name].paper}" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "gaint"], "unknown name 'gaint'; did you mean 'giant'?"),
+        (["list", "solver"], "unknown kind 'solver'; did you mean 'solvers'?"),
+        (["bench", "kernel"], "unknown subject 'kernel'; did you mean 'kernels'?"),
+        (["run", "nowhere.toml"], "nowhere.toml"),
+        (["predict", "nowhere.npz", "x"], "nowhere.npz: no such file"),
+        (["fit", "nowhere.txt", "-o", "nowhere/model.npz"], "nowhere/model.npz: its folder does not exist"),
+        (["fit", "nowhere.txt", "-o", "model.npz", "--solver", "giannt"], "did you mean 'giant'?"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("hpcopt: error: ")
+    assert told.count("\n") == 1
+    assert message in told
+
+
+def test_info_describes_the_environment(capsys):
+    assert main(["info"]) == 0
+    said = capsys.readouterr().out
+    for word in ("hpcopt", "MPI", "cores", "numba", "compiled kernels in"):
+        assert word in said
+
+
+def test_python_runs_a_dict_and_writes_nothing(tmp_path, monkeypatch):
+    import hpcopt
+
+    monkeypatch.chdir(tmp_path)
+    specification = {
+        "data": {"source": "logistic", "rows": 300, "features": 4},
+        "solver": {"name": "newton-cg"},
+        "cluster": {"kind": "virtual", "workers": 3},
+        "stop": {"gradient_norm": 1e-9},
+    }
+    run = hpcopt.run(specification)
+    assert run.result["reached"]
+    assert run.model.coef.shape == (4,)
+    assert run.trace[0]["round"] == 0
+    assert list(tmp_path.iterdir()) == []
+    both = hpcopt.compare({**specification, "solver": {"name": "giant"}})
+    assert [one.label for one in both.runs] == ["giant"]
