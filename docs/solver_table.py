@@ -20,8 +20,8 @@ import hpcopt.solvers
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.solo import SoloCluster
 from hpcopt.problems.losses import LOSSES
-from hpcopt.problems.matrix import as_matrix
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.storage import as_matrix
 from hpcopt.solvers import SOLVERS, Solver
 
 ROWS, FEATURES = 200, 10

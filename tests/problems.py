@@ -15,8 +15,8 @@ from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.problems.losses import LOSSES
-from hpcopt.problems.matrix import as_matrix
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.storage import as_matrix
 from hpcopt.runs.driver import Outcome, drive
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.stopping import StopRule

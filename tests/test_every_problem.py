@@ -8,8 +8,8 @@ import scipy.sparse
 
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.losses import LOSSES
-from hpcopt.problems.matrix import as_matrix
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.storage import as_matrix
 
 N, D = 37, 5
 LOSS = pytest.mark.parametrize("loss", list(LOSSES))

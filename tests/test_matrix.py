@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 import hpcopt
 from hpcopt.errors import InputError
 from hpcopt.kernels.pointwise import LOGISTIC, SQUARED
-from hpcopt.problems.matrix import CsrMatrix, DenseMatrix, aligned_empty, as_matrix, warm
+from hpcopt.problems.csr_matrix import CsrMatrix
+from hpcopt.problems.dense_matrix import DenseMatrix, aligned_empty
+from hpcopt.problems.storage import as_matrix, warm
 
 SHAPES = [
     (0, 3), (1, 1), (1, 2), (3, 1), (7, 2), (7, 3), (3, 5), (8, 8), (513, 1), (513, 3),
@@ -316,7 +318,7 @@ COLD = """
 import sys
 import numpy as np, scipy.sparse
 from hpcopt.kernels import csr, dense, pointwise
-from hpcopt.problems.matrix import as_matrix, warm
+from hpcopt.problems.storage import as_matrix, warm
 form, storage, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
 X, y, w, rows = np.ones((n, 5)), np.ones(n), np.ones(5), np.arange(n)
 matrix = as_matrix(scipy.sparse.csr_array(X) if form == "sparse" else X, storage)

@@ -73,6 +73,17 @@ def test_a_run_leaves_its_folder_and_speaks_on_one_rank_only(tmp_path, ranks):
     assert {"run.json", "trace.jsonl", "model.npz", "convergence.png"} == {p.name for p in (tmp_path / "out").iterdir()}
 
 
+def test_same_seed_same_trace(tmp_path):
+    traces = []
+    for name in ("one", "two"):
+        done = hpcopt_ranks(3, "run", specification(tmp_path, "local-sgd"), "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        rows = [json.loads(line) for line in (tmp_path / name / "trace.jsonl").read_text().splitlines()]
+        traces.append([{key: value for key, value in row.items() if key != "seconds"} for row in rows])
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 5
+
+
 def test_the_number_of_ranks_changes_the_optimum_by_roundoff_only(tmp_path):
     coefs = []
     for ranks in (1, 3):

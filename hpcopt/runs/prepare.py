@@ -24,8 +24,9 @@ from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.problems.losses import LOSSES, Loss
-from hpcopt.problems.matrix import Matrix, as_matrix, warm
+from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.storage import as_matrix, warm
 from hpcopt.runs import sections
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.specification import Specification

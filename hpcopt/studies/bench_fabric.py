@@ -12,8 +12,8 @@ import numpy as np
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.problems.losses import LOSSES
-from hpcopt.problems.matrix import as_matrix
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.storage import as_matrix
 from hpcopt.runs.driver import drive
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.stopping import StopRule

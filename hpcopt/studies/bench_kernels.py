@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from hpcopt.kernels.cache import compile_safely, kernel
 from hpcopt.kernels.pointwise import LOGISTIC, derivatives
-from hpcopt.problems.matrix import Matrix, aligned_empty, as_matrix
+from hpcopt.problems.dense_matrix import aligned_empty
+from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.storage import as_matrix
 
 Call = Callable[[], object]
 

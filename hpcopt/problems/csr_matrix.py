@@ -1,0 +1,88 @@
+"""Sparse rows: compressed sparse rows, the nonzero entries only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from hpcopt.kernels import csr
+from hpcopt.problems.matrix import Matrix, Rows, Vector, plain
+
+
+class CsrMatrix(Matrix):
+    """Rows that store their nonzero entries only.
+
+    Parameters
+    ----------
+    X
+        scipy CSR, (n, d), float64 or float32, its indices sorted and without duplicates; its entries are kept,
+        not copied.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self._set(X.data, plain(X.indices, np.int32), plain(X.indptr, np.int64), X.shape[1])
+
+    def _set(self, data: NDArray[Any], indices: NDArray[np.int32], indptr: Rows, d: int) -> None:
+        self.data = data
+        self.indices = indices
+        self.indptr = indptr
+        self.n, self.d = len(indptr) - 1, d
+        self.nnz = int(indptr[-1] - indptr[0])
+        lengths = np.diff(indptr).astype(np.float64)
+        self.gram_flops = float(lengths @ lengths + 2.0 * lengths.sum())
+        self.storage = data.dtype
+
+    def largest_row(self) -> float:  # noqa: D102
+        return csr.largest_square(self.data, self.indptr)
+
+    def take(self, rows: Rows) -> CsrMatrix:  # noqa: D102
+        return CsrMatrix(self.as_array()[self._rows(rows)])
+
+    def head(self, count: int) -> CsrMatrix:  # noqa: D102
+        first = object.__new__(CsrMatrix)
+        first._set(self.data, self.indices, self.indptr[: count + 1], self.d)
+        return first
+
+    def as_array(self) -> Any:  # noqa: D102
+        stored = slice(0, int(self.indptr[-1]))
+        parts = self.data[stored], self.indices[stored], self.indptr
+        return scipy.sparse.csr_array(parts, shape=(self.n, self.d))
+
+    def _margins(self, w: Vector, out: Vector) -> None:
+        csr.margins(self.data, self.indices, self.indptr, w, out)
+
+    def _loss_gradient(
+        self, kind: int, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
+    ) -> float:
+        return csr.loss_gradient(kind, self.data, self.indices, self.indptr, y, w, gradient, margins, curvature)
+
+    def _hessian_product(self, s: Vector, v: Vector, out: Vector) -> None:
+        csr.hessian_product(self.data, self.indices, self.indptr, s, v, out)
+
+    def _gradient_of_rows(self, kind: int, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float:
+        return csr.gradient_of_rows(kind, self.data, self.indices, self.indptr, y, w, rows, gradient)
+
+    def _sgd_steps(
+        self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
+    ) -> None:
+        csr.sgd_steps(kind, self.data, self.indices, self.indptr, y, w, rows, batch, steps, l2, penalised)
+
+    def _weighted_squares(self, s: Vector, out: Vector) -> None:
+        csr.weighted_squares(self.data, self.indices, self.indptr, s, out)
+
+    def _gram(self, s: Vector) -> NDArray[np.float64]:
+        total = np.empty((self.d, self.d))
+        csr.gram(self.data, self.indices, self.indptr, s, total)
+        return total.T  # symmetric: the same matrix in Fortran order
+
+
+def as_csr(X: Any, dtype: np.dtype[Any]) -> CsrMatrix:
+    """Return a scipy sparse `X` (n, d) with entries of `dtype`, copied where its form or type is another."""
+    rows = X.tocsr()
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return CsrMatrix(rows.astype(dtype, copy=False))
