@@ -6,15 +6,55 @@ Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; 3 diverged, or 
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from hpcopt.cli import bench, compare, describe, fit, info, plot, predict, run
 from hpcopt.errors import InputError
-from hpcopt.fabric.launch import abort_on_error, is_first
+from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out one command; return its exit code. Bad input is told by one rank, in one line."""
+    try:
+        with abort_on_error():
+            code = app(arguments, prog_name="hpcopt", standalone_mode=False)
+    except TyperException as error:
+        return _fail(f"{error.format_message()} (see: hpcopt --help)".replace("\n", " "), int(error.exit_code))
+    except InputError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    return int(code or 0)
+
+
+def _fail(message: str, code: int) -> int:
+    """Tell an error on one rank; return this process's exit code.
+
+    Some launchers end the whole job at the first failure they see. Ranks that MPI joins leave together; before
+    that only the process that speaks may fail, or it might be ended before it has spoken.
+    """
+    sys.stdout.flush()
+    if is_first():
+        print(f"hpcopt: error: {message}", file=sys.stderr, flush=True)
+        return code
+    return code if is_joined() else 0
+
+
+def _on_first(verb: Callable[..., int]) -> Callable[..., int]:
+    """Return the verb carried out by the first process only: it needs no ranks, and one voice is enough."""
+
+    @functools.wraps(verb)
+    def carry_out(*arguments: Any, **options: Any) -> int:
+        return verb(*arguments, **options) if is_first() else 0
+
+    return carry_out
+
 
 app = typer.Typer(
     name="hpcopt",
@@ -24,41 +64,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _verb, _function in (
+for _name, _verb in (
     ("run", run.run),
     ("compare", compare.compare),
     ("fit", fit.fit),
-    ("predict", predict.predict),
-    ("plot", plot.plot),
-    ("list", describe.list_),
-    ("show", describe.show),
+    ("predict", _on_first(predict.predict)),
+    ("plot", _on_first(plot.plot)),
+    ("list", _on_first(describe.list_)),
+    ("show", _on_first(describe.show)),
     ("bench", bench.bench),
     ("info", info.info),
 ):
-    app.command(_verb)(_function)
-
-
-def main(arguments: list[str]) -> int:
-    """Carry out one command; return its exit code. Bad input is told by one rank, in one line."""
-    try:
-        with abort_on_error():
-            code = app(arguments, prog_name="hpcopt", standalone_mode=False)
-    except TyperException as error:
-        _tell(f"{error.format_message()} (see: hpcopt --help)".replace("\n", " "))
-        return int(error.exit_code)
-    except InputError as error:
-        _tell(str(error))
-        return 1
-    except KeyboardInterrupt:
-        _tell("interrupted")
-        return 130
-    return int(code or 0)
-
-
-def _tell(message: str) -> None:
-    sys.stdout.flush()
-    if is_first():
-        print(f"hpcopt: error: {message}", file=sys.stderr, flush=True)
+    app.command(_name)(_verb)
 
 
 def console() -> NoReturn:

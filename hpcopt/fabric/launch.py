@@ -33,11 +33,16 @@ def started() -> tuple[int, int, str]:
     return 1, 0, ""
 
 
+def is_joined() -> bool:
+    """Tell whether MPI is up and this process is one of several ranks."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    return mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.size > 1
+
+
 def is_first() -> bool:
     """Tell whether this process is the one that speaks: rank 0, or as the launcher counts before MPI is up."""
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.size > 1:
-        return bool(mpi.COMM_WORLD.rank == 0)
+    if is_joined():
+        return bool(sys.modules["mpi4py.MPI"].COMM_WORLD.rank == 0)
     return started()[1] == 0
 
 
@@ -120,10 +125,10 @@ def abort_on_error() -> Iterator[None]:
     except (AgreedError, SystemExit):
         raise
     except BaseException as error:
-        mpi = sys.modules.get("mpi4py.MPI")
-        if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized() or mpi.COMM_WORLD.size == 1:
+        if not is_joined():
             raise
-        rank = mpi.COMM_WORLD.rank
+        world = sys.modules["mpi4py.MPI"].COMM_WORLD
+        rank = world.rank
         if isinstance(error, InputError):
             text = f"hpcopt: error: {error} (on rank {rank})\n"
         else:
@@ -132,5 +137,5 @@ def abort_on_error() -> Iterator[None]:
         sys.stdout.flush()
         sys.stderr.write(text)
         sys.stderr.flush()
-        mpi.COMM_WORLD.Abort(1)
+        world.Abort(1)
         raise

@@ -35,18 +35,18 @@ class CsrMatrix(Matrix):
         self.gram_flops = float(lengths @ lengths + 2.0 * lengths.sum())
         self.storage = data.dtype
 
-    def largest_row(self) -> float:  # noqa: D102
+    def largest_row(self) -> float:
         return csr.largest_square(self.data, self.indptr)
 
-    def take(self, rows: Rows) -> CsrMatrix:  # noqa: D102
+    def take(self, rows: Rows) -> CsrMatrix:
         return CsrMatrix(self.as_array()[self._rows(rows)])
 
-    def head(self, count: int) -> CsrMatrix:  # noqa: D102
+    def head(self, count: int) -> CsrMatrix:
         first = object.__new__(CsrMatrix)
         first._set(self.data, self.indices, self.indptr[: count + 1], self.d)
         return first
 
-    def as_array(self) -> Any:  # noqa: D102
+    def as_array(self) -> Any:
         stored = slice(0, int(self.indptr[-1]))
         parts = self.data[stored], self.indices[stored], self.indptr
         return scipy.sparse.csr_array(parts, shape=(self.n, self.d))

@@ -32,17 +32,17 @@ class DenseMatrix(Matrix):
         self.gram_flops = float(self.n) * self.d * (self.d + 2)
         self.storage = X.dtype
 
-    def largest_row(self) -> float:  # noqa: D102
+    def largest_row(self) -> float:
         return dense.largest_square(self.X)
 
-    def take(self, rows: Rows) -> DenseMatrix:  # noqa: D102
+    def take(self, rows: Rows) -> DenseMatrix:
         rows = self._rows(rows)
         return DenseMatrix(np.take(self.X, rows, axis=0, out=aligned_empty(len(rows), self.d, self.storage)))
 
-    def head(self, count: int) -> DenseMatrix:  # noqa: D102
+    def head(self, count: int) -> DenseMatrix:
         return DenseMatrix(self.X[:count])
 
-    def as_array(self) -> NDArray[Any]:  # noqa: D102
+    def as_array(self) -> NDArray[Any]:
         return self.X
 
     def _margins(self, w: Vector, out: Vector) -> None:
