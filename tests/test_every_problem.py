@@ -93,6 +93,22 @@ def test_values_along_a_ray_are_those_of_the_objective(loss, form):
 
 
 @LOSS
+def test_vectors_used_again_disturb_no_point_or_ray_still_in_use(loss):
+    f = oracle(loss)
+    w, p = points()[2], points()[3]
+    steps = np.array([0.0, 0.5])
+    ray = f.at(w).along(p)
+    before = ray.values(steps)
+    kept = f.at(points()[1])
+    product = kept.hessian_product(p)
+    for _ in range(5):  # points come and go, and take what the ones before have given back
+        for v in points():
+            f.at(v).along(v).values(steps)
+    np.testing.assert_array_equal(ray.values(steps), before)
+    np.testing.assert_array_equal(kept.hessian_product(p), product)
+
+
+@LOSS
 @FORM
 def test_the_intercept_is_not_penalised(loss, form):
     free, none = oracle(loss, form, intercept=True), oracle(loss, form, intercept=True, l2=0.0)

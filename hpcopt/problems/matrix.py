@@ -37,14 +37,21 @@ class Matrix(abc.ABC):
     storage: np.dtype[Any]
     """dtype of the stored entries, float64 or float32."""
 
-    def margins(self, w: Vector) -> Vector:
-        """Return X w, shape (n,)."""
-        out = np.empty(self.n)
+    def margins(self, w: Vector, out: Vector | None = None) -> Vector:
+        """Return X w, shape (n,), in `out` if that is given (float64, contiguous)."""
+        out = np.empty(self.n) if out is None else out
         self._margins(vector("w", w, self.d), out)
         return out
 
-    def loss_gradient(self, kind: int, y: Vector, w: Vector) -> tuple[float, Vector, Vector, Vector]:
+    def loss_gradient(
+        self, kind: int, y: Vector, w: Vector, out: tuple[Vector, Vector] | None = None
+    ) -> tuple[float, Vector, Vector, Vector]:
         """Return, from one pass, what a first and second order method needs to know at `w`.
+
+        Parameters
+        ----------
+        out
+            Where to put margins and curvature, each (n,) float64 and contiguous; default new arrays.
 
         Returns
         -------
@@ -57,7 +64,8 @@ class Matrix(abc.ABC):
         curvature
             l''_i, shape (n,).
         """
-        gradient, margins, curvature = np.empty(self.d), np.empty(self.n), np.empty(self.n)
+        gradient = np.empty(self.d)
+        margins, curvature = out or (np.empty(self.n), np.empty(self.n))
         y, w = vector("y", y, self.n), vector("w", w, self.d)
         return self._loss_gradient(kind, y, w, gradient, margins, curvature), gradient, margins, curvature
 

@@ -24,6 +24,7 @@ from hpcopt.kernels.pointwise import ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.losses import Loss
 from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.spare import SpareVectors
 
 Vector = NDArray[np.float64]
 
@@ -75,6 +76,7 @@ class Objective:
         """n_k / n: the weight of this shard in f; the shares of all nodes sum to one."""
         self.penalised = matrix.d - 1 if intercept else matrix.d
         """The first so many coordinates carry the regulariser."""
+        self.spare = SpareVectors(matrix.n)
         self._last: Point | None = None
 
     def at(self, w: Vector) -> Point:
@@ -129,7 +131,13 @@ class Point:
         """Sum of losses, sum of their gradients (d,), margins (n,), curvatures (n,): one pass."""
         f = self.f
         f.meter.charge(4.0 * f.matrix.nnz + POINTWISE_FLOPS * f.n + 4.0 * f.d, f.matrix.nnz)
-        return f.matrix.loss_gradient(f.loss.code, f.y, self.w)
+        return f.matrix.loss_gradient(f.loss.code, f.y, self.w, (f.spare.take(), f.spare.take()))
+
+    def __del__(self) -> None:
+        """Give margins and curvatures back: nobody but this point and its rays has seen them."""
+        if "_pass" in self.__dict__:
+            self.f.spare.give(self._pass[2])
+            self.f.spare.give(self._pass[3])
 
     @cached_property
     def value(self) -> float:
@@ -208,20 +216,24 @@ class Ray:
 
     def __init__(self, start: Point, p: Vector) -> None:
         f = start.f
-        self._f = f
-        self._z = start._pass[2]
-        self._q = f.matrix.margins(p)
+        self._start = start  # which owns the margins
+        self._q = f.spare.take()
+        f.matrix.margins(p, out=self._q)
         f.meter.charge(2.0 * f.matrix.nnz, f.matrix.nnz)
         w, p = start.w[: f.penalised], p[: f.penalised]
         self._squares = float(w @ w), float(w @ p), float(p @ p)
 
     def values(self, steps: Vector) -> Vector:
         """Return f_k(w - t p) for each t in `steps`, shape (m,)."""
-        f = self._f
+        f = self._start.f
         values = np.empty(len(steps))
-        ray_losses(f.loss.code, self._z, self._q, f.y, steps, values)
+        ray_losses(f.loss.code, self._start._pass[2], self._q, f.y, steps, values)
         f.meter.charge(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0)
         ww, wp, pp = self._squares
         values /= f.n
         values += 0.5 * f.l2 * (ww - 2.0 * steps * wp + steps**2 * pp)
         return values
+
+    def __del__(self) -> None:
+        """Give the margins of the direction back."""
+        self._start.f.spare.give(self._q)
