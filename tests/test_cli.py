@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression, Ridge
 
+import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.problems.losses import LOSSES
 from hpcopt.solvers import SOLVERS
@@ -106,6 +107,83 @@ def test_a_folder_with_a_run_is_kept_unless_overwrite_is_given(tmp_path, spec, c
     assert main([*arguments, "--overwrite"]) == 0
 
 
+def test_overwrite_replaces_one_run_and_leaves_everything_else(tmp_path, spec):
+    outer = tmp_path / "out"
+    assert main(["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(outer)]) == 0
+    assert main(["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(outer / "inner")]) == 0
+    (outer / "notes.txt").write_text("mine")
+    assert main(["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(outer), "--overwrite"]) == 0
+    assert (outer / "inner" / "run.json").exists()
+    assert (outer / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_cannot_start_leaves_the_one_to_be_overwritten(tmp_path, spec):
+    arguments = ["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(tmp_path / "out"), "--overwrite"]
+    assert main(arguments) == 0
+    before = (tmp_path / "out" / "run.json").read_text()
+    assert main([*arguments, "--set", "data.test_fraction=0.0001"]) == 1
+    assert (tmp_path / "out" / "run.json").read_text() == before
+    assert (tmp_path / "out" / "model.npz").exists()
+
+
+def test_a_new_comparison_leaves_no_run_of_the_old_one(tmp_path, spec):
+    arguments = ["--virtual", "2", "--quiet", "--out", str(tmp_path / "out"), "--overwrite"]
+    assert main(["compare", spec(MANY), *arguments]) == 0
+    (tmp_path / "out" / "mine").mkdir()
+    assert main(["compare", spec(MANY.replace('"giant"', '"lbfgs"')), *arguments]) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert names == {"lbfgs-1", "sgd", "lbfgs-2", "mine"}
+
+
+def test_labels_become_folders_of_their_own_inside_the_comparisons(tmp_path, spec):
+    labels = ["..", "---", "a b", "a-b", "A b"]
+    text = SPECIFICATION + "".join(f'[[solvers]]\nname = "giant"\nlabel = "{label}"\n' for label in labels)
+    out = tmp_path / "deep" / "out"
+    assert main(["compare", spec(text), "--virtual", "2", "--quiet", "--out", str(out)]) == 0
+    assert sorted(path.parent.name for path in out.glob("*/run.json")) == ["A-b-3", "a-b", "a-b-2", "run", "run-2"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_a_folders_name_is_taken_as_it_is(tmp_path, spec):
+    out = tmp_path / """it's a "b" \\c"""
+    assert main(["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(out)]) == 0
+    assert (out / "run.json").exists()
+
+
+def test_numbers_beyond_all_bounds_end_the_run_as_diverged(tmp_path, spec):
+    np.save(tmp_path / "start.npy", np.full(30, 1e200))
+    arguments = ["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--set", f"problem.start={tmp_path}/start.npy"]) == 3
+    result = json.loads((tmp_path / "out" / "run.json").read_text())["result"]
+    assert result["status"] == "diverged"
+    assert result["objective"] is None
+
+
+@pytest.mark.parametrize("content", [np.array(["a"] * 30), np.full(30, 1j), np.zeros((30, 1))])
+def test_a_start_that_is_no_vector_of_numbers_is_refused(tmp_path, spec, content, capsys):
+    np.save(tmp_path / "start.npy", content)
+    arguments = ["run", spec(ONE), "--virtual", "2", "--quiet", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--set", f"problem.start={tmp_path}/start.npy"]) == 1
+    assert "start.npy" in capsys.readouterr().err
+
+
+def test_no_arguments_and_help_and_version(capsys):
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert "compare" in said
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == said
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == hpcopt.__version__
+
+
+@pytest.mark.parametrize(("value", "l2"), [(".5", 0.5), ("5.", 5.0), ("01", 1.0), ("2/n", 2 / 200)])
+def test_l2_is_a_number_as_people_write_it_or_a_part_of_n(tmp_path, labelled, value, l2):
+    model = tmp_path / "model.npz"
+    assert main(["fit", str(labelled[0]), "--l2", value, "--l1", "0", "-o", str(model), "--quiet"]) == 0
+    assert json.loads(str(np.load(model)["meta"]))["l2"] == l2
+
+
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if SOLVERS[name].floor is None])
 def test_fit_with_intercept_agrees_with_scikit_learn(tmp_path, labelled, solver):
     path, X, y = labelled
@@ -153,7 +231,9 @@ def test_predict_writes_the_labels_and_prints_the_accuracy(tmp_path, labelled, c
     assert accuracy == pytest.approx(np.mean(predicted == y), abs=1e-6)
     np.savez(tmp_path / "unlabelled.npz", X=X)
     assert main(["predict", str(model), str(tmp_path / "unlabelled.npz")]) == 0
-    assert capsys.readouterr().out == ""
+    told = capsys.readouterr()
+    np.testing.assert_array_equal([float(line) for line in told.out.split()], predicted)
+    assert told.err == ""
 
 
 def test_a_scaled_runs_model_predicts_from_the_features_as_they_are(tmp_path, spec, capsys):
@@ -162,7 +242,7 @@ def test_a_scaled_runs_model_predicts_from_the_features_as_they_are(tmp_path, sp
     X, y = load_breast_cancer(return_X_y=True)
     np.savez(tmp_path / "raw.npz", X=X, y=y)
     assert main(["predict", str(out / "model.npz"), str(tmp_path / "raw.npz")]) == 0
-    assert float(re.search(r"accuracy ([\d.]+)", capsys.readouterr().out)[1]) > 0.97
+    assert float(re.search(r"accuracy ([\d.]+)", capsys.readouterr().err)[1]) > 0.97
 
 
 def test_plot_draws_runs_and_comparisons(tmp_path, spec, capsys):
@@ -204,6 +284,8 @@ def test_show_tells_parameters_defaults_and_paper(name, capsys):
         (["predict", "nowhere.npz", "x"], "nowhere.npz: no such file"),
         (["fit", "nowhere.txt", "-o", "nowhere/model.npz"], "nowhere/model.npz: its folder does not exist"),
         (["fit", "nowhere.txt", "-o", "model.npz", "--solver", "giannt"], "did you mean 'giant'?"),
+        (["fit", "nowhere.txt", "-o", "."], "is a folder"),
+        (["fit", "nowhere.txt", "-o", "model.npz", "--l1", "0.1"], "no solver here takes an l1 term yet"),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
@@ -223,8 +305,6 @@ def test_info_describes_the_environment(capsys):
 
 
 def test_python_runs_a_dict_and_writes_nothing(tmp_path, monkeypatch):
-    import hpcopt
-
     monkeypatch.chdir(tmp_path)
     specification = {
         "data": {"source": "logistic", "rows": 300, "features": 4},

@@ -211,6 +211,20 @@ def test_preconditioned_mixing_with_one_local_step_is_newton_on_the_whole(proble
     np.testing.assert_allclose(solved.w, damped_newton(spread.serial(), np.zeros(spread.d), 4), rtol=1e-8)
 
 
+def test_preconditioned_mixing_survives_a_singular_sum_of_hessians():
+    spread = ridge(n=8, d=12, nodes=4, l2=0.0)
+    solved = solve(LocalNewton(mixing="preconditioned"), spread, rounds=3)
+    assert solved.rows[-1]["objective"] < 0.5 * solved.rows[0]["objective"]
+
+
+@pytest.mark.parametrize("option", [{"mixing": "preconditioned"}, {"regulariser": "debiased"}])
+def test_options_with_dense_hessians_refuse_very_many_features(option):
+    solver = LocalNewton(**option)
+    assert solver.refuses(100) is None
+    assert "50,000 features are more than 10,000" in solver.refuses(50_000)
+    assert LocalNewton().refuses(50_000) is None
+
+
 def test_the_debiased_regulariser_turns_the_averaged_direction_towards_newtons():  # Derezinski et al. 2020
     def angle(regulariser, seed):
         rng = np.random.default_rng(seed)
@@ -231,6 +245,9 @@ def test_the_debiased_regulariser_turns_the_averaged_direction_towards_newtons()
     ("parameters", "message"),
     [
         ({"local_steps": 0}, "local_steps: at least 1, got 0"),
+        ({"schedule": "paper", "local_steps": 2}, "local_steps: schedule = .paper. takes 3, 2, 1"),
+        ({"delta": 0.3}, "delta: only schedule = .adaptive. asks for it"),
+        ({"carried": True}, "carried: only schedule = .adaptive. asks for it"),
         ({"schedule": "fast"}, "schedule: one of constant, paper, adaptive; got 'fast'"),
         ({"delta": -1.0}, "delta: at least 0, got -1.0"),
         ({"mixing": "max"}, "mixing: one of mean, preconditioned; got 'max'"),

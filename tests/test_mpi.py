@@ -143,6 +143,20 @@ def test_a_virtual_cluster_on_several_ranks_is_refused(tmp_path):
     assert done.stderr.count("a virtual cluster lives in one process, but 2 ranks were started") == 1
 
 
+def test_ranks_with_different_specifications_are_refused(tmp_path):
+    program = (
+        "import sys\n"
+        "from mpi4py import MPI\n"
+        "from hpcopt.cli.main import main\n"
+        "rows = 'output.record_every=' + str(1 + MPI.COMM_WORLD.rank % 2)\n"
+        "sys.exit(main(['run', *sys.argv[1:], '--set', rows]))\n"
+    )
+    arguments = specification(tmp_path), "--out", tmp_path / "out"
+    done = python_ranks(3, program, *arguments, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 1
+    assert done.stderr.count("rank 1 has read another specification than rank 0") == 1
+
+
 def test_workers_unlike_the_number_of_ranks_are_refused(tmp_path):
     done = hpcopt_ranks(2, "run", specification(tmp_path), "--set", "cluster.workers=3", "--out", tmp_path / "out")
     assert done.returncode == 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hpcopt.cli.options import DIVERGED_OR_MISSED, Overrides, Quiet, Virtual, overridden
+from hpcopt.fabric.launch import is_first
 
 
 def fit(
@@ -16,6 +17,9 @@ def fit(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="Where to write the model.")],
     loss: Annotated[str, typer.Option(help="See: hpcopt list losses.")] = "logistic",
     l2: Annotated[str, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n".')] = "1/n",
+    l1: Annotated[
+        float, typer.Option(metavar="V", help="Weight of ||w||_1; no solver here takes one but 0 yet.")
+    ] = 0.0,
     solver: Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list solvers.")] = "newton-cg",
     tol: Annotated[
         float, typer.Option(metavar="T", help="Stop when the gradient's norm is this part of the first one's.")
@@ -28,25 +32,22 @@ def fit(
     """Fit a model to a data file; under mpiexec each rank reads and holds only its part."""
     from hpcopt.cli.report import tell_fit
     from hpcopt.runs.fit import fit as start
+    from hpcopt.runs.stopping import Status
 
-    settings = [
-        f"problem.loss={loss!r}",
-        f"problem.l2={l2 if _is_number(l2) else repr(l2)}",
-        f"problem.intercept={str(intercept).lower()}",
-        f"stop.relative_gradient={tol!r}",
-        *overridden(overrides, virtual),
-    ]
-    finished = start(data, solver, output, settings, quiet=quiet)
+    tables: dict[str, dict[str, Any]] = {
+        "problem": {"loss": loss, "l2": _number(l2), "l1": l1, "intercept": intercept},
+        "stop": {"relative_gradient": tol},
+    }
+    finished = start(data, solver, output, tables, overridden(overrides, virtual), quiet=quiet)
     if not quiet:
         tell_fit(finished, output)
-    if not (finished.diverged or finished.status.reached) and finished.status.name != "FINISHED" and not quiet:
+    if finished.status is Status.ROUNDS and not quiet and is_first():
         print(f"hpcopt: warning: not converged to --tol {tol:g}: {finished.status.value}", file=sys.stderr)
     return DIVERGED_OR_MISSED if finished.diverged else 0
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float | str:
     try:
-        float(text)
+        return float(text)
     except ValueError:
-        return False
-    return True
+        return text

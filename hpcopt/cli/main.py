@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
+import hpcopt
 from hpcopt.cli import bench, compare, describe, fit, info, plot, predict, run
 from hpcopt.errors import InputError
 from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
@@ -21,6 +22,10 @@ from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
 
 def main(arguments: list[str]) -> int:
     """Carry out one command; return its exit code. Bad input is told by one rank, in one line."""
+    if not arguments:
+        arguments = ["--help"]
+    if {"--help", "--version"} & set(arguments) and not is_first():
+        return 0
     try:
         with abort_on_error():
             code = app(arguments, prog_name="hpcopt", standalone_mode=False)
@@ -28,6 +33,8 @@ def main(arguments: list[str]) -> int:
         return _fail(f"{error.format_message()} (see: hpcopt --help)".replace("\n", " "), int(error.exit_code))
     except InputError as error:
         return _fail(str(error), 1)
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return int(code or 0)
@@ -59,11 +66,19 @@ def _on_first(verb: Callable[..., int]) -> Callable[..., int]:
 app = typer.Typer(
     name="hpcopt",
     help="Communication-efficient distributed optimisation over MPI: alone, under mpiexec, under srun.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback(invoke_without_command=True)
+def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Take the options that stand before a verb."""
+    if version:
+        print(hpcopt.__version__)
+
+
 for _name, _verb in (
     ("run", run.run),
     ("compare", compare.compare),

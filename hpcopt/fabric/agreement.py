@@ -12,10 +12,15 @@ from hpcopt.fabric.interface import Group
 
 
 @contextmanager
-def agreed(group: Group) -> Iterator[None]:
+def agreed(group: Group, *, one_tells: bool = False) -> Iterator[None]:
     """Wrap local work that may find bad input: either all members get through, or all raise the same error.
 
     The body must hold no collective operation of `group`.
+
+    Parameters
+    ----------
+    one_tells
+        Whether only one member looks at what may be wrong, so that its rank says nothing.
 
     Raises
     ------
@@ -29,11 +34,10 @@ def agreed(group: Group) -> Iterator[None]:
         message = str(error)
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    raise_together(group, message)
+    _raise_together(group, message, one_tells=one_tells)
 
 
-def raise_together(group: Group, message: str) -> None:
-    """Raise `AgreedError` on every member if any of them brings a non-empty message."""
+def _raise_together(group: Group, message: str, *, one_tells: bool) -> None:
     if group.size == 1:
         if message:
             raise AgreedError(message)
@@ -41,7 +45,7 @@ def raise_together(group: Group, message: str) -> None:
     told = [bytes(m).decode() for m in group.allgather(np.frombuffer(message.encode(), dtype=np.uint8))]
     failed = [rank for rank, text in enumerate(told) if text]
     if failed:
-        where = "" if len(failed) == group.size else f" (on {_ranks(failed)} of {group.size})"
+        where = "" if one_tells or len(failed) == group.size else f" (on {_ranks(failed)} of {group.size})"
         raise AgreedError(told[failed[0]] + where)
 
 

@@ -129,6 +129,11 @@ def abort_on_error() -> Iterator[None]:
             raise
         world = sys.modules["mpi4py.MPI"].COMM_WORLD
         rank = world.rank
+        if isinstance(error, KeyboardInterrupt):
+            if rank == 0:
+                sys.stderr.write("hpcopt: error: interrupted\n")
+                sys.stderr.flush()
+            world.Abort(130)
         if isinstance(error, InputError):
             text = f"hpcopt: error: {error} (on rank {rank})\n"
         else:

@@ -161,12 +161,22 @@ class Point:
         product[: f.penalised] += f.l2 * v[: f.penalised]
         return product
 
-    def hessian(self, ridge: float | None = None) -> NDArray[np.float64]:
-        """Return the Hessian of f_k at w, shape (d, d), float64, with `ridge` in place of l2 where given. One pass."""
+    @cached_property
+    def _hessian_of_losses(self) -> NDArray[np.float64]:
+        """Hessian of the mean loss, (d, d)."""
         f = self.f
         hessian = f.matrix.gram(self._pass[3])
         f.meter.charge(f.matrix.gram_flops, f.matrix.nnz)
         hessian /= f.n
+        return hessian
+
+    def hessian(self, ridge: float | None = None) -> NDArray[np.float64]:
+        """Return the Hessian of f_k at w, shape (d, d), float64, with `ridge` in place of l2 where given.
+
+        One pass the first time, none after.
+        """
+        f = self.f
+        hessian = self._hessian_of_losses.copy(order="K")
         diagonal = np.einsum("ii->i", hessian)
         diagonal[: f.penalised] += f.l2 if ridge is None else ridge
         return hessian

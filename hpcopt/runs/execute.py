@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import hpcopt
-from hpcopt.errors import MissingLibraryError
+from hpcopt.errors import InputError, MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.launch import mpi_library
@@ -94,7 +94,7 @@ def execute(
     Parameters
     ----------
     folder
-        Claimed already (`folder.claim`); None: nothing is written.
+        Made and empty of runs (`folder.clear`); None: nothing is written.
     quiet
         Whether to tell nothing of the progress.
     """
@@ -105,6 +105,10 @@ def execute(
     described = _describe(spec, prepared, label, solver)
     trace: list[Row] = []
     with agreed(cluster.processes):
+        refusal = solver.refuses(prepared.w0.size)
+        if refusal:
+            raise InputError(f"{label}: {refusal}")
+    with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
             folders.write_json(folder / folders.RUN, described)
     with ExitStack() as open_now:
@@ -129,18 +133,19 @@ def execute(
                 record=record if node.rank == first else None,
             )
 
-        with _one_thread(cluster):
-            outcome = cluster.run(program)[0]
-    result = _result(outcome)
-    run = Run(label, folder, outcome.status, result, trace, _model(prepared, outcome, label, result))
+        outcome = cluster.run(program)[0]
+    result = folders.finite(_result(outcome))
     with agreed(cluster.processes):
+        model = _model(prepared, outcome, label, result)
+    run = Run(label, folder, outcome.status, result, trace, model)
+    with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
             _leave(run, folder, described, stop)
     return run
 
 
 @contextmanager
-def _one_thread(cluster: Cluster) -> Iterator[None]:
+def one_thread(cluster: Cluster) -> Iterator[None]:
     """Let BLAS use one thread where several nodes share the machine; a lone node keeps what it has."""
     if cluster.size == 1:
         yield
@@ -178,8 +183,10 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
         "data": loaded.name,
         "objective": result["objective"],
         "l2": problem.l2,
-        "zero_based": bool(loaded.zero_based),
+        "zero_based": loaded.zero_based,
     }
+    if loaded.groups is not None:
+        meta |= {"positive": list(loaded.groups.positive), "negative": list(loaded.groups.negative)}
     return Model(coef=coef, intercept=intercept, loss=problem.loss.name, classes=loaded.classes, meta=meta)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.launch import abort_on_error
-from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.execute import Run, execute, one_thread
 from hpcopt.runs.prepare import open_cluster, prepare
 from hpcopt.runs.specification import Specification, specification_from
 from hpcopt.runs.start import announce
@@ -22,6 +22,7 @@ def fit(
     data: str | Path,
     solver: str,
     output: str | Path,
+    tables: Mapping[str, Mapping[str, Any]],
     overrides: Iterable[str] = (),
     *,
     comm: Any = None,
@@ -29,7 +30,12 @@ def fit(
 ) -> Run:
     """Fit a model to the rows of `data` and write it to `output`; collective over the ranks of `comm`.
 
-    The solver starts with its `fit_defaults`; `overrides` come after them.
+    Parameters
+    ----------
+    tables
+        Further tables of the specification ("problem", "stop", ...).
+    overrides
+        `key.path=value` each; they come last, after the solver's `fit_defaults`.
 
     Raises
     ------
@@ -37,27 +43,34 @@ def fit(
         In one line, on every rank: whatever is wrong with the arguments or the data.
     """
     output = Path(output)
-    read = partial(_specification, data, solver, output, overrides)
+    read = partial(_specification, data, solver, output, tables, overrides)
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
         with closing(cluster):
-            prepared = prepare(spec, cluster)
-            ((label, chosen),) = spec.labelled_solvers()
             speaks = cluster.local_nodes[0] == 0
-            if speaks and not quiet:
-                announce(label, prepared)
-            run = execute(spec, prepared, label, chosen, None, quiet=quiet)
-            with agreed(cluster.processes):
+            with one_thread(cluster):
+                prepared = prepare(spec, cluster)
+                ((label, chosen),) = spec.labelled_solvers()
+                if speaks and not quiet:
+                    announce(label, prepared)
+                run = execute(spec, prepared, label, chosen, None, quiet=quiet)
+            with agreed(cluster.processes, one_tells=True):
                 if speaks:
                     run.model.save(output)
             return run
 
 
-def _specification(data: str | Path, solver: str, output: Path, overrides: Iterable[str]) -> Specification:
+def _specification(
+    data: str | Path,
+    solver: str,
+    output: Path,
+    tables: Mapping[str, Mapping[str, Any]],
+    overrides: Iterable[str],
+) -> Specification:
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; give the model's file, as in -o {output / 'model.npz'}")
     if not output.resolve().parent.is_dir():
         raise InputError(f"{output}: its folder does not exist")
-    tables = {
-        "data": {"path": str(data)},
-        "solver": {"name": solver, **(SOLVERS[solver].fit_defaults if solver in SOLVERS else {})},
-    }
-    return specification_from(tables, overrides=overrides)
+    defaults = SOLVERS[solver].fit_defaults if solver in SOLVERS else {}
+    whole = {"data": {"path": str(data)}, "solver": {"name": solver, **defaults}, **tables}
+    return specification_from(whole, overrides=overrides)

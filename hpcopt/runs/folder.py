@@ -1,42 +1,75 @@
 """What a run leaves behind, written so that nothing half-done can be taken for a result.
 
-run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
-trace.jsonl         one object per recorded round, appended as the run goes
-model.npz           the model            convergence.png    the picture
+    run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
+    trace.jsonl         one object per recorded round, appended as the run goes
+    model.npz           the model            convergence.png    the picture
+
+A comparison leaves compare.csv, compare.png and compare.json, which lists the folders of its runs in their order.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import math
+import os
 from pathlib import Path
 from typing import Any, TextIO
 
 from hpcopt.errors import InputError
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
-TABLE, COMPARISON = "compare.csv", "compare.png"
-OURS = (RUN, TRACE, MODEL, PICTURE, TABLE, COMPARISON)
+TABLE, COMPARISON, INDEX = "compare.csv", "compare.png", "compare.json"
+OURS = (RUN, TRACE, MODEL, PICTURE, TABLE, COMPARISON, INDEX)
+MEASURED = {"round", "seconds", "bytes", "objective", "grad_norm"}  # what every row of a trace has
 
 
-def claim(folder: Path, *, overwrite: bool) -> None:
-    """Make `folder` ready for a new run.
+def check(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that cannot take a new run; nothing is changed.
 
     Raises
     ------
     InputError
-        If it holds another run and `overwrite` is false, or if it is no folder.
+        If it holds another run and `overwrite` is false, if it is no folder, or if nothing can be written there.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: the output folder is an existing file; give another one with --out")
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise InputError(f"{folder}: {existing} is a file; give another output folder with --out")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: no permission to write in {existing}; give another output folder with --out")
     held = [name for name in OURS if (folder / name).exists()]
     if held and not overwrite:
         raise InputError(f"{folder}: holds another run ({held[0]}); give --overwrite to replace it, or another --out")
-    for name in held:
-        (folder / name).unlink()
-    for inner in folder.glob(f"*/{RUN}") if held else ():  # the runs of an earlier comparison
-        shutil.rmtree(inner.parent)
+
+
+def clear(folder: Path) -> None:
+    """Make `folder`, without the run or the comparison that it may hold; files that are not ours stay."""
+    for name in listed(folder):
+        _remove_run(folder / name)
+    for name in OURS:
+        (folder / name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def listed(folder: Path) -> list[str]:
+    """Return the names of the folders of a comparison's runs, in their order; none if there is no comparison."""
+    try:
+        return [Path(name).name for name in json.loads((folder / INDEX).read_text())["runs"]]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / INDEX}: damaged ({error})") from None
+
+
+def _remove_run(folder: Path) -> None:
+    for name in OURS:
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with None, JSON's null, for each number that is infinite or none."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -54,8 +87,7 @@ class TraceFile:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row; a value that is no number becomes null."""
-        finite = {k: None if isinstance(v, float) and v - v != 0.0 else v for k, v in row.items()}
-        self._file.write(json.dumps(finite, allow_nan=False) + "\n")
+        self._file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -78,9 +110,10 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise InputError(f"{folder}: no run here ({Path(error.filename).name} is missing)") from None
     except (ValueError, NotADirectoryError) as error:
         raise InputError(f"{folder}: not a run's folder ({error})") from None
-    for row in rows:
-        if row["objective"] is None:
-            row["objective"] = float("nan")
-        if row["grad_norm"] is None:
-            row["grad_norm"] = float("nan")
+    if not (isinstance(described, dict) and {"label", "problem", "specification"} <= described.keys()):
+        raise InputError(f"{folder}: not a run's folder ({RUN} is not what a run writes)")
+    for number, row in enumerate(rows, start=1):
+        if not (isinstance(row, dict) and row.keys() >= MEASURED):
+            raise InputError(f"{folder / TRACE}, line {number}: not a row of a trace")
+        row.update({name: math.nan for name in ("objective", "grad_norm") if row[name] is None})
     return described, rows

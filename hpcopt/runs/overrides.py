@@ -62,7 +62,15 @@ def _value(text: str) -> object:
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        return text.strip()
+        return _text(text)
     value = parsed["value"]
     known = isinstance(value, (bool, int, float, str, list, dict))
-    return value if known and len(parsed) == 1 else text.strip()
+    return value if known and len(parsed) == 1 else _text(text)
+
+
+def _text(text: str) -> float | str:
+    """Return the number that a person may write and TOML may not (.5, 5., 01), or the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip()

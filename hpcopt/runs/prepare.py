@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +31,7 @@ from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix, warm
 from hpcopt.runs import sections
 from hpcopt.runs.measuring import Problem, Shard
-from hpcopt.runs.specification import Specification
+from hpcopt.runs.specification import Specification, as_toml_dict
 
 Vector = NDArray[np.float64]
 
@@ -59,9 +61,22 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
             spec = read()
             if _is_virtual(spec) and processes.size > 1:
                 raise InputError(f"a virtual cluster lives in one process, but {processes.size} ranks were started")
+        _compare_notes(spec, processes.processes)
     finally:
         processes.close()
     return spec, _virtual(spec) if _is_virtual(spec) else _ranks(spec, comm)
+
+
+def _compare_notes(spec: Specification, processes: Group) -> None:
+    """Refuse ranks that have read different specifications (a stale copy on a network file system)."""
+    text = json.dumps(as_toml_dict(spec), sort_keys=True).encode()
+    digest = np.frombuffer(hashlib.sha256(text).digest(), dtype=np.uint8)
+    digests = processes.allgather(digest)
+    different = [rank for rank, other in enumerate(digests) if not np.array_equal(other, digests[0])]
+    if different:
+        raise AgreedError(
+            f"rank {different[0]} has read another specification than rank 0: is the file the same there?"
+        )
 
 
 def _is_virtual(spec: Specification) -> bool:
@@ -189,7 +204,7 @@ def _with_intercept(table: Table, intercept: bool) -> Any:
     """Return the features, with a last column of ones where an intercept is fitted."""
     if not intercept:
         return table.X
-    ones = np.ones((table.n, 1))
+    ones = np.ones((table.n, 1), table.X.dtype)
     if scipy.sparse.issparse(table.X):
         return scipy.sparse.hstack([table.X, scipy.sparse.csr_array(ones)], format="csr")
     return np.asarray(np.hstack([table.X, ones]))
@@ -220,6 +235,8 @@ def starting_point(section: sections.Problem, d: int, seed: int) -> Vector:
         raise InputError(f"problem.start: {path}: no such file; or give zeros, ones or random") from None
     except (ValueError, OSError) as error:
         raise InputError(f"problem.start: {path}: not a .npy file ({error})") from None
+    if not (isinstance(w0, np.ndarray) and w0.dtype.kind in "fiub"):
+        raise InputError(f"problem.start: {path}: holds no array of real numbers")
     if w0.shape != (d,):
         raise InputError(f"problem.start: {path}: shape {w0.shape}, the model needs ({d},)")
     w0 = w0.astype(np.float64)

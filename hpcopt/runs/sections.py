@@ -1,7 +1,8 @@
 """The tables of a specification: their keys, types, defaults, and what must hold between them.
 
 A key exists once it is a field here: messages, `--set` and the resolved specification in `run.json` follow
-from it. A key that would change nothing is refused, since its author believes that it does.
+from it. A key that contradicts another one is refused, since its author believes that it does
+something; keys of the virtual cluster pass on MPI ranks, so that one file serves both.
 """
 
 from __future__ import annotations

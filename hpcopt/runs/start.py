@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
@@ -12,7 +13,7 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import abort_on_error, mpi_library
 from hpcopt.runs import folder as folders
-from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.execute import Run, execute, one_thread
 from hpcopt.runs.prepare import Prepared, open_cluster, prepare
 from hpcopt.runs.specification import Specification, read_specification, specification_from
 
@@ -57,31 +58,40 @@ def run(
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
         with closing(cluster):
-            out = claimed(spec, cluster, overwrite=overwrite)
-            prepared = prepare(spec, cluster)
-            ((label, solver),) = spec.labelled_solvers()
-            if not quiet and cluster.local_nodes[0] == 0:
-                announce(label, prepared)
-            return execute(spec, prepared, label, solver, out, quiet=quiet)
+            out = checked_folder(spec, cluster, overwrite=overwrite)
+            with one_thread(cluster):
+                prepared = prepare(spec, cluster)
+                ((label, solver),) = spec.labelled_solvers()
+                if not quiet and cluster.local_nodes[0] == 0:
+                    announce(label, prepared)
+                cleared(out, cluster)
+                return execute(spec, prepared, label, solver, out, quiet=quiet)
 
 
 def reading(
     specification: str | Path | Mapping[str, Any], overrides: Iterable[str], folder: str | Path | None, *, many: bool
 ) -> Specification:
     """Read and check a specification, from a file or a dict, with the output folder given on the way."""
-    more = [*overrides, *([] if folder is None else [f"output.folder={str(folder)!r}"])]
+    more = [*overrides, *([] if folder is None else [f"output.folder={json.dumps(str(folder))}"])]
     if isinstance(specification, Mapping):
         return specification_from(specification, many=many, overrides=more)
     return read_specification(specification, more, many=many)
 
 
-def claimed(spec: Specification, cluster: Cluster, *, overwrite: bool) -> Path | None:
-    """Return the output folder, made ready by the process that writes; collective."""
+def checked_folder(spec: Specification, cluster: Cluster, *, overwrite: bool) -> Path | None:
+    """Return the output folder, looked at by the process that writes but not yet touched; collective."""
     out = None if spec.output.folder is None else Path(spec.output.folder)
-    with agreed(cluster.processes):
+    with agreed(cluster.processes, one_tells=True):
         if out is not None and cluster.local_nodes[0] == 0:
-            folders.claim(out, overwrite=overwrite)
+            folders.check(out, overwrite=overwrite)
     return out
+
+
+def cleared(out: Path | None, cluster: Cluster) -> None:
+    """Make the output folder, without the run that it held; collective."""
+    with agreed(cluster.processes, one_tells=True):
+        if out is not None and cluster.local_nodes[0] == 0:
+            folders.clear(out)
 
 
 def announce(label: str, prepared: Prepared) -> None:

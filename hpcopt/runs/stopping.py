@@ -70,7 +70,8 @@ class StopRule:
 
         A divergence comes before goals, goals before budgets.
         """
-        if not math.isfinite(row["objective"]) or row["objective"] > DIVERGED * max(abs(first["objective"]), 1.0):
+        known = math.isfinite(row["objective"]) and math.isfinite(row["grad_norm"])
+        if not known or row["objective"] > DIVERGED * max(abs(first["objective"]), 1.0):
             return Status.DIVERGED
         norm = row["grad_norm"]
         gap = norm * norm / (2.0 * self.l2) if self.l2 > 0.0 else math.inf

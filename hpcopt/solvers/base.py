@@ -62,6 +62,10 @@ class Solver(abc.ABC, Generic[S]):
     def rounds(self, node: Node, f: Objective, s: S) -> Iterator[S]:
         """Yield the state once per iteration, with the same `w` on all nodes; return when nothing is left to do."""
 
+    def refuses(self, d: int) -> str | None:  # noqa: ARG002
+        """Return why this solver cannot work with models of `d` coordinates, None if it can; asked before the run."""
+        return None
+
     @abc.abstractmethod
     def doubles(self, s: S, d: int) -> int:
         """Return how many float64 this solver has reduced so far, from the counters in its state.

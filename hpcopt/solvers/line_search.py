@@ -48,6 +48,7 @@ class Armijo:
         within(0.0, 1.0, shrink=self.shrink)
         at_least(np.finfo(float).tiny, initial=self.initial)
         at_least(1, trials=self.trials)
+        within(0, 1001, trials=self.trials)
 
     @property
     def steps(self) -> Vector:

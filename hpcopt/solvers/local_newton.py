@@ -11,7 +11,8 @@ Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney: "LocalNewton: reducing c
 learning", UAI 2021 (arXiv 2105.07320), Algorithms 1 and 2. Deviations: (1) a round ends with the mean, which the
 listing puts at the start of the next; (2) Armijo's beta and back-off factor are not in the paper: ours are 0.1 and
 1/2; (3) the delta rule is first asked after the first round (at t = 0 there is no decrease to judge), and its scalar
-reduction is a round of its own.
+reduction is a round of its own; (4) rule (5) forgives an increase of 8 units of roundoff of f, without which a node at
+its minimiser would take steps at random; (5) the paper leaves exact solves or CG open: see `Point.newton_direction`.
 
 Beyond the paper, all off by default: `carried` (the delta rule without a round of its own), `weights = "rows"`
 (shards of unequal size), `global_line_search` (Bischoff et al., arXiv 2109.02388), `mixing = "preconditioned"`
@@ -27,6 +28,7 @@ from typing import Literal
 import numpy as np
 import scipy.linalg
 
+from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective, Point
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
@@ -35,6 +37,8 @@ from hpcopt.solvers.line_search import Armijo
 
 PAPER_SCHEDULE = (3, 2, 1)  # L in rounds 1, 2, 3; GIANT after
 GLOBAL_STEPS = Armijo(trials=10)
+DELTA = 0.1
+DENSE_LIMIT = 10_000  # features whose Hessian, 800 MB, a node may be asked to form and send
 
 
 @dataclass
@@ -85,7 +89,7 @@ class LocalNewton(Solver[LocalNewtonState]):
 
     local_steps: int = 3
     schedule: Literal["constant", "paper", "adaptive"] = "constant"
-    delta: float = 0.1
+    delta: float = DELTA
     carried: bool = False
     line_search: Armijo = Armijo()
     weights: Literal["equal", "rows"] = "equal"
@@ -101,6 +105,17 @@ class LocalNewton(Solver[LocalNewtonState]):
         one_of(("equal", "rows"), weights=self.weights)
         one_of(("mean", "preconditioned"), mixing=self.mixing)
         one_of(("plain", "debiased"), regulariser=self.regulariser)
+        if self.schedule == "paper" and self.local_steps != PAPER_SCHEDULE[0]:
+            raise InputError('local_steps: schedule = "paper" takes 3, 2, 1, then GIANT; leave local_steps out')
+        if self.schedule != "adaptive" and (self.carried or self.delta != DELTA):
+            name = "carried" if self.carried else "delta"
+            raise InputError(f'{name}: only schedule = "adaptive" asks for it, schedule is "{self.schedule}"')
+
+    def refuses(self, d: int) -> str | None:
+        dense = [name for name in ("preconditioned", "debiased") if name in (self.mixing, self.regulariser)]
+        if dense and d > DENSE_LIMIT:
+            return f'"{dense[0]}" works with d x d matrices; {d:,} features are more than {DENSE_LIMIT:,}'
+        return None
 
     def init(self, f: Objective, w0: Vector) -> LocalNewtonState:  # noqa: ARG002
         first = PAPER_SCHEDULE[0] if self.schedule == "paper" else self.local_steps
@@ -139,7 +154,8 @@ class LocalNewton(Solver[LocalNewtonState]):
         if self.mixing == "mean":
             return mean[: f.d], carried
         preconditioner = mean[f.d : f.d + f.d**2].reshape(f.d, f.d)
-        solution: Vector = scipy.linalg.solve(preconditioner, mean[: f.d], assume_a="pos")
+        # Least squares: without l2 the sum of few Hessians may be singular.
+        solution: Vector = scipy.linalg.lstsq(preconditioner, mean[: f.d], lapack_driver="gelsy", check_finite=False)[0]
         return solution, carried
 
     @property

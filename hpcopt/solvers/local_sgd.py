@@ -38,7 +38,7 @@ class LocalSGD(Solver[LocalSGDState]):
     local_steps
         Steps between two means; 0 = one epoch of the local shard.
     batch
-        Rows a step.
+        Rows a step; 0 = all of the shard.
     step_size
         A number, a table { initial, decay, power } over local steps, or "auto": 1 / largest smoothness of a row's loss.
     weights
@@ -55,8 +55,7 @@ class LocalSGD(Solver[LocalSGDState]):
     weights: Literal["equal", "rows"] = "equal"
 
     def __post_init__(self) -> None:
-        at_least(0, local_steps=self.local_steps)
-        at_least(1, batch=self.batch)
+        at_least(0, local_steps=self.local_steps, batch=self.batch)
         check_step_size(self.step_size)
         one_of(("equal", "rows"), weights=self.weights)
 
@@ -65,7 +64,7 @@ class LocalSGD(Solver[LocalSGDState]):
 
     def rounds(self, node: Node, f: Objective, s: LocalSGDState) -> Iterator[LocalSGDState]:
         s.schedule = s.schedule or resolve(self.step_size, node, f)
-        batch = min(self.batch, f.n)
+        batch = min(self.batch or f.n, f.n)
         count = self.local_steps or -(-f.n // batch)
         while True:
             rows = shuffled_rows(node.rng, f.n, batch * count if self.local_steps else f.n)

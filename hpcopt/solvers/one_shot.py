@@ -70,7 +70,10 @@ class OneShot(Solver[OneShotState]):
             if float(np.linalg.norm(here.gradient)) <= goal:
                 break
             p = here.newton_direction()
-            here = f.at(here.w - line_search.local(here, p) * p)
+            step = line_search.local(here, p)
+            if step == 0.0:  # f cannot be lowered in float64
+                break
+            here = f.at(here.w - step * p)
         return here.w
 
     def doubles(self, s: OneShotState, d: int) -> int:

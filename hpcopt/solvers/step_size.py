@@ -64,5 +64,6 @@ def resolve(step_size: StepSize, node: Node, f: Objective) -> Schedule:
     if isinstance(step_size, Schedule):
         return step_size
     if step_size == "auto":
-        return Schedule(initial=1.0 / float(node.world.max(np.array([f.row_smoothness()]))[0]))
+        smoothness = float(node.world.max(np.array([f.row_smoothness()]))[0])
+        return Schedule(initial=1.0 / smoothness if smoothness > 0.0 else 1.0)  # 0: the objective is constant
     return Schedule(initial=float(step_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -16,9 +17,9 @@ from hpcopt.fabric.launch import abort_on_error
 from hpcopt.reports.plots import draw_compare
 from hpcopt.reports.tables import compare_rows, write_csv
 from hpcopt.runs import folder as folders
-from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.execute import Run, execute, one_thread
 from hpcopt.runs.prepare import open_cluster, prepare
-from hpcopt.runs.start import announce, claimed, reading
+from hpcopt.runs.start import announce, checked_folder, cleared, reading
 
 
 @dataclass(frozen=True)
@@ -61,30 +62,49 @@ def compare(
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
         with closing(cluster):
-            out = claimed(spec, cluster, overwrite=overwrite)
-            prepared = prepare(spec, cluster)
-            speaks = cluster.local_nodes[0] == 0
-            if speaks and not quiet:
-                announce("comparison", prepared)
-            runs = []
-            for label, solver in spec.labelled_solvers():
-                inner = None if out is None else out / _file_name(label)
-                with agreed(cluster.processes):
-                    if inner is not None and speaks:
-                        folders.claim(inner, overwrite=overwrite)
-                runs.append(execute(spec, prepared, label, solver, inner, quiet=quiet))
+            out = checked_folder(spec, cluster, overwrite=overwrite)
+            with one_thread(cluster):
+                prepared = prepare(spec, cluster)
+                solvers = spec.labelled_solvers()
+                places = _places(out, [label for label, _ in solvers])
+                speaks = cluster.local_nodes[0] == 0
                 if speaks and not quiet:
-                    print(f"{label}: {runs[-1].status.value}", flush=True)
+                    announce("comparison", prepared)
+                cleared(out, cluster)
+                with agreed(cluster.processes, one_tells=True):
+                    if out is not None and speaks:
+                        _make(out, places, overwrite=overwrite)
+                runs = []
+                for (label, solver), place in zip(solvers, places, strict=True):
+                    runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
+                    if speaks and not quiet:
+                        print(f"{label}: {runs[-1].status.value}", flush=True)
             comparison = Comparison(runs, out, spec.stop.target, prepared.words())
-            with agreed(cluster.processes):
+            with agreed(cluster.processes, one_tells=True):
                 if out is not None and speaks:
                     _leave(comparison, out)
             return comparison
 
 
-def _file_name(label: str) -> str:
-    """Return the label as a folder's name."""
-    return re.sub(r"[^\w.=-]+", "-", label).strip("-")
+def _places(out: Path | None, labels: list[str]) -> list[Path | None]:
+    """Return the folder of each run: its label, without what file systems dislike, and no two the same."""
+    names: list[str] = []
+    for label in labels:
+        name = re.sub(r"[^\w.=-]+", "-", label).strip("-.") or "run"
+        taken = {other.lower() for other in names}
+        places = (name if again == 1 else f"{name}-{again}" for again in itertools.count(1))
+        names.append(next(place for place in places if place.lower() not in taken))
+    return [None if out is None else out / name for name in names]
+
+
+def _make(out: Path, places: list[Path | None], *, overwrite: bool) -> None:
+    """Make the runs' folders and the list of them."""
+    inner = [place for place in places if place is not None]
+    for place in inner:
+        folders.check(place, overwrite=overwrite)
+    folders.write_json(out / folders.INDEX, {"runs": [place.name for place in inner]})
+    for place in inner:
+        folders.clear(place)
 
 
 def _leave(comparison: Comparison, out: Path) -> None:

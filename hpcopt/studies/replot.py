@@ -45,7 +45,7 @@ def _runs(path: Path) -> list[Path]:
     """Return the run's folder itself, or those of the runs of a comparison in the order they were run."""
     if (path / folders.RUN).exists():
         return [path]
-    inner = [found.parent for found in path.glob(f"*/{folders.RUN}")]
+    inner = [path / name for name in folders.listed(path)]
     if not inner:
-        raise InputError(f"{path}: no run here (there is no {folders.RUN} in it)")
-    return sorted(inner, key=lambda run: (run / folders.TRACE).stat().st_ctime_ns)
+        raise InputError(f"{path}: no run here (there is neither {folders.RUN} nor {folders.INDEX} in it)")
+    return inner
