@@ -10,7 +10,7 @@ from hpcopt.data.features import fit_scaling, split
 from hpcopt.data.table import Part, Table, contiguous
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.solo import SoloGroup
-from tests.fake_group import on_processes
+from tests.fake_group import messages_on_processes, on_processes
 
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((40, 6)) * np.geomspace(1, 1e6, 6) + 3.0
@@ -27,7 +27,7 @@ def part_of(X, group):
 def scaled(kind, X, processes):
     def work(group):
         part = part_of(X, group)
-        table = fit_scaling(kind, part, group).apply(part.table).X
+        table = fit_scaling(kind, part, group, "data").apply(part.table, "data").X
         return table.toarray() if part.table.sparse else table
 
     return np.concatenate(on_processes(processes, work))
@@ -50,14 +50,60 @@ def test_max_abs_scaling_is_scikit_learns(processes, X):
 def test_scaling_leaves_its_input_alone_and_keeps_the_storage_type(X):
     part = part_of(X.astype(np.float32), SoloGroup())
     before = part.table.X.copy()
-    after = fit_scaling("max-abs", part, SoloGroup()).apply(part.table)
+    after = fit_scaling("max-abs", part, SoloGroup(), "data").apply(part.table, "data")
     assert after.X.dtype == np.float32
     assert (before != part.table.X).sum() == 0
 
 
 def test_standard_scaling_of_sparse_rows_is_refused_with_advice():
     with pytest.raises(AgreedError, match=r'data.scale: "standard" would fill sparse rows .*; take "max-abs"'):
-        fit_scaling("standard", part_of(SPARSE, SoloGroup()), SoloGroup())
+        fit_scaling("standard", part_of(SPARSE, SoloGroup()), SoloGroup(), "data")
+
+
+def column_two(X, value):
+    X = X.toarray() if X is SPARSE else X.copy()
+    X[:, 2] = value
+    return X
+
+
+LARGE = np.where(np.arange(40) % 2, 1e200, -1e200)
+TOO_LARGE = "data: column 2 (counted from 0): its values are so large that their variance overflows; give the feature"
+TOO_SMALL = "data: column 2 (counted from 0): its largest absolute value is so small that the scaling overflows; give"
+
+
+@pytest.mark.parametrize(
+    ("kind", "X", "message"),
+    [
+        ("standard", column_two(DENSE, LARGE), TOO_LARGE),
+        ("standard", column_two(DENSE, 1e308), TOO_LARGE),  # the sum overflows
+        ("standard", column_two(DENSE, LARGE * 1.5e108), TOO_LARGE),  # the distance from the mean overflows
+        ("max-abs", column_two(DENSE, 5e-324), TOO_SMALL),
+        ("max-abs", csr_array(column_two(SPARSE, 1e-310)), TOO_SMALL),
+    ],
+)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_feature_whose_scaling_overflows_is_refused_by_its_column(kind, X, message, processes):
+    told = messages_on_processes(processes, lambda group: fit_scaling(kind, part_of(X, group), group, "data"))
+    assert len(set(told)) == 1
+    assert told[0].startswith(message)
+
+
+@pytest.mark.parametrize("kind", ["standard", "max-abs"])
+def test_a_large_feature_whose_scaling_is_finite_is_scaled(kind):
+    X = column_two(DENSE, 1e150 if kind == "standard" else LARGE)
+    assert np.isfinite(scaled(kind, X, 1)).all()
+
+
+def test_a_constant_of_a_size_whose_square_overflows_is_a_constant():
+    assert_array_equal(scaled("standard", column_two(DENSE, 2.0**1000), 1)[:, 2], np.zeros(40))
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_rows_that_overflow_when_scaled_like_the_training_rows_are_refused(form):
+    scaling = fit_scaling("max-abs", part_of(form(column_two(DENSE, 1e-300)), SoloGroup()), SoloGroup(), "data")
+    other = part_of(form(column_two(DENSE, 1e20)), SoloGroup())
+    with pytest.raises(InputError, match=r"^test: column 2 \(counted from 0\): once scaled, a value of it overflows"):
+        scaling.apply(other.table, "test")
 
 
 @pytest.mark.parametrize("processes", [1, 3])

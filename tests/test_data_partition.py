@@ -128,3 +128,8 @@ def test_a_missing_or_wrong_parameter_of_a_rule_is_refused_by_its_key(rule, chan
 def test_dirichlet_refuses_real_targets():
     with pytest.raises(InputError, match="2000 different labels are too many"):
         assign("dirichlet", 2000, 3, 0, labels=np.arange(2000.0), alpha=1.0)
+
+
+def test_one_row_is_told_in_the_singular():
+    with pytest.raises(InputError, match=r"^3 nodes but 1 row: an empty shard .*; use at most 1 node$"):
+        assign("shuffled", 1, 3, seed=0)

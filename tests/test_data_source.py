@@ -122,6 +122,37 @@ def test_labels_of_a_two_class_loss_become_signs_and_the_classes_are_told(files)
     assert_array_equal(loaded.shards[0].y, 2.0 * load_breast_cancer().target - 1)
 
 
+CHOSEN = ChosenClasses((0, 2), (3,))
+
+
+def test_two_groups_of_classes_are_told_with_a_two_class_loss(files):
+    loaded = load(request_for(files, path="dense.npz", classes=CHOSEN, binary=True), alone())
+    assert_array_equal(loaded.classes, [-1, 1])
+    assert loaded.groups == CHOSEN
+
+
+def test_groups_of_classes_are_plain_numbers_to_a_loss_of_real_targets(files):
+    loaded = load(request_for(files, path="dense.npz", classes=CHOSEN), alone())
+    assert loaded.classes is None
+    assert loaded.groups is None
+    assert set(loaded.shards[0].y) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("keys", "zero_based"),
+    [
+        ({"path": "dense.npz"}, None),
+        ({"path": "table.npy"}, None),
+        ({"source": "digits"}, None),
+        ({"path": "sparse.txt"}, True),
+        ({"path": "one_based.txt"}, False),
+    ],
+)
+def test_only_text_says_whether_columns_count_from_zero(files, keys, zero_based):
+    (files / "one_based.txt").write_text("1 1:1\n-1 2:1\n")
+    assert load(request_for(files, **keys), alone()).zero_based is zero_based
+
+
 def test_a_text_test_set_with_fewer_features_is_padded_and_numbered_like_the_training_set(tmp_path):
     (tmp_path / "train.txt").write_text("1 0:1 5:2\n-1 2:1\n")
     (tmp_path / "test.txt").write_text("1 1:3\n")
@@ -181,6 +212,10 @@ BAD_DATA = {
     ),
     "no features": ({"path": "bare.txt"}, "bare.txt: no features in it"),
     "standard sparse": ({"path": "sparse.txt", "scale": "standard"}, 'data.scale: "standard" would fill sparse rows'),
+    "large": (
+        {"path": "large.txt", "scale": "max-abs", "test": "two.txt"},
+        "two.txt: column 1 (counted from 0): once scaled, a value of it overflows; give the feature another unit",
+    ),
     "fractions": (
         {"path": "dense.npz", "partition": "unequal", "fractions": (1.0,), "nodes": 3},
         "data.fractions: one",
@@ -195,9 +230,10 @@ BAD_DATA = {
 @pytest.mark.parametrize("many", [False, True])
 def test_bad_data_are_refused_in_one_line_on_every_process(files, case, many):
     (files / "one.txt").write_text("1 1:1\n1 2:1\n1 1:2\n")
-    (files / "two.txt").write_text("1 1:1\n-1 2:1\n")
     (files / "wide.txt").write_text("1 9:1\n")
     (files / "odd.txt").write_text("1 1:1\n3 1:1\n")
+    (files / "large.txt").write_text("1 1:1 2:1e-307\n-1 2:1e-307\n")
+    (files / "two.txt").write_text("1 1:1\n-1 2:1e3\n")
     (files / "bare.txt").write_text("1\n-1\n")
     keys, message = BAD_DATA[case]
     keys = dict(keys)

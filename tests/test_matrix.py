@@ -82,7 +82,6 @@ def test_products_are_numpys(shape, form, storage):
     matrix = operator(X, form, storage)
     np.testing.assert_allclose(matrix.margins(v), X @ v, **CLOSE)
     np.testing.assert_allclose(matrix.hessian_product(s - 0.5, v), X.T @ ((s - 0.5) * (X @ v)), **CLOSE)
-    np.testing.assert_allclose(matrix.diagonal(s - 0.5), (X**2).T @ (s - 0.5), **CLOSE)
     assert matrix.largest_row() == pytest.approx((X**2).sum(axis=1).max(initial=0.0), rel=1e-12)
 
 
@@ -174,7 +173,6 @@ def test_dense_and_sparse_agree(n, d, seed):
         np.testing.assert_allclose(ours, theirs, **CLOSE)
     np.testing.assert_allclose(full.hessian_product(s, v), few.hessian_product(s, v), **CLOSE)
     np.testing.assert_allclose(full.gram(s), few.gram(s), **CLOSE)
-    np.testing.assert_allclose(np.diag(full.gram(s)), few.diagonal(s), **CLOSE)
 
 
 @FORM
@@ -199,7 +197,6 @@ def test_inputs_are_left_alone(form, storage):
     matrix.gradient_of_rows(LOGISTIC, y, w, rows)
     matrix.hessian_product(s, v)
     matrix.gram(s)
-    matrix.diagonal(s)
     warm(matrix, LOGISTIC, y)
     for before, after in zip(kept, (y, s, w, v, rows), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -326,7 +323,7 @@ warm(matrix, 0, y)
 kernels = [k for module in (csr, dense, pointwise) for k in vars(module).values() if hasattr(k, "signatures")]
 before = [len(kernel.signatures) for kernel in kernels]
 z = matrix.loss_gradient(0, y, w)[2]
-matrix.margins(w), matrix.hessian_product(y, w), matrix.gram(y), matrix.diagonal(y), matrix.largest_row()
+matrix.margins(w), matrix.hessian_product(y, w), matrix.gram(y), matrix.largest_row()
 matrix.gradient_of_rows(0, y, w, rows)
 matrix.sgd_steps(0, y, w, rows, 3, np.ones(-(-n // 3)), 0.1, 5)
 pointwise.ray_losses(0, z, z, y, np.ones(2), np.empty(2))
@@ -388,7 +385,7 @@ def test_what_is_no_matrix_of_numbers_is_refused_in_one_line(X, storage, message
         lambda m: m.sgd_steps(0, np.ones(9), np.ones(5), np.arange(9), 2, np.ones(5), 0.0, 6),
         lambda m: m.sgd_steps(0, np.ones(9), np.ones(5, np.float32), np.arange(9), 2, np.ones(5), 0.0, 5),
         lambda m: m.gram(np.full(9, -1.0)),
-        lambda m: m.diagonal(np.ones(5)),
+        lambda m: m.gram(np.ones(5)),
         lambda m: m.take(np.array([9])),
         lambda m: m.loss_gradient(99, np.ones(9), np.ones(5)),
     ],

@@ -70,6 +70,12 @@ def test_regression_predicts_the_decision_itself(rng):
     assert_allclose(model.predict(X), 2.0 * X[:, 0] - X[:, 1] + 0.5, rtol=1e-14)
 
 
+def test_coefficients_that_overflow_are_left_for_the_model_to_refuse():
+    coef, intercept = unscaled(np.full(2, 1e10), 0.0, np.ones(2), np.full(2, 1e-305))
+    with pytest.raises(InputError, match="expected finite numbers"):
+        Model(coef, intercept, "squared")
+
+
 @pytest.mark.parametrize("sparse", [csr_array, csr_matrix])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_dense_and_sparse_rows_have_the_same_decision(rng, sparse, dtype):

@@ -7,15 +7,36 @@ from typing import Annotated
 
 import typer
 
+from hpcopt.cli import output as outputs
+from hpcopt.errors import InputError, MissingLibraryError
+
 
 def plot(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of runs or comparisons.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: into the (first) folder.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="The suffix is the format; default: a .png in the (first) folder."
+        ),
     ] = None,
 ) -> int:
     """Draw the objective against rounds, bytes and seconds; several runs, or a comparison, in one picture."""
     from hpcopt.studies.replot import replot
 
+    if output is not None:
+        _check_format(output)
+        outputs.check(output)
     print(replot(folders, output))
     return 0
+
+
+def _check_format(path: Path) -> None:
+    """Refuse a file whose suffix names no format of pictures."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingLibraryError("pictures need matplotlib: pip install 'hpcopt[plot]'") from None
+    formats = sorted(Figure().canvas.get_supported_filetypes())
+    if path.suffix.lower().removeprefix(".") not in formats and not path.is_dir():
+        given = f"'{path.suffix}'" if path.suffix else "no suffix"
+        raise InputError(f"{path}: a picture's suffix is one of {', '.join(formats)}; got {given}")

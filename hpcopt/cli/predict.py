@@ -2,41 +2,115 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hpcopt.cli import output as outputs
+from hpcopt.errors import InputError
+
+if TYPE_CHECKING:
+    from hpcopt.data import ChosenClasses
+    from hpcopt.runs.model import Model
 
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL.npz", help="As written by fit, run or compare.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text, .npz or .npy.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write one prediction a line.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write one prediction a line; default: standard output."),
     ] = None,
 ) -> int:
-    """Predict every row of DATA; prints the accuracy, or the error, where DATA has labels."""
-    import numpy as np
+    """Predict every row of DATA; tells the accuracy, or the error, where DATA has labels.
 
-    from hpcopt.data.source import read_table
+    The predictions go to standard output, one a line, and what is told of them to standard error; with -o they go
+    to FILE, and the rest to standard output.
+    """
+    from hpcopt.data import read_table
     from hpcopt.runs.model import load
 
+    if output is not None:
+        outputs.check(output)
     known = load(model)
     table = read_table(data, known.features, zero_based=known.meta.get("zero_based"))
     predicted = known.predict(table.X)
-    if output is not None:
-        partial = output.with_name(output.name + ".partial")
-        np.savetxt(partial, predicted, fmt="%.17g")
-        partial.replace(output)
-        print(f"{len(predicted)} predictions in {output}")
-    if table.y is None:
+    quality = None if table.y is None else _quality(known, predicted, table.y, data.name)
+    lines = "".join(f"{value:.17g}\n" for value in predicted)
+    if output is None:
+        _print(lines)
+        if quality is not None:
+            print(quality, file=sys.stderr)
         return 0
-    if known.classes is not None:
-        right = int(np.count_nonzero(predicted == table.y))
-        print(f"accuracy {right / len(predicted):.6f} ({right} of {len(predicted)} rows)")
-    else:
-        error = predicted - table.y
-        spread = table.y - table.y.mean()
-        r2 = 1.0 - float(error @ error) / float(spread @ spread) if spread.any() else float("nan")
-        print(f"mean squared error {float(error @ error) / len(error):.6g}, R^2 {r2:.6f} ({len(error)} rows)")
+    outputs.write(output, lines)
+    print(f"{len(predicted)} predictions in {output}")
+    if quality is not None:
+        print(quality)
     return 0
+
+
+def _print(lines: str) -> None:
+    """Print the predictions; a reader that has seen enough of them (`| head`) may leave."""
+    try:
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end
+
+
+def _quality(model: Model, predicted: Any, y: Any, where: str) -> str:
+    """Return the line on how well the predictions, (n,), meet the labels, (n,).
+
+    Raises
+    ------
+    InputError
+        For a label that is not one of the model's classes.
+    """
+    import numpy as np
+
+    from hpcopt.data.labels import chosen_signs, unknown_label
+
+    if model.classes is None:
+        return _error(predicted, y)
+    groups = model.groups
+    if groups is None:
+        fault = unknown_label(y, np.arange(len(y)), model.classes, where, "the model")
+        if fault is not None:
+            raise InputError(fault.message)
+        return _accuracy(predicted == y)
+    signs = chosen_signs(y, groups)
+    chosen = signs != 0
+    left_out = int(np.count_nonzero(~chosen))
+    said = _accuracy((predicted == signs)[chosen]) if chosen.any() else "no accuracy"
+    if left_out:
+        said += f", {left_out} row{'s' * (left_out > 1)} of other classes left out"
+    return f"{said}; {_meaning(groups)}"
+
+
+def _meaning(groups: ChosenClasses) -> str:
+    from hpcopt.data.labels import shown
+
+    def called(labels: tuple[float, ...]) -> str:
+        return f"class{'es' * (len(labels) > 1)} {shown(labels)}"
+
+    return f"+1 stands for {called(groups.positive)}, -1 for {called(groups.negative)}"
+
+
+def _accuracy(right: Any) -> str:
+    count = int(right.sum())
+    return f"accuracy {count / len(right):.6f} ({count} of {_rows(len(right))})"
+
+
+def _error(predicted: Any, y: Any) -> str:
+    error, spread = predicted - y, y - y.mean()
+    said = f"mean squared error {float(error @ error) / len(error):.6g}"
+    if spread.any():  # never of one row: nothing to explain, no R^2
+        said += f", R^2 {1.0 - float(error @ error) / float(spread @ spread):.6f}"
+    return f"{said} ({_rows(len(error))})"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"

@@ -15,9 +15,10 @@ from hpcopt.data.streams import Purpose, stream
 from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.interface import Group
-from hpcopt.registry import nearest
 
 SCALES = ("none", "standard", "max-abs")
+
+_SMALLEST_SCALE = float(np.finfo(np.float64).tiny)  # the reciprocal of a smaller number can overflow
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,31 @@ class Scaling:
     shift: NDArray[np.float64] | None
     scale: NDArray[np.float64]
 
-    def apply(self, table: Table) -> Table:
-        """Return the table with its features scaled, in the same storage type."""
+    def apply(self, table: Table, where: str) -> Table:
+        """Return the table with its features scaled, in the same storage type.
+
+        Parameters
+        ----------
+        where
+            What the data are called in messages.
+
+        Raises
+        ------
+        InputError
+            When a scaled feature is too large for the storage type.
+        """
         X = table.X
-        if table.sparse:
-            data = (X.data / self.scale[X.indices]).astype(X.dtype, copy=False)
-            return replace(table, X=csr_array((data, X.indices, X.indptr), shape=X.shape))
-        scaled = X / self.scale if self.shift is None else (X - self.shift) / self.scale
-        return replace(table, X=scaled.astype(X.dtype, copy=False))
+        with np.errstate(over="ignore"):
+            if table.sparse:
+                data = (X.data / self.scale[X.indices]).astype(X.dtype, copy=False)
+                scaled, columns = csr_array((data, X.indices, X.indptr), shape=X.shape), X.indices[~np.isfinite(data)]
+            else:
+                shifted = X / self.scale if self.shift is None else (X - self.shift) / self.scale
+                scaled = shifted.astype(X.dtype, copy=False)
+                columns = np.flatnonzero(~np.isfinite(scaled).all(axis=0))
+        if columns.size:
+            raise InputError(_overflow(where, int(columns.min()), "once scaled, a value of it overflows"))
+        return replace(table, X=scaled)
 
 
 def settle(part: Part, *, zero_based: bool, d: int, where: str, than: str) -> Part:
@@ -103,33 +121,46 @@ def split(part: Part, test_fraction: float, seed: int) -> tuple[Part, Part]:
     return part.keep(~test), part.keep(test)
 
 
-def fit_scaling(kind: str, part: Part, group: Group) -> Scaling | None:
+def fit_scaling(kind: str, part: Part, group: Group, where: str) -> Scaling | None:
     """Return the scaling of a kind in `SCALES`, from the training rows of all processes; None for "none". Collective.
 
     "standard" takes each feature to mean 0 and variance 1 (the variance over all n rows), "max-abs" to a largest
-    absolute value of 1.
+    absolute value of 1. `where` is what the data are called in messages.
 
     Raises
     ------
     AgreedError
-        For an unknown kind, or "standard" on sparse rows.
+        For "standard" on sparse rows, or a feature so large or so small that its scaling overflows.
     """
-    if kind not in SCALES:
-        raise AgreedError(f"data.scale: unknown kind '{kind}'{nearest(kind, SCALES)} (known: {', '.join(SCALES)})")
     if kind == "none":
         return None
     if kind == "max-abs":
         largest = group.max(_largest_absolute(part.table))
+        tiny = (largest > 0) & (largest < _SMALLEST_SCALE)
+        _refuse(tiny, where, "its largest absolute value is so small that the scaling overflows")
         return Scaling(None, np.where(largest > 0, largest, 1.0))
     if part.table.sparse:
         raise AgreedError('data.scale: "standard" would fill sparse rows with non-zeros; take "max-abs", or "none"')
     X, n = part.table.X, part.total
-    mean = group.sum(X.sum(axis=0, dtype=np.float64)) / n
-    variance = group.sum(np.square(X - mean).sum(axis=0, dtype=np.float64)) / n
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = group.sum(X.sum(axis=0, dtype=np.float64)) / n
+        variance = group.sum(np.square(X - mean).sum(axis=0, dtype=np.float64)) / n
+    _refuse(~np.isfinite(variance), where, "its values are so large that their variance overflows")
     # A constant column's variance is not 0 but what rounding leaves; the bound is scikit-learn's.
     eps = np.finfo(np.float64).eps
-    constant = variance <= n * eps * variance + np.square(n * mean * eps)
+    with np.errstate(over="ignore"):  # a bound of infinity is right: beside such a mean any variance is rounding
+        constant = variance <= n * eps * variance + np.square(n * mean * eps)
     return Scaling(mean, np.where(constant, 1.0, np.sqrt(variance)))
+
+
+def _refuse(bad: NDArray[np.bool_], where: str, why: str) -> None:
+    """Name the first bad feature; all processes have the same `bad`, (d,)."""
+    if bad.any():
+        raise AgreedError(_overflow(where, int(bad.argmax()), why))
+
+
+def _overflow(where: str, column: int, why: str) -> str:
+    return f'{where}: column {column} (counted from 0): {why}; give the feature another unit, or data.scale = "none"'
 
 
 def _largest_absolute(table: Table) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.data.faults import Fault, raise_first
-from hpcopt.data.table import Part
+from hpcopt.data.table import Part, RowNumbers
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.interface import Group
 
@@ -84,15 +84,21 @@ def known_signs(part: Part, classes: NDArray[np.float64], group: Group, where: s
         For a label that the training set doesn't have.
     """
     y = part.table.targets
-    odd = np.flatnonzero(~np.isin(y, classes))
-    fault = None
-    if odd.size:
-        row = int(part.rows[odd[0]])
-        fault = Fault(
-            row, f"{where}: row {row} (counted from 0) has the label {y[odd[0]]:g}; {training} has {shown(classes)}"
-        )
-    raise_first(group, fault)
+    raise_first(group, unknown_label(y, part.rows, classes, where, training))
     return replace(part, table=replace(part.table, y=as_signs(y, classes)))
+
+
+def unknown_label(
+    y: NDArray[np.float64], rows: RowNumbers, classes: NDArray[np.float64], where: str, training: str
+) -> Fault | None:
+    """Return the first of the labels `y` of the numbered `rows` (n,) that is not among the classes, if any."""
+    odd = np.flatnonzero(~np.isin(y, classes))
+    if not odd.size:
+        return None
+    row = int(rows[odd[0]])
+    return Fault(
+        row, f"{where}: row {row} (counted from 0) has the label {y[odd[0]]:g}; {training} has {shown(classes)}"
+    )
 
 
 def choose_classes(part: Part, chosen: ChosenClasses, group: Group, where: str, *, all_present: bool) -> Part:
@@ -114,10 +120,15 @@ def choose_classes(part: Part, chosen: ChosenClasses, group: Group, where: str, 
     if not present.any() or (all_present and not present.all()):
         raise AgreedError(f"{where}: data.classes names {shown(wanted[~present])}, but no row has that label")
     kept = np.zeros(part.total, dtype=np.bool_)
-    for rows in group.allgather(part.rows[np.isin(y, wanted)]):
+    signs = chosen_signs(y, chosen)
+    for rows in group.allgather(part.rows[signs != 0]):
         kept[rows] = True
-    signs = np.where(np.isin(y, chosen.positive), 1.0, -1.0)
     return replace(part, table=replace(part.table, y=signs)).keep(kept)
+
+
+def chosen_signs(y: NDArray[np.float64], chosen: ChosenClasses) -> NDArray[np.float64]:
+    """Return +1 and -1 for the labels of the two groups, and 0 for those of neither."""
+    return np.isin(y, chosen.positive).astype(np.float64) - np.isin(y, chosen.negative)
 
 
 def shown(labels: Iterable[float]) -> str:

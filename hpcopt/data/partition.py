@@ -74,7 +74,9 @@ def assign(
     if rule not in RULES:
         raise InputError(f"data.partition: unknown rule '{rule}'{nearest(rule, RULES)} (known: {', '.join(RULES)})")
     if nodes > n:
-        raise InputError(f"{nodes} nodes but {n} rows: an empty shard has nothing to compute; use at most {n} nodes")
+        s = "" if n == 1 else "s"
+        most = f"use at most {n} node{s}"
+        raise InputError(f"{nodes} nodes but {n} row{s}: an empty shard has nothing to compute; {most}")
     if rule in ("by-label", "dirichlet") and labels is None:
         raise InputError(f"data.partition: '{rule}' needs labels, and these data have none")
     rng = stream(seed, Purpose.PARTITION)

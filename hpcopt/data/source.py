@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpcopt.data.distribute import distribute
 from hpcopt.data.features import Scaling, counts_from_zero, fit_scaling, settle, split, width_of
-from hpcopt.data.labels import choose_classes, known_signs, two_classes
+from hpcopt.data.labels import ChosenClasses, choose_classes, known_signs, two_classes
 from hpcopt.data.partition import Assignment, assign, spread
 from hpcopt.data.reading import read_file, read_table, read_training
 from hpcopt.data.request import GENERATED, SOURCES, DataRequest
@@ -43,11 +43,13 @@ class Loaded:
     features
         Number of features.
     classes
-        The labels that stand behind -1 and +1, (2,); None where targets were left as they are.
+        The labels that stand behind -1 and +1, (2,), for a loss of two classes; else None.
+    groups
+        The labels of the data that `classes` = (-1, +1) stand for, where a two-class loss tells two groups apart.
     scaling
         What was done to the features; None for nothing.
     zero_based
-        Whether the columns of the text files count from 0 (false for other data).
+        Whether the columns of the text files count from 0; None where no file is text.
     name
         What the data are called.
     """
@@ -58,8 +60,9 @@ class Loaded:
     test_rows: int
     features: int
     classes: NDArray[np.float64] | None
+    groups: ChosenClasses | None
     scaling: Scaling | None
-    zero_based: bool
+    zero_based: bool | None
     name: str
 
 
@@ -86,6 +89,7 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
     test = None if request.test is None else read_file(Path(request.test), group, rows=request.rows)
     test_name = f"the test set of {request.name}" if request.test is None else Path(request.test).name
     zero_based = counts_from_zero(train, test)
+    text = any(part is not None and part.numbering is not None for part in (train, test))
     rows = _settled(_Rows(train, test, request.name, test_name), zero_based, group)
     rows, classes = _labelled(_chosen(rows, request, group), request, group)
     rows, scaling = _scaled(rows, request, group)
@@ -99,8 +103,9 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
         test_rows=0 if rows.test is None else rows.test.total,
         features=rows.train.table.d,
         classes=classes,
+        groups=request.classes if request.binary else None,
         scaling=scaling,
-        zero_based=zero_based,
+        zero_based=zero_based if text else None,
         name=request.name,
     )
 
@@ -132,7 +137,7 @@ def _chosen(rows: _Rows, request: DataRequest, group: Group) -> _Rows:
 def _labelled(rows: _Rows, request: DataRequest, group: Group) -> tuple[_Rows, NDArray[np.float64] | None]:
     """Turn labels into -1 and +1 where the loss wants that; also return the labels behind them."""
     if not request.binary:
-        return rows, None if request.classes is None else np.array([-1.0, 1.0])
+        return rows, None
     classes, y = two_classes(rows.train.table.targets, group, rows.name)
     train = replace(rows.train, table=replace(rows.train.table, y=y))
     test = rows.test and known_signs(rows.test, classes, group, rows.test_name, rows.name)
@@ -141,11 +146,12 @@ def _labelled(rows: _Rows, request: DataRequest, group: Group) -> tuple[_Rows, N
 
 def _scaled(rows: _Rows, request: DataRequest, group: Group) -> tuple[_Rows, Scaling | None]:
     """Scale both sets by what the training set shows."""
-    scaling = fit_scaling(request.scale, rows.train, group)
+    scaling = fit_scaling(request.scale, rows.train, group, rows.name)
     if scaling is None:
         return rows, None
-    train = replace(rows.train, table=scaling.apply(rows.train.table))
-    test = rows.test and replace(rows.test, table=scaling.apply(rows.test.table))
+    with agreed(group):
+        train = replace(rows.train, table=scaling.apply(rows.train.table, rows.name))
+        test = rows.test and replace(rows.test, table=scaling.apply(rows.test.table, rows.test_name))
     return replace(rows, train=train, test=test), scaling
 
 

@@ -221,16 +221,6 @@ def gram(data: Data, indices: Indices, indptr: Indptr, s: Vector, out: NDArray[n
 
 
 @kernel(fastmath=_CONTRACT)
-def weighted_squares(data: Data, indices: Indices, indptr: Indptr, s: Vector, out: Vector) -> None:
-    """Fill `out` (d,) with sum_i s_i x_ij^2: the diagonal of the weighted Gram matrix."""
-    out[:] = 0.0
-    for i in range(s.size):
-        for k in range(indptr[i], indptr[i + 1]):
-            x = np.float64(data[k])
-            out[np.uintp(indices[k])] += s[i] * x * x
-
-
-@kernel(fastmath=_CONTRACT)
 def largest_square(data: Data, indptr: Indptr) -> float:
     """Return max_i ||x_i||^2, 0 without rows."""
     largest = 0.0

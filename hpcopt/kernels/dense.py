@@ -204,16 +204,6 @@ def sgd_steps(
             _add(X, rows[first + k], scale * scratch[0, k], w)
 
 
-@kernel(fastmath=_SUM)
-def weighted_squares(X: Dense, s: Vector, out: Vector) -> None:
-    """Fill `out` (d,) with sum_i s_i x_ij^2: the diagonal of the weighted Gram matrix."""
-    out[:] = 0.0
-    for i in range(X.shape[0]):
-        for j in range(out.size):
-            x = np.float64(X[i, j])
-            out[j] += s[i] * x * x
-
-
 @part(fastmath=_SUM)
 def _square(X: Dense, i: int) -> float:
     total = 0.0

@@ -70,9 +70,6 @@ class CsrMatrix(Matrix):
     ) -> None:
         csr.sgd_steps(kind, self.data, self.indices, self.indptr, y, w, rows, batch, steps, l2, penalised)
 
-    def _weighted_squares(self, s: Vector, out: Vector) -> None:
-        csr.weighted_squares(self.data, self.indices, self.indptr, s, out)
-
     def _gram(self, s: Vector) -> NDArray[np.float64]:
         total = np.empty((self.d, self.d))
         csr.gram(self.data, self.indices, self.indptr, s, total)

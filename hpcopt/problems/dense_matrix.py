@@ -64,9 +64,6 @@ class DenseMatrix(Matrix):
     ) -> None:
         dense.sgd_steps(kind, self.X, y, w, rows, batch, steps, l2, penalised)
 
-    def _weighted_squares(self, s: Vector, out: Vector) -> None:
-        dense.weighted_squares(self.X, s, out)
-
     def _gram(self, s: Vector) -> NDArray[np.float64]:
         total = np.zeros((self.d, self.d), order="F")
         root = np.sqrt(s)

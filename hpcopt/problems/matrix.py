@@ -107,12 +107,6 @@ class Matrix(abc.ABC):
             raise ValueError(f"w: a contiguous, writable float64 vector of {self.d}")
         self._sgd_steps(kind, vector("y", y, self.n), w, rows, batch, steps, float(l2), penalised)
 
-    def diagonal(self, s: Vector) -> Vector:
-        """Return sum_i s_i x_ij^2 for each j, shape (d,): the diagonal of `gram(s)`."""
-        out = np.empty(self.d)
-        self._weighted_squares(vector("s", s, self.n), out)
-        return out
-
     def gram(self, s: Vector) -> NDArray[np.float64]:
         """Return sum_i s_i x_i x_i^T for s_i >= 0, shape (d, d), in Fortran order as LAPACK likes it."""
         s = vector("s", s, self.n)
@@ -154,9 +148,6 @@ class Matrix(abc.ABC):
     def _sgd_steps(
         self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
     ) -> None: ...
-
-    @abc.abstractmethod
-    def _weighted_squares(self, s: Vector, out: Vector) -> None: ...
 
     @abc.abstractmethod
     def _gram(self, s: Vector) -> NDArray[np.float64]: ...

@@ -70,7 +70,6 @@ def warm(matrix: Matrix, kind: int, y: Vector) -> None:
     _, _, z, s = few.loss_gradient(kind, y, w)
     few.hessian_product(s, few.gradient_of_rows(kind, y, w, rows)[1])
     few.sgd_steps(kind, y, w, rows, 1, np.ones(few.n), 0.0, few.d)
-    few.diagonal(s)
     few.largest_row()
     if few.d <= _WIDE:  # beyond, even a Gram matrix of zeros takes its time and memory
         few.gram(s)

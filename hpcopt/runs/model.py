@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.table import Features
 from hpcopt.errors import InputError
 from hpcopt.problems.losses import LOSSES
@@ -45,7 +46,8 @@ class Model:
     classes
         The labels behind -1 and +1, shape (2,), for a loss of two classes; else None.
     meta
-        What else is worth knowing (solver, objective, ...): anything JSON can hold.
+        What else is worth knowing (solver, objective, ...): anything JSON can hold. Of a model that tells two
+        groups of labels apart it has their lists "positive" and "negative"; `classes` are then (-1, +1).
 
     Raises
     ------
@@ -74,6 +76,13 @@ class Model:
     def features(self) -> int:
         """Number of features, d."""
         return len(self.coef)
+
+    @property
+    def groups(self) -> ChosenClasses | None:
+        """The labels of the training data that -1 and +1 stand for, where it was trained to tell two groups apart."""
+        if not {"positive", "negative"} <= self.meta.keys():
+            return None
+        return ChosenClasses(tuple(self.meta["positive"]), tuple(self.meta["negative"]))
 
     def decision(self, X: Features) -> Vector:
         """Return coef.x + intercept for each row of `X`, shape (n,).
@@ -161,8 +170,9 @@ def unscaled(w: Vector, intercept: float, shift: Vector | None, scale: Vector | 
     shift, scale
         Shape (d,); None stands for zeros and for ones.
     """
-    coef = w.copy() if scale is None else w / scale
-    return coef, intercept if shift is None else intercept - float(coef @ shift)
+    with np.errstate(over="ignore", invalid="ignore"):  # a model refuses what is not finite, in one line
+        coef = w.copy() if scale is None else w / scale
+        return coef, intercept if shift is None else intercept - float(coef @ shift)
 
 
 def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,42 @@
+"""Files named with -o: refused before any work if they cannot be written, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from hpcopt.errors import InputError
+
+
+def check(path: Path) -> None:
+    """Refuse a path that no file can be written to.
+
+    Raises
+    ------
+    InputError
+        For a folder, a device, or a place in a folder that does not exist or takes no files.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give -o the name of a file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: not a regular file; give -o another name")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):  # asks the file system itself: modes alone do not tell
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: the folder {path.parent} takes no files ({error.strerror})") from None
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path}: no permission to write it")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file; a reader finds the old one or the new one, never a half."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_text(text)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
