@@ -147,20 +147,16 @@ class LocalNewton(Solver[LocalNewtonState]):
         if self.mixing == "preconditioned":
             preconditioner = before.hessian()
             message = np.concatenate((preconditioner @ w, preconditioner.ravel()))
-        if self._carries:
+        if self.carried:
             message = np.append(message, start.value * f.share / weight)
         mean = node.world.mean(message, weight=weight)
-        carried = float(mean[-1]) if self._carries else None
+        carried = float(mean[-1]) if self.carried else None
         if self.mixing == "mean":
             return mean[: f.d], carried
         preconditioner = mean[f.d : f.d + f.d**2].reshape(f.d, f.d)
         # Least squares: without l2 the sum of few Hessians may be singular.
         solution: Vector = scipy.linalg.lstsq(preconditioner, mean[: f.d], lapack_driver="gelsy", check_finite=False)[0]
         return solution, carried
-
-    @property
-    def _carries(self) -> bool:
-        return self.carried and self.schedule == "adaptive"
 
     def _ridge(self, here: Point) -> float | None:
         """Return l2 (1 - d_eff / n_k), kept positive, for the debiased regulariser; None for the plain one."""
@@ -191,7 +187,7 @@ class LocalNewton(Solver[LocalNewtonState]):
         return float(node.world.mean(np.array([f.at(s.w).value]), weight=f.share)[0])
 
     def doubles(self, s: LocalNewtonState, d: int) -> int:
-        mean = (d if self.mixing == "mean" else d * d + d) + self._carries
+        mean = (d if self.mixing == "mean" else d * d + d) + self.carried
         return (
             s.means * mean
             + s.searches * (GLOBAL_STEPS.trials + 1)
