@@ -22,7 +22,10 @@ def bench(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller data, fewer repetitions.")] = False,
 ) -> int:
-    """Measure ratios; ours and peer are seconds, ratio = peer / ours (larger is better)."""
+    """Measure speed beside that of peers.
+
+    Ours and peer are seconds, ratio = peer / ours: larger is better.
+    """
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")
     from hpcopt.fabric.launch import join

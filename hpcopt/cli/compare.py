@@ -24,7 +24,10 @@ def compare(
     quiet: Quiet = False,
     require_target: RequireTarget = False,
 ) -> int:
-    """Run every solver in [[solvers]]; leaves compare.csv, compare.png and each solver's run in a folder."""
+    """Run several solvers on the same problem.
+
+    Leaves compare.csv, compare.png and the run of each of [[solvers]] in a folder.
+    """
     from hpcopt.cli.report import tell_comparison
     from hpcopt.studies.compare import compare as start
 

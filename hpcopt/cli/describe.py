@@ -32,7 +32,7 @@ def list_(kind: Annotated[str, typer.Argument(metavar="KIND", help="solvers or l
 
 
 def show(name: Annotated[str, typer.Argument(metavar="NAME", help="A solver or a loss.")]) -> int:
-    """Show what is behind a name: its parameters, their defaults, the paper."""
+    """Show a name's parameters, defaults, paper."""
     known = registries()
     for registry in known.values():
         if name in registry:

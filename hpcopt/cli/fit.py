@@ -29,7 +29,10 @@ def fit(
     virtual: Virtual = None,
     quiet: Quiet = False,
 ) -> int:
-    """Fit a model to a data file; under mpiexec each rank reads and holds only its part."""
+    """Fit a model to a data file.
+
+    Under mpiexec each rank reads and holds only its part.
+    """
     from hpcopt.cli.report import tell_fit
     from hpcopt.runs.fit import fit as start
     from hpcopt.runs.stopping import Status

@@ -16,7 +16,10 @@ CORE = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "msgspec", "scikit-lear
 
 
 def info() -> int:
-    """Say what this environment is: versions, MPI, how the job was started, threads, caches, what is missing."""
+    """Describe the environment in words.
+
+    Versions, MPI, how the job was started, threads, caches, what is missing.
+    """
     import hpcopt
     from hpcopt.fabric.launch import is_first, join, mpi_library, started
 

@@ -20,7 +20,10 @@ def plot(
         ),
     ] = None,
 ) -> int:
-    """Draw the objective against rounds, bytes and seconds; several runs, or a comparison, in one picture."""
+    """Draw finished runs.
+
+    The objective against rounds, bytes and seconds; several runs, or a comparison, in one picture.
+    """
     from hpcopt.studies.replot import replot
 
     if output is not None:

@@ -24,8 +24,9 @@ def predict(
         typer.Option("-o", "--output", metavar="FILE", help="Write one prediction a line; default: standard output."),
     ] = None,
 ) -> int:
-    """Predict every row of DATA; tells the accuracy, or the error, where DATA has labels.
+    """Predict every row of a data file.
 
+    Tells the accuracy, or the error, where DATA has labels.
     The predictions go to standard output, one a line, and what is told of them to standard error; with -o they go
     to FILE, and the rest to standard output.
     """

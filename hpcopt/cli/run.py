@@ -24,7 +24,10 @@ def run(
     quiet: Quiet = False,
     require_target: RequireTarget = False,
 ) -> int:
-    """Run one solver on one problem; leaves run.json, trace.jsonl, model.npz and convergence.png in a folder."""
+    """Run one solver on one problem.
+
+    Leaves run.json, trace.jsonl, model.npz and convergence.png in a folder.
+    """
     from hpcopt.cli.report import tell_run
     from hpcopt.runs.start import run as start
 
