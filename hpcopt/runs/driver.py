@@ -34,6 +34,7 @@ class Outcome:
     state: State
 
 
+@np.errstate(all="ignore")  # a diverging run overflows; its rows say so
 def drive(
     node: Node,
     problem: Problem,
@@ -56,20 +57,7 @@ def drive(
     record
         Called with each recorded row, on every node (give it on one).
     """
-    with np.errstate(all="ignore"):  # a diverging run overflows; its rows say so
-        return _drive(node, problem, shard, solver, w0, stop, record_every, record or _forget)
-
-
-def _drive(
-    node: Node,
-    problem: Problem,
-    shard: Shard,
-    solver: Solver[Any],
-    w0: Vector,
-    stop: StopRule,
-    record_every: int,
-    tell: Callable[[Row], None],
-) -> Outcome:
+    tell = record or _forget
     watch = Watch(node, problem, shard)
     f = problem.on(shard, node.meter)
     state = solver.init(f, w0)

@@ -6,23 +6,22 @@ import datetime as dt
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 import hpcopt
 from hpcopt.errors import InputError, MissingLibraryError
 from hpcopt.fabric.agreement import agreed
-from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.fabric.interface import Node
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.reports.plots import draw_convergence
 from hpcopt.runs import folder as folders
 from hpcopt.runs.driver import Outcome, Row, drive
+from hpcopt.runs.measuring import Shard
 from hpcopt.runs.model import Model, unscaled
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import Progress
@@ -30,6 +29,7 @@ from hpcopt.runs.specification import Specification, as_toml_dict
 from hpcopt.runs.stopping import Status, StopRule
 from hpcopt.solvers.base import Solver
 
+REHEARSED_ROWS, REHEARSED_ROUNDS = 64, 12  # of a run that nobody sees
 VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
@@ -111,6 +111,8 @@ def execute(
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
             folders.write_json(folder / folders.RUN, described)
+    if cluster.clock == "wall":
+        _rehearse(prepared, solver)
     with ExitStack() as open_now:
         progress = open_now.enter_context(Progress(label, stop, silent=quiet or not speaks))
         file = None if folder is None or not speaks else open_now.enter_context(closing(folders.TraceFile(folder)))
@@ -144,14 +146,20 @@ def execute(
     return run
 
 
-@contextmanager
-def one_thread(cluster: Cluster) -> Iterator[None]:
-    """Let BLAS use one thread where several nodes share the machine; a lone node keeps what it has."""
-    if cluster.size == 1:
-        yield
-        return
-    with threadpool_limits(1):
-        yield
+def _rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
+    """Run a few rounds on a few rows and forget them.
+
+    The first calls of anything are slow (caches, lazy connections, the libraries' own set-up). Without this the
+    solver that happens to be compared first would pay for all of them.
+    """
+    few = {
+        rank: Shard(shard.matrix.head(REHEARSED_ROWS), shard.y[:REHEARSED_ROWS])
+        for rank, shard in prepared.shards.items()
+    }
+    stop = StopRule(rounds=REHEARSED_ROUNDS)
+    prepared.cluster.run(
+        lambda node: drive(node, prepared.problem, few[node.rank], solver, prepared.w0, stop, record_every=0)
+    )
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:

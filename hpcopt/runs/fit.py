@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
-from hpcopt.fabric.launch import abort_on_error
-from hpcopt.runs.execute import Run, execute, one_thread
-from hpcopt.runs.prepare import open_cluster, prepare
+from hpcopt.runs.cluster import opened
+from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.prepare import prepare
 from hpcopt.runs.specification import Specification, specification_from
 from hpcopt.runs.start import announce
 from hpcopt.solvers import SOLVERS
@@ -44,20 +43,17 @@ def fit(
     """
     output = Path(output)
     read = partial(_specification, data, solver, output, tables, overrides)
-    with abort_on_error():
-        spec, cluster = open_cluster(read, comm)
-        with closing(cluster):
-            speaks = cluster.local_nodes[0] == 0
-            with one_thread(cluster):
-                prepared = prepare(spec, cluster)
-                ((label, chosen),) = spec.labelled_solvers()
-                if speaks and not quiet:
-                    announce(label, prepared)
-                run = execute(spec, prepared, label, chosen, None, quiet=quiet)
-            with agreed(cluster.processes, one_tells=True):
-                if speaks:
-                    run.model.save(output)
-            return run
+    with opened(read, comm) as (spec, cluster):
+        speaks = cluster.local_nodes[0] == 0
+        prepared = prepare(spec, cluster)
+        ((label, chosen),) = spec.labelled_solvers()
+        if speaks and not quiet:
+            announce(label, prepared)
+        run = execute(spec, prepared, label, chosen, None, quiet=quiet)
+        with agreed(cluster.processes, one_tells=True):
+            if speaks:
+                run.model.save(output)
+        return run
 
 
 def _specification(

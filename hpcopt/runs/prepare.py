@@ -1,10 +1,7 @@
-"""From a checked specification to what a run needs: the cluster, every node's shard, the start."""
+"""From a checked specification to what a run needs: every node's shard, warm kernels, the start."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,13 +14,10 @@ from numpy.typing import NDArray
 
 from hpcopt.data import ChosenClasses, DataRequest, Loaded, load
 from hpcopt.data.table import Table
-from hpcopt.errors import AgreedError, InputError
+from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
-from hpcopt.fabric.launch import join, started
 from hpcopt.fabric.meter import Meter
-from hpcopt.fabric.network import Network
-from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.problems.losses import LOSSES, Loss
 from hpcopt.problems.matrix import Matrix
@@ -31,78 +25,9 @@ from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix, warm
 from hpcopt.runs import sections
 from hpcopt.runs.measuring import Problem, Shard
-from hpcopt.runs.specification import Specification, as_toml_dict
+from hpcopt.runs.specification import Specification
 
 Vector = NDArray[np.float64]
-
-
-def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[Specification, Cluster]:
-    """Read the specification on every process and return it with the cluster it asks for.
-
-    Parameters
-    ----------
-    read
-        Reads and checks the specification; called on each process.
-    comm
-        An mpi4py communicator; default all ranks of the job.
-
-    Raises
-    ------
-    InputError
-        Whatever `read` raises, agreed on; a virtual cluster asked of several processes; a number of workers
-        that the job does not have.
-    """
-    if comm is None and started()[0] == 1:
-        spec = read()
-        return spec, _virtual(spec) if _is_virtual(spec) else _ranks(spec, None)
-    processes = join(comm)
-    try:
-        with agreed(processes.processes):
-            spec = read()
-            if _is_virtual(spec) and processes.size > 1:
-                raise InputError(f"a virtual cluster lives in one process, but {processes.size} ranks were started")
-        _compare_notes(spec, processes.processes)
-    finally:
-        processes.close()
-    return spec, _virtual(spec) if _is_virtual(spec) else _ranks(spec, comm)
-
-
-def _compare_notes(spec: Specification, processes: Group) -> None:
-    """Refuse ranks that have read different specifications (a stale copy on a network file system)."""
-    text = json.dumps(as_toml_dict(spec), sort_keys=True).encode()
-    digest = np.frombuffer(hashlib.sha256(text).digest(), dtype=np.uint8)
-    digests = processes.allgather(digest)
-    different = [rank for rank, other in enumerate(digests) if not np.array_equal(other, digests[0])]
-    if different:
-        raise AgreedError(
-            f"rank {different[0]} has read another specification than rank 0: is the file the same there?"
-        )
-
-
-def _is_virtual(spec: Specification) -> bool:
-    """Tell whether the nodes live in one process; with kind "auto", a job started alone takes `workers` so."""
-    cluster = spec.cluster
-    return cluster.kind == "virtual" or (cluster.kind == "auto" and cluster.workers is not None and started()[0] == 1)
-
-
-def _virtual(spec: Specification) -> Cluster:
-    asked = spec.cluster
-    if asked.workers is None:
-        raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it (or give --virtual N)')
-    network = Network(asked.latency, asked.bandwidth, asked.collective)
-    return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
-
-
-def _ranks(spec: Specification, comm: Any) -> Cluster:
-    cluster = join(comm, seed=spec.seed, ordered=spec.cluster.reduction == "ordered")
-    workers = spec.cluster.workers
-    if workers is not None and workers != cluster.size:
-        cluster.close()
-        raise AgreedError(
-            f"cluster.workers: {workers} asked for, but the job has {cluster.size} ranks; start {workers} of them, "
-            f'or set cluster.kind = "virtual"'
-        )
-    return cluster
 
 
 @dataclass(frozen=True)

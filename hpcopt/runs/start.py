@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
-from hpcopt.fabric.launch import abort_on_error, mpi_library
+from hpcopt.fabric.launch import mpi_library
 from hpcopt.runs import folder as folders
-from hpcopt.runs.execute import Run, execute, one_thread
-from hpcopt.runs.prepare import Prepared, open_cluster, prepare
+from hpcopt.runs.cluster import opened
+from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.prepare import Prepared, prepare
 from hpcopt.runs.specification import Specification, read_specification, specification_from
 
 
@@ -55,17 +55,14 @@ def run(
         In one line, on every rank: whatever is wrong with the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=False)
-    with abort_on_error():
-        spec, cluster = open_cluster(read, comm)
-        with closing(cluster):
-            out = checked_folder(spec, cluster, overwrite=overwrite)
-            with one_thread(cluster):
-                prepared = prepare(spec, cluster)
-                ((label, solver),) = spec.labelled_solvers()
-                if not quiet and cluster.local_nodes[0] == 0:
-                    announce(label, prepared)
-                cleared(out, cluster)
-                return execute(spec, prepared, label, solver, out, quiet=quiet)
+    with opened(read, comm) as (spec, cluster):
+        out = checked_folder(spec, cluster, overwrite=overwrite)
+        prepared = prepare(spec, cluster)
+        ((label, solver),) = spec.labelled_solvers()
+        if not quiet and cluster.local_nodes[0] == 0:
+            announce(label, prepared)
+        cleared(out, cluster)
+        return execute(spec, prepared, label, solver, out, quiet=quiet)
 
 
 def reading(

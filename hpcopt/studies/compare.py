@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 
 from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
-from hpcopt.fabric.launch import abort_on_error
 from hpcopt.reports.plots import draw_compare
 from hpcopt.reports.tables import compare_rows, write_csv
 from hpcopt.runs import folder as folders
-from hpcopt.runs.execute import Run, execute, one_thread
-from hpcopt.runs.prepare import open_cluster, prepare
+from hpcopt.runs.cluster import opened
+from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.prepare import prepare
 from hpcopt.runs.start import announce, checked_folder, cleared, reading
 
 
@@ -59,31 +58,28 @@ def compare(
         In one line, on every rank: whatever is wrong with the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=True)
-    with abort_on_error():
-        spec, cluster = open_cluster(read, comm)
-        with closing(cluster):
-            out = checked_folder(spec, cluster, overwrite=overwrite)
-            with one_thread(cluster):
-                prepared = prepare(spec, cluster)
-                solvers = spec.labelled_solvers()
-                places = _places(out, [label for label, _ in solvers])
-                speaks = cluster.local_nodes[0] == 0
-                if speaks and not quiet:
-                    announce("comparison", prepared)
-                cleared(out, cluster)
-                with agreed(cluster.processes, one_tells=True):
-                    if out is not None and speaks:
-                        _make(out, places, overwrite=overwrite)
-                runs = []
-                for (label, solver), place in zip(solvers, places, strict=True):
-                    runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
-                    if speaks and not quiet:
-                        print(f"{label}: {runs[-1].status.value}", flush=True)
-            comparison = Comparison(runs, out, spec.stop.target, prepared.words())
-            with agreed(cluster.processes, one_tells=True):
-                if out is not None and speaks:
-                    _leave(comparison, out)
-            return comparison
+    with opened(read, comm) as (spec, cluster):
+        out = checked_folder(spec, cluster, overwrite=overwrite)
+        prepared = prepare(spec, cluster)
+        solvers = spec.labelled_solvers()
+        places = _places(out, [label for label, _ in solvers])
+        speaks = cluster.local_nodes[0] == 0
+        if speaks and not quiet:
+            announce("comparison", prepared)
+        cleared(out, cluster)
+        with agreed(cluster.processes, one_tells=True):
+            if out is not None and speaks:
+                _make(out, places, overwrite=overwrite)
+        runs = []
+        for (label, solver), place in zip(solvers, places, strict=True):
+            runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
+            if speaks and not quiet:
+                print(f"{label}: {runs[-1].status.value}", flush=True)
+        comparison = Comparison(runs, out, spec.stop.target, prepared.words())
+        with agreed(cluster.processes, one_tells=True):
+            if out is not None and speaks:
+                _leave(comparison, out)
+        return comparison
 
 
 def _places(out: Path | None, labels: list[str]) -> list[Path | None]:
