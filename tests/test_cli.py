@@ -319,3 +319,17 @@ def test_python_runs_a_dict_and_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     both = hpcopt.compare({**specification, "solver": {"name": "giant"}})
     assert [one.label for one in both.runs] == ["giant"]
+
+
+@pytest.mark.parametrize("solver", list(SOLVERS))
+def test_the_rehearsal_before_a_wall_clock_run_changes_nothing(solver):
+    specification = {
+        "data": {"source": "logistic", "rows": 200, "features": 4},
+        "solver": {"name": solver},
+        "stop": {"rounds": 9},
+    }
+    real = hpcopt.run({**specification, "cluster": {"kind": "mpi"}})
+    virtual = hpcopt.run({**specification, "cluster": {"kind": "virtual", "workers": 1}})
+    np.testing.assert_array_equal(real.model.coef, virtual.model.coef)
+    kept = ("round", "iteration", "bytes", "work", "objective")
+    assert [[row[key] for key in kept] for row in real.trace] == [[row[key] for key in kept] for row in virtual.trace]
