@@ -17,9 +17,9 @@ FLOORS = [  # from the top down; a room may import those below it and, in its ow
     {"studies"},
     {"runs"},
     {"reports", "data", "solvers"},
-    {"problems"},
+    {"problems", "compression"},
     {"fabric"},
-    {"kernels"},
+    {"kernels", "topology"},
     {"registry"},
     {"errors"},
 ]

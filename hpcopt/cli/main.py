@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 import hpcopt
-from hpcopt.cli import bench, compare, describe, fit, info, plot, predict, run
+from hpcopt.cli import bench, compare, describe, fit, info, plot, predict, run, topology
 from hpcopt.errors import InputError
 from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
 
@@ -87,6 +87,7 @@ for _name, _verb in (
     ("plot", _on_first(plot.plot)),
     ("list", _on_first(describe.list_)),
     ("show", _on_first(describe.show)),
+    ("topology", _on_first(topology.topology)),
     ("bench", bench.bench),
     ("info", info.info),
 ):

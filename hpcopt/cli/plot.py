@@ -27,13 +27,13 @@ def plot(
     from hpcopt.studies.replot import replot
 
     if output is not None:
-        _check_format(output)
+        check_format(output)
         outputs.check(output)
     print(replot(folders, output))
     return 0
 
 
-def _check_format(path: Path) -> None:
+def check_format(path: Path) -> None:
     """Refuse a file whose suffix names no format of pictures."""
     try:
         from matplotlib.figure import Figure

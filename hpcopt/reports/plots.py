@@ -22,15 +22,15 @@ Row = Mapping[str, Any]
 Run = tuple[str, Sequence[Row]]  # label, trace rows
 
 # Okabe and Ito's palette, told apart with any colour vision; its yellow, too pale on white, is darkened
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#E69F00")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#E69F00")
 _MARKERS = "osD^vPX*"
 _LINES = ("-", "--", ":", "-.")
-_GREY = "#666666"
+GREY = "#666666"
 _MARKERS_A_CURVE = 12
 _WIDE = 30.0  # curves whose lengths differ by more than this factor share a logarithmic axis
 _DECADES = 30.0  # a quantity that falls by more than this factor deserves a logarithmic axis
 _ROUNDOFF = 1e-15  # relative: differences of objectives below this are noise
-_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
+UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: floa
     MissingLibraryError
         Without matplotlib.
     """
-    figure = _figure(13.0, 5.0)
+    figure = new_figure(13.0, 5.0)
     height = height_for(runs, target)
     axes = figure.subplots(1, 3, sharey=True)
     ceiling = _ceiling(runs)
@@ -136,7 +136,7 @@ def draw_convergence(
         Without matplotlib.
     """
     tests = [name for name in ("test_accuracy", "test_error") if any(name in row for row in rows)]
-    figure = _figure(5.0 * (2 + len(tests)), 4.4)
+    figure = new_figure(5.0 * (2 + len(tests)), 4.4)
     axes = figure.subplots(1, 2 + len(tests))
     runs = [("", rows)]
     measures = _measures(runs)
@@ -164,7 +164,7 @@ class _Measure:
 def _measures(runs: Sequence[Run]) -> tuple[_Measure, _Measure, _Measure]:
     """Return rounds, bytes in the unit that suits the longest run, and seconds of the runs' clock."""
     sent = max((float(row["bytes"]) for _, rows in runs for row in rows), default=0.0)
-    size, unit = next(((size, unit) for size, unit in _UNITS if sent >= size), (1.0, "bytes"))
+    size, unit = next(((size, unit) for size, unit in UNITS if sent >= size), (1.0, "bytes"))
     clock = " and ".join(sorted({str(row.get("clock", "wall")) for _, rows in runs for row in rows[:1]}))
     return (
         _Measure("rounds", lambda row: float(row["round"])),
@@ -177,13 +177,13 @@ def _curve(
     axis: Axes, measure: _Measure, height: Height, rows: Sequence[Row], target: float | None, label: str, place: int
 ) -> None:
     """Draw one run, with a ring where it first reaches the target."""
-    colour = _COLOURS[place % len(_COLOURS)]
+    colour = COLOURS[place % len(COLOURS)]
     xs = [measure.of(row) for row in rows]
     axis.plot(
         xs,
         [height.of(_objective(row)) for row in rows],
         color=colour,
-        linestyle=_LINES[place // len(_COLOURS) % len(_LINES)],
+        linestyle=_LINES[place // len(COLOURS) % len(_LINES)],
         marker=_MARKERS[place % len(_MARKERS)],
         markevery=max(1, math.ceil(len(rows) / _MARKERS_A_CURVE)),
         markersize=5,
@@ -210,7 +210,7 @@ def _plain_curve(axis: Axes, rows: Sequence[Row], key: str, name: str, place: in
     axis.plot(
         [x for x, _ in drawn],
         [y for _, y in drawn],
-        color=_COLOURS[place],
+        color=COLOURS[place],
         marker=_MARKERS[place],
         markevery=max(1, math.ceil(len(drawn) / _MARKERS_A_CURVE)),
         markersize=5,
@@ -271,7 +271,7 @@ def _mark_target(axis: Axes, height: Height, target: float | None) -> None:
         return
     line = height.of(target)
     if math.isfinite(line):
-        axis.axhline(line, color=_GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)
+        axis.axhline(line, color=GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)
         axis.annotate(
             f"target {target:g}",
             xy=(1.0, line),
@@ -280,7 +280,7 @@ def _mark_target(axis: Axes, height: Height, target: float | None) -> None:
             textcoords="offset points",
             ha="right",
             fontsize=9,
-            color=_GREY,
+            color=GREY,
         )
 
 
@@ -296,7 +296,7 @@ def _objective(row: Row) -> float:
     return math.nan if value is None else float(value)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,0 +1,102 @@
+"""`hpcopt topology NAME --nodes N`: what a network is worth before anything runs on it, and its picture."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hpcopt.cli import output as outputs
+from hpcopt.cli.plot import check_format
+from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build, lay_out
+
+_NOT_SYMMETRIC = "of symmetric weights only"
+_MOST_FOR_DIAMETER = 2_000  # nodes; a search from each of them
+
+
+def topology(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="See: hpcopt list topologies.", show_default=False)],
+    nodes: Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="Number of nodes.", show_default=False)],
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="auto, metropolis, max-degree, laplacian, uniform, authors or file."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of a topology drawn at random.")] = 0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the topology; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="PICTURE", help="The suffix is the format; default: NAME-N.png here."),
+    ] = None,
+) -> int:
+    """Describe and draw a topology: its spectral gap, degrees, diameter.
+
+    The gap says how fast nodes agree that only talk to their neighbours.
+    """
+    from hpcopt.reports.network import Diagram, draw_network
+
+    path = output or Path(f"{name}-{nodes}.png")
+    chosen = _chosen(name, [*(overrides or []), *([] if weights is None else [f"weights={weights}"])])
+    mixing = build(chosen, nodes, seed)
+    check_format(path)
+    outputs.check(path)
+    words = mixing.words()
+    print(f"{words}\n")
+    table = _table(mixing)
+    width = max(map(len, table))
+    for key, value in table.items():
+        print(f"  {key:<{width}}  {value}")
+    layout = lay_out(chosen, nodes, seed)
+    diagram = Diagram(layout.positions, mixing.pairs, one_way=mixing.one_way, box=layout.box)
+    draw_network(diagram, path, words.replace(": ", "\n"))
+    print(f"\npicture: {path}")
+    return 0
+
+
+def _chosen(name: str, overrides: list[str]) -> Topology:
+    """Return the topology `name` with the parameters of `--set key=value`."""
+    from hpcopt.runs.overrides import apply_overrides
+    from hpcopt.runs.validation import Origin, checked
+
+    kind = TOPOLOGIES[name]
+    parameters: dict[str, Any] = {}
+    texts = apply_overrides(parameters, overrides)
+    return checked(parameters, kind, origin=Origin(overrides=texts))
+
+
+def _table(mixing: Mixing) -> dict[str, str]:
+    """Return what there is to say about a mixing matrix, in words and numbers."""
+    from hpcopt.topology.connected import diameter
+
+    degrees = mixing.degrees
+    small = mixing.n <= _MOST_FOR_DIAMETER
+    symmetric = mixing.symmetric
+    return {
+        "nodes": f"{mixing.n:,}",
+        "edges": f"{len(mixing.pairs):,}{' one-way' if mixing.one_way else ''}",
+        **({"steps by turns": f"{mixing.period}"} if mixing.varying else {}),
+        "degree": f"{degrees.min()} smallest, {degrees.mean():.4g} mean, {degrees.max()} largest",
+        "diameter": f"{diameter(mixing.union):,}" if small else f"not computed beyond {_MOST_FOR_DIAMETER:,} nodes",
+        "second eigenvalue": f"{mixing.second_eigenvalue:.10g}",
+        "spectral gap": f"{mixing.gap:.6g}",
+        "steps to halve disagreement": _steps_to_halve(mixing),
+        "smallest eigenvalue": f"{mixing.smallest_eigenvalue:.6f}" if symmetric else _NOT_SYMMETRIC,
+        "||I - W|| (beta)": f"{mixing.beta:.6f}" if symmetric else _NOT_SYMMETRIC,
+        "symmetric": _yes_or_no(symmetric),
+        "doubly stochastic": _yes_or_no(mixing.doubly_stochastic),
+    }
+
+
+def _steps_to_halve(mixing: Mixing) -> str:
+    second = mixing.second_eigenvalue
+    if second == 0.0:
+        return f"none left after {mixing.period} step{'' if mixing.period == 1 else 's'}"
+    return f"{math.log(2.0) / -math.log(second):,.4g}"
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"

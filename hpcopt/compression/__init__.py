@@ -1,0 +1,14 @@
+"""Compressors: a vector in, packed bytes out, and back; each declares what it loses.
+
+A file in this room that registers a class is a compressor: importing the room imports them all.
+"""
+
+import importlib
+import pkgutil
+
+from hpcopt.compression.base import COMPRESSORS, Compressor, Message, NotFiniteError
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["COMPRESSORS", "Compressor", "Message", "NotFiniteError"]

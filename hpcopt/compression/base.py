@@ -1,0 +1,103 @@
+"""What every compressor is: frozen parameters, `encode` to bytes, `decode`, and what it declares about its loss.
+
+A message is all that travels: scales, indices and keys are inside, so that `len(message)` is what the wire carries.
+It holds no length of the vector (the receiver knows d) and reads the same on every rank: little-endian, and decoding
+is a function of the bytes alone.
+"""
+
+from __future__ import annotations
+
+import abc
+import sys
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.registry import Registry
+
+Message = NDArray[np.uint8]
+Floats = NDArray[Any]
+"""float32 or float64, shape (d,), contiguous."""
+
+if sys.byteorder != "little":  # the kernels write words as they stand in memory
+    raise ImportError("hpcopt.compression packs little-endian messages; this machine is big-endian")
+
+
+class NotFiniteError(ValueError):
+    """A vector to be encoded holds NaN or infinity (or, for a 32-bit wire, a number beyond float32)."""
+
+
+class Compressor(abc.ABC):
+    """Base of all compressors; subclasses are frozen keyword-only dataclasses entered with `register`.
+
+    With C(x) = decode(encode(x)), a compressor declares one or both of
+
+        contraction   delta with E ||C(x) - x||^2 <= (1 - delta) ||x||^2, 0 < delta <= 1
+        variance      omega with E C(x) = x and E ||C(x) - x||^2 <= omega ||x||^2
+
+    Class attributes
+    ----------------
+    paper
+        Where it is stated.
+    randomised
+        Whether the key matters.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    randomised: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
+        """Return `x` as a message.
+
+        Parameters
+        ----------
+        x
+            float32 or float64, shape (d,), d >= 0, contiguous; left alone.
+        key
+            Of the random numbers, 0 <= key < 2**64: the same key and x give the same bytes.
+        out
+            Room for the message, at least `capacity(d, x.itemsize)` bytes; the message returned is its beginning.
+
+        Raises
+        ------
+        NotFiniteError
+            If `x` holds NaN or infinity.
+        """
+
+    @abc.abstractmethod
+    def decode(self, message: Message, out: Floats) -> Floats:
+        """Fill `out`, float32 or float64 of shape (d,), with the vector of `message`, and return it."""
+
+    @abc.abstractmethod
+    def size(self, d: int, itemsize: int = 8) -> int | None:
+        """Return the bytes of every message of d numbers of `itemsize` bytes; None if messages differ in size."""
+
+    def capacity(self, d: int, itemsize: int = 8) -> int:
+        """Return the bytes of the longest message possible."""
+        size = self.size(d, itemsize)
+        assert size is not None, "a compressor whose messages differ in size says how long they may get"
+        return size
+
+    def contraction(self, d: int) -> float | None:  # noqa: ARG002
+        """Return delta for vectors of d numbers; None where C need not contract."""
+        return None
+
+    def variance(self, d: int) -> float | None:  # noqa: ARG002
+        """Return omega for vectors of d numbers; None where C is biased."""
+        return None
+
+    def refuses(self, d: int) -> str | None:  # noqa: ARG002
+        """Return why vectors of d numbers cannot be compressed so, None if they can; asked before a run."""
+        return None
+
+
+COMPRESSORS: Registry[type[Compressor]] = Registry("compressor")
+register = COMPRESSORS.register
+
+
+def room(out: Message | None, size: int) -> Message:
+    """Return the first `size` bytes of `out`, or of a new buffer."""
+    return np.empty(size, dtype=np.uint8) if out is None else out[:size]

@@ -1,0 +1,159 @@
+"""The picture of a network: its nodes, its edges, and what each edge carried if that is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.reports.plots import COLOURS, GREY, UNITS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+Pairs = NDArray[np.int64]
+
+_INCHES = 7.0
+_NUMBERED = 300  # nodes up to which each shows its number
+_ARROWS = 500  # one-way edges up to which each is an arrow
+_MOST_EDGES = 20_000  # drawn; beyond that every so-many-th
+_STUB = 0.45  # part of an edge across the border of a closed plane that is drawn at either end
+
+
+@dataclass(frozen=True, eq=False)
+class Diagram:
+    """What is drawn.
+
+    Parameters
+    ----------
+    positions
+        Shape (n, 2), where the nodes are.
+    pairs
+        Shape (edges, 2), nodes 0 to n - 1.
+    one_way
+        Whether a pair is (sender, receiver).
+    box
+        Width and height of a plane whose opposite sides meet, as a torus' do: an edge across its border is drawn as
+        two stubs. None for an ordinary plane.
+    sent
+        Shape (edges,), bytes that each edge carried: drawn as colour and width.
+    """
+
+    positions: Floats
+    pairs: Pairs
+    one_way: bool = False
+    box: tuple[float, float] | None = None
+    sent: Floats | None = None
+
+
+def draw_network(diagram: Diagram, path: str | Path, title: str) -> None:
+    """Draw nodes and edges into the picture `path`; its suffix is the format.
+
+    Up to 300 nodes show their numbers. Of more than 20,000 edges every so-many-th is drawn, and the title says so.
+
+    Raises
+    ------
+    MissingLibraryError
+        Without matplotlib.
+    """
+    every = math.ceil(len(diagram.pairs) / _MOST_EDGES) or 1
+    figure = new_figure(_INCHES + (1.2 if diagram.sent is not None else 0.0), _INCHES + 0.5)
+    axis = figure.subplots()
+    axis.set_aspect("equal")
+    axis.axis("off")
+    _nodes(axis, diagram)
+    _edges(figure, axis, diagram, every)
+    _frame(axis, diagram)
+    drawn = "" if every == 1 else f"\n(one of {every} edges drawn)"
+    axis.set_title(f"{title}{drawn}", fontsize=10, wrap=True)
+    figure.savefig(path, dpi=130)
+
+
+def _nodes(axis: Axes, diagram: Diagram) -> None:
+    n = len(diagram.positions)
+    numbered = n <= _NUMBERED
+    across = float(np.clip(110.0 / math.sqrt(n), 9.0 if numbered else 2.0, 26.0))  # points
+    x, y = diagram.positions.T
+    axis.scatter(x, y, s=across**2, color=COLOURS[0], edgecolors="white", linewidths=0.05 * across, zorder=2)
+    for node in range(n) if numbered else ():
+        digits = len(str(node))
+        axis.text(
+            x[node],
+            y[node],
+            str(node),
+            ha="center",
+            va="center_baseline",
+            color="white",
+            fontsize=across * (0.5 if digits < 3 else 0.38),
+            zorder=3,
+        )
+
+
+def _frame(axis: Axes, diagram: Diagram) -> None:
+    """Leave room around the nodes, also where they are one, or above each other."""
+    low, high = diagram.positions.min(axis=0), diagram.positions.max(axis=0)
+    longest = float((high - low).max()) or 1.0
+    room = 0.6 if diagram.box else 0.08 * longest  # a torus has its stubs there
+    across, up = np.where(high - low > room, room, 0.5 * longest)
+    axis.set_xlim(low[0] - across, high[0] + across)
+    axis.set_ylim(low[1] - up, high[1] + up)
+
+
+def _edges(figure: Figure, axis: Axes, diagram: Diagram, every: int) -> None:
+    """Draw the edges below the nodes, with a bar of colours where bytes are known."""
+    from matplotlib.collections import LineCollection
+
+    pairs = diagram.pairs[::every]
+    lines, edge_of = _lines(diagram, pairs)
+    wide = float(np.clip(60.0 / math.sqrt(len(pairs) + 1.0), 0.3, 1.6))
+    if diagram.one_way and len(pairs) <= _ARROWS:
+        _heads(axis, lines, 6.0 + 6.0 * wide)
+    if diagram.sent is None:
+        pale = float(np.clip(2_000.0 / (len(pairs) + 1.0), 0.08, 1.0))
+        axis.add_collection(LineCollection(list(lines), linewidths=wide, colors=GREY, alpha=pale, zorder=1))
+        return
+    sent = diagram.sent[::every]
+    most = float(sent.max(initial=0.0)) or 1.0
+    size, unit = next(((size, unit) for size, unit in UNITS if most >= size), UNITS[-1])
+    widths = wide * (0.6 + 2.4 * sent / most)
+    collection = LineCollection(list(lines), linewidths=widths[edge_of], array=(sent / size)[edge_of], zorder=1)
+    collection.set(cmap="viridis_r", clim=(0.0, most / size))
+    axis.add_collection(collection)
+    figure.colorbar(collection, ax=axis, label=f"{unit} sent over the edge", shrink=0.7)
+
+
+def _lines(diagram: Diagram, pairs: Pairs) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the lines to draw, shape (lines, 2, 2), and which edge each belongs to: two stubs across a border."""
+    first, second = diagram.positions[pairs[:, 0]], diagram.positions[pairs[:, 1]]
+    edges = np.arange(len(pairs))
+    if diagram.box is None:
+        return np.stack([first, second], axis=1), edges
+    box = np.array(diagram.box)
+    step = second - first
+    shortest = step - box * np.round(step / box)
+    inside = np.all(np.isclose(step, shortest), axis=1)
+    across = ~inside
+    lines = [
+        np.stack([first[inside], second[inside]], axis=1),
+        np.stack([first[across], first[across] + _STUB * shortest[across]], axis=1),
+        np.stack([second[across] - _STUB * shortest[across], second[across]], axis=1),
+    ]
+    return np.concatenate(lines), np.concatenate([edges[inside], edges[across], edges[across]])
+
+
+def _heads(axis: Axes, lines: Floats, size: float) -> None:
+    """Draw the head of an arrow a little before the end of each line."""
+    for start, end in lines:
+        axis.annotate(
+            "",
+            xy=start + 0.82 * (end - start),
+            xytext=start + 0.7 * (end - start),
+            arrowprops={"arrowstyle": "-|>", "color": GREY, "mutation_scale": size, "shrinkA": 0.0, "shrinkB": 0.0},
+            zorder=1,
+        )

@@ -1,0 +1,151 @@
+"""What every topology is: frozen parameters and a function from a number of nodes to a graph (or a sequence of them).
+
+A graph says who talks to whom; how much a neighbour's word counts is a rule (`hpcopt.topology.weights`), and both
+together make a mixing matrix (`hpcopt.topology.build`). Nothing here knows a cluster.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.errors import InputError
+from hpcopt.registry import Registry, nearest
+
+Pairs = NDArray[np.int64]
+
+UNDIRECTED_RULES = ("metropolis", "max-degree", "laplacian")
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where nodes are drawn.
+
+    Parameters
+    ----------
+    positions
+        Shape (n, 2), across and upwards.
+    box
+        Width and height of a plane that closes upon itself, as a torus does; None for an ordinary one.
+    """
+
+    positions: NDArray[np.float64]
+    box: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Who sends to whom.
+
+    Parameters
+    ----------
+    n
+        Number of nodes, named 0 to n - 1.
+    pairs
+        Shape (edges, 2). Undirected: each edge once, in any order. Directed: (sender, receiver).
+    directed
+        Whether a pair is one way only.
+    weights
+        Shape (edges,), of a file that gives them; None elsewhere.
+    layout
+        Where the nodes are drawn; None where springs find better places.
+    """
+
+    n: int
+    pairs: Pairs
+    directed: bool = False
+    weights: NDArray[np.float64] | None = None
+    layout: Layout | None = None
+
+    def arcs(self) -> tuple[Pairs, Pairs]:
+        """Return senders and receivers, each of shape (messages,): an undirected edge is two messages."""
+        first, second = self.pairs[:, 0], self.pairs[:, 1]
+        if self.directed:
+            return first, second
+        return np.concatenate([first, second]), np.concatenate([second, first])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology(abc.ABC):
+    """Base of all topologies; subclasses are frozen keyword-only dataclasses entered with `register`.
+
+    Parameters
+    ----------
+    weights
+        The rule of the mixing matrix; "auto" is "metropolis", on directed graphs "uniform".
+
+    Class attributes
+    ----------------
+    rules
+        The rules that it takes.
+    paper
+        Where it is described, if there is one to name.
+
+    Raises
+    ------
+    InputError
+        For a rule that it does not take.
+    """
+
+    name: ClassVar[str]
+    rules: ClassVar[tuple[str, ...]] = ("auto", *UNDIRECTED_RULES, "uniform")
+    paper: ClassVar[str | None] = None
+
+    weights: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.weights not in self.rules:
+            known = ", ".join(f'"{rule}"' for rule in self.rules)
+            guess = nearest(self.weights, self.rules)
+            raise InputError(f'weights: expected one of {known} for {self.name}, got "{self.weights}"{guess}')
+        if self.one_way() and self.weights in UNDIRECTED_RULES:
+            raise InputError(
+                f'weights: expected "uniform" on a directed graph (edges must go both ways for "{self.weights}"), '
+                f'got "{self.weights}"'
+            )
+
+    @abc.abstractmethod
+    def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:
+        """Return the graphs of `n` >= 2 nodes, one a gossip step, then from the start again; mostly just one.
+
+        Parameters
+        ----------
+        n
+            Number of nodes.
+        seed
+            The run's, for topologies drawn at random that have no seed of their own.
+
+        Raises
+        ------
+        InputError
+            Where this topology has no such number of nodes.
+        """
+
+    def one_way(self) -> bool:
+        """Tell whether its edges are directed."""
+        return False
+
+    def words(self, n: int) -> str:  # noqa: ARG002
+        """Return what `n` nodes of it are called in messages and pictures."""
+        return self.name
+
+
+TOPOLOGIES: Registry[type[Topology]] = Registry("topology")
+register = TOPOLOGIES.register
+
+
+def at_least(low: int, **values: int) -> None:
+    """Refuse parameters below `low`: `at_least(1, links=self.links)`."""
+    for name, value in values.items():
+        if value < low:
+            raise InputError(f"{name}: expected at least {low}, got {value}")
+
+
+def from_networkx(drawn: Any, layout: Layout | None = None) -> Graph:
+    """Return an undirected networkx graph of the nodes 0 to n - 1."""
+    pairs = np.array(list(drawn.edges), dtype=np.int64).reshape(-1, 2)
+    return Graph(len(drawn), pairs, layout=layout)

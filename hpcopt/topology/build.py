@@ -1,0 +1,66 @@
+"""From a topology's parameters to its mixing matrix: the one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scipy.sparse import csr_array
+
+from hpcopt.errors import InputError
+from hpcopt.topology.base import Graph, Topology
+from hpcopt.topology.connected import apart
+from hpcopt.topology.mixing import Mixing
+from hpcopt.topology.weights import weigh
+
+
+def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
+    """Return the mixing matrix (or the sequence of them) of `n` nodes.
+
+    Parameters
+    ----------
+    topology
+        From the registry, with its parameters.
+    n
+        Number of nodes, at least 1. One node mixes with nobody, whatever the topology.
+    seed
+        The run's, for topologies drawn at random that have no seed of their own.
+
+    Raises
+    ------
+    InputError
+        Where the topology has no such number of nodes, or is not connected.
+    """
+    if n == 1:
+        return Mixing(topology.name, _rule(topology, ()), (csr_array([[1.0]]),))
+    graphs = topology.graphs(n, seed)
+    name = topology.words(n)
+    check_connected(graphs, name)
+    rule = _rule(topology, graphs)
+    return Mixing(name, rule, tuple(weigh(graph, rule) for graph in graphs))
+
+
+def check_connected(graphs: Sequence[Graph], name: str) -> None:
+    """Refuse graphs with two nodes of which one never hears of the other, naming them.
+
+    Raises
+    ------
+    InputError
+        See above; a node without any edge is called so.
+    """
+    found = apart(graphs)
+    if found is None:
+        return
+    first, second = found
+    alone = next((node for node in (second, first) if not any((graph.pairs == node).any() for graph in graphs)), None)
+    if alone is not None:
+        raise InputError(f"{name}: not connected; node {alone} of nodes 0 to {graphs[0].n - 1} has no edge")
+    raise InputError(f"{name}: not connected; nothing travels from node {first} to node {second}")
+
+
+def _rule(topology: Topology, graphs: Sequence[Graph]) -> str:
+    """Return the rule that "auto" means."""
+    if topology.weights != "auto":
+        return topology.weights
+    if any(graph.weights is not None for graph in graphs):
+        return "file"
+    return "uniform" if topology.one_way() else "metropolis"

@@ -1,0 +1,70 @@
+"""Exponential graphs: distances that double, so that log2(n) neighbours reach everybody in log2(n) steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.topology.base import Graph, Topology, register
+from hpcopt.topology.layout import circle
+
+_PAPER = "Ying et al., Exponential graph is provably efficient for decentralized deep training, NeurIPS 2021"
+
+
+def _distances(n: int) -> list[int]:
+    """Return 1, 2, 4, ... below `n`."""
+    return [1 << k for k in range((n - 1).bit_length())]
+
+
+def _hops(n: int, distance: int) -> NDArray[np.int64]:
+    """Return the pairs (i, i + distance modulo n), shape (n, 2)."""
+    senders = np.arange(n)
+    return np.column_stack([senders, (senders + distance) % n])
+
+
+@register("exponential")
+@dataclass(frozen=True, kw_only=True)
+class Exponential(Topology):
+    """Nodes at distances 1, 2, 4, ... round a ring: degree about 2 log2(n), the gap falls as 1/log(n).
+
+    Parameters
+    ----------
+    directed
+        Whether a node only sends forwards, as in Ying et al. (2021), with half as many messages; many solvers need
+        symmetric weights and so the undirected graph.
+    weights
+        See `Topology`.
+    """
+
+    paper = _PAPER
+
+    directed: bool = False
+
+    def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
+        pairs = np.concatenate([_hops(n, distance) for distance in _distances(n)])
+        if not self.directed:
+            pairs = np.unique(np.sort(pairs, axis=1), axis=0)  # i + n/2 and i - n/2 are one neighbour
+        return (Graph(n, pairs, directed=self.directed, layout=circle(n)),)
+
+    def one_way(self) -> bool:
+        return self.directed
+
+
+@register("one-peer-exponential")
+@dataclass(frozen=True, kw_only=True)
+class OnePeerExponential(Topology):
+    """One neighbour a step, at distances 1, 2, 4, ... by turns: weights 1/2, exact after log2(n) steps if n = 2^k.
+
+    Directed and varying in time, each matrix doubly stochastic.
+    """
+
+    rules = ("auto", "uniform")
+    paper = _PAPER
+
+    def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
+        return tuple(Graph(n, _hops(n, distance), directed=True, layout=circle(n)) for distance in _distances(n))
+
+    def one_way(self) -> bool:
+        return True

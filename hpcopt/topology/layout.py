@@ -1,0 +1,50 @@
+"""Where the nodes of a graph are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcopt.topology.base import Layout, Pairs, Topology
+
+_ENOUGH = 200  # rounds of the springs
+_PATIENCE = 30_000  # rounds times nodes from 500 nodes on, a few seconds: the picture is a ball of wool by then
+
+
+def circle(n: int, open_part: float = 0.0) -> Layout:
+    """Return `n` nodes on the unit circle, clockwise, node 0 on top; or on an arc open at the top."""
+    whole = 2.0 * np.pi * (1.0 - open_part)
+    steps = np.arange(n) / (n - 1 if open_part and n > 1 else n)
+    angles = 0.5 * np.pi - np.pi * open_part - whole * steps
+    return Layout(np.column_stack([np.cos(angles), np.sin(angles)]))
+
+
+def rectangle(rows: int, columns: int, *, closed: bool) -> Layout:
+    """Return a node at each point of a lattice, row by row from the top; `closed`: opposite sides are neighbours."""
+    places = np.arange(rows * columns)
+    positions = np.column_stack([places % columns, -(places // columns)]).astype(np.float64)
+    return Layout(positions, (float(columns), float(rows)) if closed else None)
+
+
+def lay_out(topology: Topology, n: int, seed: int = 0) -> Layout:
+    """Return where the nodes of `build(topology, n, seed)` are drawn.
+
+    Raises
+    ------
+    InputError
+        As `build` does.
+    """
+    if n == 1:
+        return circle(1)
+    graphs = topology.graphs(n, seed)
+    return graphs[0].layout or _springs(n, np.concatenate([graph.pairs for graph in graphs]))
+
+
+def _springs(n: int, pairs: Pairs) -> Layout:
+    """Return the nodes where edges pull together and nodes push apart."""
+    import networkx as nx
+
+    drawn = nx.Graph()
+    drawn.add_nodes_from(range(n))
+    drawn.add_edges_from(pairs.tolist())
+    places = nx.spring_layout(drawn, seed=0, iterations=_ENOUGH if n < 500 else _PATIENCE // n + 1)
+    return Layout(np.array([places[node] for node in range(n)]))

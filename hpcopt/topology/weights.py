@@ -1,0 +1,84 @@
+"""Rules that turn a graph into a mixing matrix.
+
+With d_i the neighbours of node i, d the largest of them, and L the graph's Laplacian:
+
+    metropolis   w_ij = 1 / (1 + max(d_i, d_j))
+    max-degree   w_ij = 1 / (1 + d)
+    laplacian    W = I - a L, a = 2 / (l_1 + l_{n-1}): the best constant, of L's largest and smallest nonzero eigenvalue
+    uniform      w_ij = 1 / (1 + d_i), d_i the nodes that i receives from: any graph, symmetric where degrees are equal
+    file         w_ij as the file says
+
+and w_ii is what is left to one. Xiao and Boyd, "Fast linear iterations for distributed averaging", Systems and Control
+Letters 2004. The weights "authors" of DeLi-CoCo (ring 1/3, torus 1/5, complete 1/n) are the uniform ones there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, diags_array
+
+from hpcopt.errors import InputError
+from hpcopt.topology import spectrum
+from hpcopt.topology.base import Graph
+
+Values = NDArray[np.float64]
+
+
+def weigh(graph: Graph, rule: str) -> csr_array:
+    """Return the mixing matrix of `graph` by `rule`, n x n with sorted indices; its rows sum to one.
+
+    Raises
+    ------
+    InputError
+        If the weights of a file leave a node no part of its own value.
+    """
+    senders, receivers = graph.arcs()
+    degrees = np.bincount(receivers, minlength=graph.n).astype(np.float64)
+    values: Values
+    if rule == "metropolis":
+        values = 1.0 / (1.0 + np.maximum(degrees[senders], degrees[receivers]))
+    elif rule == "max-degree":
+        values = np.full(len(senders), 1.0 / (1.0 + degrees.max()))
+    elif rule == "laplacian":
+        values = np.full(len(senders), _best_constant(graph))
+    elif rule in {"uniform", "authors"}:
+        values = 1.0 / (1.0 + degrees[receivers])
+    else:
+        values = _given(graph, receivers)
+    return _matrix(graph.n, senders, receivers, values)
+
+
+def _matrix(n: int, senders: NDArray[np.int64], receivers: NDArray[np.int64], values: Values) -> csr_array:
+    """Return W with `values` at (receiver, sender) and the rest to one on the diagonal."""
+    beside = csr_array(coo_array((values, (receivers, senders)), shape=(n, n)))
+    own = 1.0 - beside.sum(axis=1)
+    matrix = csr_array(beside + diags_array(own))
+    matrix.sort_indices()
+    return matrix
+
+
+def _best_constant(graph: Graph) -> float:
+    """Return 2 / (l_1 + l_{n-1}) of the Laplacian L, from I - L / (2 d), whose spectrum lies in [0, 1]."""
+    senders, receivers = graph.arcs()
+    scale = 2.0 * float(np.bincount(receivers, minlength=graph.n).max())
+    matrix = _matrix(graph.n, senders, receivers, np.full(len(senders), 1.0 / scale))
+    second = spectrum.largest_modulus([matrix], symmetric=True)
+    return 2.0 / (scale * ((1.0 - spectrum.smallest(matrix)) + (1.0 - second)))
+
+
+def _given(graph: Graph, receivers: NDArray[np.int64]) -> Values:
+    """Return the weight of every message as the file gives them.
+
+    A node that kept nothing of its own might swap values with its neighbour for ever.
+    """
+    assert graph.weights is not None, "only a file with weights takes the rule `file`"
+    values = graph.weights if graph.directed else np.concatenate([graph.weights, graph.weights])
+    sums = np.bincount(receivers, values, minlength=graph.n)
+    if sums.max() >= 1.0 - 1e-12:
+        node = int(sums.argmax())
+        raise InputError(
+            f"weights: the file's weights at node {node} sum to {sums[node]:.6g}; expected less than 1, since what is "
+            "left is the weight of the node's own value"
+        )
+    return values
