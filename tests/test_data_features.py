@@ -10,6 +10,7 @@ from hpcopt.data.features import fit_scaling, split
 from hpcopt.data.table import Part, Table, contiguous
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.solo import SoloGroup
+from hpcopt.runs.model import unscaled
 from tests.fake_group import messages_on_processes, on_processes
 
 RNG = np.random.default_rng(0)
@@ -46,6 +47,25 @@ def test_max_abs_scaling_is_scikit_learns(processes, X):
     assert_allclose(scaled("max-abs", X, processes), theirs if X is DENSE else theirs.toarray(), rtol=1e-15)
 
 
+@pytest.mark.parametrize("processes", [1, 3, 50])
+@pytest.mark.parametrize("X", [DENSE, SPARSE], ids=["dense", "sparse"])
+def test_one_number_scales_all_features_to_a_largest_magnitude_of_one(processes, X):
+    rows = X if X is DENSE else X.toarray()
+    assert_array_equal(scaled("global-max-abs", X, processes), rows / np.abs(rows).max())
+
+
+@pytest.mark.parametrize("kind", ["max-abs", "global-max-abs"])
+def test_features_of_zeros_alone_stay_as_they_are(kind):
+    assert_array_equal(scaled(kind, np.zeros((4, 3)), 1), np.zeros((4, 3)))
+
+
+def test_a_model_of_features_scaled_by_one_number_speaks_of_the_original_ones():
+    scaling = fit_scaling("global-max-abs", part_of(DENSE, SoloGroup()), SoloGroup(), "data")
+    w = RNG.standard_normal(6)
+    coef, intercept = unscaled(w, 0.3, scaling.shift, scaling.scale)
+    assert_allclose(DENSE @ coef + intercept, DENSE / np.abs(DENSE).max() @ w + 0.3, rtol=1e-12)
+
+
 @pytest.mark.parametrize("X", [DENSE, SPARSE], ids=["dense", "sparse"])
 def test_scaling_leaves_its_input_alone_and_keeps_the_storage_type(X):
     part = part_of(X.astype(np.float32), SoloGroup())
@@ -79,6 +99,7 @@ TOO_SMALL = "data: column 2 (counted from 0): its largest absolute value is so s
         ("standard", column_two(DENSE, LARGE * 1.5e108), TOO_LARGE),  # the distance from the mean overflows
         ("max-abs", column_two(DENSE, 5e-324), TOO_SMALL),
         ("max-abs", csr_array(column_two(SPARSE, 1e-310)), TOO_SMALL),
+        ("global-max-abs", np.full((9, 2), 1e-310), TOO_SMALL.replace("column 2", "column 0")),
     ],
 )
 @pytest.mark.parametrize("processes", [1, 3])

@@ -56,6 +56,7 @@ REQUESTS = {
     "chosen": {"path": "sparse.txt", "classes": ChosenClasses((0, 2), (3,)), "test_fraction": 0.2, "binary": True},
     "digits": {"source": "digits", "rows": 100, "partition": "by-label", "test_fraction": 0.02},
     "generated": {"source": "logistic", "rows": 3000, "features": 5, "binary": True},
+    "made for nodes": {"source": "heterogeneous-least-squares", "rows": 600, "features": 5, "heterogeneity": 2.0},
     "generated sparse": {"source": "least-squares", "rows": 3000, "features": 50, "density": 0.1, "seed": 4},
 }
 
@@ -259,6 +260,7 @@ def test_bad_data_are_refused_in_one_line_on_every_process(files, case, many):
         ({"path": "a", "test": "b", "test_fraction": 0.5}, "data: at most one of data.test and data.test_fraction"),
         ({"path": "a", "density": 0.5}, "data.density: only for generated data"),
         ({"source": "digits", "features": 5}, "data.features: only for generated data"),
+        ({"path": "a", "heterogeneity": 0.1}, "data.heterogeneity: only for generated data (data.source = logistic, "),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused_by_its_key(keys, message):

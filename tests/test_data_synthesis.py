@@ -1,27 +1,40 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hpcopt.data.synthesis import Recipe, generate
+from hpcopt.data import DataRequest, load
+from hpcopt.data.partition import assign
+from hpcopt.data.recipe import RECIPES, Recipe
+from hpcopt.data.synthesis import generate
 from hpcopt.errors import InputError
 from hpcopt.fabric.solo import SoloGroup
-from tests.fake_group import on_processes
+from tests.fake_group import FakeCluster, on_processes
+
+HETEROGENEOUS = RECIPES["heterogeneous-least-squares"]
+NODES = 16  # of 80 rows each, for 64 features: a node's w can be solved for
 
 
-def generated(**recipe):
-    return generate(Recipe(**recipe), SoloGroup()).table
+def generated(nodes=1, **recipe):
+    return generate(Recipe(**recipe), SoloGroup(), nodes).table
 
 
-@pytest.mark.parametrize("targets", ["logistic", "least-squares"])
+def from_source(source, nodes=1, **keys):
+    return generate(replace(RECIPES[source], **keys), SoloGroup(), nodes).table
+
+
+@pytest.mark.parametrize("source", RECIPES)
 @pytest.mark.parametrize("density", [1.0, 0.2])
 @pytest.mark.parametrize("processes", [2, 3, 5])
 @pytest.mark.parametrize("rows", [7, 5000])
-def test_rows_are_the_same_for_any_number_of_processes(targets, density, processes, rows):
-    recipe = Recipe(targets=targets, rows=rows, features=6, density=density)
-    whole = generate(recipe, SoloGroup())
-    parts = on_processes(processes, lambda group: generate(recipe, group))
+@pytest.mark.parametrize("heterogeneity", [0.0, 0.7])
+def test_rows_are_the_same_for_any_number_of_processes(source, density, processes, rows, heterogeneity):
+    recipe = replace(RECIPES[source], rows=rows, features=6, density=density, heterogeneity=heterogeneity)
+    whole = generate(recipe, SoloGroup(), 6)
+    parts = on_processes(processes, lambda group: generate(recipe, group, 6))
     assert_array_equal(np.concatenate([part.rows for part in parts]), np.arange(rows))
     assert_array_equal(np.concatenate([part.table.y for part in parts]), whole.table.y)
     X = [part.table.X.toarray() if part.table.sparse else part.table.X for part in parts]
@@ -33,6 +46,11 @@ def test_a_process_makes_only_its_share(processes):
     recipe = Recipe(targets="logistic", rows=10 * 1024, features=4)
     sizes = on_processes(processes, lambda group: generate(recipe, group).table.n)
     assert max(sizes) <= 4 * 1024 + 4 * 1024 * (processes == 2)
+
+
+def test_rows_made_for_sixteen_nodes_are_shared_by_sixteen_processes():
+    sizes = on_processes(NODES, lambda group: generate(HETEROGENEOUS, group, NODES).table.n)
+    assert 64 <= min(sizes) <= max(sizes) <= 128
 
 
 @pytest.mark.parametrize("condition", [1.0, 10.0, 1e6])
@@ -78,8 +96,130 @@ def test_logistic_labels_follow_the_logistic_model():
         assert np.mean(labels.y[near] > 0) == pytest.approx(likely[near].mean(), abs=0.03)
 
 
+@pytest.mark.parametrize("source", RECIPES)
+def test_the_seed_of_a_request_is_that_of_its_rows(source):
+    tables = [load(DataRequest(source=source, binary=False, seed=seed), FakeCluster(SoloGroup(), 1)) for seed in (3, 4)]
+    first, second = (np.sort(loaded.shards[0].X, axis=None) for loaded in tables)
+    assert_array_equal(first, np.sort(from_source(source, seed=3).X, axis=None))
+    assert (first != second).any()
+
+
 def test_another_seed_gives_other_rows():
     assert (generated(targets="logistic", seed=1).X != generated(targets="logistic", seed=2).X).all()
+
+
+def minimisers(table, nodes=NODES):
+    """Return each node's least-squares solution, (nodes, d): its own w where there is no noise."""
+    shards = [table.between(*np.searchsorted(np.arange(table.n) * nodes // table.n, (k, k + 1))) for k in range(nodes)]
+    return np.array([np.linalg.lstsq(shard.X, shard.y)[0] for shard in shards])
+
+
+def test_each_node_has_a_vector_of_its_own_that_deviates_by_the_heterogeneity():
+    table = from_source("heterogeneous-least-squares", NODES, noise=0.0)
+    each = minimisers(table)
+    deviations = from_source("heterogeneous-least-squares", NODES, noise=0.0, heterogeneity=0.0)
+    common = minimisers(deviations)
+    assert_allclose(common, np.tile(common[0], (NODES, 1)), atol=1e-10)
+    # 1024 normals: relative standard deviation of their root mean square 1 / sqrt(2048) = 2.2 %
+    assert np.sqrt(np.mean((each - common) ** 2)) == pytest.approx(0.3, rel=0.08)
+    # 64 normals: 8.8 %
+    assert np.sqrt(np.mean(common[0] ** 2)) == pytest.approx(1.0, rel=0.3)
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 8, 40, 66, 67, 133, 199, 200])
+def test_the_rows_of_a_node_are_those_of_the_contiguous_partition(nodes):
+    table = from_source("heterogeneous-least-squares", nodes, rows=200, features=1, noise=0.0)
+    w = table.y / table.X[:, 0]  # of one feature, so that each row tells its w
+    owner = assign("contiguous", 200, nodes, 0).owner
+    first = np.searchsorted(owner, np.arange(nodes))
+    assert_allclose(w, w[first][owner], rtol=1e-12)
+    assert len(np.unique(w[first])) == nodes
+
+
+def test_without_heterogeneity_and_noise_the_nodes_share_a_minimiser_of_zero_loss():
+    table = from_source("heterogeneous-least-squares", NODES, noise=0.0, heterogeneity=0.0)
+    w = np.linalg.lstsq(table.X, table.y)[0]
+    assert np.abs(table.X @ w - table.y).max() < 1e-12
+
+
+@pytest.mark.parametrize("source", RECIPES)
+@pytest.mark.parametrize("density", [1.0, 0.3])
+def test_heterogeneity_and_nodes_change_neither_features_nor_errors(source, density):
+    keys = {"rows": 600, "features": 5, "density": density}
+    noisy, exact = ({**keys, "noise": noise, "heterogeneity": 0.5} for noise in (2.0, 0.0))
+    few, many = from_source(source, 2, **noisy), from_source(source, 7, **noisy)
+    plain = from_source(source, **{**noisy, "heterogeneity": 0.0})
+    assert (few.X != plain.X).sum() == (many.X != plain.X).sum() == 0
+    assert (few.y != many.y).any()
+    if RECIPES[source].targets != "logistic":
+        errors = [noisy_rows.y - from_source(source, n, **exact).y for n, noisy_rows in ((2, few), (7, many))]
+        assert_allclose(errors[0], errors[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("source", RECIPES)
+def test_without_heterogeneity_the_number_of_nodes_changes_nothing(source):
+    one, many = (from_source(source, nodes, rows=200, features=5, heterogeneity=0.0) for nodes in (1, 9))
+    assert_array_equal(one.X, many.X)
+    assert_array_equal(one.y, many.y)
+
+
+@pytest.mark.parametrize(("partition", "apart"), [(None, True), ("contiguous", True), ("shuffled", False)])
+@pytest.mark.parametrize("nodes", [NODES, 11])  # 11: sizes that differ
+def test_the_default_partition_gives_each_node_the_rows_that_were_made_for_it(partition, apart, nodes):
+    request = DataRequest(source="heterogeneous-least-squares", noise=0.0, binary=False, partition=partition)
+    shards = load(request, FakeCluster(SoloGroup(), nodes)).shards
+    misfits = np.array([np.linalg.lstsq(shard.X, shard.y)[1].item() / shard.n for shard in shards.values()])
+    assert (misfits < 1e-20).all() if apart else (misfits > 1e-3).all()
+
+
+@pytest.mark.parametrize(
+    ("keys", "rule"),
+    [
+        ({"path": "a"}, "shuffled"),
+        ({"source": "digits"}, "shuffled"),
+        ({"source": "logistic"}, "shuffled"),
+        ({"source": "logistic", "heterogeneity": 0.5}, "contiguous"),
+        ({"source": "heterogeneous-least-squares"}, "contiguous"),
+        ({"source": "heterogeneous-least-squares", "heterogeneity": 0.0}, "contiguous"),
+        ({"source": "heterogeneous-least-squares", "partition": "shuffled"}, "shuffled"),
+    ],
+)
+def test_rows_made_to_differ_from_node_to_node_stay_in_order_by_default(keys, rule):
+    assert DataRequest(**keys).rule == rule
+
+
+def test_a_test_set_that_would_shift_rows_to_other_nodes_is_refused():
+    keys = {"source": "heterogeneous-least-squares", "test_fraction": 0.2}
+    with pytest.raises(InputError, match=r"data.test_fraction: what is kept aside would shift the other rows to nodes"):
+        DataRequest(**keys)
+    assert DataRequest(**keys, heterogeneity=0.0).rule == "contiguous"
+    assert DataRequest(**keys, partition="shuffled").rule == "shuffled"
+
+
+def test_heterogeneous_rows_have_the_chosen_variances():
+    X = from_source("heterogeneous-least-squares", rows=100_000, features=6).X
+    # relative standard deviation of a variance over 100,000 rows: 0.45 %
+    assert_allclose(X.var(axis=0), np.geomspace(1, 0.2, 6), rtol=0.02)
+    assert_allclose(np.corrcoef(X.T), np.eye(6), atol=0.02)
+
+
+def test_the_regressions_have_white_rows_and_coefficients_around_the_authors_mean():
+    table = from_source("linear-regression", noise=0.0)
+    w = np.linalg.lstsq(table.X, table.y)[0] * np.sqrt(100.0)
+    assert table.X.shape == (2000, 200)
+    assert table.X.var() == pytest.approx(1.0, rel=0.01)  # 400,000 normals: 0.22 %
+    # 200 normals of variance 1: 0.07 of their mean, 5 % of their deviation
+    assert w.mean() == pytest.approx(1.0, abs=0.25)
+    assert w.std() == pytest.approx(1.0, rel=0.2)
+
+
+def test_rectified_targets_are_the_positive_parts_of_the_linear_ones():
+    linear, rectified = (from_source(f"{kind}-regression", noise=0.0) for kind in ("linear", "relu"))
+    assert_array_equal(rectified.X, linear.X)
+    assert_array_equal(rectified.y, np.maximum(linear.y, 0.0))
+    assert 0.3 < np.mean(rectified.y == 0.0) < 0.7
+    noise = from_source("relu-regression").y - rectified.y
+    assert noise.std() == pytest.approx(0.05, rel=0.08)  # 2000 normals: 1.6 %
 
 
 @pytest.mark.parametrize(
@@ -93,6 +233,8 @@ def test_another_seed_gives_other_rows():
         ("condition", float("inf"), "at least 1"),
         ("noise", -1.0, "at least 0"),
         ("noise", float("nan"), "at least 0"),
+        ("heterogeneity", -0.1, "at least 0"),
+        ("heterogeneity", float("inf"), "at least 0"),
     ],
 )
 def test_a_number_out_of_range_is_refused_by_its_key(key, value, right):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hpcopt.kernels import cache, dense, pointwise
-from hpcopt.kernels.pointwise import LOGISTIC, SQUARED
+from hpcopt.kernels.pointwise import LOGISTIC, RELU, SQUARED
 
 FINE = np.longdouble
 TOLERANCE = 1e-14  # relative, of one loss or derivative
+KIND = pytest.mark.parametrize("kind", [LOGISTIC, SQUARED, RELU], ids=["logistic", "squared", "relu"])
 SIZES = (0, 1, 3, 7, 8, 31, 512, 513, 1025)
 EXTREMES = [0.0, -0.0, 5e-324, 1e-300, 1e-17, 36.7, 37.5, 700.0, 709.5, 740.0, 746.0, 1e4, 1e300, np.inf]
 
@@ -28,6 +29,9 @@ def exact(kind, z, y):
     z, y = z.astype(FINE), y.astype(FINE)
     if kind == SQUARED:
         return 0.5 * (z - y) ** 2, z - y, np.ones_like(z)
+    if kind == RELU:
+        r = np.maximum(z, 0) - y
+        return 0.5 * r**2, np.where(z > 0, r, 0), np.where(z > 0, 1, 0).astype(FINE)
     t = np.exp(-np.abs(z))
     m = y * z
     loss = np.log1p(t) + np.maximum(-m, 0)
@@ -74,7 +78,7 @@ def test_extreme_margins_are_safe_in_every_lane(size, sign, lanes):
     np.testing.assert_allclose(curvature, bend, rtol=TOLERANCE, atol=1e-320)
 
 
-@pytest.mark.parametrize("kind", [LOGISTIC, SQUARED])
+@KIND
 @pytest.mark.parametrize("where", [0, 5, 39])
 def test_a_nan_margin_gives_nan_and_spoils_no_other_row(kind, where):
     z, y = np.zeros(40), signs(40)
@@ -83,12 +87,12 @@ def test_a_nan_margin_gives_nan_and_spoils_no_other_row(kind, where):
     others = np.arange(40) != where
     assert np.isnan(total)
     assert np.isnan(residual[where])
-    assert kind == SQUARED or np.isnan(curvature[where])
+    assert kind != LOGISTIC or np.isnan(curvature[where])
     assert np.isfinite(residual[others]).all()
     assert np.isfinite(curvature[others]).all()
 
 
-@pytest.mark.parametrize("kind", [LOGISTIC, SQUARED])
+@KIND
 @pytest.mark.parametrize("n", SIZES)
 def test_sums_and_derivatives_hold_for_any_length(kind, n):
     z, y = 3.0 * np.random.default_rng(n).standard_normal(n), signs(n)
@@ -98,6 +102,15 @@ def test_sums_and_derivatives_hold_for_any_length(kind, n):
     assert pointwise.loss_sum(kind, z, y) == pytest.approx(loss.sum(), rel=1e-13)
     np.testing.assert_allclose(residual, slope, rtol=1e-13)
     np.testing.assert_allclose(curvature, bend, rtol=1e-13)
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("y", [-2.0, 0.0, 3.0])
+def test_at_its_kink_the_rectified_loss_has_the_slope_and_curvature_of_the_flat_side(zero, y):
+    total, residual, curvature = evaluated(RELU, np.full(9, zero), np.full(9, y))
+    assert total == 9 * 0.5 * y**2
+    np.testing.assert_array_equal(residual, np.zeros(9))
+    np.testing.assert_array_equal(curvature, np.zeros(9))
 
 
 @given(arrays(np.float64, st.integers(1, 70), elements=st.floats(-800, 800)), st.integers(0, 1000))
@@ -111,7 +124,7 @@ def test_logistic_derivatives_are_scipys(z, seed):
     np.testing.assert_allclose(curvature, expected, rtol=1e-13, atol=1e-300)
 
 
-@pytest.mark.parametrize("kind", [LOGISTIC, SQUARED])
+@KIND
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("steps", [[], [0.5], [0.0, 1e-3, 1.0, -2.0, 1e3]])
 def test_ray_losses_are_those_at_the_moved_margins(kind, n, steps):

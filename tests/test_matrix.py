@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import hpcopt
 from hpcopt.errors import InputError
-from hpcopt.kernels.pointwise import LOGISTIC, SQUARED
+from hpcopt.kernels.pointwise import LOGISTIC, RELU, SQUARED
 from hpcopt.problems.csr_matrix import CsrMatrix
 from hpcopt.problems.dense_matrix import DenseMatrix, aligned_empty
 from hpcopt.problems.storage import as_matrix, warm
@@ -27,7 +27,7 @@ SHAPES = [
 SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}")
 FORM = pytest.mark.parametrize("form", ["dense", "sparse"])
 STORAGE = pytest.mark.parametrize("storage", ["f64", "f32"])
-KIND = pytest.mark.parametrize("kind", [LOGISTIC, SQUARED], ids=["logistic", "squared"])
+KIND = pytest.mark.parametrize("kind", [LOGISTIC, SQUARED, RELU], ids=["logistic", "squared", "relu"])
 CLOSE = {"rtol": 1e-11, "atol": 1e-11}  # sums of up to 2100 products of numbers of size one
 
 
@@ -54,6 +54,9 @@ def twin(kind, z, y):
     """Return losses, first and second derivatives by numpy."""
     if kind == SQUARED:
         return 0.5 * (z - y) ** 2, z - y, np.ones_like(z)
+    if kind == RELU:
+        r = np.maximum(z, 0.0) - y
+        return 0.5 * r**2, r * (z > 0), (z > 0).astype(float)
     p = scipy.special.expit(-y * z)
     return np.logaddexp(0.0, -y * z), -y * p, p * (1.0 - p)
 

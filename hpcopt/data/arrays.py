@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from hpcopt.data.faults import not_finite, raise_first
-from hpcopt.data.table import Features, Part, Table, contiguous, csr
+from hpcopt.data.table import Features, Part, Table, as_floats, contiguous, csr
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
@@ -53,7 +53,7 @@ def read_npy(path: Path, group: Group, *, rows: int | None = None, features: int
             )
         total = array.shape[0] if rows is None else min(rows, array.shape[0])
         start, stop = contiguous(total, group.rank, group.size)
-        own = _as_floats(array[start:stop], f"{path}")
+        own = as_floats(array[start:stop], f"{path}")
         bare = array.shape[1] == features
         X = np.array(own if bare else own[:, :-1], order="C")
         y = None if bare else own[:, -1].astype(np.float64)
@@ -134,7 +134,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _dense(path: Path, member: _Member, start: int, stop: int) -> Features:
-    return np.ascontiguousarray(_as_floats(member.read(start, stop), f"{path}: X"))
+    return np.ascontiguousarray(as_floats(member.read(start, stop), f"{path}: X"))
 
 
 def _sparse(path: Path, members: dict[str, _Member], shape: tuple[int, ...], start: int, stop: int) -> Features:
@@ -151,7 +151,7 @@ def _sparse(path: Path, members: dict[str, _Member], shape: tuple[int, ...], sta
     flat = members["data"].shape == members["indices"].shape == (entries,)
     if not flat or pointers[0] < 0 or (lengths < 0).any() or pointers[-1] > entries:
         raise InputError(f"{path}: indptr, indices and data don't fit together as the members of a CSR matrix")
-    data = _as_floats(members["data"].read(pointers[0], pointers[-1]), f"{path}: data")
+    data = as_floats(members["data"].read(pointers[0], pointers[-1]), f"{path}: data")
     indices = members["indices"].read(pointers[0], pointers[-1])
     if indices.size and not 0 <= indices.min() <= indices.max() < d:
         raise InputError(f"{path}: column {indices.max()} in a matrix of {d} columns")
@@ -163,16 +163,7 @@ def _sparse(path: Path, members: dict[str, _Member], shape: tuple[int, ...], sta
 def _targets(path: Path, member: _Member, n: int, start: int, stop: int) -> NDArray[np.float64]:
     if member.shape != (n,):
         raise InputError(f"{path}: y has shape {member.shape}; X has {n} rows, so ({n},) is right")
-    return _as_floats(member.read(start, stop), f"{path}: y").astype(np.float64, copy=False)
-
-
-def _as_floats(array: NDArray[Any], where: str) -> NDArray[Any]:
-    """Return the array as float32 where it is that, else float64, in the machine's byte order."""
-    if array.dtype.kind not in "bufi":
-        raise InputError(
-            f"{where}: holds values of type {array.dtype}; expected numbers (float64, float32 or integers)"
-        )
-    return array.astype(np.float32 if array.dtype.itemsize == 4 and array.dtype.kind == "f" else np.float64, copy=False)
+    return as_floats(member.read(start, stop), f"{path}: y").astype(np.float64, copy=False)
 
 
 def _checked(group: Group, path: Path, part: Part) -> Part:

@@ -8,22 +8,15 @@ A chunk ends at a line's end. Where the cuts fall has no influence on the rows' 
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from hpcopt.errors import InputError
+from hpcopt.data.opening import compressed, opened, telling
 
 PLAIN_BYTES = 4 << 20  # at most: a small file is cut into one chunk a process
 COMPRESSED_BYTES = 1 << 19  # smaller, as the length of the text is unknown and every process should get some
-
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @dataclass(frozen=True)
@@ -50,8 +43,8 @@ def own_chunks(path: Path, rank: int, size: int, chunk_bytes: int | None = None)
     OSError
         When the file can't be opened or read.
     """
-    with _telling(path):
-        if path.suffix in _OPENERS:
+    with telling(path):
+        if compressed(path):
             yield from _compressed(path, rank, size, chunk_bytes or COMPRESSED_BYTES)
         else:
             yield from _plain(path, rank, size, chunk_bytes or PLAIN_BYTES)
@@ -60,7 +53,7 @@ def own_chunks(path: Path, rank: int, size: int, chunk_bytes: int | None = None)
 def lines_before(path: Path, offset: int) -> int:
     """Return how many lines of the text file `path` end before byte `offset` of its (decompressed) text."""
     lines = 0
-    with _telling(path), _OPENERS.get(path.suffix, open)(path, "rb") as file:
+    with telling(path), opened(path) as file:
         while offset > 0 and (text := file.read(min(offset, PLAIN_BYTES))):
             lines += text.count(b"\n")
             offset -= len(text)
@@ -90,7 +83,7 @@ def _line_start(file: BinaryIO, offset: int) -> int:
 
 def _compressed(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[Chunk]:
     """Yield own chunks of a stream that all processes decompress."""
-    with _OPENERS[path.suffix](path, "rb") as file:
+    with opened(path) as file:
         index = offset = 0
         while text := file.read(chunk_bytes):
             text += file.readline()
@@ -98,19 +91,3 @@ def _compressed(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[
                 yield Chunk(index, offset, text)
             index += 1
             offset += len(text)
-
-
-@contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Turn what the decompressors raise into one line that names the file."""
-    kind = path.suffix[1:]
-    try:
-        yield
-    except EOFError:
-        raise InputError(f"{path}: cut short: the {kind} stream stops before its end; fetch the file again") from None
-    except (zlib.error, lzma.LZMAError):
-        raise InputError(f"{path}: damaged, or not {kind}-compressed as its name says") from None
-    except OSError as error:
-        if error.errno is None:  # bz2 and gzip say so when the bytes are not theirs
-            raise InputError(f"{path}: damaged, or not {kind}-compressed as its name says") from None
-        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -16,7 +16,7 @@ from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.interface import Group
 
-SCALES = ("none", "standard", "max-abs")
+SCALES = ("none", "standard", "max-abs", "global-max-abs")
 
 _SMALLEST_SCALE = float(np.finfo(np.float64).tiny)  # the reciprocal of a smaller number can overflow
 
@@ -30,7 +30,8 @@ class Scaling:
     shift
         Shape (d,); None for no shift, which is how sparse rows stay sparse.
     scale
-        Shape (d,), positive; 1 for a feature that never varies (or, for "max-abs", is always 0).
+        Shape (d,), positive; 1 for a feature that never varies (or, for "max-abs", is always 0). The same for all
+        features where one number scales them.
     """
 
     shift: NDArray[np.float64] | None
@@ -125,7 +126,8 @@ def fit_scaling(kind: str, part: Part, group: Group, where: str) -> Scaling | No
     """Return the scaling of a kind in `SCALES`, from the training rows of all processes; None for "none". Collective.
 
     "standard" takes each feature to mean 0 and variance 1 (the variance over all n rows), "max-abs" to a largest
-    absolute value of 1. `where` is what the data are called in messages.
+    absolute value of 1; "global-max-abs" divides all features by one number, the largest absolute value of any (255
+    for images of bytes), so that they keep their proportions. `where` is what the data are called in messages.
 
     Raises
     ------
@@ -134,8 +136,10 @@ def fit_scaling(kind: str, part: Part, group: Group, where: str) -> Scaling | No
     """
     if kind == "none":
         return None
-    if kind == "max-abs":
+    if kind in ("max-abs", "global-max-abs"):
         largest = group.max(_largest_absolute(part.table))
+        if kind == "global-max-abs":
+            largest = np.full_like(largest, largest.max())
         tiny = (largest > 0) & (largest < _SMALLEST_SCALE)
         _refuse(tiny, where, "its largest absolute value is so small that the scaling overflows")
         return Scaling(None, np.where(largest > 0, largest, 1.0))

@@ -1,7 +1,8 @@
-"""Opening the door to every kind of data: by a file's suffix, or by a source's name."""
+"""Opening the door to every kind of data: by a file's suffix or first bytes, or by a source's name."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy as np
 from hpcopt.data import embedded
 from hpcopt.data.arrays import read_npy, read_npz
 from hpcopt.data.features import counts_from_zero, settle, width_of
+from hpcopt.data.idx import is_idx, labels_beside, read_idx
 from hpcopt.data.libsvm import read_libsvm
-from hpcopt.data.request import GENERATED, RECIPE_KEYS, DataRequest
-from hpcopt.data.synthesis import Recipe, generate
+from hpcopt.data.recipe import RECIPE_KEYS, RECIPES
+from hpcopt.data.request import GENERATED, DataRequest
+from hpcopt.data.synthesis import generate
 from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
@@ -21,8 +24,13 @@ from hpcopt.fabric.solo import SoloGroup
 _EMBEDDED = {"breast-cancer": embedded.breast_cancer, "digits": embedded.digits}
 
 
-def read_training(request: DataRequest, group: Group) -> Part:
+def read_training(request: DataRequest, group: Group, nodes: int) -> Part:
     """Return this process's part of the rows that a request names, targets included. Collective.
+
+    Parameters
+    ----------
+    nodes
+        How many nodes the rows are for; generated rows may differ from node to node.
 
     Raises
     ------
@@ -30,13 +38,13 @@ def read_training(request: DataRequest, group: Group) -> Part:
         On all processes: a wrong recipe, or what `read_file` refuses.
     """
     if request.path is not None:
-        return read_file(Path(request.path), group, rows=request.rows)
+        return read_file(Path(request.path), group, rows=request.rows, labels=request.labels)
     source = request.source or ""
     if source in GENERATED:
         chosen = {key: getattr(request, key) for key in ("rows", *RECIPE_KEYS) if getattr(request, key) is not None}
         with agreed(group):
-            recipe = Recipe(targets=source, seed=request.seed, **chosen)
-        return generate(recipe, group)
+            recipe = replace(RECIPES[source], seed=request.seed, **chosen)
+        return generate(recipe, group, nodes)
     part = _EMBEDDED[source](group)
     if request.rows is None or request.rows >= part.total:
         return part
@@ -44,14 +52,22 @@ def read_training(request: DataRequest, group: Group) -> Part:
 
 
 def read_file(
-    path: Path, group: Group, *, rows: int | None = None, features: int | None = None, targets: bool = True
+    path: Path,
+    group: Group,
+    *,
+    rows: int | None = None,
+    labels: str | None = None,
+    features: int | None = None,
+    targets: bool = True,
 ) -> Part:
-    """Return this process's part of a file: `.npz`, `.npy`, or LIBSVM text under any other name. Collective.
+    """Return this process's part of a file: `.npz`, `.npy`, IDX, or LIBSVM text if it is none of them. Collective.
 
     Parameters
     ----------
     rows
         Use only so many first rows.
+    labels
+        The file with the labels of an IDX file; default: the one beside it, named like MNIST's.
     features
         Number of features, where it is known (then an `.npy` array may come without a target).
     targets
@@ -62,6 +78,38 @@ def read_file(
     AgreedError
         On all processes: a file that one of them can't open, or that isn't the same for all; bad content; no rows.
     """
+    _same_everywhere(path, group)
+    part = _read(path, group, rows=rows, labels=labels, features=features)
+    if part.total == 0:
+        raise AgreedError(f"{path}: no rows in it")
+    if targets and part.table.y is None:
+        if path.suffix == ".npz":
+            raise AgreedError(f"{path}: no targets in it; store them under the name y")
+        raise AgreedError(f"{path}: no labels beside it; name their file: data.labels, or data.test_labels")
+    return part
+
+
+def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, features: int | None) -> Part:
+    """Read a file by the reader of its kind."""
+    idx = False
+    with agreed(group):
+        idx = path.suffix not in {".npz", ".npy"} and is_idx(path)
+        if labels is not None and not idx:
+            raise InputError(f"{labels}: named as the labels of {path}, which is no IDX file and holds its own")
+    if idx:
+        named = labels_beside(path, group) if labels is None else Path(labels)
+        if named is not None:
+            _same_everywhere(named, group)
+        return read_idx(path, named, group, rows=rows)
+    if path.suffix == ".npz":
+        return read_npz(path, group, rows=rows)
+    if path.suffix == ".npy":
+        return read_npy(path, group, rows=rows, features=features)
+    return read_libsvm(path, group, rows=rows)
+
+
+def _same_everywhere(path: Path, group: Group) -> None:
+    """Refuse a file that a process can't open, or that hasn't the same length for all. Collective."""
     length = 0
     with agreed(group), path.open("rb") as file:
         length = file.seek(0, 2)
@@ -71,17 +119,6 @@ def read_file(
         raise AgreedError(
             f"{path}: {lengths[0]} bytes on rank 0 but {lengths[other]} on rank {other}; all ranks need the same file"
         )
-    if path.suffix == ".npz":
-        part = read_npz(path, group, rows=rows)
-    elif path.suffix == ".npy":
-        part = read_npy(path, group, rows=rows, features=features)
-    else:
-        part = read_libsvm(path, group, rows=rows)
-    if part.total == 0:
-        raise AgreedError(f"{path}: no rows in it")
-    if targets and part.table.y is None:
-        raise AgreedError(f"{path}: no targets in it; store them under the name y")
-    return part
 
 
 def read_table(path: str | Path, features: int | None = None, *, zero_based: bool | None = None) -> Table:
@@ -90,7 +127,8 @@ def read_table(path: str | Path, features: int | None = None, *, zero_based: boo
     Parameters
     ----------
     path
-        `.npz`, `.npy`, or LIBSVM text. Arrays need no target: an `.npy` of `features` columns, an `.npz` without `y`.
+        `.npz`, `.npy`, IDX, or LIBSVM text. Only text needs a target: an `.npy` may have just `features` columns, an
+        `.npz` no `y`, an IDX file no file of labels beside it.
     features
         Number of features the rows shall have; default as the file shows.
     zero_based

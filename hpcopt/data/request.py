@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from hpcopt.data.features import SCALES
 from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.partition import RULES
+from hpcopt.data.recipe import RECIPE_KEYS, RECIPES
 from hpcopt.errors import InputError
 from hpcopt.registry import nearest
 
 EMBEDDED = ("breast-cancer", "digits")
-GENERATED = ("logistic", "least-squares")
+GENERATED = tuple(RECIPES)
 SOURCES = (*EMBEDDED, *GENERATED)
-RECIPE_KEYS = ("features", "density", "condition", "noise")
+
+__all__ = ["GENERATED", "RECIPE_KEYS", "SOURCES", "DataRequest", "default_partition"]  # what the other rooms use
+
+
+def default_partition(source: str | None, heterogeneity: float | None) -> str:
+    """Return "contiguous" for rows made to differ from node to node, which another order would mix; else "shuffled"."""
+    made_for_nodes = source in RECIPES and RECIPES[source].heterogeneity > 0
+    return "contiguous" if made_for_nodes or heterogeneity else "shuffled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,23 +32,26 @@ class DataRequest:
     Parameters
     ----------
     path
-        A file: `.npz`, `.npy`, or LIBSVM text (any other name), plain or `.gz`, `.bz2`, `.xz`.
+        A file: `.npz`, `.npy`, IDX (known by its first bytes), or LIBSVM text; the last two plain or `.gz`, `.bz2`,
+        `.xz`.
+    labels
+        The file with the labels of an IDX file; default: the one beside it, see `idx.labels_beside`.
     source
         One of `SOURCES`.
-    test
-        A file with test rows.
+    test, test_labels
+        A file with test rows, and the one with their labels if it is IDX.
     test_fraction
         Or: the fraction of the rows to test on, in [0, 1).
     partition, alpha, fractions
-        See `partition.assign`.
+        See `partition.assign`; default `default_partition`.
     rows
-        How many rows to generate, or how many first rows of the files to use; default all (generated: 1000).
-    features, density, condition, noise
-        Of generated data; see `synthesis.Recipe`, which has the defaults.
+        How many rows to generate, or how many first rows of the files to use; default all.
+    features, density, condition, noise, heterogeneity
+        Of generated data; see `recipe.Recipe`, and `recipe.RECIPES` for the defaults (and that of `rows`).
     seed
         Of the generated rows, the split and the partition.
     scale
-        "none", "standard" or "max-abs"; see `features.fit_scaling`.
+        "none", "standard", "max-abs" or "global-max-abs"; see `features.fit_scaling`.
     classes
         Two groups of classes to tell apart.
     binary
@@ -53,10 +64,12 @@ class DataRequest:
     """
 
     path: str | None = None
+    labels: str | None = None
     source: str | None = None
     test: str | None = None
+    test_labels: str | None = None
     test_fraction: float = 0.0
-    partition: str = "shuffled"
+    partition: str | None = None
     alpha: float | None = None
     fractions: Sequence[float] | None = None
     rows: int | None = None
@@ -64,6 +77,7 @@ class DataRequest:
     density: float | None = None
     condition: float | None = None
     noise: float | None = None
+    heterogeneity: float | None = None
     seed: int = 0
     scale: str = "none"
     classes: ChosenClasses | None = None
@@ -75,7 +89,10 @@ class DataRequest:
             raise InputError(f"data: exactly one of data.path and data.source, got {given}")
         if self.source is not None:
             _known("source", self.source, SOURCES)
-        _known("partition", self.partition, RULES)
+        for key, files in (("labels", "path"), ("test_labels", "test")):
+            if getattr(self, key) is not None and getattr(self, files) is None:
+                raise InputError(f"data.{key}: given without data.{files}, the file that they are the labels of")
+        _known("partition", self.rule, RULES)
         _known("scale", self.scale, SCALES)
         if self.rows is not None and self.rows < 1:
             raise InputError(f"data.rows: at least 1, got {self.rows}")
@@ -83,9 +100,26 @@ class DataRequest:
             raise InputError(f"data.test_fraction: at least 0 and below 1, got {self.test_fraction}")
         if self.test is not None and self.test_fraction > 0:
             raise InputError("data: at most one of data.test and data.test_fraction, got both")
+        self._check_recipe()
+
+    def _check_recipe(self) -> None:
+        """Refuse the keys of a recipe where nothing is generated, and a test set that would shift the nodes' rows."""
         misplaced = [key for key in RECIPE_KEYS if getattr(self, key) is not None]
         if misplaced and self.source not in GENERATED:
-            raise InputError(f"data.{misplaced[0]}: only for generated data (data.source = {' or '.join(GENERATED)})")
+            raise InputError(f"data.{misplaced[0]}: only for generated data (data.source = {', '.join(GENERATED)})")
+        if self.source not in GENERATED:
+            return
+        differ = RECIPES[self.source].heterogeneity if self.heterogeneity is None else self.heterogeneity
+        if differ > 0 and self.rule == "contiguous" and self.test_fraction > 0:
+            raise InputError(
+                "data.test_fraction: what is kept aside would shift the other rows to nodes they were not made for; "
+                'give 0, or data.partition = "shuffled"'
+            )
+
+    @property
+    def rule(self) -> str:
+        """The partition asked for, or that of the data."""
+        return self.partition or default_partition(self.source, self.heterogeneity)
 
     @property
     def name(self) -> str:

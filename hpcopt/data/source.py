@@ -85,8 +85,10 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
         On all processes, with one line: whatever is wrong with the request, a file, or the data.
     """
     group = cluster.processes
-    train = read_training(request, group)
-    test = None if request.test is None else read_file(Path(request.test), group, rows=request.rows)
+    train = read_training(request, group, cluster.size)
+    test = None
+    if request.test is not None:
+        test = read_file(Path(request.test), group, rows=request.rows, labels=request.test_labels)
     test_name = f"the test set of {request.name}" if request.test is None else Path(request.test).name
     zero_based = counts_from_zero(train, test)
     text = any(part is not None and part.numbering is not None for part in (train, test))
@@ -159,13 +161,13 @@ def _assignment(rows: _Rows, request: DataRequest, cluster: Cluster) -> Assignme
     """Partition the training rows; every process knows the whole answer."""
     group, part = cluster.processes, rows.train
     everyones: NDArray[np.float64] | None = None
-    if request.partition in ("by-label", "dirichlet"):
+    if request.rule in ("by-label", "dirichlet"):
         everyones = np.empty(part.total)
         for numbers, y in zip(group.allgather(part.rows), group.allgather(part.table.targets), strict=True):
             everyones[numbers] = y
     with agreed(group):
         return assign(
-            request.partition,
+            request.rule,
             part.total,
             cluster.size,
             request.seed,

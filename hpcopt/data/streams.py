@@ -14,6 +14,7 @@ class Purpose(enum.IntEnum):
     TEST_SPLIT = 2
     GENERATED_ROWS = 3
     GENERATED_TRUTH = 4
+    GENERATED_NODE = 5
 
 
 def stream(seed: int, purpose: Purpose, block: int = 0) -> np.random.Generator:

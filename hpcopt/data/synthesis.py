@@ -1,94 +1,51 @@
-"""Generated data with a chosen condition number: each process makes only its rows, the same for any number of them.
+"""Generated data: each process makes only its rows, the same for any number of processes.
 
 Rows come in blocks, each from its own random stream. With spectrum s_j, log-spaced from 1 down to 1/condition:
 
-    dense    X_b = sqrt(b) Q_b diag(sqrt(s)) V    Q_b: b x d, orthonormal columns; V: d x d orthogonal, all blocks'
-    sparse   x_ij = sqrt(s_j / density) times a standard normal where a coin of probability `density` says so, else 0
+    rotated      X_b = sqrt(b) Q_b diag(sqrt(s)) V, Q_b: b x d, orthonormal columns; V: d x d orthogonal, all blocks'
+    independent  x_ij = sqrt(s_j) times a standard normal
+    sparse       x_ij = sqrt(s_j / density) times one where a coin of probability `density` says so, else 0
 
-What is guaranteed: with density 1 and at least as many rows as features, the eigenvalues of X'X / n (the Hessian of
-the mean squared loss) are s up to rounding, and so are those of every single block. Otherwise E[x x'] has them.
-Targets come from one vector w with E[(x.w)^2] = 1 and errors e of the chosen size:
+What is guaranteed: rotated, with at least as many rows as features, the eigenvalues of X'X / n (the Hessian of the
+mean squared loss) are s up to rounding, and so are those of every single block. Otherwise E[x x'] has them.
+Targets come from one vector w (`recipe` says how it is drawn) and errors e of the chosen size:
 
-    least-squares   y = x.w + noise * e        e standard normal
-    logistic        y = sign(x.w + noise * e)  e standard logistic, so that P(y = 1) = sigmoid(x.w / noise)
+    least-squares   y = x.w + noise * e          e standard normal
+    relu            y = max(x.w, 0) + noise * e  e standard normal
+    logistic        y = sign(x.w + noise * e)    e standard logistic, so that P(y = 1) = sigmoid(x.w / noise)
+
+With heterogeneity h each of K nodes has a vector of its own, w_k = w + h * (a standard normal, in the units of w),
+for the rows that the contiguous partition gives it. Neither K nor h changes the features, w, or the errors.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.data.partition import equal_sizes
+from hpcopt.data.recipe import Recipe
 from hpcopt.data.streams import Purpose, stream
 from hpcopt.data.table import Features, Part, Table, contiguous, csr
-from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Group
 
-BLOCK_ROWS = 1024  # at least this many rows a block (where there are so many), and twice the features if dense
+__all__ = ["Recipe", "generate"]  # what the other rooms use
+
+Vector = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What to generate.
+def generate(recipe: Recipe, group: Group, nodes: int = 1) -> Part:
+    """Return this process's rows: a run of whole blocks.
 
     Parameters
     ----------
-    targets
-        "logistic" (-1/+1) or "least-squares" (real).
-    rows, features
-        Shape of the data, each at least 1.
-    density
-        Fraction of entries that are stored, in (0, 1]; 1 gives dense rows, less gives CSR.
-    condition
-        Largest over smallest eigenvalue of the second moment of the rows, at least 1.
-    noise
-        Size of the errors, at least 0.
-    seed
-        Of everything random here.
-
-    Raises
-    ------
-    InputError
-        For a value out of range, with the key of the specification.
+    nodes
+        How many nodes the rows are for: the groups that heterogeneity tells apart.
     """
-
-    targets: str
-    rows: int = 1000
-    features: int = 20
-    density: float = 1.0
-    condition: float = 10.0
-    noise: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for key, given, good, right in (
-            ("rows", self.rows, self.rows >= 1, "at least 1"),
-            ("features", self.features, self.features >= 1, "at least 1"),
-            ("density", self.density, 0 < self.density <= 1, "above 0 and at most 1"),
-            ("condition", self.condition, 1 <= self.condition < math.inf, "at least 1"),
-            ("noise", self.noise, 0 <= self.noise < math.inf, "at least 0"),
-        ):
-            if not good:
-                raise InputError(f"data.{key}: {right}, got {given}")
-
-    @property
-    def spectrum(self) -> NDArray[np.float64]:
-        """Eigenvalues of the second moment, (features,), from 1 down to 1/condition."""
-        return np.geomspace(1.0, 1.0 / self.condition, self.features)
-
-    @property
-    def blocks(self) -> int:
-        """Number of blocks: none smaller than it has features (if dense), unless there is only one."""
-        smallest = BLOCK_ROWS if self.density < 1 else max(BLOCK_ROWS, 2 * self.features)
-        return max(1, self.rows // smallest)
-
-
-def generate(recipe: Recipe, group: Group) -> Part:
-    """Return this process's rows: a run of whole blocks."""
-    truth = _Truth(recipe)
+    truth = _Truth(recipe, nodes)
     first, last = contiguous(recipe.blocks, group.rank, group.size)
     tables = [_block(recipe, truth, block) for block in range(first, last)]
     start, stop = contiguous(recipe.rows, first, recipe.blocks)[0], contiguous(recipe.rows, last, recipe.blocks)[0]
@@ -96,34 +53,60 @@ def generate(recipe: Recipe, group: Group) -> Part:
 
 
 class _Truth:
-    """What all blocks share: the directions V of the spectrum (dense rows) and the true w."""
+    """What all blocks share: the directions V of the spectrum (rotated rows) and the true w, of all and of a node."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, nodes: int) -> None:
         rng = stream(recipe.seed, Purpose.GENERATED_TRUTH)
         d = recipe.features
         w = rng.standard_normal(d)
         root = np.sqrt(recipe.spectrum)
-        self.directions = np.linalg.qr(rng.standard_normal((d, d)))[0] if recipe.density == 1 else None
-        along = w if self.directions is None else self.directions @ w
-        self.w = w / np.linalg.norm(root * along)
-        self.scales = root if self.directions is None else root[:, None] * self.directions  # (d,) or (d, d)
+        directions = np.linalg.qr(rng.standard_normal((d, d)))[0] if recipe.rotated else None
+        self.scales = root if directions is None else root[:, None] * directions  # (d,) or (d, d)
+        along = w if directions is None else directions @ w
+        shift, self._unit = {
+            "unit": (0.0, float(np.linalg.norm(root * along))),
+            "normal": (0.0, 1.0),
+            "shifted": (1.0, math.sqrt(d / 2.0)),
+        }[recipe.design]
+        self._w = (w + shift) / self._unit
+        self._recipe = recipe
+        self._ends = np.cumsum(equal_sizes(recipe.rows, nodes))  # of the nodes' runs of rows
+
+    def signal(self, X: Features, start: int) -> Vector:
+        """Return x.w for the rows `X` numbered from `start` on, (n,), each with the w of its node."""
+        if self._recipe.heterogeneity == 0:
+            signal: Vector = X @ self._w
+            return signal
+        n = X.shape[0]
+        first, last = np.searchsorted(self._ends, (start, start + n - 1), side="right")
+        cuts = [0, *(self._ends[first:last] - start), n]
+        return np.concatenate([X[cuts[i] : cuts[i + 1]] @ self._of(first + i) for i in range(last - first + 1)])
+
+    def _of(self, node: int) -> Vector:
+        """Return a node's own w, (d,)."""
+        own = stream(self._recipe.seed, Purpose.GENERATED_NODE, node).standard_normal(len(self._w))
+        return self._w + self._recipe.heterogeneity * own / self._unit
 
 
 def _block(recipe: Recipe, truth: _Truth, block: int) -> Table:
     """Make the rows of one block, features and targets."""
     start, stop = contiguous(recipe.rows, block, recipe.blocks)
     rng = stream(recipe.seed, Purpose.GENERATED_ROWS, block)
-    X = _dense(rng, stop - start, truth) if recipe.density == 1 else _sparse(rng, stop - start, recipe, truth)
-    signal = X @ truth.w
-    if recipe.targets == "least-squares":
-        return Table(X, signal + recipe.noise * rng.standard_normal(stop - start))
-    return Table(X, np.where(signal + recipe.noise * rng.logistic(size=stop - start) > 0, 1.0, -1.0))
+    X = _dense(rng, stop - start, recipe, truth) if recipe.density == 1 else _sparse(rng, stop - start, recipe, truth)
+    signal = truth.signal(X, start)
+    if recipe.targets == "logistic":
+        return Table(X, np.where(signal + recipe.noise * rng.logistic(size=stop - start) > 0, 1.0, -1.0))
+    if recipe.targets == "relu":
+        signal = np.maximum(signal, 0.0)
+    return Table(X, signal + recipe.noise * rng.standard_normal(stop - start))
 
 
-def _dense(rng: np.random.Generator, n: int, truth: _Truth) -> Features:
-    """Return n dense rows whose second moment is exact where there are at least as many as features."""
-    X: NDArray[Any] = rng.standard_normal((n, len(truth.w)))
-    if n >= len(truth.w):
+def _dense(rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth) -> Features:
+    """Return n dense rows; rotated, their second moment is exact where there are at least as many as features."""
+    X: NDArray[Any] = rng.standard_normal((n, recipe.features))
+    if not recipe.rotated:
+        return X * truth.scales
+    if n >= recipe.features:
         X = math.sqrt(n) * np.linalg.qr(X)[0]
     return X @ truth.scales
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
+from hpcopt.errors import InputError
+
 Features: TypeAlias = Any  # (n, d) ndarray in C order or csr_array (scipy has no types), float64 or float32
 RowNumbers: TypeAlias = NDArray[np.int64]
 
@@ -126,3 +128,18 @@ class Part:
 def contiguous(total: int, rank: int, size: int) -> tuple[int, int]:
     """Return where the rank-th of `size` nearly equal runs of `total` things starts and stops."""
     return total * rank // size, total * (rank + 1) // size
+
+
+def as_floats(array: NDArray[Any], where: str) -> NDArray[Any]:
+    """Return the array as float32 where it is that, else float64, in the machine's byte order.
+
+    Raises
+    ------
+    InputError
+        For an array of other things than real numbers; `where` is what it is called in the message.
+    """
+    if array.dtype.kind not in "bufi":
+        raise InputError(
+            f"{where}: holds values of type {array.dtype}; expected numbers (float64, float32 or integers)"
+        )
+    return array.astype(np.float32 if array.dtype.itemsize == 4 and array.dtype.kind == "f" else np.float64, copy=False)

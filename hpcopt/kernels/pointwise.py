@@ -22,6 +22,7 @@ Element = Callable[[float, float], tuple[float, float, float]]
 
 LOGISTIC = 0
 SQUARED = 1
+RELU = 2
 
 BLOCK = 512  # rows whose margins are worked on together: 4 kB a vector, so a handful stay in the L1 cache
 
@@ -108,6 +109,13 @@ def _squared(z: float, y: float) -> tuple[float, float, float]:
 
 
 @part(fastmath=_EXACT)
+def _relu(z: float, y: float) -> tuple[float, float, float]:
+    """Loss (max(z, 0) - y)^2 / 2; its slope jumps at z = 0, where the side below is taken: 0."""
+    r = (0.0 if z <= 0.0 else z) - y  # written so that NaN passes
+    return 0.5 * r * r, 0.0 if z <= 0.0 else r, 0.0 if z <= 0.0 else 1.0
+
+
+@part(fastmath=_EXACT)
 def _evaluate(
     loss: Element, z: Vector, y: Vector, first: int, count: int, losses: Vector, residual: Vector, curvature: Vector
 ) -> None:
@@ -155,6 +163,8 @@ def evaluate(
         _evaluate(_logistic, z, y, first, count, losses, residual, curvature)
     elif kind == SQUARED:
         _evaluate(_squared, z, y, first, count, losses, residual, curvature)
+    elif kind == RELU:
+        _evaluate(_relu, z, y, first, count, losses, residual, curvature)
     else:
         raise ValueError("unknown loss code")
     return _total(losses, count)
@@ -173,6 +183,8 @@ def loss_sum(kind: int, z: Vector, y: Vector) -> float:
         return _loss_sum(_logistic, z, y)
     if kind == SQUARED:
         return _loss_sum(_squared, z, y)
+    if kind == RELU:
+        return _loss_sum(_relu, z, y)
     raise ValueError("unknown loss code")
 
 

@@ -33,7 +33,7 @@ TWO_CLASSES = 2
 
 @dataclass(frozen=True)
 class Model:
-    """Prediction of x is coef.x + intercept, or the class on that side of zero.
+    """Prediction of x is coef.x + intercept (with "relu" at least 0), or the class on that side of zero.
 
     Parameters
     ----------
@@ -110,7 +110,9 @@ class Model:
     def predict(self, X: Features) -> Vector:
         """Return the predicted label (two classes) or value of each row of `X`, shape (n,); see `decision`."""
         decision = self.decision(X)
-        return decision if self.classes is None else self.classes[(decision > 0.0).astype(np.intp)]
+        if self.classes is None:
+            return LOSSES[self.loss].prediction(decision)
+        return self.classes[(decision > 0.0).astype(np.intp)]
 
     def save(self, path: str | Path) -> None:
         """Write the model to `path`; a reader finds the old file or the new one, never a half."""

@@ -1,0 +1,173 @@
+"""IDX files, the form of MNIST: images in one file, their labels in another, plain or compressed.
+
+    00 00 | type of the entries | number of dimensions | a size each, 4 bytes | the entries, last dimension fastest
+
+All numbers are big-endian (Y. LeCun, "The MNIST database of handwritten digits"). An image becomes a row, its
+dimensions behind the first flattened. A process seeks to its rows, or in a compressed file runs up to them; it
+holds them as the file has them (a byte a pixel) until all are read.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.data.faults import not_finite, raise_first
+from hpcopt.data.opening import compressed, opened, telling
+from hpcopt.data.table import Part, Table, as_floats, contiguous
+from hpcopt.errors import InputError
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.interface import Group
+
+TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+PIECE_BYTES = 1 << 24  # read at a time, so that a size in a damaged header asks for no memory
+LONGEST = 1 << 62  # bytes in a stream: a place behind it is none that one could seek to
+
+_NAMED = re.compile(r"[.-]idx\d")
+
+
+def is_idx(path: Path) -> bool:
+    """Tell whether the file is in this form: it starts with two zero bytes (no text does), or its name says so."""
+    if _NAMED.search(path.name):
+        return True
+    with telling(path), opened(path) as file:
+        return bool(file.read(2) == b"\0\0")
+
+
+def labels_beside(images: Path, group: Group) -> Path | None:
+    """Return the file with the labels of a file of images, named like MNIST's; None where no process sees one.
+
+    `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz`. Collective.
+    """
+    beside = images.with_name(re.sub(r"idx\d", "idx1", images.name.replace("images", "labels")))
+    seen = group.max(np.array([float(beside != images and beside.is_file())]))
+    return beside if seen[0] else None
+
+
+def read_idx(path: Path, labels: Path | None, group: Group, *, rows: int | None = None) -> Part:
+    """Read this process's rows of a file of images and, where there is one, its file of labels. Collective.
+
+    Parameters
+    ----------
+    rows
+        Use only so many first rows.
+
+    Raises
+    ------
+    AgreedError
+        A file that isn't in this form, is cut short or goes on behind its end; labels that are not one a row; a
+        number that isn't finite.
+    """
+    with agreed(group):
+        with _entries(path) as images:
+            n = _rows(images)
+            total = n if rows is None else min(rows, n)
+            start, stop = contiguous(total, group.rank, group.size)
+            X = images.between(start, stop)
+        y = None if labels is None else _labels(labels, path, n, start, stop)
+    part = Part(Table(X.reshape(stop - start, math.prod(images.shape[1:])), y), np.arange(start, stop), total)
+    raise_first(group, not_finite(part, str(path)))
+    return part
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """An open file behind its header."""
+
+    path: Path
+    file: Any  # binary, open
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def between(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the entries `start` to `stop` along the first dimension, floating and flat."""
+        row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
+        self.file.seek(start * row_bytes, 1)
+        content = _read(self.file, (stop - start) * row_bytes)
+        self._compare(len(content), (stop - start) * row_bytes)
+        if stop == self.shape[0]:
+            self._compare(len(self.file.read(1)), 0)
+        return as_floats(np.frombuffer(content, self.dtype), str(self.path))
+
+    def check_length(self) -> None:
+        """Refuse a header that the file's length belies, before anybody seeks to where there is nothing.
+
+        How long a compressed file is shows when it is read to its end.
+        """
+        promised = self.dtype.itemsize * math.prod(self.shape)
+        if compressed(self.path):
+            self._compare(min(promised, LONGEST), promised)
+        else:
+            self._compare(self.path.stat().st_size - self.file.tell(), promised)
+
+    def _compare(self, found: int, promised: int) -> None:
+        """Refuse more or fewer bytes than the header promises."""
+        if found < promised:
+            raise InputError(f"{self.path}: cut short: its header promises {_by(self.shape)} entries; fetch it again")
+        if found > promised:
+            raise InputError(f"{self.path}: damaged: it goes on behind the {_by(self.shape)} entries of its header")
+
+
+@contextmanager
+def _entries(path: Path) -> Iterator[_Entries]:
+    """Open a file and read its header."""
+    with telling(path), opened(path) as file:
+        magic = file.read(4)
+        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
+            known = ", ".join(f"{code:02x}" for code in TYPES)
+            raise InputError(
+                f"{path}: not an IDX file: it starts with {magic.hex(' ') or 'nothing'}; expected 00 00, a type "
+                f"({known}) and the number of dimensions, at least 1"
+            )
+        sizes = file.read(4 * magic[3])
+        if len(sizes) < 4 * magic[3]:
+            raise InputError(f"{path}: cut short: it ends in its header; fetch it again")
+        entries = _Entries(path, file, np.dtype(TYPES[magic[2]]), tuple(np.frombuffer(sizes, ">u4").tolist()))
+        entries.check_length()
+        yield entries
+
+
+def _rows(images: _Entries) -> int:
+    """Return the number of rows of a file of images."""
+    if len(images.shape) < 2:
+        raise InputError(
+            f"{images.path}: {_dimensions(images.shape)}, as labels have; give the file of the images here, and that "
+            "of the labels as data.labels (or data.test_labels)"
+        )
+    return images.shape[0]
+
+
+def _labels(path: Path, images: Path, n: int, start: int, stop: int) -> NDArray[np.float64]:
+    """Return the labels of rows `start` to `stop` of `n` images."""
+    with _entries(path) as labels:
+        if len(labels.shape) != 1:
+            raise InputError(f"{path}: {_dimensions(labels.shape)}; a file of labels has one")
+        if labels.shape[0] != n:
+            raise InputError(f"{path}: {labels.shape[0]} labels, but {images} has {n} rows; give the file that fits it")
+        return labels.between(start, stop).astype(np.float64, copy=False)
+
+
+def _read(file: Any, count: int) -> bytes:
+    """Return the next `count` bytes, or what is left."""
+    pieces = []
+    while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
+def _dimensions(shape: tuple[int, ...]) -> str:
+    return f"{len(shape)} dimension{'s' * (len(shape) > 1)} ({_by(shape)})"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,114 @@
+"""What can be generated: the numbers that define it, and the sources by name, each a recipe with its defaults.
+
+| source                      | features (dense)            | w                     | y                            |
+|-----------------------------|-----------------------------|-----------------------|------------------------------|
+| least-squares               | rotated, exact moments      | E[(x.w)^2] = 1        | x.w + noise e                |
+| logistic                    | rotated, exact moments      | E[(x.w)^2] = 1        | sign(x.w + noise e)          |
+| heterogeneous-least-squares | independent, x_j ~ N(0, s_j)| N(0, I)               | x.w_k + noise e on node k    |
+| linear-regression           | independent, x_j ~ N(0, s_j)| N(1, I) / sqrt(d / 2) | x.w + noise e                |
+| relu-regression             | independent, x_j ~ N(0, s_j)| N(1, I) / sqrt(d / 2) | max(x.w, 0) + noise e        |
+
+The last two are the synthetic sets of the DeLi-CoCo authors' code (Hashemi et al., arXiv 2011.10643), smaller; the
+third makes nodes that disagree by a chosen amount. Any source takes any key: heterogeneity, a condition number and
+sparse rows can be had of all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.errors import InputError
+
+EXACT_BLOCK = 1024  # at least this many rows a block (where there are so many), and twice the features if dense
+BLOCK = 64  # of rows without exact moments: small, so that each of many processes has some to make
+
+RECIPE_KEYS = ("features", "density", "condition", "noise", "heterogeneity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to generate.
+
+    Parameters
+    ----------
+    targets
+        "logistic" (-1/+1), "least-squares" or "relu" (real).
+    design
+        "unit": features of exact second moments in a random basis, w with E[(x.w)^2] = 1; "normal": independent
+        normal features, w ~ N(0, I); "shifted": the same with w ~ N(1, I) / sqrt(d / 2).
+    rows, features
+        Shape of the data, each at least 1.
+    density
+        Fraction of entries that are stored, in (0, 1]; 1 gives dense rows, less gives CSR.
+    condition
+        Largest over smallest eigenvalue of the second moment of the rows, at least 1.
+    noise
+        Size of the errors, at least 0.
+    heterogeneity
+        Standard deviation of an entry of w from node to node, where entries of w vary by 1, at least 0.
+    seed
+        Of everything random here.
+
+    Raises
+    ------
+    InputError
+        For a value out of range, with the key of the specification.
+    """
+
+    targets: str
+    design: str = "unit"
+    rows: int = 1000
+    features: int = 20
+    density: float = 1.0
+    condition: float = 10.0
+    noise: float = 0.1
+    heterogeneity: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key, given, good, right in (
+            ("rows", self.rows, self.rows >= 1, "at least 1"),
+            ("features", self.features, self.features >= 1, "at least 1"),
+            ("density", self.density, 0 < self.density <= 1, "above 0 and at most 1"),
+            ("condition", self.condition, 1 <= self.condition < math.inf, "at least 1"),
+            ("noise", self.noise, 0 <= self.noise < math.inf, "at least 0"),
+            ("heterogeneity", self.heterogeneity, 0 <= self.heterogeneity < math.inf, "at least 0"),
+        ):
+            if not good:
+                raise InputError(f"data.{key}: {right}, got {given}")
+
+    @property
+    def spectrum(self) -> NDArray[np.float64]:
+        """Eigenvalues s of the second moment, (features,), from 1 down to 1/condition."""
+        return np.geomspace(1.0, 1.0 / self.condition, self.features)
+
+    @property
+    def rotated(self) -> bool:
+        """Whether the rows are dense in a random basis, with exact second moments."""
+        return self.design == "unit" and self.density == 1
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks: none smaller than it has features (if rotated), unless there is only one."""
+        smallest = EXACT_BLOCK if self.design == "unit" else BLOCK
+        if self.rotated:
+            smallest = max(smallest, 2 * self.features)
+        return max(1, self.rows // smallest)
+
+
+_RELU_REGRESSION = Recipe(targets="relu", design="shifted", rows=2000, features=200, condition=1.0, noise=0.05)
+
+RECIPES = {
+    "logistic": Recipe(targets="logistic"),
+    "least-squares": Recipe(targets="least-squares"),
+    "heterogeneous-least-squares": Recipe(
+        targets="least-squares", design="normal", rows=1280, features=64, condition=5.0, heterogeneity=0.3
+    ),
+    "linear-regression": replace(_RELU_REGRESSION, targets="least-squares"),
+    "relu-regression": _RELU_REGRESSION,
+}
+"""The generated sources by name; the numbers are the defaults of the keys of a specification."""
