@@ -3,11 +3,13 @@
     node                one rank (MPI) or one greenlet (virtual cluster)
       .world            the group of all nodes
       .group(ranks)     a group of some of them: a communicator
+      .neighbourhood()  its links to neighbours in a graph: a distributed-graph communicator
+      .mixing           the weights of the network that the cluster stands for
       .ledger .meter    what it sent, what it computed
-      .rng              its own stream of random numbers
+      .rng .key()       its own stream of random numbers, and keys of others
 
-Neighbourhoods (`node.neighbourhood(graph)`) and one-sided windows (`node.window(shape)`) will stand beside
-`group` here, each with one file per cluster next to `mpi.py` and `virtual.py`.
+One-sided windows (`node.window(shape)`) will stand beside `group` here, with one file per cluster next to
+`mpi.py` and `virtual.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ from numpy.typing import NDArray
 
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.streams import key
+from hpcopt.topology.mixing import Mixing
 
 Vector = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
 T = TypeVar("T")
 
 
@@ -73,7 +78,10 @@ class Group(abc.ABC):
 
     @abc.abstractmethod
     def allgather(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        """Return every member's 1-d `x`, in rank order, on all members; lengths may differ, the dtype not."""
+        """Return every member's 1-d `x`, in rank order, on all members, to be read only.
+
+        Lengths may differ, the dtype not.
+        """
 
     @abc.abstractmethod
     def alltoall(self, parts: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -99,6 +107,44 @@ class Group(abc.ABC):
         return self.sum(scaled, out=scaled)
 
 
+class Neighbourhood(abc.ABC):
+    """A node's links in a directed graph: what it sends goes to its targets, what it hears comes from its sources.
+
+    Every method is collective over the nodes of the graph, and returns once the messages of this node's own sources
+    have come: nobody waits for strangers.
+
+    Parameters
+    ----------
+    sources, targets
+        Ranks, ascending, without the node itself. Each target names this node as a source.
+    ledger
+        Where rounds, messages and bytes are booked, edge by edge.
+    """
+
+    link_class = "neighbour"
+
+    def __init__(self, sources: Sequence[int], targets: Sequence[int], ledger: Ledger) -> None:
+        self.sources = tuple(sources)
+        self.targets = tuple(targets)
+        self._ledger = ledger
+
+    def outbox(self, size: int) -> Bytes:
+        """Return a buffer of `size` bytes for the next message; filling it instead of another spares a copy."""
+        return np.empty(size, dtype=np.uint8)
+
+    @abc.abstractmethod
+    def exchange(self, message: Bytes) -> list[Bytes]:
+        """Send `message` to all targets; return the message of each source, in their order. One round.
+
+        All nodes send messages of the same size. What is returned is to be read only, and lasts until the next
+        exchange; each begins at an address that 8 divides.
+        """
+
+    @abc.abstractmethod
+    def exchange_varying(self, message: Bytes) -> list[Bytes]:
+        """Do the same with messages of any sizes. Two rounds: the lengths, eight bytes each, travel first."""
+
+
 class Node(abc.ABC):
     """One rank as a solver sees it."""
 
@@ -111,10 +157,21 @@ class Node(abc.ABC):
     meter: Meter
     rng: np.random.Generator
     """This node's own stream, keyed by (seed, rank)."""
+    mixing: Mixing | None = None
+    """The network over which neighbours talk, and its weights; None where the cluster has none."""
+    _seed: int
 
     @abc.abstractmethod
     def group(self, ranks: Sequence[int]) -> Group:
         """Return the group of the nodes `ranks` (in that order); called by its members only."""
+
+    @abc.abstractmethod
+    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
+        """Return this node's links to `targets` and from `sources`; called by all nodes, in the same order."""
+
+    def key(self, *counters: int) -> int:
+        """Return a key of random numbers for (seed, rank, counters), 0 <= key < 2**64, the same on every cluster."""
+        return key(self._seed, self.rank, *counters)
 
     @abc.abstractmethod
     def now(self) -> float:
@@ -140,6 +197,8 @@ class Cluster(abc.ABC):
     """The group of the operating-system processes that carry the nodes (they share the reading of data)."""
     local_nodes: range
     """Ranks of the nodes that this process carries."""
+    mixing: Mixing | None = None
+    """The network between the nodes, for those who gossip; set before `run`."""
 
     @abc.abstractmethod
     def run(self, program: Callable[[Node], T]) -> list[T]:

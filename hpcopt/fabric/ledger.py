@@ -1,13 +1,13 @@
 """The ledger: rounds, messages and bytes, counted in the fabric and nowhere else.
 
-Bytes are those of the arrays handed over, by class of link. What the driver sends to measure a run goes
-over the same wire and is booked apart, as monitoring.
+Bytes are those of the arrays handed over, by class of link and, between neighbours, by edge. What the driver sends to
+measure a run goes over the same wire and is booked apart, as monitoring.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ class Account:
     messages: int = 0
     bytes: int = 0
     by_class: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))  # link class -> bytes
+    by_edge: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # neighbour -> bytes sent there
 
     def book(self, link_class: str, messages: int, size: int, rounds: int = 1) -> None:
         """Enter one operation: `messages` messages with `size` bytes in all over links of `link_class`."""
@@ -27,6 +28,12 @@ class Account:
         self.messages += messages
         self.bytes += size
         self.by_class[link_class] += size
+
+    def book_edges(self, link_class: str, targets: Sequence[int], size: int) -> None:
+        """Enter one exchange: a message of `size` bytes to each of `targets`."""
+        self.book(link_class, len(targets), len(targets) * size)
+        for target in targets:
+            self.by_edge[target] += size
 
 
 class Ledger:

@@ -13,12 +13,14 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from hpcopt.fabric.interface import Cluster, Group, Node, Vector
+from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.launch import abort_on_error
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.mpi_neighbourhood import MPINeighbourhood
 from hpcopt.fabric.solo import WallClockNode
 from hpcopt.fabric.streams import stream
+from hpcopt.topology.mixing import Mixing
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -101,10 +103,13 @@ class MPIGroup(Group):
 class MPINode(WallClockNode):
     """The node that is a rank."""
 
-    def __init__(self, comm: MPI.Intracomm, seed: int, *, ordered: bool) -> None:
+    def __init__(self, comm: MPI.Intracomm, seed: int, mixing: Mixing | None, *, ordered: bool) -> None:
+        self.mixing = mixing
+        self._seed = seed
         self._comm = comm
         self._ordered = ordered
         self._groups: list[MPI.Intracomm] = []
+        self._neighbourhoods: list[MPINeighbourhood] = []
         self.rank, self.size = comm.rank, comm.size
         self.ledger = Ledger()
         self.meter = Meter()
@@ -117,8 +122,14 @@ class MPINode(WallClockNode):
         members.Free()
         return MPIGroup(self._groups[-1], self.ledger, ordered=self._ordered)
 
+    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
+        self._neighbourhoods.append(MPINeighbourhood(self._comm, sources, targets, self.ledger))
+        return self._neighbourhoods[-1]
+
     def free(self) -> None:
-        """Free the groups' communicators, the last made first."""
+        """Free the communicators of neighbourhoods and groups, the last made first."""
+        while self._neighbourhoods:
+            self._neighbourhoods.pop().free()
         while self._groups:
             self._groups.pop().Free()
 
@@ -148,7 +159,7 @@ class MPICluster(Cluster):
         self._ordered = ordered
 
     def run(self, program: Callable[[Node], T]) -> list[T]:
-        node = MPINode(self._comm, self._seed, ordered=self._ordered)
+        node = MPINode(self._comm, self._seed, self.mixing, ordered=self._ordered)
         with abort_on_error():
             self._comm.Barrier()
             node.start()

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.fabric.interface import Cluster, Group, Node, Vector
+from hpcopt.fabric.interface import Bytes, Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.streams import stream
+from hpcopt.topology.mixing import Mixing
 
 T = TypeVar("T")
 
@@ -56,6 +57,18 @@ class SoloGroup(Group):
         pass
 
 
+class NoNeighbours(Neighbourhood):
+    """The neighbourhood of a node that is alone: nothing goes out, nothing comes. Rounds count."""
+
+    def exchange(self, message: Bytes) -> list[Bytes]:
+        self._ledger.current.book_edges(self.link_class, (), message.nbytes)
+        return []
+
+    def exchange_varying(self, message: Bytes) -> list[Bytes]:
+        self.exchange(message)
+        return self.exchange(message)
+
+
 class WallClockNode(Node):
     """A node whose clock is the wall's, stopped while the driver measures."""
 
@@ -80,8 +93,10 @@ class WallClockNode(Node):
 class SoloNode(WallClockNode):
     """The only node."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, mixing: Mixing | None) -> None:
         self.rank, self.size = 0, 1
+        self.mixing = mixing
+        self._seed = seed
         self.ledger = Ledger()
         self.meter = Meter()
         self.rng = stream(seed, 0)
@@ -91,6 +106,11 @@ class SoloNode(WallClockNode):
         if list(ranks) != [0]:
             raise ValueError(f"a cluster of one node has no group {list(ranks)}")
         return SoloGroup(self.ledger)
+
+    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
+        if sources or targets:
+            raise ValueError(f"a cluster of one node has no neighbours {[*sources, *targets]}")
+        return NoNeighbours((), (), self.ledger)
 
 
 class SoloCluster(Cluster):
@@ -112,7 +132,7 @@ class SoloCluster(Cluster):
         self._seed = seed
 
     def run(self, program: Callable[[Node], T]) -> list[T]:
-        node = SoloNode(self._seed)
+        node = SoloNode(self._seed, self.mixing)
         node.start()
         return [program(node)]
 

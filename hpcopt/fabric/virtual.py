@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.events import EventLoop
-from hpcopt.fabric.interface import Cluster, Group, Node, Vector
+from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.solo import SoloGroup
 from hpcopt.fabric.streams import stream
+from hpcopt.fabric.virtual_neighbourhood import Post, VirtualNeighbourhood
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -33,6 +34,8 @@ class VirtualNode(Node):
 
     def __init__(self, cluster: VirtualCluster, rank: int, speed: float) -> None:
         self.rank, self.size = rank, cluster.size
+        self.mixing = cluster.mixing
+        self._seed = cluster.seed
         self.ledger = Ledger()
         self.meter = Meter(self._work)
         self.rng = stream(cluster.seed, rank)
@@ -42,6 +45,7 @@ class VirtualNode(Node):
         self.greenlet: greenlet.greenlet | None = None
         self._speed = speed  # flops a second
         self._cluster = cluster
+        self._neighbourhoods = 0
         self.world = self.group(range(cluster.size))
 
     def _work(self, flops: float) -> None:
@@ -52,6 +56,11 @@ class VirtualNode(Node):
 
     def group(self, ranks: Sequence[int]) -> Group:
         return VirtualGroup(self._cluster.meeting(tuple(ranks)), self)
+
+    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
+        self._neighbourhoods += 1
+        post = self._cluster.post(self._neighbourhoods)
+        return VirtualNeighbourhood(self, self._cluster.network, self._cluster.loop, post, sources, targets)
 
 
 class Meeting:
@@ -175,7 +184,9 @@ class VirtualGroup(Group):
 
         def end(parts: list[Array]) -> Ending:
             total, largest = sum(p.nbytes for p in parts), max(p.nbytes for p in parts)
-            results = [[p.copy() for p in parts] for _ in parts]
+            for p in parts:
+                p.flags.writeable = False  # all members get the same arrays: a thousand copies each would not fit
+            results = [list(parts) for _ in parts]
             return Ending(results, lambda times: network.down(ranks, network.up(ranks, times, largest), total))
 
         parts: list[Array] = self._meeting.join(self._node, "allgather", np.array(x), end)
@@ -255,10 +266,15 @@ class VirtualCluster(Cluster):
         self.network = Network(self._model.latency, self._model.bandwidth, self._model.collective)
         self.loop = EventLoop()
         self._meetings: dict[tuple[int, ...], Meeting] = {}
+        self._posts: dict[int, Post] = {}
 
     def meeting(self, ranks: tuple[int, ...]) -> Meeting:
         """Return the one meeting of these nodes."""
         return self._meetings.setdefault(ranks, Meeting(self, ranks))
+
+    def post(self, number: int) -> Post:
+        """Return what carries the messages of the nodes' `number`-th neighbourhood."""
+        return self._posts.setdefault(number, Post())
 
     def run(self, program: Callable[[Node], T]) -> list[T]:
         self._fresh()

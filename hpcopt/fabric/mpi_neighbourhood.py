@@ -1,0 +1,87 @@
+"""Neighbourhoods of MPI ranks: a distributed-graph communicator and its neighbourhood collectives.
+
+Messages of one size go through a persistent collective with buffers of its own, made at the first of them; those of
+varying sizes send their lengths that way first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mpi4py import MPI
+
+from hpcopt.fabric.interface import Bytes, Neighbourhood
+from hpcopt.fabric.ledger import Ledger
+
+ALIGNMENT = 64  # bytes: received messages begin on cache lines, so that kernels read them as words
+
+
+class MPINeighbourhood(Neighbourhood):
+    """A rank's links; collective over `comm` to make and to free."""
+
+    def __init__(self, comm: MPI.Intracomm, sources: Sequence[int], targets: Sequence[int], ledger: Ledger) -> None:
+        super().__init__(sources, targets, ledger)
+        self.comm = comm.Create_dist_graph_adjacent(self.sources, self.targets)
+        """The communicator itself, for benchmarks that measure beside it."""
+        self._channels: dict[int, _Channel] = {}
+
+    def _channel(self, size: int) -> _Channel:
+        if size not in self._channels:
+            self._channels[size] = _Channel(self.comm, size, len(self.sources))
+        return self._channels[size]
+
+    def outbox(self, size: int) -> Bytes:
+        return self._channel(size).outbox
+
+    def exchange(self, message: Bytes) -> list[Bytes]:
+        received = self._channel(message.nbytes).exchange(message)
+        self._ledger.current.book_edges(self.link_class, self.targets, message.nbytes)
+        return received
+
+    def exchange_varying(self, message: Bytes) -> list[Bytes]:
+        sizes = self.exchange(np.array([message.nbytes], dtype=np.int64).view(np.uint8))
+        inbox, counts, starts = _inbox([int(size.view(np.int64)[0]) for size in sizes])
+        self.comm.Neighbor_allgatherv(message, [inbox, counts, starts, MPI.BYTE])
+        self._ledger.current.book_edges(self.link_class, self.targets, message.nbytes)
+        return _split(inbox, counts, starts)
+
+    def free(self) -> None:
+        """Free the collectives and the communicator."""
+        for channel in self._channels.values():
+            channel.free()
+        self.comm.Free()
+
+
+class _Channel:
+    """The persistent collective for messages of one size, with its buffers."""
+
+    def __init__(self, comm: MPI.Distgraphcomm, size: int, sources: int) -> None:
+        self.outbox = np.empty(size, dtype=np.uint8)
+        inbox, counts, starts = _inbox([size] * sources)
+        self._received = _split(inbox, counts, starts)
+        self._request = comm.Neighbor_allgatherv_init(self.outbox, [inbox, counts, starts, MPI.BYTE])
+
+    def exchange(self, message: Bytes) -> list[Bytes]:
+        if message is not self.outbox:
+            self.outbox[:] = message
+        self._request.Start()
+        self._request.Wait()
+        return self._received
+
+    def free(self) -> None:
+        self._request.Free()
+
+
+def _inbox(sizes: list[int]) -> tuple[Bytes, list[int], list[int]]:
+    """Return a buffer for messages of these sizes, their lengths, and where each begins."""
+    starts = [0]
+    for size in sizes:
+        starts.append(starts[-1] + -(-size // ALIGNMENT) * ALIGNMENT)
+    raw = np.empty(starts[-1] + ALIGNMENT, dtype=np.uint8)
+    first = -raw.ctypes.data % ALIGNMENT
+    return raw[first : first + starts[-1]], sizes, starts[:-1]
+
+
+def _split(inbox: Bytes, counts: list[int], starts: list[int]) -> list[Bytes]:
+    return [inbox[start : start + count] for count, start in zip(counts, starts, strict=True)]

@@ -1,0 +1,119 @@
+"""Neighbourhoods of the virtual cluster: a message waits in its target's inbox until the target asks.
+
+A node goes on when the messages of its own sources have come, by the network's model of each link, so a slow node
+holds up its neighbours first and strangers only through them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import greenlet
+import numpy as np
+
+from hpcopt.fabric.events import EventLoop
+from hpcopt.fabric.interface import Bytes, Neighbourhood
+from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.network import Network
+
+
+class Waiter(Protocol):
+    """What an exchange needs of its node: who it is, and its clock."""
+
+    rank: int
+    ledger: Ledger
+    time: float
+    waits_in: str
+
+
+class Inbox:
+    """What has been sent to one node and not been read yet: one queue a source."""
+
+    def __init__(self, sources: Sequence[int]) -> None:
+        self._queues: dict[int, deque[tuple[float, Bytes]]] = {source: deque() for source in sources}
+        self._empty = len(self._queues)
+        self._sleeper: tuple[greenlet.greenlet, float] | None = None
+
+    def put(self, source: int, arrival: float, message: Bytes, loop: EventLoop) -> None:
+        """Lay a message down; the owner goes on if it was the last that it waited for."""
+        queue = self._queues[source]
+        self._empty -= not queue
+        queue.append((arrival, message))
+        if self._sleeper is not None and not self._empty:
+            sleeper, since = self._sleeper
+            self._sleeper = None
+            loop.wake(sleeper, self._ready(since))
+
+    def take(self, at: float, loop: EventLoop) -> tuple[float, list[Bytes]]:
+        """Return when all sources' next messages are there, for one who came at `at`, and the messages."""
+        if self._empty:
+            self._sleeper = (greenlet.getcurrent(), at)
+            loop.block()
+        ready = self._ready(at)
+        messages = [queue.popleft()[1] for queue in self._queues.values()]
+        self._empty = sum(not queue for queue in self._queues.values())
+        return ready, messages
+
+    def _ready(self, at: float) -> float:
+        return max([at, *(queue[0][0] for queue in self._queues.values())])
+
+
+class Post:
+    """The inboxes of one neighbourhood's nodes; a message may come before its target has opened its own."""
+
+    def __init__(self) -> None:
+        self._inboxes: dict[int, Inbox] = {}
+        self._early: dict[int, list[tuple[int, float, Bytes]]] = {}
+
+    def open(self, rank: int, sources: Sequence[int], loop: EventLoop) -> Inbox:
+        """Return the inbox of node `rank`, with what has come already."""
+        inbox = self._inboxes[rank] = Inbox(sources)
+        for source, arrival, message in self._early.pop(rank, []):
+            inbox.put(source, arrival, message, loop)
+        return inbox
+
+    def send(self, source: int, target: int, arrival: float, message: Bytes, loop: EventLoop) -> None:
+        """Deliver a message."""
+        inbox = self._inboxes.get(target)
+        if inbox is None:
+            self._early.setdefault(target, []).append((source, arrival, message))
+        else:
+            inbox.put(source, arrival, message, loop)
+
+
+class VirtualNeighbourhood(Neighbourhood):
+    """A node's view of the post."""
+
+    def __init__(
+        self,
+        node: Waiter,
+        network: Network,
+        loop: EventLoop,
+        post: Post,
+        sources: Sequence[int],
+        targets: Sequence[int],
+    ) -> None:
+        super().__init__(sources, targets, node.ledger)
+        self._node = node
+        self._network = network
+        self._loop = loop
+        self._post = post
+        self._inbox = post.open(node.rank, self.sources, loop)
+
+    def exchange(self, message: Bytes) -> list[Bytes]:
+        node, size = self._node, message.nbytes
+        sent = message.copy()  # one for all targets: the sender may write again before they have read
+        sent.flags.writeable = False
+        for target in self.targets:
+            arrival = self._network.send(node.rank, target, size, node.time)
+            self._post.send(node.rank, target, arrival, sent, self._loop)
+        self._ledger.current.book_edges(self.link_class, self.targets, size)
+        node.waits_in = "an exchange with its neighbours"
+        node.time, messages = self._inbox.take(node.time, self._loop)
+        return messages
+
+    def exchange_varying(self, message: Bytes) -> list[Bytes]:
+        self.exchange(np.array([message.nbytes], dtype=np.int64).view(np.uint8))
+        return self.exchange(message)

@@ -1,0 +1,48 @@
+"""Neighbourhoods of real ranks: who hears whom, and that the ledger holds the lengths of the buffers given to MPI."""
+
+import numpy as np
+
+from hpcopt.fabric import mpi_neighbourhood
+from hpcopt.fabric.mpi import MPICluster
+
+handed_over = []  # bytes of each buffer given to MPI, once a target
+Channel = mpi_neighbourhood._Channel
+
+
+class Counted(Channel):
+    def exchange(self, message):
+        handed_over.append(self.outbox.nbytes)
+        return super().exchange(message)
+
+
+mpi_neighbourhood._Channel = Counted
+
+
+def program(node):
+    size, rank = node.size, node.rank
+    ring = sorted({(rank - 1) % size, (rank + 1) % size} - {rank})
+    both = node.neighbourhood(ring, ring)
+    mine = np.full(300, rank, dtype=np.uint8)
+    for _ in range(3):
+        heard = both.exchange(mine)
+        assert [list(part[[0, -1]]) for part in heard] == [[source] * 2 for source in ring]
+        assert all(part.ctypes.data % 8 == 0 for part in heard)
+    box = both.outbox(11)
+    for turn in range(3):
+        box[:] = 10 * turn + rank
+        assert [int(part[-1]) for part in both.exchange(box)] == [10 * turn + source for source in ring]
+    varying = both.exchange_varying(np.full(5 * rank, rank, dtype=np.uint8))
+    assert [list(part) for part in varying] == [[source] * 5 * source for source in ring]
+    assert handed_over == [300] * 3 + [11] * 3 + [8]
+    assert dict(node.ledger.solver.by_edge) == dict.fromkeys(ring, sum(handed_over) + 5 * rank)
+    assert node.ledger.solver.bytes == len(ring) * (sum(handed_over) + 5 * rank)
+    if size > 1:
+        one_way = node.neighbourhood([(rank - 1) % size], [(rank + 1) % size])
+        assert int(one_way.exchange(mine)[0][0]) == (rank - 1) % size
+    return True
+
+
+cluster = MPICluster()
+assert cluster.run(program) == [True]
+cluster.close()
+print("done", flush=True)
