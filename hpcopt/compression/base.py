@@ -71,6 +71,10 @@ class Compressor(abc.ABC):
     def decode(self, message: Message, out: Floats) -> Floats:
         """Fill `out`, float32 or float64 of shape (d,), with the vector of `message`, and return it."""
 
+    def view(self, message: Message, d: int) -> Floats | None:  # noqa: ARG002
+        """Return the d numbers that stand in `message` as they are, without a copy; None where it must be decoded."""
+        return None
+
     @abc.abstractmethod
     def size(self, d: int, itemsize: int = 8) -> int | None:
         """Return the bytes of every message of d numbers of `itemsize` bytes; None if messages differ in size."""

@@ -297,6 +297,7 @@ def _objective(row: Row) -> float:
 
 
 def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches; raises `MissingLibraryError` without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

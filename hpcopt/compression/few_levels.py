@@ -1,0 +1,121 @@
+"""What the ternary compressors share: buckets, dense and sparse coding, and how a message is put together.
+
+    scales of all buckets, float32     levels, packed densely  or  those other than zero in a list
+
+The sign of the first scale says which of the two: scales are magnitudes, and minus means a list.
+
+Numbers are rounded to float32 first. A bucket in which none reaches 2^-110 is sent as zeros where it is rounded at
+random, and one where a magnitude is beyond float32 is refused.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, room
+from hpcopt.errors import InputError
+from hpcopt.kernels import sparse_levels, ternary
+from hpcopt.kernels.trits import PER_BYTE, TERNARY
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewLevels(Compressor):
+    """Base of the compressors that send one of three or five values a number.
+
+    Parameters
+    ----------
+    bucket
+        Numbers that share their scales; 0 is all.
+    coding
+        "dense" has messages of one size. "auto" takes a list of the numbers that are not zero where that is shorter:
+        it decodes to the same vector and is never longer, hence the default. A list wants less than a number in ten,
+        which is what a heavy tail or a sparse gradient leaves.
+    """
+
+    bucket: int = 0
+    coding: Literal["auto", "dense"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.bucket < 0:
+            raise InputError(f"bucket: expected 0 (all numbers) or more, got {self.bucket}")
+        if self.coding not in {"auto", "dense"}:
+            raise InputError(f'coding: expected "auto" or "dense", got {self.coding!r}')
+
+    @property
+    def base(self) -> int:
+        """Number of values: `trits.TERNARY`, or `trits.QUINARY` with two scales a bucket."""
+        return TERNARY
+
+    @abc.abstractmethod
+    def quantise(self, x: Floats, key: int, bucket: int, message: Message) -> int:
+        """Fill `message` with the scales and the levels of `x`, densely coded.
+
+        Parameters
+        ----------
+        x, key
+            As for `encode`.
+        bucket
+            Numbers in a bucket, at least 1.
+        message
+            Shape (capacity(d),).
+
+        Returns
+        -------
+        int
+            How many levels are not zero; -1 if a scale is not finite.
+        """
+
+    def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
+        d, base = x.size, self.base
+        plan = _plan(base, self.bucket, d)
+        message = room(out, plan.dense)
+        count = self.quantise(x, key, plan.bucket, message)
+        if count < 0:
+            raise NotFiniteError(f"{self.name}: NaN, infinity or a number beyond float32 in the vector")
+        size = plan.header + (count * plan.item + 7) // 8
+        if self.coding == "dense" or size >= plan.dense or not plan.may_be_list:
+            return message
+        sparse_levels.list_levels(base, message, plan.header, d, plan.width, size - plan.header)
+        return message[:size]
+
+    def decode(self, message: Message, out: Floats) -> Floats:
+        plan = _plan(self.base, self.bucket, out.size)
+        ternary.expand(self.base, message, plan.bucket, plan.width, out)
+        return out
+
+    def size(self, d: int, itemsize: int = 8) -> int | None:
+        return self.capacity(d, itemsize) if self.coding == "dense" else None
+
+    def capacity(self, d: int, itemsize: int = 8) -> int:  # noqa: ARG002
+        return _plan(self.base, self.bucket, d).dense
+
+    def largest_bucket(self, d: int) -> int:
+        """Return how many numbers of `d` share their scales, at least 1."""
+        return _plan(self.base, self.bucket, d).bucket
+
+
+class _Plan(NamedTuple):
+    """What the length of a vector says about its messages."""
+
+    bucket: int  # numbers of all buckets but the last, at least 1
+    header: int  # bytes of the scales
+    dense: int  # bytes of a message, densely coded
+    width: int  # bits of an index in a list
+    item: int  # bits of an item in a list
+
+    @property
+    def may_be_list(self) -> bool:
+        """Whether the bits behind the last item are never one more, and an item fits the kernels' words."""
+        return 8 <= self.item <= 32
+
+
+@lru_cache(maxsize=256)
+def _plan(base: int, bucket: int, d: int) -> _Plan:
+    bucket = max(min(bucket, d) if bucket else d, 1)
+    width = max(d - 1, 0).bit_length()
+    scales = base // 2  # of a bucket, and the bits that say which of them with what sign
+    header = 4 * scales * -(-d // bucket)
+    return _Plan(bucket, header, header + -(-d // PER_BYTE[base]), width, width + scales)

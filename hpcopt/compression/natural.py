@@ -1,0 +1,49 @@
+"""Natural compression: every number rounded at random to a neighbouring power of two, right on average.
+
+For 2^e <= |x| < 2^(e+1), C(x) = sgn(x) 2^(e+1) with probability |x| / 2^e - 1, else sgn(x) 2^e. Then E C(x) = x and
+E (C(x) - x)^2 <= x^2 / 8, worst at |x| = 4/3 2^e. Sign and exponent are sent: 9 bits a number and no header.
+
+Horvath, Ho, Horvath, Sahu, Canini and Richtarik, Natural compression for distributed deep learning, MSML 2022.
+
+The exponent is float32's. Numbers beyond 2^127 are refused; those below 2^-126, float32's smallest normal number, go
+to 0 or 2^-126, right on average but no longer within an eighth of their square; float64 is rounded to float32 first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.kernels.natural import decode, encode
+
+_OMEGA = 1 / 8
+
+
+@register("natural")
+@dataclass(frozen=True, kw_only=True)
+class Natural(Compressor):
+    """Random rounding to powers of two: 9 bits a number, unbiased, at most an eighth of noise."""
+
+    paper = "Horvath et al., Natural compression for distributed deep learning, MSML 2022"
+    randomised = True
+
+    def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
+        message = room(out, self.size(x.size))
+        if not encode(x, np.uint64(key), message):
+            raise NotFiniteError("natural: NaN, infinity or a number beyond 2^127 in the vector")
+        return message
+
+    def decode(self, message: Message, out: Floats) -> Floats:
+        decode(message, out)
+        return out
+
+    def size(self, d: int, itemsize: int = 8) -> int:  # noqa: ARG002
+        return d + -(-d // 8)
+
+    def contraction(self, d: int) -> float | None:  # noqa: ARG002
+        return 1.0 - _OMEGA
+
+    def variance(self, d: int) -> float | None:  # noqa: ARG002
+        return _OMEGA

@@ -1,0 +1,137 @@
+"""QSGD: every number rounded at random to one of 2s + 1 levels of the norm, so that it is right on average.
+
+    U(v)_i = (||v|| / s) sgn(v_i) floor(s |v_i| / ||v|| + u_i),   u_i uniform in [0, 1)
+
+is unbiased with E ||U(v) - v||^2 <= omega ||v||^2, omega = min(d / s^2, sqrt(d) / s). Divided by tau = 1 + omega it
+contracts by delta = 1 / tau, which is what gossip and error feedback want; d is the length of a bucket, each of
+which has a norm of its own.
+
+Alistarh, Grubic, Li, Tomioka and Vojnovic, QSGD, NeurIPS 2017; the scaled form as in Koloskova, Stich and Jaggi,
+Decentralized stochastic optimization and gossip algorithms with compressed communication, ICML 2019.
+
+A message is one float32 norm a bucket, then the symbols, packed in one of two ways (`kernels.packing`):
+ceil(log2(2s + 1)) bits each, or, where that saves a sixteenth, as digits of base 2s + 1 in words of 64 bits. Levels
+that fill their bits are s = 3, 7, 15, 31, 63, 127 (3 to 8 bits); those that do well as digits are s = 1 (1.6 bits), 2
+(2.37), 4 (3.2), 5 (3.56), 9 (4.27), 16 (5.33). Bits are the faster way.
+
+Where float32 ends: a norm above its largest number is refused; a bucket whose norm is below 2**-200 becomes zero
+(float64 only; below 2**-100 the norm is sent with another exponent), and decoded into float32, numbers below its
+normal range are rounded as that range demands.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.errors import InputError
+from hpcopt.kernels.levels import decode, encode
+from hpcopt.kernels.packing import PER
+
+
+@register("qsgd")
+@dataclass(frozen=True, kw_only=True)
+class QSGD(Compressor):
+    """Random rounding to 2s + 1 levels of the norm.
+
+    Parameters
+    ----------
+    levels
+        s, from 1 to 32767.
+    bucket
+        Numbers that share a norm; 0 is all.
+    scaled
+        Whether to divide by tau: a contraction. Else the result is unbiased.
+    """
+
+    paper = "Alistarh et al., QSGD, NeurIPS 2017"
+    randomised = True
+
+    levels: int = 127
+    bucket: int = 0
+    scaled: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.levels <= 32767:
+            raise InputError(f"levels: expected 1 to 32767, got {self.levels}")
+        if self.bucket < 0:
+            raise InputError(f"bucket: expected 0 (all numbers) or more, got {self.bucket}")
+
+    def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
+        plan = _plan(self.levels, self.bucket, x.size)
+        message = room(out, plan.size)
+        if not encode(x, plan.bucket, self.levels, plan.bits, plan.per, np.uint64(key), message):
+            raise NotFiniteError("qsgd: NaN, infinity or a norm beyond float32 in the vector")
+        return message
+
+    def decode(self, message: Message, out: Floats) -> Floats:
+        plan = _plan(self.levels, self.bucket, out.size)
+        full = self.levels * (1.0 + plan.omega * self.scaled)
+        last = self.levels * (1.0 + plan.last_omega * self.scaled)
+        decode(message, plan.bucket, self.levels, plan.bits, plan.per, full, last, out)
+        return out
+
+    def size(self, d: int, itemsize: int = 8) -> int:  # noqa: ARG002
+        return _plan(self.levels, self.bucket, d).size
+
+    def contraction(self, d: int) -> float | None:
+        omega = _plan(self.levels, self.bucket, d).omega
+        if self.scaled:
+            return 1.0 / (1.0 + omega)
+        return 1.0 - omega if omega < 1.0 else None
+
+    def variance(self, d: int) -> float | None:
+        return None if self.scaled else _plan(self.levels, self.bucket, d).omega
+
+
+class _Plan(NamedTuple):
+    """How a vector is cut into buckets, and their symbols into words."""
+
+    bucket: int  # numbers of all buckets but the last
+    omega: float  # of a full bucket, and so of the vector
+    last_omega: float
+    bits: int  # of a symbol; 0: words of 64 bits
+    per: int  # symbols of a word
+    size: int  # bytes
+
+
+@lru_cache(maxsize=256)
+def _plan(levels: int, bucket: int, d: int) -> _Plan:
+    bucket = min(bucket, d) or max(d, 1)
+    buckets = -(-d // bucket)
+    last = d - max(buckets - 1, 0) * bucket
+    bits, per = _way(levels)
+    size = 4 * buckets + max(buckets - 1, 0) * _symbol_bytes(bucket, levels) + _symbol_bytes(last, levels)
+    return _Plan(bucket, _omega(levels, bucket), _omega(levels, last), bits, per, size)
+
+
+def _omega(levels: int, n: int) -> float:
+    return min(n / levels**2, math.sqrt(n) / levels)
+
+
+def _way(levels: int) -> tuple[int, int]:
+    """Return bits and symbols a word, as the kernels want them.
+
+    Words of a radix are built at half the speed, so they must be shorter by a sixteenth to be taken; they are built of
+    symbols of one byte only.
+    """
+    radix = 2 * levels + 1
+    bits = (radix - 1).bit_length()
+    per = 1
+    while radix ** (per + 1) <= 2**64:
+        per += 1
+    return (0, per) if bits <= 8 and 64 / per <= bits * 15 / 16 else (bits, PER)
+
+
+def _symbol_bytes(n: int, levels: int) -> int:
+    """Return the bytes of the symbols of `n` numbers: full words and the shortest that holds the rest."""
+    bits, per = _way(levels)
+    if bits:
+        return -(-n * bits // 8)
+    rest: int = (2 * levels + 1) ** (n % per) - 1
+    return 8 * (n // per) + -(-rest.bit_length() // 8)

@@ -1,0 +1,44 @@
+"""What compressors that send k of the d numbers have in common: how k is given."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+
+from hpcopt.compression.base import Compressor
+from hpcopt.errors import InputError
+
+_LONGEST = 2**31 - 1  # places are counted in 32 bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sparsifier(Compressor, abc.ABC):
+    """Base of compressors that keep k of d numbers.
+
+    Parameters
+    ----------
+    fraction
+        k / d, in (0, 1]; k is rounded, and at least one.
+    k
+        Numbers kept, at least one; `fraction` doesn't count then.
+    """
+
+    fraction: float = 0.01
+    k: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.fraction <= 1.0:
+            raise InputError(f"fraction: expected a number in (0, 1], got {self.fraction}")
+        if self.k is not None and self.k < 1:
+            raise InputError(f"k: expected at least 1, got {self.k}")
+
+    def kept(self, d: int) -> int:
+        """Return k for vectors of d numbers."""
+        return min(d, max(1, round(self.fraction * d))) if self.k is None else self.k
+
+    def refuses(self, d: int) -> str | None:
+        if self.k is not None and self.k > d:
+            return f"k: expected at most {d}, the numbers in a vector, got {self.k}"
+        if d > _LONGEST:
+            return f"{self.name} takes at most {_LONGEST} numbers, and a vector has {d}"
+        return None

@@ -1,0 +1,58 @@
+"""The k numbers of largest magnitude and where they stand: the best that k numbers can say about one vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpcopt.compression.base import Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.sparsifier import Sparsifier
+from hpcopt.kernels import places
+from hpcopt.kernels.finite import INFINITY, WORDS
+
+
+@register("top-k")
+@dataclass(frozen=True, kw_only=True)
+class TopK(Sparsifier):
+    """The k of largest magnitude as float32, of equal ones the first; the rest is zero.
+
+    Each brings its place in ceil(log2 d) bits, or all together bring one bit for each of the d numbers where that is
+    less: k and d decide, so that all messages have one size. It contracts with k / d, met by vectors of equal
+    magnitudes and far exceeded by others; float32 takes away a part in 2^48, and numbers below 2^-126 lose digits.
+    """
+
+    paper = "Stich, Cordonnier and Jaggi, NeurIPS 2018"
+
+    def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:  # noqa: ARG002
+        k = self.kept(x.size)
+        width = _width(x.size, k)
+        message = room(out, _size(x.size, k, width))
+        words = x.view(WORDS[x.itemsize])
+        if k and not places.encode_largest(x, words, INFINITY[x.itemsize], k, width, message):
+            raise NotFiniteError("top-k: NaN, infinity or a number beyond float32 in the vector")
+        return message
+
+    def decode(self, message: Message, out: Floats) -> Floats:
+        k = self.kept(out.size)
+        width = _width(out.size, k)
+        if width == places.MARKED:
+            places.decode_marks(message, k, out)
+        else:
+            places.decode_list(message, k, width, out)
+        return out
+
+    def size(self, d: int, itemsize: int = 8) -> int | None:  # noqa: ARG002
+        k = self.kept(d)
+        return _size(d, k, _width(d, k))
+
+    def contraction(self, d: int) -> float | None:
+        return self.kept(d) / d * (1.0 - 2.0**-48) if d else 1.0
+
+
+def _width(d: int, k: int) -> int:
+    """Return the bits of a place in a list, or MARKED where a bit for each of the d numbers is less."""
+    width = max(d - 1, 0).bit_length()
+    return places.MARKED if k * width > d else width
+
+
+def _size(d: int, k: int, width: int) -> int:
+    return 4 * k + ((d if width == places.MARKED else k * width) + 7) // 8
