@@ -21,6 +21,7 @@ from hpcopt.runs.driver import Outcome, drive
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers import Solver
+from hpcopt.topology import TOPOLOGIES, Topology, build
 
 Vector = NDArray[np.float64]
 
@@ -90,6 +91,11 @@ class Spread:
         losses = 0.5 * (z - self.y) ** 2 if self.loss == "squared" else np.logaddexp(0.0, -self.y * z)
         return w, float(losses.mean() + 0.5 * self.l2 * (w @ w))
 
+    def optimum_of_least_squares(self) -> float:
+        """Return the least mean squared loss, without l2 and with any rank, by numpy's least squares."""
+        w = np.linalg.lstsq(self.X, self.y, rcond=None)[0]
+        return float(0.5 * np.mean((self.X @ w - self.y) ** 2))
+
 
 def ridge(n: int = 120, d: int = 6, nodes: int = 4, l2: float = 0.05, seed: int = 0) -> Spread:
     """Least squares with noise."""
@@ -139,10 +145,13 @@ def solve(
     speeds: Sequence[float] | None = None,
     record_every: int = 1,
     seed: int = 0,
+    topology: Topology | None = None,
     **stop: Any,
 ) -> Solved:
     """Run `solver` on `spread`, on a virtual cluster unless another is given; `stop` are StopRule's fields."""
     cluster = cluster or VirtualCluster(spread.nodes, network, speeds=speeds, seed=seed)
+    if solver.decentralised:
+        cluster.mixing = build(topology or TOPOLOGIES["ring"](), spread.nodes, seed)
     shards, problem = spread.shards(), spread.problem
     w0 = np.zeros(spread.d) if start is None else start
     rows: list[dict[str, Any]] = []

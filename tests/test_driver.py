@@ -23,6 +23,13 @@ def test_a_budget_of_rounds_is_kept(rounds):
     assert solved.rows[-1]["round"] == rounds
 
 
+@pytest.mark.parametrize("record_every", [0, 1, 4])
+def test_a_budget_of_iterations_is_kept(record_every):
+    solved = solve(SOLVERS["giant"](), logistic(), iterations=3, record_every=record_every)
+    assert solved.outcome.status is Status.ITERATIONS
+    assert (solved.rows[-1]["iteration"], solved.rows[-1]["round"]) == (3, 9)
+
+
 def test_a_budget_of_bytes_ends_the_run():
     solved = solve(SOLVERS["sgd"](step_size=0.1), logistic(), bytes=3000)
     assert solved.outcome.status is Status.BYTES
@@ -94,7 +101,7 @@ def test_work_counts_passes_over_all_the_data():
 
 def test_goals_come_before_budgets_and_a_divergence_before_both():
     rule = StopRule(rounds=5, target=1.0)
-    row = {"round": 5, "seconds": 1.0, "bytes": 1, "objective": 0.5, "grad_norm": 1.0}
+    row = {"round": 5, "iteration": 5, "seconds": 1.0, "bytes": 1, "objective": 0.5, "grad_norm": 1.0}
     first = {**row, "round": 0, "objective": 2.0}
     assert rule.verdict(row, first) is Status.TARGET
     assert rule.verdict({**row, "objective": 1.5}, first) is Status.ROUNDS

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcopt.compression import COMPRESSORS
 from hpcopt.fabric.solo import SoloCluster
 from hpcopt.runs.stopping import Status
 from hpcopt.solvers import SOLVERS
+from hpcopt.topology import TOPOLOGIES
 from tests.problems import PROBLEMS, equal, logistic, solve
 
 EVERY = pytest.mark.parametrize("name", list(SOLVERS))
-REACH = pytest.mark.parametrize("name", [name for name in SOLVERS if SOLVERS[name].floor is None])
-FLOORED = pytest.mark.parametrize("name", [name for name in SOLVERS if SOLVERS[name].floor is not None])
+MINIMISERS = [name for name in SOLVERS if SOLVERS[name].minimises]
+REACH = pytest.mark.parametrize("name", [name for name in MINIMISERS if SOLVERS[name].floor is None])
+FLOORED = pytest.mark.parametrize("name", [name for name in MINIMISERS if SOLVERS[name].floor is not None])
 PROBLEM = pytest.mark.parametrize("problem", list(PROBLEMS))
 
 
@@ -66,7 +69,7 @@ def test_on_one_node_it_equals_its_form_without_any_cluster(name, problem):
     assert alone.rows[-1]["bytes"] == virtual.rows[-1]["bytes"] == 0
 
 
-@EVERY
+@pytest.mark.parametrize("name", [name for name in SOLVERS if not SOLVERS[name].decentralised])
 @pytest.mark.parametrize("nodes", [1, 2, 3, 7])
 def test_the_ledger_shows_exactly_the_doubles_that_the_solver_declares(name, nodes):
     spread = logistic(nodes=nodes)
@@ -75,6 +78,18 @@ def test_the_ledger_shows_exactly_the_doubles_that_the_solver_declares(name, nod
     declared = 8 * solver.doubles(solved.outcome.state, spread.d)
     assert solved.rows[-1]["bytes"] == 2 * (nodes - 1) * declared
     assert solved.rows[-1]["messages"] == 2 * (nodes - 1) * solved.rows[-1]["round"]
+
+
+@pytest.mark.parametrize("name", [name for name in SOLVERS if SOLVERS[name].decentralised])
+@pytest.mark.parametrize(("nodes", "arcs"), [(1, 0), (2, 2), (3, 6), (7, 14)])
+def test_the_ledger_shows_exactly_the_bytes_that_a_decentralised_solver_declares(name, nodes, arcs):
+    spread = logistic(nodes=nodes)
+    solver = SOLVERS[name]()
+    solved = solve(solver, spread, rounds=13)
+    state = solved.outcome.state
+    reduced, exchanged = 8 * solver.doubles(state, spread.d), solver.exchanged(state, spread.d)
+    assert solved.rows[-1]["bytes"] == 2 * (nodes - 1) * reduced + arcs * exchanged
+    assert solved.rows[-1]["edge_bytes"] == (exchanged if arcs else 0)
 
 
 @EVERY
@@ -96,7 +111,7 @@ def test_dense_equals_sparse(name, problem):
     np.testing.assert_allclose(sparse.w, dense.w, rtol=1e-9, atol=1e-11)
 
 
-@EVERY
+@pytest.mark.parametrize("name", MINIMISERS)
 @pytest.mark.parametrize("sizes", [(1, 119), (60, 1, 59), (117, 1, 1, 1)])
 def test_uneven_and_tiny_shards_are_survived(name, sizes):
     spread = logistic().over(*sizes)
@@ -114,8 +129,9 @@ def test_same_seed_same_trace(name):
 
 @pytest.mark.parametrize("name", [name for name in SOLVERS if SOLVERS[name].randomised])
 def test_another_seed_gives_another_run_of_a_randomised_solver(name):
-    parameters = {"batch": 3}
-    one, two = (solve(SOLVERS[name](**parameters), logistic(), rounds=5, seed=seed) for seed in (1, 2))
+    dithered = {"compressor": COMPRESSORS["qsgd"](), "gamma": 0.5}
+    parameters = {"batch": 3} if hasattr(SOLVERS[name], "batch") else dithered
+    one, two = (solve(SOLVERS[name](**parameters), logistic(), rounds=9, seed=seed) for seed in (1, 2))
     assert not np.array_equal(one.w, two.w)
 
 
@@ -130,13 +146,17 @@ def test_measuring_changes_neither_iterates_nor_bytes_nor_time(name):
 
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name != "local-sgd"])  # whose streams go with ranks
 def test_a_permutation_of_the_nodes_changes_no_deterministic_iterate_beyond_roundoff(name):
-    parameters = {"batch": 0} if SOLVERS[name].randomised else {}
+    parameters = {"batch": 0} if hasattr(SOLVERS[name], "batch") else {}
+    parameters |= {"scatter": 0.0} if hasattr(SOLVERS[name], "scatter") else {}
     spread = logistic()
     order = [2, 0, 3, 1]
     size = len(spread.y) // 4
     rows = np.concatenate([np.arange(k * size, (k + 1) * size) for k in order])
     moved = type(spread)(spread.loss, spread.X[rows], spread.y[rows], spread.l2, equal(len(rows), 4))
-    here, there = (solve(SOLVERS[name](**parameters), problem, rounds=9) for problem in (spread, moved))
+    everyone = TOPOLOGIES["complete"]()  # where all nodes have the same place
+    here, there = (
+        solve(SOLVERS[name](**parameters), problem, rounds=9, topology=everyone) for problem in (spread, moved)
+    )
     np.testing.assert_allclose(there.w, here.w, rtol=1e-9, atol=1e-11)
 
 

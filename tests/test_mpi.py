@@ -55,6 +55,16 @@ def test_every_solver_has_the_iterates_of_the_virtual_cluster(ranks):
     ranks_of(ranks, "iterates.py", timeout=100)
 
 
+@EVERY_SIZE
+def test_neighbours_hear_each_other_and_the_ledger_holds_the_buffers(ranks):
+    ranks_of(ranks, "neighbours.py")
+
+
+@pytest.mark.parametrize(("ranks", "topology"), [(1, "ring"), (2, "ring"), (3, "star"), (8, "ring")])
+def test_compressed_gossip_has_the_bits_of_the_virtual_cluster(ranks, topology):
+    ranks_of(ranks, "gossip.py", topology, timeout=100)
+
+
 def test_sub_communicators_run_side_by_side(tmp_path):
     ranks_of(4, "halves.py", tmp_path)
     assert json.loads((tmp_path / "1" / "run.json").read_text())["nodes"] == 2

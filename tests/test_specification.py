@@ -73,20 +73,21 @@ def test_what_is_written_is_what_is_read(write):
 
 
 def test_without_a_stop_rule_a_run_has_100_rounds():
-    assert as_toml_dict(specification_from(minimal()))["stop"] == {"rounds": 100}
+    assert as_toml_dict(specification_from(minimal()))["stop"] == {"rounds": 100, "target_on": "objective"}
 
 
 @pytest.mark.parametrize("budget", [{"rounds": 7}, {"seconds": 1.5}, {"bytes": 1000.0}])
 def test_a_budget_brings_no_other(budget):
     assert as_toml_dict(specification_from(minimal(stop={"target": 0.1, **budget})))["stop"] == {
         "target": 0.1,
+        "target_on": "objective",
         **budget,
     }
 
 
 def test_goals_alone_get_a_budget_so_that_every_run_ends():
     resolved = as_toml_dict(specification_from(minimal(stop={"target": 0.1})))["stop"]
-    assert resolved == {"target": 0.1, "rounds": 10_000}
+    assert resolved == {"target": 0.1, "target_on": "objective", "rounds": 10_000}
 
 
 def test_the_folder_is_named_after_the_file_and_a_dict_writes_nothing(write):
@@ -256,7 +257,7 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
     ("override", "message"),
     [
         ("solver.local_stpes=2", "--set solver.local_stpes=2: unknown key; did you mean 'local_steps'?"),
-        ("cluster.topology.name=ring", "--set cluster.topology.name=ring: cluster.topology: unknown key (known: "),
+        ("cluster.hubs.hubs=3", "--set cluster.hubs.hubs=3: cluster.hubs: unknown key (known: "),
         ("cluster.speeds=[1, 0]", "--set cluster.speeds=[1, 0]: cluster.speeds.1: expected a number > 0, got 0"),
         ("cluster.bandwidth=0", "--set cluster.bandwidth=0: expected a number > 0, got 0"),
         ("data.test_fraction=1", "--set data.test_fraction=1: expected a number >= 0 and < 1, got 1"),
@@ -266,7 +267,7 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
         ("data.alpha=1", '--set data.alpha=1: only partition = "dirichlet" takes it, partition is "shuffled"'),
         (
             "data.features=3",
-            "--set data.features=3: only generated data take it (source = 'logistic' or 'least-squares')",
+            "--set data.features=3: only generated data take it (source = logistic, least-squares, ",
         ),
         ("data.test=a.txt", "--set data.test=a.txt: goes with path; with source use test_fraction"),
         ("data.classes={positive=[1]}", "--set data.classes={positive=[1]}: data.classes.negative: missing; "),

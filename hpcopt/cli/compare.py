@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hpcopt.cli.options import (
     DIVERGED_OR_MISSED,
+    Force,
     Out,
     Overrides,
     Overwrite,
@@ -22,6 +23,7 @@ def compare(
     out: Out = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    force: Force = False,
     require_target: RequireTarget = False,
 ) -> int:
     """Run several solvers on the same problem.
@@ -31,7 +33,9 @@ def compare(
     from hpcopt.cli.report import tell_comparison
     from hpcopt.studies.compare import compare as start
 
-    comparison = start(spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet)
+    comparison = start(
+        spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet, force=force
+    )
     if not quiet:
         tell_comparison(comparison)
     missed = require_target and not all(run.status.reached for run in comparison.runs)

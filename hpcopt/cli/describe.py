@@ -14,13 +14,17 @@ from hpcopt.registry import Registry, nearest
 
 def registries() -> dict[str, Registry[Any]]:
     """Return every registry by the plural of its kind."""
+    from hpcopt.compression import COMPRESSORS
     from hpcopt.problems.losses import LOSSES
     from hpcopt.solvers import SOLVERS
+    from hpcopt.topology import TOPOLOGIES
 
-    return {"solvers": SOLVERS, "losses": LOSSES}
+    return {"solvers": SOLVERS, "compressors": COMPRESSORS, "topologies": TOPOLOGIES, "losses": LOSSES}
 
 
-def list_(kind: Annotated[str, typer.Argument(metavar="KIND", help="solvers or losses.")]) -> int:
+def list_(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="solvers, compressors, topologies or losses.")],
+) -> int:
     """List the names of one kind with a line each."""
     known = registries()
     if kind not in known:
@@ -31,7 +35,7 @@ def list_(kind: Annotated[str, typer.Argument(metavar="KIND", help="solvers or l
     return 0
 
 
-def show(name: Annotated[str, typer.Argument(metavar="NAME", help="A solver or a loss.")]) -> int:
+def show(name: Annotated[str, typer.Argument(metavar="NAME", help="A name of any kind.")]) -> int:
     """Show a name's parameters, defaults, paper."""
     known = registries()
     for registry in known.values():
@@ -52,7 +56,8 @@ def _show(kind: str, entry: Any) -> None:
     if dataclasses.is_dataclass(entry) and dataclasses.fields(entry):
         print("\nDefaults\n--------")
         for field in dataclasses.fields(entry):
-            print(f"{field.name} = {_shown(field.default)}")
+            required = field.default is dataclasses.MISSING
+            print(f"{field.name}: required" if required else f"{field.name} = {_shown(field.default)}")
     for word, value in (("Paper", getattr(entry, "paper", None)), ("Floor", getattr(entry, "floor", None))):
         if value:
             print(f"\n{word}: {value}")
@@ -60,8 +65,9 @@ def _show(kind: str, entry: Any) -> None:
 
 def _shown(value: Any) -> str:
     if dataclasses.is_dataclass(value):
-        inner = ", ".join(f"{f.name} = {_shown(getattr(value, f.name))}" for f in dataclasses.fields(value))
-        return f"{{ {inner} }}"
+        named = [f'name = "{value.name}"'] if hasattr(value, "name") else []
+        inner = [f"{f.name} = {_shown(getattr(value, f.name))}" for f in dataclasses.fields(value)]
+        return f"{{ {', '.join([*named, *inner])} }}"
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else f"{value!r}"

@@ -13,7 +13,7 @@ from hpcopt.fabric.launch import is_first
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz or .npy.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz, .npy or IDX.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="Where to write the model.")],
     loss: Annotated[str, typer.Option(help="See: hpcopt list losses.")] = "logistic",
     l2: Annotated[str, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n".')] = "1/n",

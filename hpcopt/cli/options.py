@@ -21,6 +21,9 @@ Out = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Run also where a condition of the solver's theory does not hold.")
+]
 RequireTarget = Annotated[
     bool, typer.Option("--require-target", help="Exit with 3 unless the stop rules' goal is reached.")
 ]

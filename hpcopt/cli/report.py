@@ -23,7 +23,12 @@ def tell_run(run: Run) -> None:
     """Print the summary of one run and what it left behind."""
     places = {}
     if run.folder is not None:
-        places = {"model": run.folder / folders.MODEL, "picture": run.folder / folders.PICTURE, "folder": run.folder}
+        places = {
+            "model": run.folder / folders.MODEL,
+            "picture": run.folder / folders.PICTURE,
+            "network": run.folder / folders.NETWORK,
+            "folder": run.folder,
+        }
     _print(_summary(run, places))
 
 

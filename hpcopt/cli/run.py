@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hpcopt.cli.options import (
     DIVERGED_OR_MISSED,
+    Force,
     Out,
     Overrides,
     Overwrite,
@@ -22,6 +23,7 @@ def run(
     out: Out = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    force: Force = False,
     require_target: RequireTarget = False,
 ) -> int:
     """Run one solver on one problem.
@@ -31,7 +33,9 @@ def run(
     from hpcopt.cli.report import tell_run
     from hpcopt.runs.start import run as start
 
-    finished = start(spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet)
+    finished = start(
+        spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet, force=force
+    )
     if not quiet:
         tell_run(finished)
     missed = require_target and not finished.status.reached

@@ -28,12 +28,23 @@ COLUMNS = (
     "work",
     "test_accuracy",
     "test_error",
+    "consensus",
+    "mean_objective",
+    "worst_objective",
+    "edge_bytes",
     "status",
     "total_rounds",
     "total_seconds",
     "total_bytes",
 )
 """Columns of `compare.csv`."""
+
+JUDGED = {
+    "objective": "",
+    "mean_objective": "; objective: on average over the nodes' own models",
+    "worst_objective": "; objective: of the worst node's model",
+}
+"""What a picture's title says about the column that its objectives are from."""
 
 _MEGABYTE = 1e6
 
@@ -59,7 +70,14 @@ def first_at(rows: Sequence[Row], target: float) -> Row | None:
     return next((row for row in rows if row["objective"] is not None and row["objective"] <= target), None)
 
 
-def compare_rows(runs: Sequence[Finished], target: float | None = None) -> list[dict[str, Any]]:
+def judged(rows: Sequence[Row], column: str) -> Sequence[Row]:
+    """Return the rows with what stands in `column`, where a row has it, for their objective."""
+    return rows if column == "objective" else [{**row, "objective": row.get(column, row["objective"])} for row in rows]
+
+
+def compare_rows(
+    runs: Sequence[Finished], target: float | None = None, column: str = "objective"
+) -> list[dict[str, Any]]:
     """Return the rows of `compare.csv`, one a run, in the order given.
 
     Parameters
@@ -68,6 +86,8 @@ def compare_rows(runs: Sequence[Finished], target: float | None = None) -> list[
         What is compared.
     target
         Objective to reach. Without one, `reached` is None and the totals stand for what it took.
+    column
+        Of the trace, in which the target is to be reached.
 
     Returns
     -------
@@ -77,7 +97,7 @@ def compare_rows(runs: Sequence[Finished], target: float | None = None) -> list[
         test measures are those of the model that the run left, `work` (passes over the data) is all of it; None
         for what there is not.
     """
-    return [_compare_row(run, target) for run in runs]
+    return [_compare_row(run, target, column) for run in runs]
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
@@ -112,6 +132,9 @@ def compare_table(rows: Sequence[Mapping[str, Any]], target: float | None = None
     tests = [name for name in ("test_accuracy", "test_error") if any(row[name] is not None for row in rows)]
     for name in ("\nrounds", "\nMB", "\nseconds", "final\nobjective", "gradient\nnorm", "passes\nover data"):
         table.add_column(name, justify="right", no_wrap=True)
+    apart = any(row["consensus"] is not None for row in rows)
+    if apart:
+        table.add_column("distance\nto mean", justify="right", no_wrap=True)
     for name in tests:
         table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
     best = {key: min((row[key] for row in rows if row[key] is not None), default=None) for key in _COSTS}
@@ -123,6 +146,7 @@ def compare_table(rows: Sequence[Mapping[str, Any]], target: float | None = None
             "diverged" if diverged else _number(row["objective"], "#.6g"),
             _number(row["grad_norm"], ".1e"),
             _number(row["work"], ",.1f"),
+            *([_number(row["consensus"], ".1e")] if apart else []),
             *(_number(row[name], ".4f") for name in tests),
         )
     return table
@@ -159,6 +183,9 @@ def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], tit
         "passes over the data": _number(result["work"], ",.1f"),
         "test accuracy": _number(result.get("test_accuracy"), ".4f"),
         "test error": _number(result.get("test_error"), ".4g"),
+        "distance to the mean": _number(result.get("consensus"), ".3e"),
+        "objective, worst node": _number(result.get("worst_objective"), ".12g"),
+        "sent over one edge": f"{_megabytes(result['edge_bytes'])} MB" if "edge_bytes" in result else "",
         **{name: str(place) for name, place in places.items()},
     }
     for name, text in lines.items():
@@ -174,13 +201,13 @@ _IN_TRACE = {"rounds": "round"}
 """Other names that a trace row has for them."""
 
 
-def _compare_row(run: Finished, target: float | None) -> dict[str, Any]:
+def _compare_row(run: Finished, target: float | None, column: str) -> dict[str, Any]:
     result = run.result
     total = {key: result[key] for key in _COSTS}
     if target is None:
         reached, cost = None, total
     else:
-        there = first_at(run.trace, target)
+        there = first_at(judged(run.trace, column), target)
         reached = there is not None
         cost = dict.fromkeys(_COSTS) if there is None else {key: there[_IN_TRACE.get(key, key)] for key in _COSTS}
     row = {

@@ -17,6 +17,7 @@ from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.launch import abort_on_error, join, started
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.runs.network import connected
 from hpcopt.runs.specification import Specification, as_toml_dict
 
 
@@ -29,6 +30,8 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
         with closing(cluster), one_thread(cluster):
+            if spec.cluster.topology is not None:
+                cluster.mixing = connected(spec, cluster)
             yield spec, cluster
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Node
 from hpcopt.runs.measuring import Problem, Shard, Watch
-from hpcopt.runs.stopping import Status, StopRule
+from hpcopt.runs.stopping import Disagreement, Status, StopRule
 from hpcopt.solvers.base import Solver, State
 
 Vector = NDArray[np.float64]
@@ -32,6 +32,7 @@ class Outcome:
     row: Row  # of `w`
     last: Row  # of the end; another one than `row` only after a divergence
     state: State
+    edges: dict[int, int]  # bytes sent to each neighbour
 
 
 @np.errstate(all="ignore")  # a diverging run overflows; its rows say so
@@ -58,42 +59,46 @@ def drive(
         Called with each recorded row, on every node (give it on one).
     """
     tell = record or _forget
-    watch = Watch(node, problem, shard)
+    watch = Watch(node, problem, shard, decentralised=solver.decentralised)
+    disagreement = Disagreement()
     f = problem.on(shard, node.meter)
-    state = solver.init(f, w0)
-    first = last = best = watch.row(state.w, 0)
-    kept = state.w.copy()
+    state = solver.init(node, f, w0)
+    first, model = watch.measure(state.w, 0)
+    last = best = first
+    kept = model.copy()
     tell(first)
 
     status = stop.verdict(first, first)
     every = record_every or (1 if stop.measures else sys.maxsize)  # measure so often
     limit = math.inf if stop.rounds is None else stop.rounds
+    last_iteration = math.inf if stop.iterations is None else stop.iterations
     account = node.ledger.solver
     iteration = 0
     rounds = solver.rounds(node, f, state) if status is None else iter(())
     for state in rounds:
         iteration += 1
-        if iteration % every and account.rounds < limit:
+        if iteration % every and account.rounds < limit and iteration < last_iteration:
             continue
-        last = watch.row(state.w, iteration)
+        last, model = watch.measure(state.w, iteration)
         if record_every:
             tell(last)
-        status = stop.verdict(last, first)
+        status = stop.verdict(last, first) or disagreement.verdict(last)
         if status is not None:
             break
         if last["objective"] < best["objective"]:
-            best, kept = last, state.w.copy()
+            best, kept = last, model.copy()
 
     if status is None:  # the solver ended: what it sent after its last iterate counts too
-        last = watch.row(state.w, iteration)
+        last, model = watch.measure(state.w, iteration)
         status = stop.verdict(last, first)
         if record_every:
             tell(last)
     if not record_every and iteration:
         tell(last)
-    if status is Status.DIVERGED:
-        return Outcome(status, kept, best, last, state)
-    return Outcome(status or Status.FINISHED, state.w, last, last, state)
+    edges = dict(account.by_edge)
+    if status is not None and status.diverged:
+        return Outcome(status, kept, best, last, state, edges)
+    return Outcome(status or Status.FINISHED, model, last, last, state, edges)
 
 
 def _forget(row: Row) -> None:

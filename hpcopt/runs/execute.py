@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hpcopt
 from hpcopt.errors import InputError, MissingLibraryError
@@ -23,6 +24,7 @@ from hpcopt.runs import folder as folders
 from hpcopt.runs.driver import Outcome, Row, drive
 from hpcopt.runs.measuring import Shard
 from hpcopt.runs.model import Model, unscaled
+from hpcopt.runs.network import draw_edges
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import Progress
 from hpcopt.runs.specification import Specification, as_toml_dict
@@ -30,6 +32,7 @@ from hpcopt.runs.stopping import Status, StopRule
 from hpcopt.solvers.base import Solver
 
 REHEARSED_ROWS, REHEARSED_ROUNDS = 64, 12  # of a run that nobody sees
+WHERE_THERE = ("test_accuracy", "test_error", "consensus", "mean_objective", "worst_objective", "edge_bytes")
 VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
@@ -61,8 +64,8 @@ class Run:
 
     @property
     def diverged(self) -> bool:
-        """Whether the objective grew beyond hope."""
-        return self.status is Status.DIVERGED
+        """Whether going on was hopeless."""
+        return self.status.diverged
 
 
 def stop_rule(spec: Specification, total: int) -> StopRule:
@@ -70,9 +73,11 @@ def stop_rule(spec: Specification, total: int) -> StopRule:
     stop = spec.stop.resolved()
     return StopRule(
         rounds=stop.rounds,
+        iterations=stop.iterations,
         seconds=stop.seconds,
         bytes=stop.bytes,
         target=stop.target,
+        target_on=stop.target_on,
         gradient_norm=stop.gradient_norm,
         relative_gradient=stop.relative_gradient,
         gap=stop.gap,
@@ -88,6 +93,7 @@ def execute(
     folder: Path | None,
     *,
     quiet: bool = False,
+    force: bool = False,
 ) -> Run:
     """Run `solver`; collective over the processes of the cluster.
 
@@ -97,6 +103,8 @@ def execute(
         Made and empty of runs (`folder.clear`); None: nothing is written.
     quiet
         Whether to tell nothing of the progress.
+    force
+        Whether to run also where a condition of the solver's theory does not hold.
     """
     cluster = prepared.cluster
     first = cluster.local_nodes[0]
@@ -105,9 +113,7 @@ def execute(
     described = _describe(spec, prepared, label, solver)
     trace: list[Row] = []
     with agreed(cluster.processes):
-        refusal = solver.refuses(prepared.w0.size)
-        if refusal:
-            raise InputError(f"{label}: {refusal}")
+        _check(solver, prepared, label, force=force)
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
             folders.write_json(folder / folders.RUN, described)
@@ -135,15 +141,37 @@ def execute(
                 record=record if node.rank == first else None,
             )
 
-        outcome = cluster.run(program)[0]
+        outcomes = cluster.run(program)
+        outcome = outcomes[0]
     result = folders.finite(_result(outcome))
     with agreed(cluster.processes):
         model = _model(prepared, outcome, label, result)
     run = Run(label, folder, outcome.status, result, trace, model)
+    edges = _edges(prepared, outcomes) if solver.decentralised else None
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
+            if edges is not None:
+                folders.write_edges(folder, edges)
             _leave(run, folder, described, stop)
     return run
+
+
+def _check(solver: Solver[Any], prepared: Prepared, label: str, *, force: bool) -> None:
+    """Refuse a solver that cannot work on this problem, or whose theory does not cover this network."""
+    refusal = solver.refuses(prepared.w0.size)
+    if refusal:
+        raise InputError(f"{label}: {refusal}")
+    objection = None if force else solver.condition(prepared.w0.size, prepared.cluster.mixing)
+    if objection:
+        raise InputError(f"{label}: {objection} (--force runs it all the same)")
+
+
+def _edges(prepared: Prepared, outcomes: list[Outcome]) -> NDArray[np.int64]:
+    """Return sender, receiver and bytes of every edge that carried any, shape (edges, 3); collective."""
+    nodes = zip(prepared.cluster.local_nodes, outcomes, strict=True)
+    rows = [(node, target, size) for node, outcome in nodes for target, size in sorted(outcome.edges.items())]
+    own = np.array(rows, dtype=np.int64).reshape(-1)
+    return np.concatenate(prepared.cluster.processes.allgather(own)).reshape(-1, 3)
 
 
 def _rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
@@ -176,7 +204,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
         "work": last["work"],
         "objective": kept["objective"],
         "grad_norm": kept["grad_norm"],
-        **{key: kept[key] for key in ("test_accuracy", "test_error") if key in kept},
+        **{key: kept[key] for key in WHERE_THERE if key in kept},
     }
 
 
@@ -212,6 +240,7 @@ def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solve
         "seed": spec.seed,
         "cluster": cluster.kind,
         "nodes": cluster.size,
+        **({"network": cluster.mixing.words()} if cluster.mixing is not None else {}),
         "clock": cluster.clock,
         "mpi": mpi_library(),
         "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],
@@ -228,6 +257,8 @@ def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule) ->
     title = f"{run.label}: {described['problem']}"
     try:
         draw_convergence(run.trace, folder / folders.PICTURE, title, target=stop.target)
+        if (folder / folders.EDGES).exists():
+            draw_edges(described, folder, folder / folders.NETWORK)
     except MissingLibraryError as error:
         print(f"hpcopt: {folders.PICTURE} not drawn: {error}", file=sys.stderr)
     folders.write_json(folder / folders.RUN, {**described, "result": run.result})

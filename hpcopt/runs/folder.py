@@ -3,6 +3,7 @@
     run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
     trace.jsonl         one object per recorded round, appended as the run goes
     model.npz           the model            convergence.png    the picture
+    edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; network.png draws it
 
 A comparison leaves compare.csv, compare.png and compare.json, which lists the folders of its runs in their order.
 """
@@ -12,14 +13,19 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hpcopt.errors import InputError
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
+EDGES, NETWORK = "edges.csv", "network.png"
 TABLE, COMPARISON, INDEX = "compare.csv", "compare.png", "compare.json"
-OURS = (RUN, TRACE, MODEL, PICTURE, TABLE, COMPARISON, INDEX)
+OURS = (RUN, TRACE, MODEL, PICTURE, EDGES, NETWORK, TABLE, COMPARISON, INDEX)
 MEASURED = {"round", "seconds", "bytes", "objective", "grad_norm"}  # what every row of a trace has
 
 
@@ -77,6 +83,29 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     partial.replace(path)
+
+
+def write_edges(folder: Path, edges: NDArray[np.int64]) -> None:
+    """Write edges.csv of rows (sender, receiver, bytes), shape (edges, 3)."""
+    np.savetxt(folder / EDGES, edges, fmt="%d", delimiter=",", header="sender,receiver,bytes", comments="")
+
+
+def read_edges(folder: Path) -> NDArray[np.int64] | None:
+    """Return what `write_edges` wrote, shape (edges, 3); None where a run left none.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a network of one node has no edges, which numpy finds odd
+            return np.loadtxt(folder / EDGES, dtype=np.int64, delimiter=",", skiprows=1, ndmin=2).reshape(-1, 3)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{folder / EDGES}: damaged ({error})") from None
 
 
 class TraceFile:

@@ -51,26 +51,44 @@ class Problem:
 
 
 class Watch:
-    """Measures a node's run; its oracle is one of its own, so that it neither warms nor charges the solver's."""
+    """Measures a node's run; its oracle is one of its own, so that it neither warms nor charges the solver's.
 
-    def __init__(self, node: Node, problem: Problem, shard: Shard) -> None:
+    Parameters
+    ----------
+    decentralised
+        Whether the nodes' models differ.
+    """
+
+    def __init__(self, node: Node, problem: Problem, shard: Shard, *, decentralised: bool = False) -> None:
         self._node = node
+        self._decentralised = decentralised
         self._problem = problem
         self._shard = shard
         self._oracle = problem.on(shard, Meter())
 
-    def row(self, w: Vector, iteration: int) -> dict[str, Any]:
-        """Return the trace row of the model `w`, the same on every node."""
+    def measure(self, w: Vector, iteration: int) -> tuple[dict[str, Any], Vector]:
+        """Return the trace row of the model `w` and the model that it is about, the same on every node.
+
+        Of a decentralised solver, whose nodes have a `w` each, that is the mean model.
+        """
+        seconds = self._node.now()
+        with self._node.monitoring():
+            if not self._decentralised:
+                return self._row(w, iteration, seconds), w
+            models = np.array(self._node.world.allgather(w))
+            mean = models.mean(axis=0)
+            return {**self._row(mean, iteration, seconds), **self._disagreement(models, mean)}, mean
+
+    def _row(self, w: Vector, iteration: int, seconds: float) -> dict[str, Any]:
+        """Return what every row has."""
         node = self._node
-        seconds = node.now()
-        with node.monitoring():
-            here = self._oracle.at(w)
-            share = self._oracle.share
-            sent = node.ledger.solver
-            tested, right = self._test(w)
-            local = [share * here.value, sent.bytes, sent.messages, node.meter.touched, tested, right]
-            sums = node.world.sum(np.concatenate((local, share * here.gradient)))
-            ends = node.world.max(np.array([seconds, float(sent.rounds)]))
+        here = self._oracle.at(w)
+        share = self._oracle.share
+        sent = node.ledger.solver
+        tested, right = self._test(w)
+        local = [share * here.value, sent.bytes, sent.messages, node.meter.touched, tested, right]
+        sums = node.world.sum(np.concatenate((local, share * here.gradient)))
+        ends = node.world.max(np.array([seconds, float(sent.rounds)]))
         objective, size, messages, touched, tests, hits = (float(v) for v in sums[:6])
         row: dict[str, Any] = {
             "round": int(ends[1]),
@@ -88,6 +106,18 @@ class Watch:
             row[name] = hits / tests
         return row
 
+    def _disagreement(self, models: NDArray[np.float64], mean: Vector) -> dict[str, Any]:
+        """Return how far the nodes' models, shape (K, d), are apart, and the objective of each over all the data."""
+        node = self._node
+        objectives = node.world.sum(self._oracle.share * self._oracle.values(models))
+        busiest = max(node.ledger.solver.by_edge.values(), default=0)
+        return {
+            "consensus": float(np.sqrt(np.mean(np.sum((models - mean) ** 2, axis=1)))),
+            "mean_objective": float(objectives.mean()),
+            "worst_objective": float(objectives.max()),
+            "edge_bytes": int(node.world.max(np.array([float(busiest)]))[0]),
+        }
+
     def _test(self, w: Vector) -> tuple[float, float]:
         """Return (test rows here, how many are classified right, or the sum of their squared errors)."""
         matrix, y = self._shard.test_matrix, self._shard.test_y
@@ -96,4 +126,4 @@ class Watch:
         margins = matrix.margins(w)
         if self._problem.loss.two_classes:
             return float(len(y)), float(np.count_nonzero(margins * y > 0.0))  # a margin of 0 counts as wrong
-        return float(len(y)), float(np.sum((margins - y) ** 2))
+        return float(len(y)), float(np.sum((self._problem.loss.prediction(margins) - y) ** 2))

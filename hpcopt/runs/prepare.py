@@ -91,8 +91,10 @@ def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
     classes = data.classes
     return DataRequest(
         path=data.path,
+        labels=data.labels,
         source=data.source,
         test=data.test,
+        test_labels=data.test_labels,
         test_fraction=data.test_fraction,
         partition=data.partition,
         alpha=data.alpha,
@@ -102,6 +104,7 @@ def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
         density=data.density,
         condition=data.condition,
         noise=data.noise,
+        heterogeneity=data.heterogeneity,
         seed=seed if data.seed is None else data.seed,
         scale=data.scale,
         classes=None if classes is None else ChosenClasses(tuple(classes.positive), tuple(classes.negative)),

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from hpcopt.data.labels import ChosenClasses
-from hpcopt.data.request import GENERATED, RECIPE_KEYS, SOURCES
+from hpcopt.data.recipe import RECIPES
+from hpcopt.data.request import GENERATED, RECIPE_KEYS, SOURCES, default_partition
 from hpcopt.errors import InputError
 from hpcopt.problems.losses import LOSSES
 from hpcopt.registry import nearest
@@ -45,12 +47,15 @@ class Data(Section, frozen=True, kw_only=True):
         A file, or the name of embedded or generated data: one of the two.
     test, test_fraction
         A file of test rows, or the part of the rows kept aside: one of the two at most.
+    labels, test_labels
+        The files with the labels of IDX files; default: those beside them, named like MNIST's.
     partition
-        How rows are given to nodes; "dirichlet" needs `alpha`, "unequal" needs `fractions` (one a node).
+        How rows are given to nodes; "dirichlet" needs `alpha`, "unequal" needs `fractions` (one a node). Default:
+        "shuffled", but "contiguous" for generated rows that differ from node to node.
     rows
         Of generated data: how many; of a file or embedded data: only the first so many.
-    features, density, condition, noise
-        Of generated data (`hpcopt.data.synthesis.Recipe` has the defaults).
+    features, density, condition, noise, heterogeneity
+        Of generated data (`hpcopt.data.recipe.RECIPES` has each source's defaults, which are filled in).
     seed
         Of generated rows, the split and the partition; default: the run's.
     scale
@@ -62,10 +67,12 @@ class Data(Section, frozen=True, kw_only=True):
     """
 
     path: str | None = None
+    labels: str | None = None
     source: str | None = None
     test: str | None = None
+    test_labels: str | None = None
     test_fraction: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    partition: Literal["shuffled", "contiguous", "by-label", "dirichlet", "unequal"] = "shuffled"
+    partition: Literal["shuffled", "contiguous", "by-label", "dirichlet", "unequal"] | None = None
     alpha: Positive | None = None
     fractions: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
     rows: Count | None = None
@@ -73,17 +80,22 @@ class Data(Section, frozen=True, kw_only=True):
     density: Annotated[float, Meta(gt=0, le=1)] | None = None
     condition: Annotated[float, Meta(ge=1)] | None = None
     noise: AtLeastZero | None = None
+    heterogeneity: AtLeastZero | None = None
     seed: Annotated[int, Meta(ge=0)] | None = None
-    scale: Literal["none", "standard", "max-abs"] = "none"
+    scale: Literal["none", "standard", "max-abs", "global-max-abs"] = "none"
     storage: Literal["f64", "f32"] | None = None
     classes: ChosenClasses | None = None
 
     def __post_init__(self) -> None:
         self._check_origin()
+        self._fill()
         if self.test is not None and self.source is not None:
             raise InputError("test: goes with path; with source use test_fraction")
         if self.test is not None and self.test_fraction:
             raise InputError("test_fraction: given together with test; keep one of the two")
+        for key, files in (("labels", "path"), ("test_labels", "test")):
+            if getattr(self, key) is not None and getattr(self, files) is None:
+                raise InputError(f"{key}: goes with {files}, the IDX file that they are the labels of")
         needed = {"dirichlet": "alpha", "unequal": "fractions"}
         for partition, key in needed.items():
             given = getattr(self, key) is not None
@@ -101,7 +113,16 @@ class Data(Section, frozen=True, kw_only=True):
             raise InputError(f"source: {_no_such(self.source, SOURCES)}")
         for key in RECIPE_KEYS:
             if getattr(self, key) is not None and self.source not in GENERATED:
-                raise InputError(f"{key}: only generated data take it (source = {' or '.join(map(repr, GENERATED))})")
+                raise InputError(f"{key}: only generated data take it (source = {', '.join(GENERATED)})")
+
+    def _fill(self) -> None:
+        """Give the keys whose defaults hang on the source their values, so that the resolved table tells them."""
+        if self.partition is None:
+            force_setattr(self, "partition", default_partition(self.source, self.heterogeneity))
+        if self.source in RECIPES:
+            for key in ("rows", *RECIPE_KEYS):
+                if getattr(self, key) is None:
+                    force_setattr(self, key, getattr(RECIPES[self.source], key))
 
 
 class Problem(Section, frozen=True, kw_only=True):
@@ -114,18 +135,26 @@ class Problem(Section, frozen=True, kw_only=True):
     intercept
         Whether the model has one; it is not penalised.
     start
-        "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,).
+        "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,); default "zeros", "random"
+        where the loss is not convex.
     """
 
     loss: str = "logistic"
     l2: Strength = "1/n"
     l1: AtLeastZero = 0.0
     intercept: bool = False
-    start: str = "zeros"
+    start: str = ""
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise InputError(f"loss: {_no_such(self.loss, LOSSES)}")
+        convex = LOSSES[self.loss].convex
+        if not self.start:
+            force_setattr(self, "start", "zeros" if convex else "random")
+        if self.start == "zeros" and not convex:
+            raise InputError(
+                f'start: with loss "{self.loss}" nothing moves from zeros; expected another start, as "random"'
+            )
         if isinstance(self.l2, str) and not _OVER_N.fullmatch(self.l2):
             raise InputError(f'l2: expected a number >= 0 or "c/n", as in "1/n", got "{self.l2}"')
         if self.l1 > 0:
@@ -161,6 +190,9 @@ class ClusterTable(Section, frozen=True, kw_only=True):
         How a reduction's messages travel in virtual time: "tree" or "star".
     reduction
         "fast": the MPI library's; "ordered": in rank order, equal to the last bit on any cluster.
+    topology
+        The network of decentralised solvers: `name` and parameters, the fields of the registered dataclass;
+        default "ring".
     """
 
     kind: Literal["auto", "mpi", "virtual"] = "auto"
@@ -171,6 +203,7 @@ class ClusterTable(Section, frozen=True, kw_only=True):
     speeds: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
     collective: Literal["tree", "star"] = "tree"
     reduction: Literal["fast", "ordered"] = "fast"
+    topology: dict[str, Any] | str | None = None
 
     def __post_init__(self) -> None:
         if self.speeds is not None and self.workers is not None and len(self.speeds) != self.workers:
@@ -184,10 +217,14 @@ class Stop(Section, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    rounds, seconds, bytes
-        Budgets: communication rounds; seconds on the run's clock; bytes sent by all nodes together.
+    rounds, iterations, seconds, bytes
+        Budgets: communication rounds; steps of the solver's listing; seconds on the run's clock; bytes sent by all
+        nodes together.
     target, gradient_norm
         Goals: objective; Euclidean norm of its gradient.
+    target_on
+        Whose objective the target is for, where the nodes' models differ: the mean model's ("objective"), on average
+        the nodes' own ("mean_objective"), or the worst node's ("worst_objective").
     relative_gradient
         Goal: that norm as a part of the norm at the start.
     gap
@@ -195,18 +232,20 @@ class Stop(Section, frozen=True, kw_only=True):
     """
 
     rounds: Annotated[int, Meta(ge=0)] | None = None
+    iterations: Annotated[int, Meta(ge=0)] | None = None
     seconds: Positive | None = None
     bytes: Positive | None = None
     target: float | None = None
+    target_on: Literal["objective", "mean_objective", "worst_objective"] = "objective"
     gradient_norm: Positive | None = None
     relative_gradient: Positive | None = None
     gap: Positive | None = None
 
     def resolved(self) -> Stop:
         """Return the table with a budget of rounds where it has no budget at all."""
-        if any(getattr(self, key) is not None for key in ("rounds", "seconds", "bytes")):
+        if any(getattr(self, key) is not None for key in ("rounds", "iterations", "seconds", "bytes")):
             return self
-        empty = all(getattr(self, key) is None for key in self.__struct_fields__)
+        empty = all(getattr(self, key) is None for key in self.__struct_fields__ if key != "target_on")
         return msgspec.structs.replace(self, rounds=DEFAULT_ROUNDS if empty else GOAL_ROUNDS)
 
 

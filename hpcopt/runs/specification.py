@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,14 +16,15 @@ import msgspec
 from msgspec import Meta, field
 from msgspec.structs import replace
 
-from hpcopt.data.request import GENERATED, RECIPE_KEYS
-from hpcopt.data.synthesis import Recipe
 from hpcopt.errors import InputError
+from hpcopt.problems.losses import LOSSES
 from hpcopt.runs.overrides import apply_overrides
+from hpcopt.runs.parts import as_table, build_part
 from hpcopt.runs.sections import STARTS, ClusterTable, Data, Output, Problem, Section, Stop
 from hpcopt.runs.toml_lines import KeyPath, key_lines
 from hpcopt.runs.validation import Origin, checked, plain, shown
 from hpcopt.solvers import SOLVERS, Solver
+from hpcopt.topology import TOPOLOGIES, Topology
 
 _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
 _LABEL = re.compile(r"[^\x00-\x1f/\\]{1,80}")
@@ -48,6 +48,8 @@ class Specification(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.stop.gap is not None and self.problem.l2_value(1) == 0:
             raise InputError("stop.gap: needs problem.l2 > 0: the bound ||gradient||^2 / (2 l2) comes from it")
+        if self.stop.gap is not None and not LOSSES[self.problem.loss].convex:
+            raise InputError(f"stop.gap: needs a convex loss, and {self.problem.loss} is none")
         if self.stop.gap is not None and self.problem.intercept:
             raise InputError("stop.gap: needs problem.intercept = false: the intercept carries no l2")
 
@@ -111,48 +113,27 @@ def as_toml_dict(specification: Specification) -> dict[str, Any]:
     """
     resolved: dict[str, Any] = _without_none(msgspec.to_builtins(specification))
     for path, table in specification.solver_tables():
-        parameters = asdict(build_solver(table))  # type: ignore[call-overload]  # a dataclass, as all that is registered
-        filled = {**table, **_without_none(parameters)}
+        filled = {**table, **_without_none(as_table(build_solver(table)))}
         if path == ("solver",):
             resolved["solver"] = filled
         else:
             resolved["solvers"][path[1]] = filled
+    if specification.cluster.topology is not None:
+        topology: Topology = build_part(TOPOLOGIES, specification.cluster.topology, ("cluster", "topology"))
+        resolved["cluster"]["topology"] = {"name": topology.name, **_without_none(as_table(topology))}
     return resolved
 
 
 def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin: Origin | None = None) -> Solver[Any]:
-    """Return the solver that `table` names, with its parameters.
-
-    Parameters
-    ----------
-    table
-        `name` and parameters; those not given keep the solver's default, also inside nested tables. A `label` is
-        left aside.
-    where
-        The table's path, for messages.
-    origin
-        Where it came from, for messages.
+    """Return the solver that `table` names, with its parameters; a `label` is left aside.
 
     Raises
     ------
     InputError
-        An unknown solver or parameter, a parameter of the wrong type or out of range.
+        See `build_part`.
     """
-    origin = origin or Origin()
-    name = table.get("name")
-    if not isinstance(name, str):
-        wanted = f"expected the name of a solver ({', '.join(SOLVERS)})"
-        raise origin.error((*where, "name"), f"missing; {wanted}" if name is None else f"{wanted}, got {shown(name)}")
-    try:
-        kind = SOLVERS[name]
-    except InputError as error:
-        raise origin.error((*where, "name"), str(error)) from None
-    parameters = {key: value for key, value in table.items() if key not in {"name", "label"}}
-    for parameter in fields(kind):  # type: ignore[arg-type]  # every registered solver is a dataclass
-        given, default = parameters.get(parameter.name), parameter.default
-        if isinstance(given, dict) and is_dataclass(default) and not isinstance(default, type):
-            parameters[parameter.name] = {**asdict(default), **given}
-    return checked(parameters, kind, where, origin)
+    solver: Solver[Any] = build_part(SOLVERS, {k: v for k, v in table.items() if k != "label"}, where, origin)
+    return solver
 
 
 def labels(tables: list[SolverTable]) -> list[str]:
@@ -177,6 +158,7 @@ def labels(tables: list[SolverTable]) -> list[str]:
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     specification = checked(tables, Specification, origin=origin)
     _check_solvers(specification, many, origin)
+    cluster = _with_topology(specification, origin, file)
     data, problem, output = specification.data, specification.problem, specification.output
     start = problem.start if problem.start in STARTS else _found(problem.start, file)
     folder = output.folder or (str(Path("runs") / file.stem) if file else None)
@@ -187,20 +169,26 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
             path=_found(data.path, file),
             test=_found(data.test, file),
             seed=specification.seed if data.seed is None else data.seed,
-            **_generated(data),
+            labels=_found(data.labels, file),
+            test_labels=_found(data.test_labels, file),
         ),
         problem=replace(problem, start=start),
+        cluster=cluster,
         stop=specification.stop.resolved(),
         output=replace(output, folder=folder),
     )
 
 
-def _generated(data: Data) -> dict[str, float]:
-    """Return what says how rows are generated, defaults filled in; nothing for other data."""
-    if data.source not in GENERATED:
-        return {}
-    given = {key: getattr(data, key) for key in ("rows", *RECIPE_KEYS)}
-    return {key: getattr(Recipe, key) if value is None else value for key, value in given.items()}
+def _with_topology(specification: Specification, origin: Origin, file: Path | None) -> ClusterTable:
+    """Return the cluster's table with a checked topology; a ring where solvers need one and none is given."""
+    cluster = specification.cluster
+    decentralised = any(SOLVERS[table["name"]].decentralised for _, table in specification.solver_tables())
+    table = cluster.topology or ("ring" if decentralised else None)
+    if table is None:
+        return cluster
+    table = {"name": table} if isinstance(table, str) else table
+    build_part(TOPOLOGIES, table, ("cluster", "topology"), origin)
+    return replace(cluster, topology={**table, **({"path": _found(table["path"], file)} if "path" in table else {})})
 
 
 def _check_solvers(specification: Specification, many: bool, origin: Origin) -> None:

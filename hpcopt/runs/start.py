@@ -26,6 +26,7 @@ def run(
     folder: str | Path | None = None,
     overwrite: bool = False,
     quiet: bool = True,
+    force: bool = False,
 ) -> Run:
     """Run one solver; collective over the ranks of `comm`.
 
@@ -43,6 +44,8 @@ def run(
         Whether another run in that folder may be replaced.
     quiet
         Whether to print nothing.
+    force
+        Whether to run also where a condition of the solver's theory does not hold.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def run(
         if not quiet and cluster.local_nodes[0] == 0:
             announce(label, prepared)
         cleared(out, cluster)
-        return execute(spec, prepared, label, solver, out, quiet=quiet)
+        return execute(spec, prepared, label, solver, out, quiet=quiet, force=force)
 
 
 def reading(
@@ -97,8 +100,10 @@ def announce(label: str, prepared: Prepared) -> None:
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
     objective = f"objective: mean {problem.loss.name} loss + (l2/2)||w||^2, l2 = {problem.l2:.6g}"
-    if problem.l2 > 0:
+    if problem.l2 > 0 and problem.loss.convex:
         strength = problem.total * problem.l2
         same = f"C = {1.0 / strength:.6g}" if problem.loss.two_classes else f"Ridge alpha = {strength:.6g}"
         objective += f" (scikit-learn: {same})"
     print(objective, flush=True)
+    if prepared.cluster.mixing is not None:
+        print(f"network: {prepared.cluster.mixing.words()}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 DIVERGED = 1e3  # an objective so many times its first value (at least 1) does not come back
 
@@ -16,15 +17,55 @@ class Status(enum.Enum):
     GRADIENT = "the gradient's norm fell below the tolerance"
     GAP = "the certified gap to the optimum fell below the tolerance"
     ROUNDS = "used up its rounds"
+    ITERATIONS = "used up its iterations"
     SECONDS = "used up its seconds"
     BYTES = "used up its bytes"
     FINISHED = "the solver has nothing left to do"
     DIVERGED = "diverged: the objective grew without bound or is no number; the best iterate is kept"
+    APART = "diverged: the nodes' models drift apart; lower gamma or the step size, or compress less; the best is kept"
 
     @property
     def reached(self) -> bool:
         """Whether what was asked for was reached, rather than a budget used up."""
         return self in {Status.TARGET, Status.GRADIENT, Status.GAP}
+
+    @property
+    def diverged(self) -> bool:
+        """Whether going on was hopeless."""
+        return self in {Status.DIVERGED, Status.APART}
+
+
+class Disagreement:
+    """Watches the nodes' distance to their mean model: compressed gossip can fail late, and slowly at first.
+
+    The models drift apart when that distance is `FACTOR` times the largest of the run's first half and has risen in
+    each of the last `RISES` measurements. Where heterogeneous data pull the models apart it grows no faster than in
+    proportion to the rounds, so doubles between half the run and its end.
+    """
+
+    FACTOR = 10.0
+    RISES = 5
+    EARLIEST = 20  # measurements
+
+    def __init__(self) -> None:
+        self._largest: list[float] = []  # of the first 1, 2, 3, ... measurements
+        self._rises = 0
+        self._last = 0.0
+
+    def verdict(self, row: dict[str, Any]) -> Status | None:
+        """Take one more row of the trace; return how the run ends if the models drift apart, else None."""
+        return Status.APART if "consensus" in row and self._grows(row["consensus"]) else None
+
+    def _grows(self, consensus: float) -> bool:
+        self._rises = self._rises + 1 if consensus > self._last else 0
+        self._last = consensus
+        self._largest.append(max([consensus, *self._largest[-1:]]))
+        count = len(self._largest)
+        return (
+            count >= self.EARLIEST
+            and self._rises >= self.RISES
+            and consensus > self.FACTOR * self._largest[count // 2 - 1] > 0.0
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +76,16 @@ class StopRule:
     ----------
     rounds
         Communication rounds.
+    iterations
+        Steps of the solver's listing.
     seconds
         On the run's clock (wall or virtual), monitoring left out.
     bytes
         Sent by all nodes together, monitoring left out.
     target
         Objective.
+    target_on
+        The column of the trace that the target is for, where a row has it; else the objective.
     gradient_norm
         Euclidean norm of the objective's gradient.
     relative_gradient
@@ -52,9 +97,11 @@ class StopRule:
     """
 
     rounds: int | None = None
+    iterations: int | None = None
     seconds: float | None = None
     bytes: float | None = None
     target: float | None = None
+    target_on: str = "objective"
     gradient_norm: float | None = None
     relative_gradient: float | None = None
     gap: float | None = None
@@ -62,8 +109,9 @@ class StopRule:
 
     @property
     def measures(self) -> bool:
-        """Whether any rule needs a measurement (rounds alone do not)."""
-        return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in {"rounds", "l2"})
+        """Whether any rule needs a measurement (rounds and iterations do not)."""
+        free = {"rounds", "iterations", "target_on", "l2"}
+        return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in free)
 
     def verdict(self, row: dict[str, float], first: dict[str, float]) -> Status | None:
         """Return how the run ends at this trace row, None if it goes on, given the first row.
@@ -76,7 +124,7 @@ class StopRule:
         norm = row["grad_norm"]
         gap = norm * norm / (2.0 * self.l2) if self.l2 > 0.0 else math.inf
         checks = (
-            (Status.TARGET, self.target, row["objective"]),
+            (Status.TARGET, self.target, row.get(self.target_on, row["objective"])),
             (Status.GRADIENT, self.gradient_norm, norm),
             (Status.GRADIENT, self.relative_gradient, norm / (first["grad_norm"] or 1.0)),
             (Status.GAP, self.gap, gap),
@@ -86,6 +134,7 @@ class StopRule:
                 return status
         budgets = (
             (Status.ROUNDS, self.rounds, row["round"]),
+            (Status.ITERATIONS, self.iterations, row["iteration"]),
             (Status.SECONDS, self.seconds, row["seconds"]),
             (Status.BYTES, self.bytes, row["bytes"]),
         )

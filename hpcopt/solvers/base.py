@@ -19,6 +19,7 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.registry import Registry
+from hpcopt.topology.mixing import Mixing
 
 Vector = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ Vector = NDArray[np.float64]
 class State:
     """What survives an iteration (and what a checkpoint would hold)."""
 
-    w: Vector  # (d,) float64, equal on all nodes when yielded
+    w: Vector  # (d,) float64, when yielded equal on all nodes, unless the solver is decentralised
 
 
 S = TypeVar("S", bound=State)
@@ -43,7 +44,12 @@ class Solver(abc.ABC, Generic[S]):
     floor
         None if the iterates reach the optimum; otherwise one line saying what keeps them above it.
     randomised
-        Whether the node's random stream is used.
+        Whether random numbers may be used.
+    decentralised
+        Whether each node keeps a model of its own and talks to its neighbours in the cluster's network; what is
+        measured is then the mean model, and how far the nodes are from it.
+    minimises
+        Whether the objective is minimised at all.
     fit_defaults
         Parameters that `hpcopt fit` sets where a practitioner wants another default than the paper's.
     """
@@ -52,18 +58,30 @@ class Solver(abc.ABC, Generic[S]):
     paper: ClassVar[str]
     floor: ClassVar[str | None] = None
     randomised: ClassVar[bool] = False
+    decentralised: ClassVar[bool] = False
+    minimises: ClassVar[bool] = True
     fit_defaults: ClassVar[dict[str, Any]] = {}
 
     @abc.abstractmethod
-    def init(self, f: Objective, w0: Vector) -> S:
+    def init(self, node: Node, f: Objective, w0: Vector) -> S:
         """Return the initial state at a copy of `w0`, shape (d,)."""
 
     @abc.abstractmethod
     def rounds(self, node: Node, f: Objective, s: S) -> Iterator[S]:
-        """Yield the state once per iteration, with the same `w` on all nodes; return when nothing is left to do."""
+        """Yield the state once per iteration; return when nothing is left to do.
+
+        `w` is the same on all nodes then, unless the solver is decentralised.
+        """
 
     def refuses(self, d: int) -> str | None:  # noqa: ARG002
         """Return why this solver cannot work with models of `d` coordinates, None if it can; asked before the run."""
+        return None
+
+    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
+        """Return what the theory asks for and this setting, with models of `d` coordinates, lacks; None if nothing.
+
+        Asked before the run, with the cluster's network if it has one; a person may insist.
+        """
         return None
 
     @abc.abstractmethod

@@ -43,7 +43,7 @@ class Giant(Solver[GiantState]):
     paper = "Wang, Roosta, Xu, Mahoney 2018, arXiv 1709.03528"
     line_search: Armijo = Armijo(slope=0.01, shrink=0.25, trials=10)
 
-    def init(self, f: Objective, w0: Vector) -> GiantState:  # noqa: ARG002
+    def init(self, node: Node, f: Objective, w0: Vector) -> GiantState:  # noqa: ARG002
         return GiantState(w=w0.copy())
 
     def rounds(self, node: Node, f: Objective, s: GiantState) -> Iterator[GiantState]:

@@ -56,7 +56,7 @@ class LBFGS(Solver[LBFGSState]):
         at_least(1, memory=self.memory, trials=self.trials)
         within(0.0, 1.0, decrease=self.decrease, curvature=self.curvature)
 
-    def init(self, f: Objective, w0: Vector) -> LBFGSState:  # noqa: ARG002
+    def init(self, node: Node, f: Objective, w0: Vector) -> LBFGSState:  # noqa: ARG002
         return LBFGSState(w=w0.copy(), gradient=np.empty(0))
 
     def rounds(self, node: Node, f: Objective, s: LBFGSState) -> Iterator[LBFGSState]:

@@ -117,7 +117,7 @@ class LocalNewton(Solver[LocalNewtonState]):
             return f'"{dense[0]}" works with d x d matrices; {d:,} features are more than {DENSE_LIMIT:,}'
         return None
 
-    def init(self, f: Objective, w0: Vector) -> LocalNewtonState:  # noqa: ARG002
+    def init(self, node: Node, f: Objective, w0: Vector) -> LocalNewtonState:  # noqa: ARG002
         first = PAPER_SCHEDULE[0] if self.schedule == "paper" else self.local_steps
         return LocalNewtonState(w=w0.copy(), local_steps=first)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
-from hpcopt.solvers.step_size import Schedule, StepSize, check_step_size, resolve
+from hpcopt.solvers.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
 
 @dataclass
@@ -40,7 +40,8 @@ class LocalSGD(Solver[LocalSGDState]):
     batch
         Rows a step; 0 = all of the shard.
     step_size
-        A number, a table { initial, decay, power } over local steps, or "auto": 1 / largest smoothness of a row's loss.
+        A number, a table { initial, decay, power } over local steps, "c/L", or "auto": 1/L, L the largest smoothness of
+        a row's loss.
     weights
         Of the mean: "equal" (1/K) or "rows" (n_k/n).
     """
@@ -59,7 +60,7 @@ class LocalSGD(Solver[LocalSGDState]):
         check_step_size(self.step_size)
         one_of(("equal", "rows"), weights=self.weights)
 
-    def init(self, f: Objective, w0: Vector) -> LocalSGDState:  # noqa: ARG002
+    def init(self, node: Node, f: Objective, w0: Vector) -> LocalSGDState:  # noqa: ARG002
         return LocalSGDState(w=w0.copy())
 
     def rounds(self, node: Node, f: Objective, s: LocalSGDState) -> Iterator[LocalSGDState]:
@@ -75,7 +76,7 @@ class LocalSGD(Solver[LocalSGDState]):
             yield s
 
     def doubles(self, s: LocalSGDState, d: int) -> int:
-        return s.means * d + (self.step_size == "auto")
+        return s.means * d + asks(self.step_size)
 
 
 def shuffled_rows(rng: np.random.Generator, n: int, count: int) -> NDArray[np.int64]:

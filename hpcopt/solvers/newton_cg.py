@@ -53,7 +53,7 @@ class NewtonCG(Solver[NewtonCGState]):
     def __post_init__(self) -> None:
         at_least(1, cg_steps=self.cg_steps)
 
-    def init(self, f: Objective, w0: Vector) -> NewtonCGState:  # noqa: ARG002
+    def init(self, node: Node, f: Objective, w0: Vector) -> NewtonCGState:  # noqa: ARG002
         return NewtonCGState(w=w0.copy())
 
     def rounds(self, node: Node, f: Objective, s: NewtonCGState) -> Iterator[NewtonCGState]:

@@ -51,7 +51,7 @@ class OneShot(Solver[OneShotState]):
         at_least(1, newton_steps=self.newton_steps)
         one_of(("equal", "rows"), weights=self.weights)
 
-    def init(self, f: Objective, w0: Vector) -> OneShotState:  # noqa: ARG002
+    def init(self, node: Node, f: Objective, w0: Vector) -> OneShotState:  # noqa: ARG002
         return OneShotState(w=w0.copy())
 
     def rounds(self, node: Node, f: Objective, s: OneShotState) -> Iterator[OneShotState]:

@@ -2,7 +2,10 @@
 
 The baseline of everything that communicates less. With `batch = 0` it is gradient descent.
 
-    g = sum_k (n_k/n) grad f_k(w; batch),   v <- momentum v + g,   w <- w - step v
+    g = sum_k (n_k/n) grad f_k(w; batch),   v <- momentum v + step g,   w <- w - v
+
+With a compressor the gradients travel compressed: TernGrad (Wen et al. 2017, arXiv 1705.07878) is `ternary`, QSGD
+(Alistarh et al. 2017, arXiv 1610.02132) is `qsgd` with `scaled = false`; `error_feedback` repairs biased ones.
 """
 
 from __future__ import annotations
@@ -12,18 +15,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcopt.compression import Compressor
+from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
-from hpcopt.solvers.base import Solver, State, Vector, at_least, register
-from hpcopt.solvers.step_size import Schedule, StepSize, check_step_size, resolve
+from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
+from hpcopt.solvers.compressed_mean import FEEDBACKS, CompressedMean, Feedback, objection
+from hpcopt.solvers.step_size import Schedule, StepSize, asks, check_step_size, resolve
+from hpcopt.topology.mixing import Mixing
 
 
 @dataclass
 class SGDState(State):
-    """The model, the momentum's velocity, and what was sent."""
+    """The model, the momentum's velocity, what compression remembers, and what was sent."""
 
     velocity: Vector  # (d,)
+    memory: Vector  # (d,), of error feedback: lost so far, or this node's copy
+    copies: Vector  # (d,), "ef21": the mean of all nodes' copies
     steps: int = 0
     schedule: Schedule | None = None
 
@@ -36,11 +45,15 @@ class SGD(Solver[SGDState]):
     Parameters
     ----------
     step_size
-        A number, a table { initial, decay, power }, or "auto": 1 / largest smoothness of a row's loss.
+        A number, a table { initial, decay, power }, "c/L", or "auto": 1/L, L the largest smoothness of a row's loss.
     batch
         Rows of each shard a step, drawn without replacement; 0 = all.
     momentum
         Heavy-ball factor, 0 <= momentum < 1.
+    compressor
+        Of the gradients.
+    error_feedback
+        "none"; "ef": what was lost goes along with the next gradient; "ef21": differences to a copy are sent.
     """
 
     paper = "Robbins and Monro 1951; Polyak 1964 (momentum)"
@@ -50,28 +63,47 @@ class SGD(Solver[SGDState]):
     step_size: StepSize = "auto"
     batch: int = 0
     momentum: float = 0.0
+    compressor: Compressor = Identity()
+    error_feedback: Feedback = "none"
 
     def __post_init__(self) -> None:
         check_step_size(self.step_size)
         at_least(0, batch=self.batch)
+        one_of(FEEDBACKS, error_feedback=self.error_feedback)
+        if self.error_feedback == "ef21" and self.batch:
+            raise InputError(f'error_feedback: "ef21" takes full gradients, batch = 0; got batch = {self.batch}')
         if not 0.0 <= self.momentum < 1.0:
             raise InputError(f"momentum: at least 0 and below 1, got {self.momentum!r}")
 
-    def init(self, f: Objective, w0: Vector) -> SGDState:  # noqa: ARG002
-        return SGDState(w=w0.copy(), velocity=np.zeros_like(w0))
+    def refuses(self, d: int) -> str | None:
+        return self.compressor.refuses(d)
+
+    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
+        return objection(self.compressor, self.error_feedback, d)
+
+    def init(self, node: Node, f: Objective, w0: Vector) -> SGDState:  # noqa: ARG002
+        return SGDState(w=w0.copy(), velocity=np.zeros_like(w0), memory=np.zeros_like(w0), copies=np.zeros_like(w0))
 
     def rounds(self, node: Node, f: Objective, s: SGDState) -> Iterator[SGDState]:
         s.schedule = s.schedule or resolve(self.step_size, node, f)
+        compressed = CompressedMean(node, self.compressor, self.error_feedback, s.memory, s.copies)
         while True:
             if 0 < self.batch < f.n:
                 gradient = f.gradient_of_rows(s.w, node.rng.choice(f.n, size=self.batch, replace=False))
             else:
                 gradient = f.at(s.w).gradient
-            g = node.world.mean(gradient, weight=f.share)
-            s.velocity = self.momentum * s.velocity + g
-            s.w = s.w - s.schedule.sizes(s.steps, 1)[0] * s.velocity
+            step = s.schedule.sizes(s.steps, 1)[0]
+            if isinstance(self.compressor, Identity):
+                change = step * node.world.mean(gradient, weight=f.share)
+            elif self.error_feedback == "ef":
+                change = compressed(step * node.size * f.share * gradient, s.steps)  # the errors are of steps taken
+            else:
+                change = step * compressed(node.size * f.share * gradient, s.steps)
+            s.velocity = self.momentum * s.velocity + change
+            s.w = s.w - s.velocity
             s.steps += 1
             yield s
 
     def doubles(self, s: SGDState, d: int) -> int:
-        return s.steps * d + (self.step_size == "auto")
+        means = s.steps * d if isinstance(self.compressor, Identity) else 0  # messages are gathered, not reduced
+        return means + asks(self.step_size)

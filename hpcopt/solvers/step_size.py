@@ -1,9 +1,10 @@
-"""Step sizes of first-order methods: a number, a schedule, or "auto"."""
+"""Step sizes of first-order methods: a number, a schedule, a part of 1/L, or "auto"."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class Schedule:
     Parameters
     ----------
     initial
-        The first step size.
+        The first step size; 0 stands still.
     decay
         How fast it falls; 0 keeps it constant.
     power
@@ -35,8 +36,7 @@ class Schedule:
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        at_least(np.finfo(float).tiny, initial=self.initial)
-        at_least(0, decay=self.decay, power=self.power)
+        at_least(0, initial=self.initial, decay=self.decay, power=self.power)
 
     def sizes(self, start: int, count: int) -> Vector:
         """Return the step sizes of steps start, ..., start + count - 1, shape (count,)."""
@@ -44,26 +44,51 @@ class Schedule:
         return np.asarray(self.initial / (1.0 + self.decay * steps) ** self.power)
 
 
-StepSize = float | Schedule | Literal["auto"]
+StepSize = float | Schedule | str
+"""A number, a schedule, "c/L" with L a smoothness constant that the solver names, or "auto"."""
+
+_OVER_L = re.compile(r"\s*(?P<c>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*/\s*L\s*")
 
 
 def check_step_size(step_size: StepSize) -> None:
-    """Refuse a step size that is neither positive, a schedule nor "auto"."""
+    """Refuse a step size that is neither positive, a schedule, "c/L" nor "auto"."""
     if isinstance(step_size, Schedule) or step_size == "auto":
         return
+    if isinstance(step_size, str) and _OVER_L.fullmatch(step_size):
+        return
     if not isinstance(step_size, (int, float)) or not step_size > 0:
-        raise InputError(f"step_size: a number > 0, a table {{ initial, decay, power }} or 'auto'; got {step_size!r}")
+        wanted = 'a number > 0, "auto", a part of 1/L as in "0.5/L", or a table { initial, decay, power }'
+        raise InputError(f"step_size: {wanted}; got {step_size!r}")
 
 
-def resolve(step_size: StepSize, node: Node, f: Objective) -> Schedule:
+def schedule_of(step_size: StepSize, smoothness: Callable[[], float], auto: float = 1.0) -> Schedule:
     """Return the schedule meant by `step_size`.
 
-    "auto" is 1 / (the largest smoothness constant of any one row's loss on any node): no step of any batch
-    can then diverge. It costs one round of one double.
+    Parameters
+    ----------
+    smoothness
+        Finds L; called only where it is needed.
+    auto
+        The part of 1/L that "auto" stands for.
     """
     if isinstance(step_size, Schedule):
         return step_size
-    if step_size == "auto":
-        smoothness = float(node.world.max(np.array([f.row_smoothness()]))[0])
-        return Schedule(initial=1.0 / smoothness if smoothness > 0.0 else 1.0)  # 0: the objective is constant
-    return Schedule(initial=float(step_size))
+    if not isinstance(step_size, str):
+        return Schedule(initial=float(step_size))
+    over = _OVER_L.fullmatch(step_size)
+    part = float(over["c"]) if over else auto
+    largest = smoothness()
+    return Schedule(initial=part / largest if largest > 0.0 else 1.0)  # 0: the objective is constant
+
+
+def asks(step_size: StepSize) -> bool:
+    """Tell whether `step_size` is a part of 1/L, so that L must be found."""
+    return isinstance(step_size, str)
+
+
+def resolve(step_size: StepSize, node: Node, f: Objective) -> Schedule:
+    """Return the schedule meant by `step_size`, with L the largest smoothness of any one row's loss on any node.
+
+    No step of any batch can diverge with 1/L, which "auto" stands for. Finding L costs one round of one double.
+    """
+    return schedule_of(step_size, lambda: float(node.world.max(np.array([f.row_smoothness()]))[0]))

@@ -1,4 +1,4 @@
-"""What a round costs beyond the MPI call in it: the fabric's layer, and the driver with recording off."""
+"""What a round costs beyond the MPI call in it: the fabric's layer, the driver with recording off, gossip."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hpcopt.runs.driver import drive
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers.base import Solver, State, Vector
+from hpcopt.studies.bench_gossip import gossip_rows
 
 BUDGET = 10e-6  # seconds that the driver may add to a round
 TELLABLE = 1e-7  # seconds; a smaller difference of medians is noise
@@ -31,7 +32,7 @@ class OnlyMeans(Solver[State]):
     count: int  # rounds
     times: list[float]  # seconds a round, one entry a run
 
-    def init(self, f: Objective, w0: Vector) -> State:  # noqa: ARG002
+    def init(self, node: Node, f: Objective, w0: Vector) -> State:  # noqa: ARG002
         return State(w=w0.copy())
 
     def rounds(self, node: Node, f: Objective, s: State) -> Iterator[State]:  # noqa: ARG002
@@ -78,7 +79,7 @@ def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
     rows.append(_row(f"driver, recording off, d={DRIVEN}", ours, peer, "bare Allreduce", None))
     name = "the same, what is added to a round" if added > TELLABLE else "the same, added: too little to tell here"
     rows.append(_row(name, max(added, TELLABLE), BUDGET, "budget of 10 us (aim: 2 us)", 1.0))
-    return rows
+    return rows + gossip_rows(node, repeats, count)
 
 
 def _row(name: str, ours: float, peer: float, peer_name: str, goal: float | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.reports.plots import draw_compare
-from hpcopt.reports.tables import compare_rows, write_csv
+from hpcopt.reports.tables import JUDGED, compare_rows, judged, write_csv
 from hpcopt.runs import folder as folders
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
@@ -29,16 +29,19 @@ class Comparison:
     ----------
     target
         The objective to be reached; None if the stop rules name none.
+    target_on
+        The column of the trace that it is for.
     """
 
     runs: list[Run]
     folder: Path | None
     target: float | None
+    target_on: str
     title: str
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of compare.csv."""
-        return compare_rows(self.runs, self.target)
+        return compare_rows(self.runs, self.target, self.target_on)
 
 
 def compare(
@@ -49,6 +52,7 @@ def compare(
     folder: str | Path | None = None,
     overwrite: bool = False,
     quiet: bool = True,
+    force: bool = False,
 ) -> Comparison:
     """Run every solver of the specification; collective over the ranks of `comm`. Parameters as in `hpcopt.run`.
 
@@ -72,10 +76,10 @@ def compare(
                 _make(out, places, overwrite=overwrite)
         runs = []
         for (label, solver), place in zip(solvers, places, strict=True):
-            runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
+            runs.append(execute(spec, prepared, label, solver, place, quiet=quiet, force=force))
             if speaks and not quiet:
                 print(f"{label}: {runs[-1].status.value}", flush=True)
-        comparison = Comparison(runs, out, spec.stop.target, prepared.words())
+        comparison = Comparison(runs, out, spec.stop.target, spec.stop.target_on, prepared.words())
         with agreed(cluster.processes, one_tells=True):
             if out is not None and speaks:
                 _leave(comparison, out)
@@ -106,8 +110,9 @@ def _make(out: Path, places: list[Path | None], *, overwrite: bool) -> None:
 def _leave(comparison: Comparison, out: Path) -> None:
     """Write the table and the picture."""
     write_csv(comparison.rows(), out / folders.TABLE)
-    curves = [(run.label, run.trace) for run in comparison.runs]
+    curves = [(run.label, judged(run.trace, comparison.target_on)) for run in comparison.runs]
+    title = f"{comparison.title}{JUDGED[comparison.target_on]}"
     try:
-        draw_compare(curves, out / folders.COMPARISON, title=comparison.title, target=comparison.target)
+        draw_compare(curves, out / folders.COMPARISON, title=title, target=comparison.target)
     except MissingLibraryError as error:
         print(f"hpcopt: {folders.COMPARISON} not drawn: {error}")

@@ -7,7 +7,9 @@ from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.reports.plots import draw_compare, draw_convergence
+from hpcopt.reports.tables import JUDGED, judged
 from hpcopt.runs import folder as folders
+from hpcopt.runs.network import draw_edges
 
 
 def replot(paths: list[Path], output: Path | None = None) -> Path:
@@ -19,6 +21,7 @@ def replot(paths: list[Path], output: Path | None = None) -> Path:
         If a folder holds no run, or an unfinished one without a row.
     """
     read = [(path, *folders.read(path)) for place in paths for path in _runs(place)]
+    column = read[0][1]["specification"]["stop"].get("target_on", "objective")
     for path, _, rows in read:
         if not rows:
             raise InputError(f"{path}: the run has recorded nothing yet")
@@ -29,11 +32,22 @@ def replot(paths: list[Path], output: Path | None = None) -> Path:
         ((path, described, rows),) = read
         picture = output or path / folders.PICTURE
         draw_convergence(rows, picture, title=f"{described['label']}: {problems[0]}", target=target)
+        if (path / folders.EDGES).exists():
+            draw_edges(
+                described,
+                path,
+                picture.with_name(f"{picture.stem}-{folders.NETWORK}") if output else path / folders.NETWORK,
+            )
     else:
         picture = output or paths[0] / folders.COMPARISON
-        curves = [(_label(path, described, len(paths)), rows) for path, described, rows in read]
-        draw_compare(curves, picture, title="; ".join(problems), target=target)
+        curves = [(_label(path, described, len(paths)), judged(rows, column)) for path, described, rows in read]
+        draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
     return picture
+
+
+def _beside(picture: Path, output: Path | None) -> str:
+    """Return the name of the network's picture beside the curves'."""
+    return folders.NETWORK if output is None else f"{picture.stem}-network{picture.suffix}"
 
 
 def _label(path: Path, described: dict[str, Any], places: int) -> str:

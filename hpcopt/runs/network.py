@@ -1,0 +1,72 @@
+"""The network of a decentralised run: built once for all ranks, and drawn with what its edges carried."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.interface import Cluster
+from hpcopt.reports.network import Diagram, draw_network
+from hpcopt.runs import folder as folders
+from hpcopt.runs.parts import build_part
+from hpcopt.runs.specification import Specification
+from hpcopt.topology import TOPOLOGIES, Mixing, build, lay_out
+
+
+def connected(spec: Specification, cluster: Cluster) -> Mixing:
+    """Return the network between the nodes; one process builds it, since not all need the library of graphs.
+
+    Raises
+    ------
+    InputError
+        On every process: whatever is wrong with the topology for this number of nodes.
+    """
+    group = cluster.processes
+    packed = b""
+    with agreed(group, one_tells=True):
+        if group.rank == 0:
+            topology = build_part(TOPOLOGIES, spec.cluster.topology, ("cluster", "topology"))
+            try:
+                mixing = build(topology, cluster.size, spec.seed)
+            except InputError as error:
+                raise InputError(f"cluster.topology: {error}") from None
+            mixing.words()  # finds the spectral gap, which then travels along
+            packed = pickle.dumps(mixing)
+    parts = group.allgather(np.frombuffer(packed, dtype=np.uint8))
+    received: Mixing = pickle.loads(parts[0].tobytes())
+    return received
+
+
+def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> None:
+    """Draw the network of a run and the bytes that each edge carried, both ways together, into `picture`.
+
+    Parameters
+    ----------
+    described
+        The run's run.json.
+    folder
+        The run's, with its edges.csv.
+
+    Raises
+    ------
+    MissingLibraryError
+        Without matplotlib.
+    """
+    edges = folders.read_edges(folder)
+    table = described["specification"]["cluster"]["topology"]
+    topology, nodes, seed = build_part(TOPOLOGIES, table), described["nodes"], described["seed"]
+    mixing, layout = build(topology, nodes, seed), lay_out(topology, nodes, seed)
+    carried: dict[tuple[int, int], float] = {}
+    for sender, receiver, size in edges if edges is not None else ():
+        pair = (sender, receiver) if mixing.one_way else (min(sender, receiver), max(sender, receiver))
+        carried[pair] = carried.get(pair, 0.0) + float(size)
+    sent = np.array([carried.get((first, second), 0.0) for first, second in mixing.pairs.tolist()])
+    diagram = Diagram(layout.positions, mixing.pairs, one_way=mixing.one_way, box=layout.box, sent=sent)
+    words = mixing.words().replace(": ", "\n")
+    draw_network(diagram, picture, f"{described['label']}: bytes over each edge\n{words}")

@@ -1,0 +1,72 @@
+"""Means of compressed vectors: every node sends C(.) to all others, and all add what they decode, in rank order.
+
+    "none"   mean of C(x_k)                                                   C unbiased (TernGrad, QSGD)
+    "ef"     mean of C(x_k + e_k),   e_k <- x_k + e_k - C(x_k + e_k)          what was lost goes along next time
+    "ef21"   mean of h_k,            h_k <- h_k + C(x_k - h_k)                differences to a copy that all hold
+
+The second: Karimireddy, Rebjock, Stich, Jaggi 2019 (arXiv 1901.09847); the third: Richtarik, Sokolov, Fatkhullin 2021
+(arXiv 2106.05203). A sum of messages is no message, so they are gathered, not reduced.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from hpcopt.compression import Compressor
+from hpcopt.compression.memory import ErrorFeedback, PublicCopy
+from hpcopt.fabric.interface import Node
+from hpcopt.solvers.base import Vector
+
+Feedback = Literal["none", "ef", "ef21"]
+FEEDBACKS = ("none", "ef", "ef21")
+
+
+class CompressedMean:
+    """The mean over all nodes of one compressed vector each.
+
+    Parameters
+    ----------
+    memory
+        e_k or h_k, shape (d,), zero at first; belongs to the solver's state and is changed in place.
+    copies
+        "ef21": the mean of all h_k, shape (d,), likewise.
+    """
+
+    def __init__(self, node: Node, compressor: Compressor, feedback: Feedback, memory: Vector, copies: Vector) -> None:
+        self._node = node
+        self._compressor = compressor
+        self._copies = copies if feedback == "ef21" else None
+        self._sender = PublicCopy(compressor, memory) if feedback == "ef21" else ErrorFeedback(compressor, memory)
+        self._forgets = feedback == "none"
+        self._memory = memory
+
+    def __call__(self, x: Vector, step: int) -> Vector:
+        """Return the mean after `x`, shape (d,), was sent; one round. `step` chooses the random numbers."""
+        if self._forgets:
+            self._memory[:] = 0.0
+        message = self._sender.send(x, self._node.key(step))
+        total, part = np.zeros_like(x), np.empty_like(x)
+        for received in self._node.world.allgather(message):
+            total += self._compressor.decode(received, part)
+        total /= self._node.size
+        if self._copies is None:
+            return total
+        self._copies += total
+        return self._copies.copy()
+
+
+def objection(compressor: Compressor, feedback: Feedback, d: int) -> str | None:
+    """Return why the theory does not cover this compressor with this feedback, None if it does."""
+    if feedback == "none" and compressor.variance(d) is None:
+        return (
+            f"{compressor.name} as set here is biased, and what it loses is lost; "
+            'take error_feedback = "ef" or "ef21", or an unbiased compressor'
+        )
+    if feedback != "none" and compressor.contraction(d) is None:
+        return (
+            f'error_feedback = "{feedback}" needs a compressor that contracts, and {compressor.name} as set here may '
+            "lose more than it was given"
+        )
+    return None

@@ -1,0 +1,96 @@
+"""gamma, the consensus step size of compressed gossip: given, from the theory, or found by trying.
+
+How large it may be hangs on the compressor and the network; the theory's value is safe, and too small to be of use.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from hpcopt.compression import Compressor
+from hpcopt.errors import InputError
+from hpcopt.fabric.interface import Node
+from hpcopt.solvers.base import Vector
+from hpcopt.solvers.gossip import Gossip, GossipState
+from hpcopt.topology.mixing import Mixing
+
+Gamma = float | Literal["auto", "theory"]
+
+HALF = 10  # gossip steps between two looks at the disagreement; a trial is two halves
+HALVINGS = 20
+PROBE = 2**32  # the stream of the probe's random numbers
+
+
+def check_gamma(gamma: Gamma) -> None:
+    """Refuse a gamma that is neither in (0, 1] nor a word that we know."""
+    if gamma in {"auto", "theory"}:
+        return
+    if not isinstance(gamma, (int, float)) or not 0.0 < gamma <= 1.0:
+        raise InputError(f'gamma: a number above 0 and at most 1, "auto" or "theory"; got {gamma!r}')
+
+
+def theory(mixing: Mixing, delta: float) -> float:
+    """Return rho^2 delta / (16 rho + rho^2 + 4 beta^2 + 2 rho beta^2 - 8 rho delta), for which CHOCO-Gossip contracts.
+
+    The value of Koloskova, Stich and Jaggi 2019 (arXiv 1902.00340), quoted from memory; rho the spectral gap,
+    beta = ||I - W||_2, delta the compressor's contraction.
+    """
+    rho, beta = mixing.gap, mixing.beta
+    return rho**2 * delta / (16 * rho + rho**2 + 4 * beta**2 + 2 * rho * beta**2 - 8 * rho * delta)
+
+
+def resolve_gamma(gamma: Gamma, node: Node, gossip: Gossip, compressor: Compressor, d: int, s: GossipState) -> float:
+    """Return the number meant by `gamma`.
+
+    "auto" begins at min(1, max(2 delta, delta'/2)), with delta' what the compressor keeps of a normal vector: a rule
+    that suits those that were measured. It halves that until gossip alone brings random vectors together on this
+    network with this compressor. Its messages are booked, and counted in `s`.
+    """
+    if isinstance(gamma, (int, float)):
+        return float(gamma)
+    delta = compressor.contraction(d)
+    if delta == 1.0 or node.size == 1:
+        return 1.0
+    if delta is None:  # not promised to contract; asked for nevertheless
+        delta = 1.0 / (2.0 + (compressor.variance(d) or 0.0))
+    if gamma == "theory":
+        return theory(gossip.mixing, delta)
+    trial = min(1.0, max(2.0 * delta, 0.5 * _kept_of_noise(compressor, d)))
+    for _ in range(HALVINGS):
+        if _contracts(trial, node, gossip, d, s):
+            return trial
+        trial /= 2.0
+    return trial
+
+
+def _kept_of_noise(compressor: Compressor, d: int) -> float:
+    """Return 1 - ||C(v) - v||^2 / ||v||^2 of a normal vector, the same one on all nodes."""
+    v: Vector = np.random.Generator(np.random.Philox(key=0)).standard_normal(d)
+    lost = compressor.decode(compressor.encode(v), np.empty(d)) - v
+    return 1.0 - float(lost @ lost) / float(v @ v)
+
+
+def _contracts(gamma: float, node: Node, gossip: Gossip, d: int, s: GossipState) -> bool:
+    """Tell whether the disagreement of random vectors falls in both halves of a trial; the same answer everywhere."""
+    rng = np.random.Generator(np.random.Philox(key=node.key(PROBE)))
+    x: Vector = rng.standard_normal(d)
+    z, surroundings = np.zeros(d), np.zeros(d)
+    mean = node.world.mean(x)
+    s.reduced += d
+    left = [_disagreement(node, x - mean, s)]
+    for _ in range(2):
+        for _ in range(HALF):
+            own, mixed = gossip.send(x - z, s.probed, stream=PROBE)
+            z += own
+            surroundings += mixed
+            x += gamma * (surroundings - z)
+            s.probed += 1
+        left.append(_disagreement(node, x - mean, s))
+    return bool(left[2] < left[1] < left[0]) or left[2] <= 1e-20 * left[0]
+
+
+def _disagreement(node: Node, x: Vector, s: GossipState) -> float:
+    s.reduced += 1
+    return float(node.world.sum(np.array([x @ x]))[0])

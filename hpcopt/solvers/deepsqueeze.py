@@ -1,0 +1,83 @@
+"""DeepSqueeze: the models themselves are compressed, and what is lost is added to the next message.
+
+    u = x_i - eta grad f_i(x_i),    v = u + e_i,    send C(v),    e_i <- v - C(v),
+    x_i <- u + gamma sum_j w_ij (C(v_j) - C(v_i))
+
+Error feedback without any copy of a neighbour. Tang et al. 2019 (arXiv 1907.07346), Algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcopt.compression import Compressor
+from hpcopt.compression.identity import Identity
+from hpcopt.fabric.interface import Node
+from hpcopt.problems.objective import Objective
+from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.consensus_step import Gamma, check_gamma, resolve_gamma
+from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.step_size import StepSize
+
+
+@dataclass(kw_only=True)
+class DeepSqueezeState(GossipState):
+    """A node's model x (`w`) and what its messages have lost so far."""
+
+    error: Vector  # (d,)
+
+
+@register("deepsqueeze")
+@dataclass(frozen=True, kw_only=True)
+class DeepSqueeze(GossipSolver[DeepSqueezeState]):
+    """DeepSqueeze: compressed models with error feedback; no copies of neighbours.
+
+    Parameters
+    ----------
+    step_size
+        eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
+        "auto": 1/L.
+    gamma
+        Consensus step size in (0, 1]; "auto": found by a short trial of gossip alone; "theory": CHOCO-Gossip's.
+    batch
+        Rows of each shard a gradient; 0 = all.
+    compressor
+        C, of the models. It must contract.
+    """
+
+    paper = "Tang, Lian, Qiu, Yuan, Zhang, Zhang, Liu 2019, arXiv 1907.07346"
+    floor = "compressed models keep an error in proportion to themselves; and a constant step size as in dgd"
+    needs_fixed = False
+
+    step_size: StepSize = "auto"
+    gamma: Gamma = "auto"
+    batch: int = 0
+    compressor: Compressor = Identity()
+
+    def __post_init__(self) -> None:
+        check_descent(self.step_size, self.batch)
+        check_gamma(self.gamma)
+
+    def init(self, node: Node, f: Objective, w0: Vector) -> DeepSqueezeState:  # noqa: ARG002
+        return DeepSqueezeState(w=w0.copy(), error=np.zeros_like(w0))
+
+    def rounds(self, node: Node, f: Objective, s: DeepSqueezeState) -> Iterator[DeepSqueezeState]:
+        gossip = Gossip(node, self.compressor, f.d)
+        gradient = LocalGradient(node, f, self.batch)
+        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s)
+        gamma = s.gamma = s.gamma or resolve_gamma(self.gamma, node, gossip, self.compressor, f.d, s)
+        while True:
+            u = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            v = u + s.error
+            C, CW = gossip.send(v, s.steps)
+            s.error = v - C
+            s.w = u + gamma * (CW - C)  # the weights sum to one: sum_j w_ij (C(v_j) - C(v_i))
+            s.steps += 1
+            yield s
+
+    def exchanged(self, s: DeepSqueezeState, d: int) -> int:
+        size = self.compressor.size(d)
+        return -1 if size is None else (s.steps + s.probed) * size

@@ -1,0 +1,117 @@
+"""Decentralised gradient descent (DGD): mix with the neighbours, and step down the own gradient.
+
+    combine, then adapt      x_i <- sum_j w_ij x_j - eta grad f_i(x_i)
+    adapt, then combine      x_i <- sum_j w_ij (x_j - eta grad f_j(x_j))
+
+With Q gossip steps W^Q stands for W. Nedic and Ozdaglar 2009, IEEE Transactions on Automatic Control 54(1); Yuan, Ling,
+Yin 2016, SIAM Journal on Optimization 26(3). With minibatches it is D-PSGD: Lian et al. 2017 (arXiv 1705.09056).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from hpcopt.compression import Compressor
+from hpcopt.compression.identity import Identity
+from hpcopt.fabric.interface import Node
+from hpcopt.problems.objective import Objective
+from hpcopt.solvers.base import Vector, at_least, one_of, register
+from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.step_size import StepSize
+
+ORDERS = ("combine-then-adapt", "adapt-then-combine")
+
+
+@register("dgd")
+@dataclass(frozen=True, kw_only=True)
+class DGD(GossipSolver[GossipState]):
+    """DGD: decentralised gradient descent, uncompressed, with one or more gossip steps a gradient step.
+
+    Parameters
+    ----------
+    step_size
+        eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
+        "auto": 1/L, at most (1 + the smallest eigenvalue of W^Q) / L.
+    gossip_steps
+        Q: the weights are W^Q.
+    order
+        "combine-then-adapt" or "adapt-then-combine".
+    batch
+        Rows of each shard a gradient; 0 = all.
+    compressor
+        Of the models sent; only the exact ones keep what the method promises.
+    """
+
+    paper = "Nedic and Ozdaglar 2009, IEEE TAC 54(1); Yuan, Ling, Yin 2016, SIAM J. Optim. 26(3)"
+    floor = "a constant step size ends where the gradients pull as hard as the neighbours: proportional to eta^2"
+    needs_symmetric = False
+    needs_fixed = False
+    needs_exact = True
+
+    step_size: StepSize = "auto"
+    gossip_steps: int = 1
+    order: Literal["combine-then-adapt", "adapt-then-combine"] = "combine-then-adapt"
+    batch: int = 0
+    compressor: Compressor = Identity()
+
+    def __post_init__(self) -> None:
+        check_descent(self.step_size, self.batch)
+        at_least(1, gossip_steps=self.gossip_steps)
+        one_of(ORDERS, order=self.order)
+
+    def init(self, node: Node, f: Objective, w0: Vector) -> GossipState:  # noqa: ARG002
+        return GossipState(w=w0.copy())
+
+    def rounds(self, node: Node, f: Objective, s: GossipState) -> Iterator[GossipState]:
+        gossip = Gossip(node, self.compressor, f.d)
+        gradient = LocalGradient(node, f, self.batch)
+        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, self._stable(gossip))
+        while True:
+            step = eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            if self.order == "combine-then-adapt":
+                s.w = self._mixed(gossip, s.w, s.steps) - step
+            else:
+                s.w = self._mixed(gossip, s.w - step, s.steps)
+            s.steps += 1
+            yield s
+
+    def _mixed(self, gossip: Gossip, x: Vector, t: int) -> Vector:
+        """Return sum_j (W^Q)_ij x_j."""
+        for q in range(self.gossip_steps):
+            x = gossip.send(x, t * self.gossip_steps + q)[1].copy()
+        return x
+
+    def _stable(self, gossip: Gossip) -> float:
+        """Return the part of 1/L at which combining first is stable: eta < (1 + lambda_min(W^Q)) / L."""
+        if self.order == "adapt-then-combine" or not gossip.mixing.symmetric:
+            return 1.0
+        smallest = gossip.mixing.smallest_eigenvalue
+        negative = -(abs(smallest) ** self.gossip_steps) if smallest < 0.0 and self.gossip_steps % 2 else 0.0
+        return 0.99 * (1.0 + negative) if negative else 1.0
+
+    def exchanged(self, s: GossipState, d: int) -> int:
+        size = self.compressor.size(d)
+        return -1 if size is None else s.steps * self.gossip_steps * size
+
+
+@register("d-psgd")
+@dataclass(frozen=True, kw_only=True)
+class DPSGD(DGD):
+    """D-PSGD: decentralised parallel SGD; DGD with minibatches, one gossip step a batch.
+
+    Parameters
+    ----------
+    gossip_steps
+        1.
+    batch
+        Rows of each shard a gradient; 0 = all.
+
+    See `dgd` for the others.
+    """
+
+    paper = "Lian, Zhang, Zhang, Hsieh, Zhang, Liu 2017, arXiv 1705.09056"
+
+    gossip_steps: Literal[1] = 1
+    batch: int = 32

@@ -1,0 +1,223 @@
+"""What solvers without a centre share: nodes with models of their own that talk to neighbours only.
+
+`Gossip.send` is the one thing that travels in all of them: a node compresses a vector, sends the same message to all
+its neighbours, and gets back what the message says (D, the node's own column) and what the network makes of everybody's
+(D W), with W the mixing matrix of `[cluster.topology]`.
+
+    D, DW = gossip.send(X - Z, step)        # DeLi-CoCo, CHOCO: the difference to the public copy
+    _, XW = gossip.send(X, step)            # DGD: the model itself
+
+Columns are nodes, as in the papers; W is symmetric where their theory wants it, and elsewhere x_i <- sum_j w_ij x_j.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from hpcopt.compression import Compressor, NotFiniteError
+from hpcopt.fabric.interface import Bytes, Node
+from hpcopt.problems.objective import Objective
+from hpcopt.solvers.base import S, Solver, State, Vector, at_least
+from hpcopt.solvers.step_size import Schedule, StepSize, check_step_size, schedule_of
+from hpcopt.topology.mixing import Mixing, Row
+
+BLOCK = 8192  # numbers that are mixed at a time: a few such arrays stay in the cache
+EXACT = 1e-12  # relative squared error below which a compressor counts as none
+
+
+@dataclass
+class GossipState(State):
+    """A node's own model `w` (unlike others'), and what was sent."""
+
+    steps: int = 0  # gradient steps
+    schedule: Schedule | None = None  # of the step sizes
+    gamma: float | None = None  # consensus step size
+    probed: int = 0  # gossip steps spent on finding gamma
+    reduced: int = 0  # doubles reduced over all nodes to find step sizes
+
+
+class GossipSolver(Solver[S], abc.ABC):
+    """Base of decentralised solvers.
+
+    Class attributes
+    ----------------
+    needs_symmetric, needs_fixed
+        Whether the theory asks for a symmetric W, and for the same W in every step.
+    needs_exact
+        Whether it sends models themselves, so that what compression loses never fades; else differences or errors
+        are sent, and the compressor must contract.
+    """
+
+    decentralised = True
+    randomised = True
+    needs_symmetric: ClassVar[bool] = True
+    needs_fixed: ClassVar[bool] = True
+    needs_exact: ClassVar[bool] = False
+
+    compressor: Compressor
+
+    @abc.abstractmethod
+    def exchanged(self, s: S, d: int) -> int:
+        """Return the bytes that this node has sent to each neighbour so far; -1 where messages differ in size."""
+
+    def doubles(self, s: S, d: int) -> int:  # noqa: ARG002
+        assert isinstance(s, GossipState)
+        return s.reduced
+
+    def refuses(self, d: int) -> str | None:
+        return self.compressor.refuses(d)
+
+    def condition(self, d: int, mixing: Mixing | None) -> str | None:
+        delta = self.compressor.contraction(d)
+        if self.needs_exact and (delta is None or delta < 1.0 - EXACT):
+            return (
+                f"{self.name} sends the models themselves, so what {self.compressor.name} loses stays as noise; "
+                'take "identity" or "f32", or a solver that sends differences (choco-sgd, compressed-gradient-tracking)'
+            )
+        if delta is None:
+            return (
+                f"{self.name} needs a compressor that contracts, and {self.compressor.name} as set here may lose more "
+                "than it was given"
+            )
+        assert mixing is not None, "decentralised solvers run on a network"
+        if self.needs_fixed and mixing.varying:
+            return (
+                f"{self.name} keeps sums over neighbours, so its neighbours may not change; {mixing.name} changes them"
+            )
+        if self.needs_symmetric and not mixing.symmetric:
+            return f"{self.name} needs symmetric weights; those of {mixing.name} ({mixing.rule}) are not"
+        if not mixing.doubly_stochastic:
+            return f"{self.name} needs weights whose columns sum to one; those of {mixing.name} ({mixing.rule}) do not"
+        return None
+
+
+class Gossip:
+    """A node's links and weights, and the room for its messages.
+
+    Parameters
+    ----------
+    node
+        With a network (`node.mixing`).
+    compressor
+        Of everything sent.
+    d
+        Numbers of a vector.
+    """
+
+    def __init__(self, node: Node, compressor: Compressor, d: int) -> None:
+        assert node.mixing is not None, "a decentralised solver runs on a cluster with a network"
+        self.mixing = node.mixing
+        self._node = node
+        self._compressor = compressor
+        rows = [self.mixing.row(node.rank, step) for step in range(self.mixing.period)]
+        self._links = [(_terms(row, node.rank), node.neighbourhood(row.sources, row.targets)) for row in rows]
+        self._d = d
+        self._size = compressor.size(d)
+        self._room = np.empty(compressor.capacity(d), dtype=np.uint8)
+        most = max(len(terms) for terms, _ in self._links)
+        self._decoded = [np.empty(d) for _ in range(most if compressor.view(self._room, d) is None else 0)]
+        self._mixed, self._zeros, self._scratch = np.empty(d), np.zeros(d), np.empty(min(d, BLOCK))
+
+    def send(self, v: Vector, step: int, stream: int = 0) -> tuple[Vector, Vector]:
+        """Send C(v) to the neighbours; return C(v) and sum_j w_ij C(v_j), each (d,), to be read before the next call.
+
+        Messages are added in ascending order of the nodes, this node's own in its place: the same bits on any cluster.
+
+        Parameters
+        ----------
+        v
+            Shape (d,), float64. One that is not finite (a run that diverges) is sent as zeros.
+        step
+            Chooses the matrix, where they take turns, and the random numbers.
+        stream
+            Tells the random numbers of two vectors of the same step apart.
+        """
+        terms, links = self._links[step % len(self._links)]
+        key = self._node.key(stream, step) if self._compressor.randomised else 0
+        varying = self._size is None
+        message = self._encode(v, key, self._room if self._size is None else links.outbox(self._size))
+        received = iter(links.exchange_varying(message) if varying else links.exchange(message))
+        parts = [
+            (weight, self._vector(message if own else next(received), place))
+            for place, (weight, own) in enumerate(terms)
+        ]
+        return next(part for (_, own), (_, part) in zip(terms, parts, strict=True) if own), self._combined(parts)
+
+    def _vector(self, message: Bytes, place: int) -> Vector:
+        """Return what `message` says, in the `place`-th of our arrays where it must be decoded."""
+        view = self._compressor.view(message, self._d)
+        return self._compressor.decode(message, self._decoded[place]) if view is None else view
+
+    def _combined(self, parts: list[tuple[float, Vector]]) -> Vector:
+        """Return the sum of weight times part, added in their order; block by block, so that memory is read once."""
+        (first, x), *others = parts
+        for start in range(0, self._d, BLOCK):
+            block = slice(start, start + BLOCK)
+            mixed = self._mixed[block]
+            np.multiply(x[block], first, out=mixed)
+            scaled = self._scratch[: mixed.size]
+            for weight, part in others:
+                np.multiply(part[block], weight, out=scaled)
+                mixed += scaled
+        return self._mixed
+
+    def _encode(self, v: Vector, key: int, out: Bytes) -> Bytes:
+        try:
+            return self._compressor.encode(v, key, out)
+        except NotFiniteError:
+            return self._compressor.encode(self._zeros, key, out)
+
+
+def _terms(row: Row, rank: int) -> list[tuple[float, bool]]:
+    """Return the weights in ascending order of the nodes, and whether each is the node's own."""
+    weights = [(source, weight, False) for source, weight in zip(row.sources, row.weights, strict=True)]
+    return [(weight, own) for _, weight, own in sorted([*weights, (rank, row.own, True)])]
+
+
+class LocalGradient:
+    """K (n_k / n) grad f_k, of all rows of the shard or of a batch: the mean over the nodes is the gradient of f.
+
+    The factor is one where all shards have as many rows; the papers leave it out.
+
+    Parameters
+    ----------
+    batch
+        Rows a step, drawn without replacement; 0 = all.
+    """
+
+    def __init__(self, node: Node, f: Objective, batch: int) -> None:
+        self._node = node
+        self._f = f
+        self._batch = batch if 0 < batch < f.n else 0
+        self._weight = node.size * f.share
+
+    def __call__(self, x: Vector) -> Vector:
+        """Return the gradient at `x`, shape (d,)."""
+        if self._batch:
+            rows = self._node.rng.choice(self._f.n, size=self._batch, replace=False)
+            return self._weight * self._f.gradient_of_rows(x, rows)
+        return self._weight * self._f.at(x).gradient
+
+    def schedule(self, step_size: StepSize, s: GossipState, factor: float = 1.0) -> Schedule:
+        """Return the schedule meant by `step_size`, with L the largest L_k of all nodes; "auto" is factor / L.
+
+        L_k is the smoothness of f_k, of any single row where there are batches. One round of one double.
+        """
+
+        def smoothness() -> float:
+            own = self._f.row_smoothness() if self._batch else self._f.smoothness()
+            s.reduced += 1
+            return float(self._node.world.max(np.array([self._weight * own]))[0])
+
+        return schedule_of(step_size, smoothness, auto=factor)
+
+
+def check_descent(step_size: StepSize, batch: int) -> None:
+    """Refuse a step size or a batch out of range; a step size of 0 stands for gossip alone."""
+    if step_size != 0:
+        check_step_size(step_size)
+    at_least(0, batch=batch)

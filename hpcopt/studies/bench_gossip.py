@@ -1,0 +1,112 @@
+"""What a gossip round costs beyond the neighbourhood exchange in it: the fabric's layer, and DeLi-CoCo's whole step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hpcopt.compression.identity import Identity
+from hpcopt.fabric.interface import Node
+from hpcopt.solvers.gossip import Gossip
+from hpcopt.topology import TOPOLOGIES, build
+
+BARE = "bare persistent Neighbor_allgatherv"
+GOAL = 1.0 / 1.1
+BUDGET = 10e-6  # seconds that a step of gossip may add to the bare exchange
+SIZES = (300, 10_000, 1_000_000)  # doubles in a message
+CACHED = 100_000  # doubles; beyond that a call lasts long enough to repeat it less
+
+
+def gossip_rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
+    """Return rows of {name, ours, peer, peer_name, ratio, goal}, on a ring of all ranks; collective."""
+    node.mixing = build(TOPOLOGIES["ring"](), node.size)
+    rows = []
+    for d in SIZES:
+        times = count if d < CACHED else max(count // 100, 5)
+        calls = _raw(node, d), _exchange(node, d), _round(node, d), _step(node, d)
+        raw, exchange, mixed, step = np.median(
+            [[_timed(node, call, times) for call in calls] for _ in range(repeats)], axis=0
+        )
+        rows += [
+            _row(f"neighbour exchange, d={d:,}", exchange, raw, BARE, GOAL),
+            _row(f"gossip round, identity, d={d:,}", mixed, raw, BARE, GOAL),
+            _row(f"whole step of deli-coco, d={d:,}", step, raw, BARE, None),
+        ]
+        if d == SIZES[0]:
+            rows.append(
+                _row("what a round adds to the exchange", max(mixed - raw, 1e-9), BUDGET, "budget of 10 us", 1.0)
+            )
+    return rows
+
+
+def _row(name: str, ours: float, peer: float, peer_name: str, goal: float | None) -> dict[str, Any]:
+    ratio = float(peer / ours)
+    return {
+        "name": name,
+        "ours": float(ours),
+        "peer": float(peer),
+        "peer_name": peer_name,
+        "ratio": ratio,
+        "goal": goal,
+    }
+
+
+def _raw(node: Node, d: int) -> Callable[[], object]:
+    """Return the collective that MPI offers, without any of our layers."""
+    assert node.mixing is not None
+    row = node.mixing.row(node.rank)
+    links: Any = node.neighbourhood(row.sources, row.targets)
+    sent, received = np.ones(d), np.empty(d * len(row.sources))
+    counts = [d] * len(row.sources)
+    starts = [d * place for place in range(len(row.sources))]
+    request = links.comm.Neighbor_allgatherv_init(sent, [received, counts, starts, None])
+
+    def exchange() -> None:
+        request.Start()
+        request.Wait()
+
+    return exchange
+
+
+def _exchange(node: Node, d: int) -> Callable[[], object]:
+    assert node.mixing is not None
+    row = node.mixing.row(node.rank)
+    links = node.neighbourhood(row.sources, row.targets)
+    box = links.outbox(8 * d)
+    return lambda: links.exchange(box)
+
+
+def _round(node: Node, d: int) -> Callable[[], object]:
+    """Return a gossip round: encode, exchange, decode, add with the weights."""
+    gossip = Gossip(node, Identity(), d)
+    x = np.random.default_rng(node.rank).standard_normal(d)
+    return lambda: gossip.send(x, 0)
+
+
+def _step(node: Node, d: int) -> Callable[[], object]:
+    """Return the body of DeLi-CoCo's inner loop."""
+    gossip = Gossip(node, Identity(), d)
+    x = np.random.default_rng(node.rank).standard_normal(d)
+    z, s = np.zeros(d), np.zeros(d)
+
+    def step() -> None:
+        D, DW = gossip.send(x - z, 0)
+        s.__iadd__(DW)
+        z.__iadd__(D)
+        x.__iadd__(0.5 * (s - z))
+
+    return step
+
+
+def _timed(node: Node, operation: Callable[[], object], count: int) -> float:
+    """Return seconds an operation."""
+    for _ in range(max(count // 10, 2)):
+        operation()
+    node.world.barrier()
+    start = time.perf_counter()
+    for _ in range(count):
+        operation()
+    return (time.perf_counter() - start) / count
