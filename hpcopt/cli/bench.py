@@ -12,11 +12,11 @@ from hpcopt.errors import InputError
 from hpcopt.registry import nearest
 
 WIDTH = 120  # columns in a batch log
-SUBJECTS = ("fabric", "kernels")
+SUBJECTS = ("compression", "fabric", "kernels")
 
 
 def bench(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="kernels or fabric.")],
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="kernels, compression or fabric.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write name, ours, peer, ratio, goal as JSON.")
     ] = None,
@@ -29,6 +29,7 @@ def bench(
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")
     from hpcopt.fabric.launch import join
+    from hpcopt.studies.bench_compression import bench_compression
     from hpcopt.studies.bench_fabric import bench_fabric
     from hpcopt.studies.bench_kernels import bench_kernels
 
@@ -36,6 +37,8 @@ def bench(
     group = cluster.processes
     if subject == "kernels":
         rows = bench_kernels(group.barrier, group.rank, group.size, quick)
+    elif subject == "compression":
+        rows = bench_compression(group.barrier, group.rank, quick)
     else:
         rows = bench_fabric(cluster, quick)
     if group.rank == 0:

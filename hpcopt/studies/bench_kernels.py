@@ -1,16 +1,12 @@
 """How fast the kernels are, as ratios: against reading the data once, numpy, scipy and scikit-learn.
 
-Seconds differ from machine to machine and from minute to minute; a ratio of two calls that took turns does
-not. Reading the matrix once is the floor of every pass over it, so "1.0 of a read" can't be beaten.
+Reading the matrix once is the floor of every pass over it, so "1.0 of a read" can't be beaten.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -19,29 +15,17 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from hpcopt.kernels.cache import compile_safely, kernel
+from hpcopt.kernels.cache import kernel
 from hpcopt.kernels.pointwise import LOGISTIC, derivatives
 from hpcopt.problems.dense_matrix import aligned_empty
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.storage import as_matrix
-
-Call = Callable[[], object]
-
-SHORTEST = 2e-3  # seconds a measurement lasts at least: short calls are repeated
+from hpcopt.studies.timing import Case, Peer, compared
 
 READ = "read X once"
 NUMPY = "numpy, two products"
 SCIPY = "scipy, two products"
 SKLEARN = "scikit-learn"
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Who else does the same work, and the ratio (its time by ours) aimed at."""
-
-    name: str
-    call: Call
-    goal: float
 
 
 def bench_kernels(barrier: Callable[[], None], rank: int, size: int, quick: bool) -> list[dict[str, Any]]:
@@ -59,49 +43,21 @@ def bench_kernels(barrier: Callable[[], None], rank: int, size: int, quick: bool
     Returns
     -------
     list of dict
-        `name`; `ours` and `peer`: medians over the rounds on this rank, seconds; `peer_name`; `ratio` = peer / ours;
-        `goal`: the ratio aimed at.
+        As from `timing.compared`.
     """
     rng = np.random.default_rng([0, rank])
-    rounds = 7 if quick else 15
-    rows = []
-    for name, ours, peers in _cases(rng, (60_000 if quick else 200_000) // size):
-        times = _in_turns(barrier, [ours, *(peer.call for peer in peers)], rounds)
-        for peer, seconds in zip(peers, times[1:], strict=True):
-            row = {"name": name, "ours": times[0], "peer": seconds, "peer_name": peer.name}
-            rows.append({**row, "ratio": seconds / times[0], "goal": peer.goal})
-    return rows
+    return compared(barrier, _cases(rng, (60_000 if quick else 200_000) // size), rounds=7 if quick else 15)
 
 
-def _in_turns(barrier: Callable[[], None], calls: list[Call], rounds: int) -> list[float]:
-    """Return each call's median time, seconds; every round makes each call once."""
-    repeats = []
-    for call in calls:
-        compile_safely(call)
-        barrier()
-        start = time.perf_counter()
-        call()
-        repeats.append(1 + int(SHORTEST / (time.perf_counter() - start)))
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, repeat, measured in zip(calls, repeats, times, strict=True):
-            barrier()
-            start = time.perf_counter()
-            for _ in range(repeat):
-                call()
-            measured.append((time.perf_counter() - start) / repeat)
-    return [statistics.median(measured) for measured in times]
-
-
-def _cases(rng: np.random.Generator, n: int) -> Iterator[tuple[str, Call, list[Peer]]]:
-    """Yield (name, our call, peers); data are made when their turn comes, and freed after it."""
+def _cases(rng: np.random.Generator, n: int) -> Iterator[Case]:
+    """Yield what is timed; data are made when their turn comes, and freed after it."""
     yield from _dense(rng, n, 304)
     for name, X in (("a9a-like", _one_hot(rng, 32_561, 123, 14)), ("w8a-like", _bag_of_words(rng, 48_000, 300, 12.5))):
         yield from _sparse(name, X, rng)
     yield from _margins(rng, 100_000)
 
 
-def _dense(rng: np.random.Generator, n: int, d: int) -> Iterator[tuple[str, Call, list[Peer]]]:
+def _dense(rng: np.random.Generator, n: int, d: int) -> Iterator[Case]:
     X = aligned_empty(n, d)
     rng.standard_normal(out=X)
     y, s, w = _vectors(rng, n, d)
@@ -109,12 +65,12 @@ def _dense(rng: np.random.Generator, n: int, d: int) -> Iterator[tuple[str, Call
     matrix = as_matrix(X)
     out = np.empty(n), np.empty(n)  # the oracle uses these again, too
     read = Peer(READ, lambda: _read(words), 0.8)
-    yield (
+    yield Case(
         "dense Hessian product",
         lambda: matrix.hessian_product(s, w),
         [read, Peer(NUMPY, lambda: X.T @ (s * (X @ w)), 1.8)],
     )
-    yield (
+    yield Case(
         "dense loss and gradient",
         lambda: matrix.loss_gradient(LOGISTIC, y, w, out),
         [read, Peer(NUMPY, lambda: _numpy_loss_gradient(X, y, w), 2.0), *_sklearn(X, y, w, 2.0)],
@@ -122,30 +78,30 @@ def _dense(rng: np.random.Generator, n: int, d: int) -> Iterator[tuple[str, Call
     yield from _single_precision(matrix, s, w)
 
 
-def _single_precision(matrix: Matrix, s: NDArray[np.float64], w: NDArray[np.float64]) -> Iterator[Any]:
+def _single_precision(matrix: Matrix, s: NDArray[np.float64], w: NDArray[np.float64]) -> Iterator[Case]:
     short = as_matrix(matrix.as_array(), "f32")
     words = short.as_array().reshape(-1).view(np.int64)
-    yield (
+    yield Case(
         "dense Hessian product, f32 storage",
         lambda: short.hessian_product(s, w),
         [Peer("ours, f64 storage", lambda: matrix.hessian_product(s, w), 1.4), Peer(READ, lambda: _read(words), 0.7)],
     )
 
 
-def _sparse(name: str, X: Any, rng: np.random.Generator) -> Iterator[tuple[str, Call, list[Peer]]]:
+def _sparse(name: str, X: Any, rng: np.random.Generator) -> Iterator[Case]:
     y, s, w = _vectors(rng, *X.shape)
     matrix = as_matrix(X)
     out = np.empty(len(y)), np.empty(len(y))  # the oracle uses these again, too
-    yield (
+    yield Case(
         f"sparse Hessian product, {name}",
         lambda: matrix.hessian_product(s, w),
         [Peer(SCIPY, lambda: X.T @ (s * (X @ w)), 1.5)],
     )
     ours = partial(matrix.loss_gradient, LOGISTIC, y, w, out)
-    yield f"sparse loss and gradient, {name}", ours, _sklearn(X, y, w, 1.5)
+    yield Case(f"sparse loss and gradient, {name}", ours, _sklearn(X, y, w, 1.5))
 
 
-def _margins(rng: np.random.Generator, n: int) -> Iterator[tuple[str, Call, list[Peer]]]:
+def _margins(rng: np.random.Generator, n: int) -> Iterator[Case]:
     y, _, _ = _vectors(rng, n, 1)
     z = 3.0 * rng.standard_normal(n)
     residual, curvature = np.empty(n), np.empty(n)
@@ -160,7 +116,8 @@ def _margins(rng: np.random.Generator, n: int) -> Iterator[tuple[str, Call, list
             loss.gradient_hessian(labels, z, gradient_out=residual, hessian_out=curvature)
 
         peers.append(Peer(SKLEARN, sklearn, 9.0))
-    yield "loss, residual, curvature of margins", lambda: derivatives(LOGISTIC, z, y, residual, curvature), peers
+    ours = partial(derivatives, LOGISTIC, z, y, residual, curvature)
+    yield Case("loss, residual, curvature of margins", ours, peers)
 
 
 def _vectors(rng: np.random.Generator, n: int, d: int) -> tuple[NDArray[np.float64], ...]:

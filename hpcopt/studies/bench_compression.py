@@ -1,0 +1,115 @@
+"""How fast compressors are, as ratios: against a copy of the vector in memory, and against numpy's way and torch's.
+
+A compressor worth its name takes no longer than a copy of what it compresses: then it is never the compressor that one
+waits for. Vectors are of normal numbers in float32; messages and outputs have been used before, so that no page is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.compression import COMPRESSORS, Compressor
+from hpcopt.compression.low_rank import LowRank
+from hpcopt.compression.qsgd import QSGD
+from hpcopt.compression.random_k import RandomK
+from hpcopt.compression.top_k import TopK
+from hpcopt.problems.dense_matrix import aligned_empty
+from hpcopt.studies.plain_codecs import NUMPY, Codec, torch_codecs
+from hpcopt.studies.timing import Call, Case, Peer, compared
+
+MEMCPY = "memcpy of the vector"
+QUICK, ALL = (10_000, 1_000_000), (10_000, 1_000_000, 10_000_000)
+
+_LEAST = 0.3  # of the copy's speed: what any compressor should have
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A compressor to be timed and the ratios aimed at."""
+
+    name: str
+    compressor: Compressor
+    encoding: float | None = _LEAST  # of the copy's speed
+    decoding: float = _LEAST
+    numpy: float | None = None  # of numpy's speed in encoding
+    places: float | None = None  # of the speed of picking the same numbers from places that are given
+
+
+def bench_compression(barrier: Callable[[], None], rank: int, quick: bool) -> list[dict[str, Any]]:
+    """Time the compressors and their peers in turns, on all ranks at the same time.
+
+    Parameters
+    ----------
+    barrier
+        Waits for all ranks.
+    rank
+        This rank; each has a vector of its own.
+    quick
+        Whether to leave out vectors larger than the caches, and to take fewer rounds.
+
+    Returns
+    -------
+    list of dict
+        As from `timing.compared`.
+    """
+    cases = _cases(np.random.default_rng([0, rank]), QUICK if quick else ALL)
+    return compared(barrier, cases, rounds=7 if quick else 11)
+
+
+def entries() -> Iterator[Entry]:
+    """Yield what is timed; the names are those of `plain_codecs`."""
+    yield Entry("identity", COMPRESSORS["identity"]())
+    for name in ("f32", "f16", "bf16", "sign", "ternary"):
+        yield Entry(name, COMPRESSORS[name](), 1.0, 1.0)
+    yield Entry("threshold-ternary", COMPRESSORS["threshold-ternary"]())
+    yield Entry("qsgd 8 bit", QSGD(levels=127, bucket=1024, scaled=False), 0.9, 0.9)
+    yield Entry("qsgd 4 bit", QSGD(levels=7, bucket=1024, scaled=False), 0.9, 0.9)
+    yield Entry("natural", COMPRESSORS["natural"](), 0.9, 0.9)
+    yield Entry("top-k 1 %", TopK(fraction=0.01), numpy=15.0)
+    yield Entry("random-k 1 %", RandomK(fraction=0.01), encoding=None, places=0.5)
+    yield Entry("low-rank", LowRank(rank=1))
+
+
+def _cases(rng: np.random.Generator, sizes: tuple[int, ...]) -> Iterator[Case]:
+    """Yield what is timed, a vector for each size; a peer's arrays are made when its turn comes."""
+    torch = torch_codecs()
+    for size in sizes:
+        x = rng.standard_normal(dtype=np.float32, out=_zeros(size))
+        for entry in entries():
+            yield from _both_ways(entry, x, {"numpy": NUMPY, "torch": torch})
+
+
+def _both_ways(entry: Entry, x: NDArray[np.float32], libraries: dict[str, dict[str, Codec]]) -> Iterator[Case]:
+    compressor, copied, out = entry.compressor, _zeros(x.size), _zeros(x.size)
+    room = np.zeros(compressor.capacity(x.size, x.itemsize), dtype=np.uint8)
+    message = compressor.encode(x, 1).copy()
+    copy = partial(np.copyto, copied, x)
+    encoding, decoding = [Peer(MEMCPY, copy, entry.encoding)], [Peer(MEMCPY, copy, entry.decoding)]
+    if entry.places is not None:
+        encoding.append(Peer("numpy.take of its places", _taken(x, compressor.decode(message, out)), entry.places))
+    for library, codecs in libraries.items():
+        if entry.name in codecs:
+            encode, decode = codecs[entry.name](x)
+            encoding.append(Peer(library, encode, entry.numpy if library == "numpy" else None))
+            decoding.append(Peer(library, decode))
+    yield Case(f"{entry.name}, encode, {x.size:.0e}", partial(compressor.encode, x, 1, room), encoding)
+    yield Case(f"{entry.name}, decode, {x.size:.0e}", partial(compressor.decode, message, out), decoding)
+
+
+def _taken(x: NDArray[np.float32], kept: NDArray[np.float32]) -> Call:
+    """Return the call that picks the numbers kept, in an order that is none, as the compressor's is."""
+    places = np.random.default_rng(0).permutation(np.flatnonzero(kept))
+    return partial(np.take, x, places, out=np.zeros(places.size, dtype=x.dtype))
+
+
+def _zeros(size: int) -> NDArray[np.float32]:
+    """Return a vector of zeros at an address that suits the widest loads, for us as for the peers."""
+    zeros: NDArray[np.float32] = aligned_empty(1, size, np.float32)[0]
+    zeros[:] = 0.0
+    return zeros
