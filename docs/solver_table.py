@@ -22,15 +22,18 @@ from hpcopt.fabric.solo import SoloCluster
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix
-from hpcopt.solvers import SOLVERS, Solver
+from hpcopt.solvers import SOLVERS, Solver, State
+from hpcopt.solvers.gossip import GossipSolver
+from hpcopt.topology import TOPOLOGIES, build
 
 ROWS, FEATURES = 200, 10
 ITERATIONS = 20
 HEAD = ("solver", "what it does", "floor", "rounds", "doubles")
+EACH = " to each neighbour"
 
 
 def what_iterations_cost(solver: Solver[Any]) -> list[tuple[int, int, int]]:
-    """Return (rounds, doubles per d, further doubles) of each iteration.
+    """Return (rounds, doubles per d, further doubles) of each iteration; of decentralised solvers, to each neighbour.
 
     The first one is left out, as it may carry what is sent once, at the start; unless there is no other.
     """
@@ -41,14 +44,22 @@ def what_iterations_cost(solver: Solver[Any]) -> list[tuple[int, int, int]]:
     def program(node: Node) -> list[tuple[int, int, int]]:
         f = Objective(as_matrix(X), y, LOSSES["logistic"], l2=1.0 / ROWS, total=ROWS, meter=node.meter)
         so_far = [(0, 0, 0)]
-        for state in islice(solver.rounds(node, f, solver.init(f, np.zeros(FEATURES))), ITERATIONS):
-            none, one = (solver.doubles(state, d) for d in (0, 1))
+        for state in islice(solver.rounds(node, f, solver.init(node, f, np.zeros(FEATURES))), ITERATIONS):
+            none, one = (_doubles(solver, state, d) for d in (0, 1))
             so_far.append((node.ledger.solver.rounds, one - none, none))
         return so_far
 
-    so_far = SoloCluster().run(program)[0]
+    cluster = SoloCluster()
+    cluster.mixing = build(TOPOLOGIES["ring"](), 1)
+    so_far = cluster.run(program)[0]
     each = [(r - r0, a - a0, b - b0) for (r0, a0, b0), (r, a, b) in pairwise(so_far)]
     return each[1:] or each
+
+
+def _doubles(solver: Solver[Any], state: State, d: int) -> int:
+    if isinstance(solver, GossipSolver):
+        return solver.exchanged(state, d) // 8
+    return solver.doubles(state, d)
 
 
 def table(pages: set[str]) -> str:
@@ -61,7 +72,7 @@ def table(pages: set[str]) -> str:
         summary = (kind.__doc__ or "").splitlines()[0].rstrip(".")
         each = what_iterations_cost(kind())
         rounds = _span([str(rounds) for rounds, _, _ in sorted(each)])
-        doubles = _span([_linear(a, b) for _, a, b in sorted(each)])
+        doubles = _span([_linear(a, b) for _, a, b in sorted(each)]) + (EACH if kind.decentralised else "")
         lines.append((shown, f"{summary}. *{_linked(kind.paper)}*", kind.floor or "none", rounds, doubles))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
