@@ -21,7 +21,7 @@ from hpcopt.runs.driver import Outcome, drive
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers import Solver
-from hpcopt.topology import TOPOLOGIES, Topology, build
+from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build
 
 Vector = NDArray[np.float64]
 
@@ -146,12 +146,13 @@ def solve(
     record_every: int = 1,
     seed: int = 0,
     topology: Topology | None = None,
+    mixing: Mixing | None = None,
     **stop: Any,
 ) -> Solved:
     """Run `solver` on `spread`, on a virtual cluster unless another is given; `stop` are StopRule's fields."""
     cluster = cluster or VirtualCluster(spread.nodes, network, speeds=speeds, seed=seed)
     if solver.decentralised:
-        cluster.mixing = build(topology or TOPOLOGIES["ring"](), spread.nodes, seed)
+        cluster.mixing = mixing or build(topology or TOPOLOGIES["ring"](), spread.nodes, seed)
     shards, problem = spread.shards(), spread.problem
     w0 = np.zeros(spread.d) if start is None else start
     rows: list[dict[str, Any]] = []

@@ -11,8 +11,13 @@ VARIANTS = {  # beside the defaults; names not registered are passed over
     "low-rank": [{"rank": 2, "iterations": 2}, {"rank": 50}],
     "qsgd": [{"levels": 1}, {"levels": 4, "bucket": 10}, {"levels": 2, "scaled": False}, {"levels": 300}],
     "random-k": [{"fraction": 0.3}, {"k": 3}, {"fraction": 0.25, "scaled": True}, {"fraction": 0.8, "scaled": True}],
-    "ternary": [{"clip": 2.5}, {"bucket": 10}],
-    "threshold-ternary": [{"rule": "exact"}, {"rule": "nonzero"}, {"unbiased": True}, {"bucket": 10}],
+    "ternary": [{"clip": 2.5}, {"bucket": 10}, {"coding": "dense"}],
+    "threshold-ternary": [
+        {"rule": "exact"},
+        {"rule": "nonzero"},
+        {"unbiased": True},
+        {"bucket": 10, "coding": "dense"},
+    ],
     "top-k": [{"fraction": 0.1}, {"fraction": 0.5}, {"fraction": 1.0}, {"k": 3}],
 }
 SIZES = [0, 1, 2, 3, 7, 64, 100, 1025]

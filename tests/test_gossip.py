@@ -211,6 +211,25 @@ def test_the_floor_is_proportional_to_the_square_of_the_step_size():
         assert 2.5 < large / small < 5.5
 
 
+def test_uncompressed_gossip_contracts_by_the_second_eigenvalue():
+    solved = solve(SOLVERS["choco-gossip"](gamma=1.0, warm=True), heterogeneous(16), rounds=60)
+    consensus = [row["consensus"] for row in solved.rows]
+    second = build(TOPOLOGIES["ring"](), 16).second_eigenvalue
+    assert all(after <= second * before * (1 + 1e-9) for before, after in pairwise(consensus[2:]))
+    assert consensus[-1] / consensus[-2] == pytest.approx(second, rel=1e-3)
+
+
+def test_other_names_for_the_nodes_with_the_same_weights_give_the_same_models():
+    spread, order = heterogeneous(), np.random.default_rng(0).permutation(NODES)
+    rows = spread.X.reshape(NODES, -1, spread.d), spread.y.reshape(NODES, -1)
+    moved = Spread("squared", rows[0][order].reshape(-1, spread.d), rows[1][order].ravel(), 0.0, spread.sizes)
+    ring = build(TOPOLOGIES["ring"](), NODES)
+    renamed = Mixing("ring", "metropolis", (ring.matrices[0][order][:, order],))
+    solver = deli_coco(compressor=COMPRESSED["top"], gossip_steps=2)
+    here, there = solve(solver, spread, rounds=12, mixing=ring), solve(solver, moved, rounds=12, mixing=renamed)
+    np.testing.assert_allclose(models(there), models(here)[order], atol=1e-12)
+
+
 EXACT = [
     ("extra", {}),
     ("gradient-tracking", {}),

@@ -158,10 +158,18 @@ def test_odd_traces_are_drawn(drawn, rows):
     drawn(draw_compare, [("a", rows), ("b", rows)], "several", target=1.0)
 
 
-@pytest.mark.parametrize(("more", "panels"), [({}, 2), ({"test_accuracy": 0.9}, 3), ({"test_error": 0.1}, 3)])
-def test_one_run_has_a_panel_for_its_test_measure(drawn, more, panels):
+@pytest.mark.parametrize(
+    ("more", "below"),
+    [
+        ({}, ["norm of the gradient"]),
+        ({"test_accuracy": 0.9}, ["norm of the gradient", "test accuracy"]),
+        ({"consensus": 0.1}, ["norm of the gradient", "rms distance to the mean model"]),
+    ],
+)
+def test_one_run_shows_its_objective_three_times_and_what_else_there_is(drawn, more, below):
     figure = drawn(draw_convergence, trace(4.0, 2.0, **more), "title")
-    assert len(figure.axes) == panels
+    assert [axis.get_xlabel() for axis in figure.axes[:3]] == ["rounds", "kB sent", "seconds (virtual clock)"]
+    assert [axis.get_ylabel() for axis in figure.axes[3:]] == below
     assert "2 rounds, 1 kB sent, 0.5 seconds (virtual clock)" in figure.get_suptitle()
 
 

@@ -152,7 +152,9 @@ def test_bad_parameters_are_refused_in_one_line(parameters, message):
         TopK(**parameters)
 
 
-def test_more_numbers_than_the_vector_has_are_refused_before_a_run():
+def test_more_numbers_than_the_vector_has_are_refused():
     assert TopK(k=9).refuses(8) == "k: expected at most 8, the numbers in a vector, got 9"
     assert TopK(k=8).refuses(8) is None
+    with pytest.raises(InputError, match="k: expected at most 8"):
+        TopK(k=9).encode(np.ones(8))
     assert "at most 2147483647" in TopK().refuses(2**31)

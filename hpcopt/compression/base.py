@@ -64,7 +64,7 @@ class Compressor(abc.ABC):
         Raises
         ------
         NotFiniteError
-            If `x` holds NaN or infinity.
+            If `x` holds NaN or infinity (random-k: among the numbers that it draws; the others never travel).
         """
 
     @abc.abstractmethod

@@ -33,8 +33,12 @@ class Sparsifier(Compressor, abc.ABC):
             raise InputError(f"k: expected at least 1, got {self.k}")
 
     def kept(self, d: int) -> int:
-        """Return k for vectors of d numbers."""
-        return min(d, max(1, round(self.fraction * d))) if self.k is None else self.k
+        """Return k for vectors of d numbers; raises `InputError` where `k` is more than d."""
+        if self.k is None:
+            return min(d, max(1, round(self.fraction * d)))
+        if self.k > d:
+            raise InputError(self.refuses(d))
+        return self.k
 
     def refuses(self, d: int) -> str | None:
         if self.k is not None and self.k > d:

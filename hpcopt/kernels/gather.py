@@ -62,23 +62,36 @@ def _permute(key: np.uint64, row: int, column: int, rows: int, columns: int, pla
 
 
 @part()
+def _fits(places: Digits, d: int) -> bool:
+    """Tell whether all `places` are below `d`."""
+    largest = np.uint32(0)
+    for p in range(places.size):
+        largest = max(largest, places[p])
+    return bool(largest < d)
+
+
+@part()
 def _draw(key: np.uint64, d: int, k: int) -> Digits:
     """Return k different places below `d`."""
     rows = max(1, int(np.ceil(np.sqrt(d))))
     columns = (d + rows - 1) // rows
-    images, scratch = np.empty(min(_BLOCK, columns), dtype=np.uint32), np.empty(min(_BLOCK, columns), dtype=np.uint32)
-    places = np.empty(k + 1, dtype=np.uint32)  # one more: what lies beyond d is written, too, and written over
+    places, scratch = np.empty(k, dtype=np.uint32), np.empty(min(_BLOCK, columns), dtype=np.uint32)
     row, column, filled = 0, 0, 0
     while filled < k:
-        count = min(images.size, columns - column, k - filled)
-        _permute(key, row, column, rows, columns, images[:count], scratch[:count])
-        for p in range(count):
-            places[filled] = images[p]
-            filled += images[p] < d
+        count = min(scratch.size, columns - column, k - filled)
+        images = places[filled : filled + count]
+        _permute(key, row, column, rows, columns, images, scratch[:count])
+        if _fits(images, d):
+            filled += count
+        else:
+            for p in range(count):  # without branches; what lies beyond d is written over
+                place = images[p]
+                places[filled] = place
+                filled += place < d
         column += count
         if column == columns:
             row, column = row + 1, 0
-    return places[:k]
+    return places
 
 
 @kernel()

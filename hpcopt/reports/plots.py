@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_BELOW = {
+    "grad_norm": ("norm of the gradient", True),
+    "consensus": ("rms distance to the mean model", True),
+    "test_accuracy": ("test accuracy", False),
+    "test_error": ("test error", False),
+}
+"""What one run's picture shows below the objective: a column of the trace, in words, and whether logarithmic."""
+
 Row = Mapping[str, Any]
 Run = tuple[str, Sequence[Row]]  # label, trace rows
 
@@ -119,7 +127,10 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: floa
 def draw_convergence(
     rows: Sequence[Row], path: str | Path, title: str, target: float | None = None, optimum: float | None = None
 ) -> None:
-    """Draw one run into the PNG `path`: objective and gradient norm over rounds, and the test measure if any.
+    """Draw one run into the PNG `path`.
+
+    Above, the objective over rounds, bytes and seconds; below, over rounds, the gradient's norm, the nodes' distance to
+    their mean where they have models of their own, and the test measure if there is one.
 
     Parameters
     ----------
@@ -135,20 +146,23 @@ def draw_convergence(
     MissingLibraryError
         Without matplotlib.
     """
-    tests = [name for name in ("test_accuracy", "test_error") if any(name in row for row in rows)]
-    figure = new_figure(5.0 * (2 + len(tests)), 4.4)
-    axes = figure.subplots(1, 2 + len(tests))
+    below = [name for name in _BELOW if name == "grad_norm" or any(name in row for row in rows)]
+    figure = new_figure(13.0, 8.0)
+    (top, bottom) = figure.subplots(2, 3)
     runs = [("", rows)]
     measures = _measures(runs)
     height = height_for(runs, target, optimum)
-    _curve(axes[0], measures[0], height, rows, target, "", 0)
-    _set_heights(axes[0], height, runs)
-    _mark_target(axes[0], height, target)
-    _plain_curve(axes[1], rows, "grad_norm", "norm of the gradient", 1, logarithmic=True)
-    for axis, name in zip(axes[2:], tests, strict=True):
-        _plain_curve(axis, rows, name, name.replace("_", " "), 2, logarithmic=False)
-    for axis in axes:
+    for axis, measure in zip(top, measures, strict=True):
+        _curve(axis, measure, height, rows, target, "", 0)
+        _set_heights(axis, height, runs)
+        _mark_target(axis, height, target)
+        _dress(axis, measure, runs)
+    for axis, name in zip(bottom, below, strict=False):
+        words, logarithmic = _BELOW[name]
+        _plain_curve(axis, rows, name, words, 1, logarithmic=logarithmic)
         _dress(axis, measures[0], runs)
+    for axis in bottom[len(below) :]:
+        axis.remove()
     figure.suptitle(f"{title}\n{_totals(rows, measures)}", fontsize=12)
     figure.savefig(path, dpi=130)
 

@@ -1,0 +1,81 @@
+"""The gossip studies in jobs/studies: what their page says of them, by running the solvers that decide it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hpcopt.studies.compare import compare
+
+STUDIES = Path(__file__).parents[1] / "jobs" / "studies"
+OPTIMUM, START = 1.2839139217259807, 14.169446806791996  # of heterogeneous least squares, by numpy's least squares
+
+
+def run(name, labels, **tables):
+    """Run the solvers `labels` of a study; return their rows by label."""
+    specification = tomllib.loads((STUDIES / f"deli_coco_{name}.toml").read_text())
+    chosen = [table for table in specification["solvers"] if table["label"] in labels]
+    assert [table["label"] for table in chosen] == labels
+    for table, keys in tables.items():
+        specification[table] = {**specification[table], **keys}
+    del specification["output"]["folder"]
+    rows = compare({**specification, "solvers": chosen}).rows()
+    return {row["solver"]: row for row in rows}
+
+
+def test_every_uncompressed_gossip_step_lowers_the_floor_by_the_second_eigenvalue_squared():
+    labels = ["none, Q = 1", "none, Q = 2", "none, Q = 4", "none, Q = 16"]
+    rows = run("floors", labels)
+    one, two, four, sixteen = ((rows[label]["mean_objective"] - OPTIMUM) / (START - OPTIMUM) for label in labels)
+    assert (four / sixteen) ** (1 / 12) == pytest.approx(1 / 0.6**2, rel=0.1)
+    assert 3 < one / two < 7
+    assert one == pytest.approx(1.4e-3, rel=0.1)
+
+
+def test_below_the_floor_of_one_gossip_step_four_need_half_its_bytes():
+    rows = run("bytes", ["Q = 1, eta L = 0.1", "Q = 1, eta L = 0.3", "Q = 4, eta L = 1"])
+    assert not rows["Q = 1, eta L = 0.3"]["reached"]
+    assert rows["Q = 4, eta L = 1"]["bytes"] <= 0.5 * rows["Q = 1, eta L = 0.1"]["bytes"]
+
+
+def test_on_sorted_data_four_gossip_steps_need_fewer_bytes(data_folder):
+    labels = ["Q = 1, eta L = 0.05", "Q = 4, eta L = 0.5"]
+    rows = run("sorted", labels, data={"path": str(data_folder / "a9a.bz2")})
+    one, four = (rows[label]["bytes"] for label in labels)
+    assert four <= 0.6 * one
+
+
+def test_on_shuffled_data_one_gossip_step_needs_the_fewest(data_folder):
+    rows = run("shuffled", ["Q = 1", "Q = 4"], data={"path": str(data_folder / "a9a.bz2")})
+    assert rows["Q = 1"]["bytes"] < 0.5 * rows["Q = 4"]["bytes"]
+
+
+def test_with_one_small_gamma_coarse_messages_win_and_with_their_own_they_do_not():
+    small, own = (
+        [f"{bits} bit, Q = {steps}, {gamma}" for bits, steps in ((8, 1), (4, 2), (2, 4))]
+        for gamma in ("gamma = 0.05", "own gamma")
+    )
+    rows = run("precision", [*small, *own])
+    one, two, four = (rows[label]["bytes"] for label in small)
+    assert one > 1.2 * two > 1.2 * four
+    assert rows[own[0]]["bytes"] < rows[own[2]]["bytes"] < four
+
+
+def test_tracking_with_two_gossip_steps_needs_half_the_gradients_at_equal_bytes():
+    labels = ["BEER, 4 levels, Q = 1, eta L = 0.5", "BEER, 4 levels, Q = 2, eta L = 1"]
+    rows = run("tracking", labels)
+    one, two = (rows[label] for label in labels)
+    assert two["work"] < 0.6 * one["work"]
+    assert two["seconds"] < one["seconds"]
+    assert two["bytes"] < 1.1 * one["bytes"]
+
+
+def test_the_image_task_follows_the_papers_order(data_folder):
+    labels = ["top 50 %, Q = 1", "top 50 %, Q = 5", "gradient descent over all nodes"]
+    data = {"path": str(data_folder / "t10k-images-idx3-ubyte.gz")}
+    rows = run("mnist", labels, data=data, stop={"iterations": 100})
+    one, five, descent = (rows[label]["objective"] for label in labels)
+    assert one == pytest.approx(0.2161, rel=0.02)  # the paper's, after 100 steps
+    assert descent < five < one
