@@ -58,8 +58,9 @@ docs: $(VENV)/.installed-docs  ## the documentation, in docs/_build/html; a warn
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
-bench: $(VENV)/.installed-run $(matched)  ## kernels beside numpy and scikit-learn, the driver beside bare mpi4py
+bench: $(VENV)/.installed-run $(matched)  ## kernels and compressors beside numpy and others, the fabric beside bare mpi4py
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench kernels
+	$(BIN)/hpcopt bench compression
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench fabric
 
 clean:  ## remove caches and built pages (runs/ and the environments stay)
