@@ -60,11 +60,11 @@ class DCDPSGD(GossipSolver[DCDState]):
         assert mixing is not None, "decentralised solvers run on a network"
         variance = self.compressor.variance(d)
         if variance is None:
-            return f"{self.name} needs an unbiased compressor; {self.compressor.name} as set here is biased"
+            return f"needs an unbiased compressor; {self.compressor.name} as set here is biased"
         limit = mixing.gap / (2.0 * mixing.beta) if mixing.symmetric and mixing.n > 1 else np.inf
         if np.sqrt(variance) >= limit:
             return (
-                f"{self.name} needs a relative error below {limit:.3g} in this network (spectral gap / 2 ||I - W||); "
+                f"needs a relative error below {limit:.3g} in this network (spectral gap / 2 ||I - W||); "
                 f"{self.compressor.name} as set here may have {np.sqrt(variance):.3g}"
             )
         return super().condition(d, mixing)

@@ -75,23 +75,23 @@ class GossipSolver(Solver[S], abc.ABC):
         delta = self.compressor.contraction(d)
         if self.needs_exact and (delta is None or delta < 1.0 - EXACT):
             return (
-                f"{self.name} sends the models themselves, so what {self.compressor.name} loses stays as noise; "
+                f"sends the models themselves, so what {self.compressor.name} loses stays as noise; "
                 'take "identity" or "f32", or a solver that sends differences (choco-sgd, compressed-gradient-tracking)'
             )
         if delta is None:
             return (
-                f"{self.name} needs a compressor that contracts, and {self.compressor.name} as set here may lose more "
+                f"needs a compressor that contracts, and {self.compressor.name} as set here may lose more "
                 "than it was given"
             )
         assert mixing is not None, "decentralised solvers run on a network"
         if self.needs_fixed and mixing.varying:
             return (
-                f"{self.name} keeps sums over neighbours, so its neighbours may not change; {mixing.name} changes them"
+                f"keeps sums over neighbours, so its neighbours may not change; {mixing.name} changes them"
             )
         if self.needs_symmetric and not mixing.symmetric:
-            return f"{self.name} needs symmetric weights; those of {mixing.name} ({mixing.rule}) are not"
+            return f"needs symmetric weights; those of {mixing.name} ({mixing.rule}) are not"
         if not mixing.doubly_stochastic:
-            return f"{self.name} needs weights whose columns sum to one; those of {mixing.name} ({mixing.rule}) do not"
+            return f"needs weights whose columns sum to one; those of {mixing.name} ({mixing.rule}) do not"
         return None
 
 
