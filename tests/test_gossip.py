@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from itertools import pairwise
 
@@ -373,6 +374,125 @@ def test_gamma_is_found_by_trying_and_its_messages_are_booked():
     assert solved.outcome.state.probed >= 20
     exchanged = solver.exchanged(solved.outcome.state, 60)
     assert solved.rows[-1]["edge_bytes"] == exchanged
+
+
+@pytest.mark.parametrize("topology", ["torus", "complete", "star"])
+@pytest.mark.parametrize("compressor", [COMPRESSORS["top-k"](fraction=0.02), COMPRESSORS["random-k"](fraction=0.04)])
+def test_the_gamma_that_is_found_holds_for_thousands_of_steps(topology, compressor):
+    solver = SOLVERS["choco-gossip"](compressor=compressor)
+    spread = heterogeneous(d=50, rows=2)
+    solved = solve(solver, spread, iterations=2500, record_every=250, topology=TOPOLOGIES[topology]())
+    consensus = [row["consensus"] for row in solved.rows]
+    assert solved.outcome.status is Status.ITERATIONS
+    assert consensus[-1] < 0.05 * consensus[0]
+
+
+def listing(name, spread, steps, W, eta, gamma=1.0, alpha=1.0, compressor=COMPRESSED["none"]):
+    """Models (nodes, d) after `steps` of the listings in the papers, with plain matrices; deterministic compressors."""
+    objectives = spread.objectives()
+
+    def gradient(x):
+        return np.array([f.at(own).gradient for f, own in zip(objectives, x, strict=True)])
+
+    def sent(v):
+        return np.array([compressor.decode(compressor.encode(row), np.empty(spread.d)) for row in v])
+
+    x = np.zeros((W.shape[0], spread.d))
+    y, e = gradient(x), np.zeros_like(x)
+    copies = [np.zeros_like(x), np.zeros_like(x)]
+    for _ in range(steps):
+        if name == "digging":
+            x, before = W @ x - eta * y, x
+            y = W @ y + gradient(x) - gradient(before)
+        elif name == "dcd":
+            x = x + sent(W @ x - eta * gradient(x) - x)
+        elif name == "deepsqueeze":
+            u = x - eta * gradient(x)
+            message = sent(u + e)
+            e = u + e - message
+            x = u + gamma * (W @ message - message)
+        elif name == "c-gt":
+            after = []
+            for place, (vector, change) in enumerate(((x, -eta * y), (y, None))):
+                message = sent(vector - copies[place])
+                hat = copies[place] + message
+                copies[place] = copies[place] + alpha * message
+                moved = gradient(after[0]) - gradient(x) if change is None else change
+                after.append(vector - gamma * (hat - W @ hat) + moved)
+            x, y = after
+    return x
+
+
+@pytest.mark.parametrize("topology", ["ring", "star", "directed"])
+def test_gradient_tracking_is_its_listing(topology):
+    network = TOPOLOGIES["exponential"](directed=True) if topology == "directed" else TOPOLOGIES[topology]()
+    spread, W = heterogeneous(), build(network, NODES).matrices[0].toarray()
+    solved = solve(SOLVERS["gradient-tracking"](step_size=0.1), spread, iterations=8, topology=network)
+    np.testing.assert_allclose(models(solved), listing("digging", spread, 8, W, 0.1), atol=1e-12)
+
+
+def test_the_compressed_comparators_are_their_listings():
+    spread, W = heterogeneous(), matrix("ring", NODES)
+    natural, top = COMPRESSED["f16"], COMPRESSED["top"]
+    runs = {
+        "dcd": (SOLVERS["dcd-psgd"](step_size=0.1, compressor=natural), {"compressor": natural}),
+        "deepsqueeze": (
+            SOLVERS["deepsqueeze"](step_size=0.1, gamma=0.2, compressor=top),
+            {"gamma": 0.2, "compressor": top},
+        ),
+        "c-gt": (
+            SOLVERS["compressed-gradient-tracking"](step_size=0.1, gamma=0.2, compressor=top, form="c-gt", alpha=0.4),
+            {"gamma": 0.2, "alpha": 0.4, "compressor": top},
+        ),
+    }
+    for name, (solver, parameters) in runs.items():
+        solved = solve(solver, spread, iterations=7)
+        expected = listing(name, spread, 7, W, 0.1, **parameters)
+        np.testing.assert_allclose(models(solved), expected, atol=1e-12, err_msg=name)
+
+
+def test_the_trace_tells_how_far_the_nodes_are_apart():
+    spread = heterogeneous().over(*([8] * 9))
+    solved = solve(deli_coco(), spread, rounds=5)
+    x, row, serial = models(solved), solved.rows[-1], spread.serial()
+    values = [serial.at(own).value for own in x]
+    assert row["consensus"] == pytest.approx(np.sqrt(np.mean(np.sum((x - x.mean(axis=0)) ** 2, axis=1))))
+    assert row["mean_objective"] == pytest.approx(np.mean(values))
+    assert row["worst_objective"] == pytest.approx(max(values))
+    assert row["objective"] == pytest.approx(serial.at(x.mean(axis=0)).value)
+
+
+def test_a_run_goes_on_from_its_state_as_if_it_had_not_been_interrupted():
+    spread = heterogeneous()
+    shards = spread.shards()
+    for solver in (
+        deli_coco(compressor=COMPRESSED["16 levels"], gossip_steps=2),
+        SOLVERS["compressed-gradient-tracking"](compressor=COMPRESSED["top"], gamma=0.2),
+        SOLVERS["extra"](),
+    ):
+
+        def program(node, solver=solver, cut=3):
+            f = spread.problem.on(shards[node.rank], node.meter)
+            states = solver.rounds(node, f, solver.init(node, f, np.zeros(spread.d)))
+            kept = [copy.deepcopy(next(states)) for _ in range(6)]
+            again = solver.rounds(node, f, kept[cut - 1])
+            return kept[-1].w, [next(again).w.copy() for _ in range(6 - cut)][-1]
+
+        cluster = VirtualCluster(NODES)
+        cluster.mixing = build(TOPOLOGIES["ring"](), NODES)
+        for whole, resumed in cluster.run(program):
+            np.testing.assert_array_equal(whole, resumed)
+
+
+@pytest.mark.parametrize("nodes", [5, 8, 16])
+def test_the_default_step_of_dgd_is_stable_on_directed_graphs(nodes):
+    spread = Spread(
+        "squared", np.tile(np.eye(4) * 2.0, (nodes, 1)), np.arange(4.0 * nodes), 0.0, equal(4 * nodes, nodes)
+    )
+    network = TOPOLOGIES["exponential"](directed=True)
+    for steps in (1, 3):
+        solved = solve(SOLVERS["dgd"](gossip_steps=steps), spread, iterations=300, record_every=50, topology=network)
+        assert solved.outcome.status is Status.ITERATIONS
 
 
 def test_a_run_whose_nodes_drift_apart_is_stopped_with_advice():

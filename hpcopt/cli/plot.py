@@ -29,7 +29,8 @@ def plot(
     if output is not None:
         check_format(output)
         outputs.check(output)
-    print(replot(folders, output))
+    for picture in replot(folders, output):
+        print(picture)
     return 0
 
 

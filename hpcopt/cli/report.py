@@ -39,7 +39,7 @@ def tell_fit(run: Run, model: Path) -> None:
 
 def tell_comparison(comparison: Comparison) -> None:
     """Print the table of a comparison and where its picture is."""
-    _print(compare_table(comparison.rows(), comparison.target))
+    _print(compare_table(comparison.rows(), comparison.target, column=comparison.target_on))
     if is_first() and comparison.folder is not None:
         print(f"table: {comparison.folder / folders.TABLE}")
         print(f"picture: {comparison.folder / folders.COMPARISON}")

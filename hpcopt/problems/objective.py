@@ -148,7 +148,9 @@ class Objective:
             return self.matrix.hessian_product(ones, v.ravel())
 
         operator = scipy.sparse.linalg.LinearOperator((self.d, self.d), matvec=product, dtype=np.float64)
-        start = np.ones(self.d)  # the same on every run
+        start = np.random.default_rng(0).standard_normal(self.d)  # the same on every run
+        if not product(start).any():  # no rows but zeros
+            return 0.0
         values = scipy.sparse.linalg.eigsh(operator, k=1, v0=start, tol=LANCZOS, return_eigenvectors=False)
         return float(values[0])
 

@@ -108,7 +108,9 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
         writer.writerows({key: _cell(row[key]) for key in COLUMNS} for row in rows)
 
 
-def compare_table(rows: Sequence[Mapping[str, Any]], target: float | None = None, title: str | None = None) -> Table:
+def compare_table(
+    rows: Sequence[Mapping[str, Any]], target: float | None = None, title: str | None = None, column: str = "objective"
+) -> Table:
     """Return the table of a comparison; the best of each of rounds, MB and seconds is bold on a terminal.
 
     Parameters
@@ -119,12 +121,16 @@ def compare_table(rows: Sequence[Mapping[str, Any]], target: float | None = None
         The target they were made with.
     title
         Stands above the table.
+    column
+        The column of the trace in which the target was to be reached.
     """
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    caption = None if target is None else f"rounds, MB and seconds: until the objective is at most {target:g}"
+    caption = (
+        None if target is None else f"rounds, MB and seconds: until the objective is at most {target:g}{JUDGED[column]}"
+    )
     table = Table(
         title=title and escape(title), caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )

@@ -6,6 +6,7 @@ import datetime as dt
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.reports.plots import draw_convergence
+from hpcopt.reports.tables import JUDGED, judged
 from hpcopt.runs import folder as folders
 from hpcopt.runs.driver import Outcome, Row, drive
 from hpcopt.runs.measuring import Shard
@@ -85,6 +87,31 @@ def stop_rule(spec: Specification, total: int) -> StopRule:
     )
 
 
+def check(solvers: Iterable[tuple[str, Solver[Any]]], prepared: Prepared, *, force: bool) -> None:
+    """Refuse solvers that cannot work on this problem, or whose theory does not cover this network; collective.
+
+    Parameters
+    ----------
+    solvers
+        With their labels.
+    force
+        Whether the theory may be left aside.
+
+    Raises
+    ------
+    InputError
+        With the first one's label, on every process.
+    """
+    with agreed(prepared.cluster.processes):
+        for label, solver in solvers:
+            refusal = solver.refuses(prepared.w0.size)
+            if refusal:
+                raise InputError(f"{label}: {refusal}")
+            objection = None if force else solver.condition(prepared.w0.size, prepared.cluster.mixing)
+            if objection:
+                raise InputError(f"{label}: {objection} (--force runs it all the same)")
+
+
 def execute(
     spec: Specification,
     prepared: Prepared,
@@ -93,9 +120,8 @@ def execute(
     folder: Path | None,
     *,
     quiet: bool = False,
-    force: bool = False,
 ) -> Run:
-    """Run `solver`; collective over the processes of the cluster.
+    """Run `solver`, which `check` has let pass; collective over the processes of the cluster.
 
     Parameters
     ----------
@@ -103,8 +129,6 @@ def execute(
         Made and empty of runs (`folder.clear`); None: nothing is written.
     quiet
         Whether to tell nothing of the progress.
-    force
-        Whether to run also where a condition of the solver's theory does not hold.
     """
     cluster = prepared.cluster
     first = cluster.local_nodes[0]
@@ -112,8 +136,6 @@ def execute(
     stop = stop_rule(spec, prepared.problem.total)
     described = _describe(spec, prepared, label, solver)
     trace: list[Row] = []
-    with agreed(cluster.processes):
-        _check(solver, prepared, label, force=force)
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
             folders.write_json(folder / folders.RUN, described)
@@ -154,16 +176,6 @@ def execute(
                 folders.write_edges(folder, edges)
             _leave(run, folder, described, stop)
     return run
-
-
-def _check(solver: Solver[Any], prepared: Prepared, label: str, *, force: bool) -> None:
-    """Refuse a solver that cannot work on this problem, or whose theory does not cover this network."""
-    refusal = solver.refuses(prepared.w0.size)
-    if refusal:
-        raise InputError(f"{label}: {refusal}")
-    objection = None if force else solver.condition(prepared.w0.size, prepared.cluster.mixing)
-    if objection:
-        raise InputError(f"{label}: {objection} (--force runs it all the same)")
 
 
 def _edges(prepared: Prepared, outcomes: list[Outcome]) -> NDArray[np.int64]:
@@ -256,7 +268,8 @@ def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule) ->
     run.model.save(folder / folders.MODEL)
     title = f"{run.label}: {described['problem']}"
     try:
-        draw_convergence(run.trace, folder / folders.PICTURE, title, target=stop.target)
+        rows = judged(run.trace, stop.target_on)
+        draw_convergence(rows, folder / folders.PICTURE, title + JUDGED[stop.target_on], target=stop.target)
         if (folder / folders.EDGES).exists():
             draw_edges(described, folder, folder / folders.NETWORK)
     except MissingLibraryError as error:

@@ -75,9 +75,8 @@ class Watch:
         with self._node.monitoring():
             if not self._decentralised:
                 return self._row(w, iteration, seconds), w
-            models = np.array(self._node.world.allgather(w))
-            mean = models.mean(axis=0)
-            return {**self._row(mean, iteration, seconds), **self._disagreement(models, mean)}, mean
+            mean, apart, objectives = self._surveyed(self._node.world.allgather(w))
+            return {**self._row(mean, iteration, seconds), **self._disagreement(apart, objectives)}, mean
 
     def _row(self, w: Vector, iteration: int, seconds: float) -> dict[str, Any]:
         """Return what every row has."""
@@ -106,16 +105,27 @@ class Watch:
             row[name] = hits / tests
         return row
 
-    def _disagreement(self, models: NDArray[np.float64], mean: Vector) -> dict[str, Any]:
-        """Return how far the nodes' models, shape (K, d), are apart, and the objective of each over all the data."""
+    def _surveyed(self, everyones: list[Vector]) -> tuple[Vector, float, Vector]:
+        """Return the mean of the nodes' models, their root mean squared distance to it, and this shard's f_k of each.
+
+        The models are let go here: on a virtual cluster all nodes would else hold all of them while they wait.
+        """
+        models = np.array(everyones)
+        mean = models.mean(axis=0)
+        apart = float(np.sqrt(np.mean(np.sum((models - mean) ** 2, axis=1))))
+        return mean, apart, self._oracle.values(models)
+
+    def _disagreement(self, apart: float, objectives: Vector) -> dict[str, Any]:
+        """Return how far the nodes' models are apart, and the objective of each over all the data."""
         node = self._node
-        objectives = node.world.sum(self._oracle.share * self._oracle.values(models))
+        objectives = node.world.sum(self._oracle.share * objectives)
         busiest = max(node.ledger.solver.by_edge.values(), default=0)
+        consensus, most = node.world.max(np.array([apart, float(busiest)]))  # the same on all nodes, to the last bit
         return {
-            "consensus": float(np.sqrt(np.mean(np.sum((models - mean) ** 2, axis=1)))),
+            "consensus": float(consensus),
             "mean_objective": float(objectives.mean()),
             "worst_objective": float(objectives.max()),
-            "edge_bytes": int(node.world.max(np.array([float(busiest)]))[0]),
+            "edge_bytes": int(most),
         }
 
     def _test(self, w: Vector) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.runs import folder as folders
 from hpcopt.runs.cluster import opened
-from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.execute import Run, check, execute
 from hpcopt.runs.prepare import Prepared, prepare
 from hpcopt.runs.specification import Specification, read_specification, specification_from
 
@@ -61,11 +61,12 @@ def run(
     with opened(read, comm) as (spec, cluster):
         out = checked_folder(spec, cluster, overwrite=overwrite)
         prepared = prepare(spec, cluster)
-        ((label, solver),) = spec.labelled_solvers()
+        ((label, solver),) = solvers = spec.labelled_solvers()
+        check(solvers, prepared, force=force)
         if not quiet and cluster.local_nodes[0] == 0:
             announce(label, prepared)
         cleared(out, cluster)
-        return execute(spec, prepared, label, solver, out, quiet=quiet, force=force)
+        return execute(spec, prepared, label, solver, out, quiet=quiet)
 
 
 def reading(

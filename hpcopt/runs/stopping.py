@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import deque
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -39,17 +40,17 @@ class Disagreement:
     """Watches the nodes' distance to their mean model: compressed gossip can fail late, and slowly at first.
 
     The models drift apart when that distance is `FACTOR` times the largest of the run's first half and has risen in
-    each of the last `RISES` measurements. Where heterogeneous data pull the models apart it grows no faster than in
+    most of the last `RECENT` measurements. Where heterogeneous data pull the models apart it grows no faster than in
     proportion to the rounds, so doubles between half the run and its end.
     """
 
     FACTOR = 10.0
-    RISES = 5
-    EARLIEST = 20  # measurements
+    RECENT = 5
+    EARLIEST = 10  # measurements
 
     def __init__(self) -> None:
         self._largest: list[float] = []  # of the first 1, 2, 3, ... measurements
-        self._rises = 0
+        self._rises: deque[bool] = deque(maxlen=self.RECENT)
         self._last = 0.0
 
     def verdict(self, row: dict[str, Any]) -> Status | None:
@@ -57,13 +58,13 @@ class Disagreement:
         return Status.APART if "consensus" in row and self._grows(row["consensus"]) else None
 
     def _grows(self, consensus: float) -> bool:
-        self._rises = self._rises + 1 if consensus > self._last else 0
+        self._rises.append(consensus > self._last)
         self._last = consensus
         self._largest.append(max([consensus, *self._largest[-1:]]))
         count = len(self._largest)
         return (
             count >= self.EARLIEST
-            and self._rises >= self.RISES
+            and 2 * sum(self._rises) > self.RECENT
             and consensus > self.FACTOR * self._largest[count // 2 - 1] > 0.0
         )
 

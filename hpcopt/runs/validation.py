@@ -237,7 +237,7 @@ def _words(info: kinds.Type | None) -> str:
             *most, last = map(_words, _parts(info))
             words = f"{', '.join(most)} or {last}" if most else last
         case kinds.LiteralType(values=values):
-            names = ", ".join(f'"{value}"' for value in values)
+            names = ", ".join(map(shown, values))
             words = names if len(values) == 1 else f"one of {names}"
         case kinds.FloatType():
             words = f"a number{_bounds(info)}"

@@ -60,7 +60,8 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
     Parameters
     ----------
     step_size
-        eta: a number, "c/L", or "auto": as in `gradient-tracking`, with (1 - gamma) I + gamma W for W.
+        eta: a number, a table { initial, decay, power }, "c/L", or "auto": as in `gradient-tracking`, with
+        (1 - gamma) I + gamma W for W.
     gamma
         Consensus step size in (0, 1]; "auto": half of what a short trial of gossip alone finds; "theory":
         CHOCO-Gossip's.

@@ -18,8 +18,9 @@ from hpcopt.topology.mixing import Mixing
 
 Gamma = float | Literal["auto", "theory"]
 
-HALF = 10  # gossip steps between two looks at the disagreement; a trial is two halves
+HALF, LONGEST_HALF = 10, 100  # gossip steps between two looks at the disagreement; a trial is two halves
 HALVINGS = 20
+NEARLY_ALL = 0.9  # of a normal vector's squared norm: compressors that keep less may let gossip fail late
 PROBE = 2**32  # the stream of the probe's random numbers
 
 
@@ -37,16 +38,17 @@ def theory(mixing: Mixing, delta: float) -> float:
     The value of Koloskova, Stich and Jaggi 2019 (arXiv 1902.00340), quoted from memory; rho the spectral gap,
     beta = ||I - W||_2, delta the compressor's contraction.
     """
-    rho, beta = mixing.gap, mixing.beta
+    rho, beta = mixing.gap, mixing.beta if mixing.symmetric else 2.0  # no norm of I - W is larger
     return rho**2 * delta / (16 * rho + rho**2 + 4 * beta**2 + 2 * rho * beta**2 - 8 * rho * delta)
 
 
 def resolve_gamma(gamma: Gamma, node: Node, gossip: Gossip, compressor: Compressor, d: int, s: GossipState) -> float:
     """Return the number meant by `gamma`.
 
-    "auto" begins at min(1, max(2 delta, delta'/2)), with delta' what the compressor keeps of a normal vector: a rule
-    that suits those that were measured. It halves that until gossip alone brings random vectors together on this
-    network with this compressor. Its messages are booked, and counted in `s`.
+    "auto" begins at min(1, max(2 delta, delta'/2)), with delta' what the compressor keeps of a normal vector, and
+    halves that until gossip alone brings random vectors together on this network with this compressor. It takes half
+    of what passes where delta' is below 0.9: too large a gamma may fail only after thousands of steps. The messages
+    are booked, and counted in `s`.
     """
     if isinstance(gamma, (int, float)):
         return float(gamma)
@@ -57,22 +59,25 @@ def resolve_gamma(gamma: Gamma, node: Node, gossip: Gossip, compressor: Compress
         delta = 1.0 / (2.0 + (compressor.variance(d) or 0.0))
     if gamma == "theory":
         return theory(gossip.mixing, delta)
-    trial = min(1.0, max(2.0 * delta, 0.5 * _kept_of_noise(compressor, d)))
+    s.reduced += 1
+    kept = float(node.world.max(np.array([_kept_of_noise(compressor, d)]))[0])  # the same number on all nodes
+    half = int(np.clip(np.ceil(2.0 / kept), HALF, LONGEST_HALF))
+    trial = min(1.0, max(2.0 * delta, 0.5 * kept))
     for _ in range(HALVINGS):
-        if _contracts(trial, node, gossip, d, s):
-            return trial
+        if _contracts(trial, half, node, gossip, d, s):
+            break
         trial /= 2.0
-    return trial
+    return trial if kept >= NEARLY_ALL else 0.5 * trial
 
 
 def _kept_of_noise(compressor: Compressor, d: int) -> float:
     """Return 1 - ||C(v) - v||^2 / ||v||^2 of a normal vector, the same one on all nodes."""
     v: Vector = np.random.Generator(np.random.Philox(key=0)).standard_normal(d)
     lost = compressor.decode(compressor.encode(v), np.empty(d)) - v
-    return 1.0 - float(lost @ lost) / float(v @ v)
+    return max(1.0 - float(lost @ lost) / float(v @ v), 1e-6)
 
 
-def _contracts(gamma: float, node: Node, gossip: Gossip, d: int, s: GossipState) -> bool:
+def _contracts(gamma: float, half: int, node: Node, gossip: Gossip, d: int, s: GossipState) -> bool:
     """Tell whether the disagreement of random vectors falls in both halves of a trial; the same answer everywhere."""
     rng = np.random.Generator(np.random.Philox(key=node.key(PROBE)))
     x: Vector = rng.standard_normal(d)
@@ -81,7 +86,7 @@ def _contracts(gamma: float, node: Node, gossip: Gossip, d: int, s: GossipState)
     s.reduced += d
     left = [_disagreement(node, x - mean, s)]
     for _ in range(2):
-        for _ in range(HALF):
+        for _ in range(half):
             own, mixed = gossip.send(x - z, s.probed, stream=PROBE)
             z += own
             surroundings += mixed

@@ -18,7 +18,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Vector, register
-from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.gossip import EXACT, Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
@@ -59,6 +59,8 @@ class DCDPSGD(GossipSolver[DCDState]):
     def condition(self, d: int, mixing: Mixing | None) -> str | None:
         assert mixing is not None, "decentralised solvers run on a network"
         variance = self.compressor.variance(d)
+        if variance is None and (self.compressor.contraction(d) or 0.0) >= 1.0 - EXACT:
+            variance = EXACT
         if variance is None:
             return f"needs an unbiased compressor; {self.compressor.name} as set here is biased"
         limit = mixing.gap / (2.0 * mixing.beta) if mixing.symmetric and mixing.n > 1 else np.inf

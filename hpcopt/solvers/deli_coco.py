@@ -51,8 +51,8 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
     Parameters
     ----------
     step_size
-        eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
-        "auto": 1/L.
+        eta: a number (0: gossip alone), a table { initial, decay, power }, "c/L" with L the largest smoothness of a
+        node's objective, or "auto": 1/L.
     gossip_steps
         Q, compressed messages to each neighbour after a gradient step.
     gamma
@@ -79,7 +79,7 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
     warm: bool = False
 
     def __post_init__(self) -> None:
-        check_descent(self.step_size, self.batch)
+        check_descent(self.step_size or "auto", self.batch)  # 0 stands for gossip alone
         check_gamma(self.gamma)
         at_least(1, gossip_steps=self.gossip_steps)
         at_least(0, scatter=self.scatter)

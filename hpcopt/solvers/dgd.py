@@ -33,7 +33,7 @@ class DGD(GossipSolver[GossipState]):
     ----------
     step_size
         eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
-        "auto": 1/L, at most (1 + the smallest eigenvalue of W^Q) / L.
+        "auto": 1/L, at most (1 + the smallest eigenvalue of W^Q) / L, on directed graphs 2 min w_ii^Q / L.
     gossip_steps
         Q: the weights are W^Q.
     order
@@ -84,9 +84,15 @@ class DGD(GossipSolver[GossipState]):
         return x
 
     def _stable(self, gossip: Gossip) -> float:
-        """Return the part of 1/L at which combining first is stable: eta < (1 + lambda_min(W^Q)) / L."""
-        if self.order == "adapt-then-combine" or not gossip.mixing.symmetric:
+        """Return the part of 1/L at which combining first is stable: eta < (1 + lambda_min(W^Q)) / L.
+
+        Where W is not symmetric, eta < 2 min_i w_ii / L: its eigenvalues lie in Gershgorin's discs about the w_ii.
+        """
+        if self.order == "adapt-then-combine":
             return 1.0
+        if not gossip.mixing.symmetric:
+            own = min(float(matrix.diagonal().min()) for matrix in gossip.mixing.matrices)
+            return min(1.0, 0.99 * 2.0 * own**self.gossip_steps)
         smallest = gossip.mixing.smallest_eigenvalue
         negative = -(abs(smallest) ** self.gossip_steps) if smallest < 0.0 and self.gossip_steps % 2 else 0.0
         return 0.99 * (1.0 + negative) if negative else 1.0

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
+from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.step_size import Schedule, StepSize
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Extra(GossipSolver[ExtraState]):
 
     def __post_init__(self) -> None:
         check_descent(self.step_size, 0)
+        if isinstance(self.step_size, Schedule):
+            raise InputError("step_size: EXTRA's must be constant; got a table { initial, decay, power }")
 
     def init(self, node: Node, f: Objective, w0: Vector) -> ExtraState:  # noqa: ARG002
         return ExtraState(w=w0.copy())

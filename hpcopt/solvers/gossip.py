@@ -85,9 +85,7 @@ class GossipSolver(Solver[S], abc.ABC):
             )
         assert mixing is not None, "decentralised solvers run on a network"
         if self.needs_fixed and mixing.varying:
-            return (
-                f"keeps sums over neighbours, so its neighbours may not change; {mixing.name} changes them"
-            )
+            return f"keeps sums over neighbours, so its neighbours may not change; {mixing.name} changes them"
         if self.needs_symmetric and not mixing.symmetric:
             return f"needs symmetric weights; those of {mixing.name} ({mixing.rule}) are not"
         if not mixing.doubly_stochastic:
@@ -217,7 +215,6 @@ class LocalGradient:
 
 
 def check_descent(step_size: StepSize, batch: int) -> None:
-    """Refuse a step size or a batch out of range; a step size of 0 stands for gossip alone."""
-    if step_size != 0:
-        check_step_size(step_size)
+    """Refuse a step size or a batch out of range."""
+    check_step_size(step_size)
     at_least(0, batch=batch)

@@ -54,7 +54,8 @@ def check_step_size(step_size: StepSize) -> None:
     """Refuse a step size that is neither positive, a schedule, "c/L" nor "auto"."""
     if isinstance(step_size, Schedule) or step_size == "auto":
         return
-    if isinstance(step_size, str) and _OVER_L.fullmatch(step_size):
+    over = _OVER_L.fullmatch(step_size) if isinstance(step_size, str) else None
+    if over and float(over["c"]) > 0.0:
         return
     if not isinstance(step_size, (int, float)) or not step_size > 0:
         wanted = 'a number > 0, "auto", a part of 1/L as in "0.5/L", or a table { initial, decay, power }'

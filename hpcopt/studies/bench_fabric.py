@@ -18,7 +18,7 @@ from hpcopt.runs.driver import drive
 from hpcopt.runs.measuring import Problem, Shard
 from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers.base import Solver, State, Vector
-from hpcopt.studies.bench_gossip import gossip_rows
+from hpcopt.studies.bench_gossip import gossip_rows, row, timed
 
 BUDGET = 10e-6  # seconds that the driver may add to a round
 TELLABLE = 1e-7  # seconds; a smaller difference of medians is noise
@@ -72,18 +72,14 @@ def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
     bare: list[float] = []
     driven: list[float] = []
     for _ in range(repeats):
-        bare.append(_timed(node, _bare(node, DRIVEN), count))
+        bare.append(timed(node, _bare(node, DRIVEN), count))
         driven.append(_driven(node, count))
     ours, peer = float(np.median(driven)), float(np.median(bare))
     added = float(np.median(np.subtract(driven, bare)))
-    rows.append(_row(f"driver, recording off, d={DRIVEN}", ours, peer, "bare Allreduce", None))
+    rows.append(row(f"driver, recording off, d={DRIVEN}", ours, peer, "bare Allreduce", None))
     name = "the same, what is added to a round" if added > TELLABLE else "the same, added: too little to tell here"
-    rows.append(_row(name, max(added, TELLABLE), BUDGET, "budget of 10 us (aim: 2 us)", 1.0))
+    rows.append(row(name, max(added, TELLABLE), BUDGET, "budget of 10 us (aim: 2 us)", 1.0))
     return rows + gossip_rows(node, repeats, count)
-
-
-def _row(name: str, ours: float, peer: float, peer_name: str, goal: float | None) -> dict[str, Any]:
-    return {"name": name, "ours": ours, "peer": peer, "peer_name": peer_name, "ratio": peer / ours, "goal": goal}
 
 
 def _bare(node: Node, d: int) -> Callable[[], object]:
@@ -95,22 +91,11 @@ def _bare(node: Node, d: int) -> Callable[[], object]:
 def _mean_row(node: Node, d: int, repeats: int, count: int) -> dict[str, Any]:
     x, out = np.ones(d), np.empty(d)
     pairs = [
-        (_timed(node, lambda: node.world.mean(x, out=out), count), _timed(node, _bare(node, d), count))
+        (timed(node, lambda: node.world.mean(x, out=out), count), timed(node, _bare(node, d), count))
         for _ in range(repeats)
     ]
     ours, peer = (float(t) for t in np.median(pairs, axis=0))
-    return _row(f"group.mean, d={d}", ours, peer, "bare Allreduce", None)
-
-
-def _timed(node: Node, operation: Callable[[], object], count: int) -> float:
-    """Return seconds an operation."""
-    for _ in range(count // 10):
-        operation()
-    node.world.barrier()
-    start = time.perf_counter()
-    for _ in range(count):
-        operation()
-    return (time.perf_counter() - start) / count
+    return row(f"group.mean, d={d}", ours, peer, "bare Allreduce", None)
 
 
 def _driven(node: Node, count: int) -> float:

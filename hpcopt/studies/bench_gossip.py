@@ -28,21 +28,22 @@ def gossip_rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
         times = count if d < CACHED else max(count // 100, 5)
         calls = _raw(node, d), _exchange(node, d), _round(node, d), _step(node, d)
         raw, exchange, mixed, step = np.median(
-            [[_timed(node, call, times) for call in calls] for _ in range(repeats)], axis=0
+            [[timed(node, call, times) for call in calls] for _ in range(repeats)], axis=0
         )
         rows += [
-            _row(f"neighbour exchange, d={d:,}", exchange, raw, BARE, GOAL),
-            _row(f"gossip round, identity, d={d:,}", mixed, raw, BARE, GOAL),
-            _row(f"whole step of deli-coco, d={d:,}", step, raw, BARE, None),
+            row(f"neighbour exchange, d={d:,}", exchange, raw, BARE, GOAL),
+            row(f"gossip round, identity, d={d:,}", mixed, raw, BARE, GOAL),
+            row(f"whole step of deli-coco, d={d:,}", step, raw, BARE, None),
         ]
         if d == SIZES[0]:
             rows.append(
-                _row("what a round adds to the exchange", max(mixed - raw, 1e-9), BUDGET, "budget of 10 us", 1.0)
+                row("what a round adds to the exchange", max(mixed - raw, 1e-9), BUDGET, "budget of 10 us", 1.0)
             )
     return rows
 
 
-def _row(name: str, ours: float, peer: float, peer_name: str, goal: float | None) -> dict[str, Any]:
+def row(name: str, ours: float, peer: float, peer_name: str, goal: float | None) -> dict[str, Any]:
+    """Return a row of the benchmark; seconds."""
     ratio = float(peer / ours)
     return {
         "name": name,
@@ -57,11 +58,11 @@ def _row(name: str, ours: float, peer: float, peer_name: str, goal: float | None
 def _raw(node: Node, d: int) -> Callable[[], object]:
     """Return the collective that MPI offers, without any of our layers."""
     assert node.mixing is not None
-    row = node.mixing.row(node.rank)
-    links: Any = node.neighbourhood(row.sources, row.targets)
-    sent, received = np.ones(d), np.empty(d * len(row.sources))
-    counts = [d] * len(row.sources)
-    starts = [d * place for place in range(len(row.sources))]
+    mine = node.mixing.row(node.rank)
+    links: Any = node.neighbourhood(mine.sources, mine.targets)
+    sent, received = np.ones(d), np.empty(d * len(mine.sources))
+    counts = [d] * len(mine.sources)
+    starts = [d * place for place in range(len(mine.sources))]
     request = links.comm.Neighbor_allgatherv_init(sent, [received, counts, starts, None])
 
     def exchange() -> None:
@@ -73,8 +74,8 @@ def _raw(node: Node, d: int) -> Callable[[], object]:
 
 def _exchange(node: Node, d: int) -> Callable[[], object]:
     assert node.mixing is not None
-    row = node.mixing.row(node.rank)
-    links = node.neighbourhood(row.sources, row.targets)
+    mine = node.mixing.row(node.rank)
+    links = node.neighbourhood(mine.sources, mine.targets)
     box = links.outbox(8 * d)
     return lambda: links.exchange(box)
 
@@ -101,7 +102,7 @@ def _step(node: Node, d: int) -> Callable[[], object]:
     return step
 
 
-def _timed(node: Node, operation: Callable[[], object], count: int) -> float:
+def timed(node: Node, operation: Callable[[], object], count: int) -> float:
     """Return seconds an operation."""
     for _ in range(max(count // 10, 2)):
         operation()

@@ -16,7 +16,7 @@ from hpcopt.reports.plots import draw_compare
 from hpcopt.reports.tables import JUDGED, compare_rows, judged, write_csv
 from hpcopt.runs import folder as folders
 from hpcopt.runs.cluster import opened
-from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.execute import Run, check, execute
 from hpcopt.runs.prepare import prepare
 from hpcopt.runs.start import announce, checked_folder, cleared, reading
 
@@ -66,6 +66,7 @@ def compare(
         out = checked_folder(spec, cluster, overwrite=overwrite)
         prepared = prepare(spec, cluster)
         solvers = spec.labelled_solvers()
+        check(solvers, prepared, force=force)
         places = _places(out, [label for label, _ in solvers])
         speaks = cluster.local_nodes[0] == 0
         if speaks and not quiet:
@@ -76,7 +77,7 @@ def compare(
                 _make(out, places, overwrite=overwrite)
         runs = []
         for (label, solver), place in zip(solvers, places, strict=True):
-            runs.append(execute(spec, prepared, label, solver, place, quiet=quiet, force=force))
+            runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
             if speaks and not quiet:
                 print(f"{label}: {runs[-1].status.value}", flush=True)
         comparison = Comparison(runs, out, spec.stop.target, spec.stop.target_on, prepared.words())

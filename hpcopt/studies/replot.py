@@ -12,8 +12,13 @@ from hpcopt.runs import folder as folders
 from hpcopt.runs.network import draw_edges
 
 
-def replot(paths: list[Path], output: Path | None = None) -> Path:
-    """Draw one run, several runs, or a comparison's runs in one picture; return where it is.
+def replot(paths: list[Path], output: Path | None = None) -> list[Path]:
+    """Draw one run, several runs, or a comparison's runs in one picture; of one gossip run its network as well.
+
+    Returns
+    -------
+    list of Path
+        The pictures.
 
     Raises
     ------
@@ -21,28 +26,32 @@ def replot(paths: list[Path], output: Path | None = None) -> Path:
         If a folder holds no run, or an unfinished one without a row.
     """
     read = [(path, *folders.read(path)) for place in paths for path in _runs(place)]
-    column = read[0][1]["specification"]["stop"].get("target_on", "objective")
     for path, _, rows in read:
         if not rows:
             raise InputError(f"{path}: the run has recorded nothing yet")
-    targets = [described["specification"]["stop"].get("target") for _, described, _ in read]
-    target = next((target for target in targets if target is not None), None)
-    problems = list(dict.fromkeys(described["problem"] for _, described, _ in read))
     if len(read) == 1 and read[0][0] == paths[0]:
-        ((path, described, rows),) = read
-        picture = output or path / folders.PICTURE
-        draw_convergence(rows, picture, title=f"{described['label']}: {problems[0]}", target=target)
-        if (path / folders.EDGES).exists():
-            draw_edges(
-                described,
-                path,
-                picture.with_name(f"{picture.stem}-{folders.NETWORK}") if output else path / folders.NETWORK,
-            )
-    else:
-        picture = output or paths[0] / folders.COMPARISON
-        curves = [(_label(path, described, len(paths)), judged(rows, column)) for path, described, rows in read]
-        draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
-    return picture
+        return _one(*read[0], output)
+    stops = [described["specification"]["stop"] for _, described, _ in read]
+    target = next((stop["target"] for stop in stops if "target" in stop), None)
+    column = stops[0].get("target_on", "objective")
+    problems = list(dict.fromkeys(described["problem"] for _, described, _ in read))
+    picture = output or paths[0] / folders.COMPARISON
+    curves = [(_label(path, described, len(paths)), judged(rows, column)) for path, described, rows in read]
+    draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
+    return [picture]
+
+
+def _one(folder: Path, described: dict[str, Any], rows: list[dict[str, Any]], output: Path | None) -> list[Path]:
+    stop = described["specification"]["stop"]
+    column = stop.get("target_on", "objective")
+    picture = output or folder / folders.PICTURE
+    title = f"{described['label']}: {described['problem']}{JUDGED[column]}"
+    draw_convergence(judged(rows, column), picture, title, target=stop.get("target"))
+    if not (folder / folders.EDGES).exists():
+        return [picture]
+    network = picture.with_name(_beside(picture, output))
+    draw_edges(described, folder, network)
+    return [picture, network]
 
 
 def _beside(picture: Path, output: Path | None) -> str:
