@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hpcopt.compression import COMPRESSORS, NotFiniteError
+from hpcopt.kernels import casts
 
 F32, F16, BF16 = (COMPRESSORS[name]() for name in ("f32", "f16", "bf16"))
 LARGEST = float(np.finfo(np.float32).max)
@@ -110,3 +111,23 @@ def test_casts_declare_no_variance_and_nearly_no_loss():
     assert [c.variance(10**6) for c in (F32, F16, BF16)] == [None, None, None]
     assert [c.size(10**6) for c in (F32, F16, BF16)] == [4 * 10**6, 4 + 2 * 10**6, 2 * 10**6]
     assert min(c.contraction(10**6) for c in (F32, F16, BF16)) > 0.9999
+
+
+@pytest.mark.parametrize(("f16c", "refused"), [(False, True), (True, False)])
+def test_f16_is_refused_on_an_x86_that_cannot_cast_to_it(monkeypatch, f16c, refused):
+    monkeypatch.setattr(casts.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(casts.binding, "get_host_cpu_features", lambda: {"f16c": f16c})
+    casts.has_half.cache_clear()
+    said = F16.refuses(10)
+    casts.has_half.cache_clear()
+    assert bool(said) == refused
+    assert not refused or "F16C" in said
+
+
+def test_other_processors_are_not_asked(monkeypatch):
+    monkeypatch.setattr(casts.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(casts.binding, "get_host_cpu_features", lambda: 1 / 0)
+    casts.has_half.cache_clear()
+    said = F16.refuses(10)
+    casts.has_half.cache_clear()
+    assert said is None

@@ -128,7 +128,7 @@ def test_normal_vectors_of_64_numbers_lose_what_was_measured_before(levels, expe
 
 @pytest.mark.parametrize(
     ("dtype", "magnitude"),
-    [(np.float64, 1e-59), (np.float64, 1e-45), (np.float64, 1e-36)]
+    [(np.float64, 1e-57), (np.float64, 1e-45), (np.float64, 1e-36)]
     + [(dtype, magnitude) for dtype in (np.float32, np.float64) for magnitude in (1e-31, 1e-29, 1e-18, 1e19, 1e36)],
 )
 @pytest.mark.parametrize("levels", [1, 7, 1000])

@@ -224,7 +224,7 @@ def test_the_mean_rules_are_their_definition(x, kappa, rule):
     np.testing.assert_allclose(coded(Threshold(rule=rule, kappa=kappa), x), thresholded(x, threshold), rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(x=VECTORS.filter(np.any))
 def test_the_exact_rule_is_the_best_support_of_all(x):
     assert lost(Threshold(rule="exact"), x) == pytest.approx(square(x) - best_square(x), abs=1e-5 * square(x))
@@ -307,3 +307,18 @@ def test_wrong_parameters_are_named(kind, parameters, message):
     with pytest.raises(InputError) as caught:
         kind(**parameters)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("scale", [2.0**-112, 2.0**-120])
+def test_what_is_below_the_dithers_reach_is_sent_as_zeros(scale):
+    x = scale * np.linspace(-1.0, 1.0, 100)
+    for compressor in (Ternary(), Threshold(unbiased=True)):
+        assert not compressor.decode(compressor.encode(x, 1), np.empty(100)).any()
+
+
+@pytest.mark.parametrize("exponent", [-110, -109, -108, -107])
+def test_the_unbiased_variant_is_so_just_above_that(exponent):
+    x = 2.0**exponent * np.array([1.0, -0.9, 0.8, 0.3, 0.05])
+    compressor = Threshold(unbiased=True, kappa=0.99)
+    mean = np.mean([compressor.decode(compressor.encode(x, key), np.empty(5)) for key in range(4000)], axis=0)
+    np.testing.assert_allclose(mean, x, atol=0.05 * 2.0**exponent)

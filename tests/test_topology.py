@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hpcopt.errors import InputError
 from hpcopt.topology import TOPOLOGIES, build, lay_out
 from hpcopt.topology.connected import diameter
+from hpcopt.topology.edge_list import read
 
 GIVEN = {"file"}  # needs a file
 DRAWN = ("barabasi-albert", "erdos-renyi", "geometric", "random-regular", "small-world")
@@ -247,3 +248,9 @@ def test_weights_of_a_file_without_any_are_refused(edges):
 def test_a_rank_that_only_mixes_loads_no_networkx():
     program = "import sys, hpcopt.topology; sys.exit('networkx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_byte_order_mark_before_the_edges_is_passed_over(tmp_path):
+    path = tmp_path / "edges.txt"
+    path.write_text("0 1\n1 2\n", encoding="utf-8-sig")
+    assert read(path, 3, directed=False).pairs.tolist() == [[0, 1], [1, 2]]

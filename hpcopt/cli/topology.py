@@ -37,10 +37,19 @@ def topology(
 
     The gap says how fast nodes agree that only talk to their neighbours.
     """
-    from hpcopt.reports.network import Diagram, draw_network
+    from threadpoolctl import threadpool_limits
 
     path = output or Path(f"{name}-{nodes}.png")
     chosen = _chosen(name, [*(overrides or []), *([] if weights is None else [f"weights={weights}"])])
+    with threadpool_limits(1):  # on busy cores two threads of BLAS wait for each other
+        _describe(chosen, nodes, seed, path)
+    return 0
+
+
+def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
+    """Print what there is to say about a topology, and draw it."""
+    from hpcopt.reports.network import Diagram, draw_network
+
     mixing = build(chosen, nodes, seed)
     check_format(path)
     outputs.check(path)
@@ -54,7 +63,6 @@ def topology(
     diagram = Diagram(layout.positions, mixing.pairs, one_way=mixing.one_way, box=layout.box)
     draw_network(diagram, path, words.replace(": ", "\n"))
     print(f"\npicture: {path}")
-    return 0
 
 
 def _chosen(name: str, overrides: list[str]) -> Topology:

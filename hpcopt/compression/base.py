@@ -2,7 +2,7 @@
 
 A message is all that travels: scales, indices and keys are inside, so that `len(message)` is what the wire carries.
 It holds no length of the vector (the receiver knows d) and reads the same on every rank: little-endian, and decoding
-is a function of the bytes alone.
+is a function of the bytes alone. Encoding is the same on CPUs of one kind; others may add in another order.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Compressor(abc.ABC):
         x
             float32 or float64, shape (d,), d >= 0, contiguous; left alone.
         key
-            Of the random numbers, 0 <= key < 2**64: the same key and x give the same bytes.
+            Of the random numbers, 0 <= key < 2**64: the same key and x give the same bytes on CPUs of one kind.
         out
             Room for the message, at least `capacity(d, x.itemsize)` bytes; the message returned is its beginning.
 
@@ -65,11 +65,19 @@ class Compressor(abc.ABC):
         ------
         NotFiniteError
             If `x` holds NaN or infinity (random-k: among the numbers that it draws; the others never travel).
+        ValueError
+            If `x` is not contiguous.
         """
 
     @abc.abstractmethod
     def decode(self, message: Message, out: Floats) -> Floats:
-        """Fill `out`, float32 or float64 of shape (d,), with the vector of `message`, and return it."""
+        """Fill `out`, float32 or float64 of shape (d,), with the vector of `message`, and return it.
+
+        Raises
+        ------
+        ValueError
+            If no message of d numbers has this length or these places, or `out` is not contiguous.
+        """
 
     def view(self, message: Message, d: int) -> Floats | None:  # noqa: ARG002
         """Return the d numbers that stand in `message` as they are, without a copy; None where it must be decoded."""
@@ -102,6 +110,19 @@ COMPRESSORS: Registry[type[Compressor]] = Registry("compressor")
 register = COMPRESSORS.register
 
 
-def room(out: Message | None, size: int) -> Message:
-    """Return the first `size` bytes of `out`, or of a new buffer."""
+def room(x: Floats, size: int, out: Message | None) -> Message:
+    """Return room for the message of `x`: the first `size` bytes of `out`, or of a new buffer."""
+    _require_contiguous("x", x)
     return np.empty(size, dtype=np.uint8) if out is None else out[:size]
+
+
+def expect(message: Message, size: int, out: Floats) -> None:
+    """Raise `ValueError` unless `message` has `size` bytes and `out` is contiguous: kernels trust both."""
+    _require_contiguous("out", out)
+    if message.size != size:
+        raise ValueError(f"message: expected {size} bytes for {out.size} numbers, got {message.size}")
+
+
+def _require_contiguous(name: str, vector: Floats) -> None:
+    if not vector.flags.c_contiguous:
+        raise ValueError(f"{name}: expected a contiguous vector, got strides of {vector.strides} bytes; copy it first")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.kernels import casts
 
 
@@ -29,11 +29,12 @@ class Float32(Compressor):
     paper = "IEEE 754 binary32, round to nearest even"
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:  # noqa: ARG002
-        message = room(out, 4 * x.size)
+        message = room(x, 4 * x.size, out)
         _require_finite("f32", casts.to_single(x, message))
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
+        expect(message, 4 * out.size, out)
         out[:] = message.view(np.float32)
         return out
 
@@ -58,11 +59,12 @@ class Float16(Compressor):
     paper = "IEEE 754 binary16, round to nearest even; the common factor is ours"
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:  # noqa: ARG002
-        message = room(out, 4 + 2 * x.size)
+        message = room(x, 4 + 2 * x.size, out)
         _require_finite("f16", casts.to_half(x, message))
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
+        expect(message, 4 + 2 * out.size, out)
         casts.from_half(message, out)
         return out
 
@@ -71,6 +73,11 @@ class Float16(Compressor):
 
     def contraction(self, d: int) -> float | None:
         return max(1.0 - 2.0**-22 - d * 2.0**-38, 2.0**-38)
+
+    def refuses(self, d: int) -> str | None:  # noqa: ARG002
+        if casts.has_half():
+            return None
+        return "f16 needs a CPU that casts to half precision, and this one lacks F16C; bf16 does without"
 
 
 @register("bf16")
@@ -85,11 +92,12 @@ class BFloat16(Compressor):
     paper = "bfloat16, round to nearest even"
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:  # noqa: ARG002
-        message = room(out, 2 * x.size)
+        message = room(x, 2 * x.size, out)
         _require_finite("bf16", casts.to_brain(x, message))
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
+        expect(message, 2 * out.size, out)
         casts.from_brain(message, out)
         return out
 

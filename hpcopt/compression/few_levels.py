@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, room
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, room
 from hpcopt.errors import InputError
 from hpcopt.kernels import sparse_levels, ternary
 from hpcopt.kernels.trits import PER_BYTE, TERNARY
@@ -71,7 +71,7 @@ class FewLevels(Compressor):
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
         d, base = x.size, self.base
         plan = _plan(base, self.bucket, d)
-        message = room(out, plan.dense)
+        message = room(x, plan.dense, out)
         count = self.quantise(x, key, plan.bucket, message)
         if count < 0:
             raise NotFiniteError(f"{self.name}: NaN, infinity or a number beyond float32 in the vector")
@@ -83,7 +83,9 @@ class FewLevels(Compressor):
 
     def decode(self, message: Message, out: Floats) -> Floats:
         plan = _plan(self.base, self.bucket, out.size)
-        ternary.expand(self.base, message, plan.bucket, plan.width, out)
+        expect(message, message.size if plan.fits_list(message) else plan.dense, out)
+        if not ternary.expand(self.base, message, plan.bucket, plan.width, out):
+            raise ValueError(f"message: a place in it is beyond the {out.size} numbers of the vector")
         return out
 
     def size(self, d: int, itemsize: int = 8) -> int | None:
@@ -110,6 +112,10 @@ class _Plan(NamedTuple):
     def may_be_list(self) -> bool:
         """Whether the bits behind the last item are never one more, and an item fits the kernels' words."""
         return 8 <= self.item <= 32
+
+    def fits_list(self, message: Message) -> bool:
+        """Tell whether `message` says that it is a list, and has the length of one."""
+        return 4 <= self.header <= message.size < self.dense and bool(message[3] >= 128)
 
 
 @lru_cache(maxsize=256)

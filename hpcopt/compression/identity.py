@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.kernels.finite import INFINITY, WORDS, all_finite
 
 
@@ -18,13 +18,14 @@ class Identity(Compressor):
     paper = "none: the uncompressed message"
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:  # noqa: ARG002
+        message = room(x, x.nbytes, out)
         if not all_finite(x.view(WORDS[x.itemsize]), INFINITY[x.itemsize]):
             raise NotFiniteError("identity: NaN or infinity in the vector")
-        message = room(out, x.nbytes)
         message[:] = x.view(np.uint8)
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
+        expect(message, 4 * out.size if message.size == 4 * out.size else 8 * out.size, out)
         out[:] = self.view(message, out.size)
         return out
 

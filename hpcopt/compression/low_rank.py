@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.errors import InputError
 from hpcopt.kernels import low_rank
 
@@ -52,13 +52,14 @@ class LowRank(Compressor):
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
         rank, m, n = self._shape(x.size)
-        message = room(out, 4 * rank * (m + n))
+        message = room(x, 4 * rank * (m + n), out)
         if not low_rank.encode_product(x, np.uint64(key), self.iterations, rank, n, message):
             raise NotFiniteError("low-rank: NaN, infinity or a number beyond float32 in the vector or its factors")
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
-        rank, _, n = self._shape(out.size)
+        rank, m, n = self._shape(out.size)
+        expect(message, 4 * rank * (m + n), out)
         low_rank.decode_product(message, rank, n, out)
         return out
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.kernels.natural import decode, encode
 
 _OMEGA = 1 / 8
@@ -30,12 +30,13 @@ class Natural(Compressor):
     randomised = True
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
-        message = room(out, self.size(x.size))
+        message = room(x, self.size(x.size), out)
         if not encode(x, np.uint64(key), message):
             raise NotFiniteError("natural: NaN, infinity or a number beyond 2^127 in the vector")
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
+        expect(message, self.size(out.size), out)
         decode(message, out)
         return out
 

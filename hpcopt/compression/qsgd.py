@@ -14,8 +14,8 @@ ceil(log2(2s + 1)) bits each, or, where that saves a sixteenth, as digits of bas
 that fill their bits are s = 3, 7, 15, 31, 63, 127 (3 to 8 bits); those that do well as digits are s = 1 (1.6 bits), 2
 (2.37), 4 (3.2), 5 (3.56), 9 (4.27), 16 (5.33). Bits are the faster way.
 
-Where float32 ends: a norm above its largest number is refused; a bucket whose norm is below 2**-200 becomes zero
-(float64 only; below 2**-100 the norm is sent with another exponent), and decoded into float32, numbers below its
+Where float32 ends: a norm above its largest number is refused; a bucket whose norm is below 2**-192 becomes zero
+(float64 only; below 2**-96 the norm is sent with another exponent), and decoded into float32, numbers below its
 normal range are rounded as that range demands.
 """
 
@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.errors import InputError
 from hpcopt.kernels.levels import decode, encode
 from hpcopt.kernels.packing import PER
@@ -46,7 +46,7 @@ class QSGD(Compressor):
     bucket
         Numbers that share a norm; 0 is all.
     scaled
-        Whether to divide by tau: a contraction. Else the result is unbiased.
+        Whether to divide by tau: a contraction. Else the result is unbiased to 2^-17 of a level.
     """
 
     paper = "Alistarh et al., QSGD, NeurIPS 2017"
@@ -64,7 +64,7 @@ class QSGD(Compressor):
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
         plan = _plan(self.levels, self.bucket, x.size)
-        message = room(out, plan.size)
+        message = room(x, plan.size, out)
         if not encode(x, plan.bucket, self.levels, plan.bits, plan.per, np.uint64(key), message):
             raise NotFiniteError("qsgd: NaN, infinity or a norm beyond float32 in the vector")
         return message
@@ -73,6 +73,7 @@ class QSGD(Compressor):
         plan = _plan(self.levels, self.bucket, out.size)
         full = self.levels * (1.0 + plan.omega * self.scaled)
         last = self.levels * (1.0 + plan.last_omega * self.scaled)
+        expect(message, plan.size, out)
         decode(message, plan.bucket, self.levels, plan.bits, plan.per, full, last, out)
         return out
 

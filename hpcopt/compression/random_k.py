@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.compression.base import Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.compression.sparsifier import Sparsifier
 from hpcopt.kernels import gather
 
@@ -34,13 +34,14 @@ class RandomK(Sparsifier):
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
         k = self.kept(x.size)
-        message = room(out, _KEY + 4 * k)
+        message = room(x, _KEY + 4 * k, out)
         scale = x.size / k if self.scaled and k else 1.0
         if not gather.encode_drawn(x, np.uint64(key), k, scale, message):
             raise NotFiniteError("random-k: NaN, infinity or a number beyond float32 in the vector")
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
+        expect(message, _KEY + 4 * self.kept(out.size), out)
         gather.decode_drawn(message, out)
         return out
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.kernels import bits
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -18,18 +18,19 @@ class Sign(Compressor):
     """(||v||_1 / d) sgn v, with sgn 0 = +1: one bit a number behind the mean magnitude in float32.
 
     It contracts with ||v||_1^2 / (d ||v||^2), which is 2/pi for normal numbers and 1/2 for Laplace's; the constant
-    declared, 1/d, is that of a vector with a single number.
+    declared, 1/d, is that of a vector with a single number, less float32's rounding.
     """
 
     paper = "Karimireddy, Rebjock, Stich and Jaggi, ICML 2019 (scaled sign)"
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:  # noqa: ARG002
-        message = room(out, 4 + (x.size + 7) // 8)
+        message = room(x, 4 + (x.size + 7) // 8, out)
         if not bits.encode_signs(x, message) <= _LARGEST:
             raise NotFiniteError("sign: NaN, infinity or a mean magnitude beyond float32 in the vector")
         return message
 
     def decode(self, message: Message, out: Floats) -> Floats:
+        expect(message, 4 + (out.size + 7) // 8, out)
         bits.decode_signs(message, out)
         return out
 
@@ -37,4 +38,4 @@ class Sign(Compressor):
         return 4 + (d + 7) // 8
 
     def contraction(self, d: int) -> float | None:
-        return 1.0 / max(d, 1)
+        return (1.0 - 2.0**-48) / max(d, 1)

@@ -36,6 +36,7 @@ from hpcopt.kernels import ternary
 from hpcopt.kernels.trits import QUINARY, TERNARY
 
 _RULES = {"all": ternary.ALL, "nonzero": ternary.NONZERO, "exact": ternary.EXACT}
+_ROUNDED = 1.0 - 2.0**-48  # what float32 leaves of a constant
 
 
 @register("threshold-ternary")
@@ -89,8 +90,8 @@ class ThresholdTernary(FewLevels):
             omega = variance_of_ternary(n)
             return 1.0 - omega if omega < 1.0 else None
         if self.rule == "exact":
-            return 1.0 / (1.25 + math.log(n - 1) / 4.0) if n > 1 else 1.0
-        return (1.0 - self.kappa) ** 2 / n
+            return _ROUNDED / (1.25 + math.log(n - 1) / 4.0) if n > 1 else _ROUNDED
+        return _ROUNDED * (1.0 - self.kappa) ** 2 / n
 
     def variance(self, d: int) -> float | None:
         return variance_of_ternary(self.largest_bucket(d)) if self.unbiased else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpcopt.compression.base import Floats, Message, NotFiniteError, register, room
+from hpcopt.compression.base import Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.compression.sparsifier import Sparsifier
 from hpcopt.kernels import places
 from hpcopt.kernels.finite import INFINITY, WORDS
@@ -25,7 +25,7 @@ class TopK(Sparsifier):
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:  # noqa: ARG002
         k = self.kept(x.size)
         width = _width(x.size, k)
-        message = room(out, _size(x.size, k, width))
+        message = room(x, _size(x.size, k, width), out)
         words = x.view(WORDS[x.itemsize])
         if k and not places.encode_largest(x, words, INFINITY[x.itemsize], k, width, message):
             raise NotFiniteError("top-k: NaN, infinity or a number beyond float32 in the vector")
@@ -34,10 +34,10 @@ class TopK(Sparsifier):
     def decode(self, message: Message, out: Floats) -> Floats:
         k = self.kept(out.size)
         width = _width(out.size, k)
-        if width == places.MARKED:
-            places.decode_marks(message, k, out)
-        else:
-            places.decode_list(message, k, width, out)
+        expect(message, _size(out.size, k, width), out)
+        listed = width != places.MARKED
+        if not (places.decode_list(message, k, width, out) if listed else places.decode_marks(message, k, out)):
+            raise ValueError(f"message: a place in it is beyond the {out.size} numbers of the vector")
         return out
 
     def size(self, d: int, itemsize: int = 8) -> int | None:  # noqa: ARG002

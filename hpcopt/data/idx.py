@@ -30,13 +30,14 @@ from hpcopt.fabric.interface import Group
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 PIECE_BYTES = 1 << 24  # read at a time, so that a size in a damaged header asks for no memory
+MOST_DIMENSIONS = 32
 LONGEST = 1 << 62  # bytes in a stream: a place behind it is none that one could seek to
 
 _NAMED = re.compile(r"[.-]idx\d")
 
 
 def is_idx(path: Path) -> bool:
-    """Tell whether the file is in this form: it starts with two zero bytes (no text does), or its name says so."""
+    """Tell whether the file is in this form: its name says so, or it starts with two zero bytes (no text does)."""
     if _NAMED.search(path.name):
         return True
     with telling(path), opened(path) as file:
@@ -122,11 +123,11 @@ def _entries(path: Path) -> Iterator[_Entries]:
     """Open a file and read its header."""
     with telling(path), opened(path) as file:
         magic = file.read(4)
-        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
+        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= MOST_DIMENSIONS:
             known = ", ".join(f"{code:02x}" for code in TYPES)
             raise InputError(
                 f"{path}: not an IDX file: it starts with {magic.hex(' ') or 'nothing'}; expected 00 00, a type "
-                f"({known}) and the number of dimensions, at least 1"
+                f"({known}) and the number of dimensions, 1 to {MOST_DIMENSIONS}"
             )
         sizes = file.read(4 * magic[3])
         if len(sizes) < 4 * magic[3]:

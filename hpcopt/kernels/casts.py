@@ -7,10 +7,12 @@ vectorised without liberties.
 
 from __future__ import annotations
 
+import platform
+from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -38,6 +40,12 @@ _BRAIN_INFINITY = np.uint16(0x7F80)
 _ALMOST_HALF = np.uint32(0x7FFF)
 _ONE = np.uint32(1)
 _16 = np.uint32(16)
+
+
+@cache
+def has_half() -> bool:
+    """Tell whether this CPU casts to half precision; on x86 without F16C, LLVM calls a function that isn't there."""
+    return platform.machine() not in {"x86_64", "AMD64"} or bool(binding.get_host_cpu_features().get("f16c"))
 
 
 @intrinsic

@@ -6,8 +6,8 @@ The dithers u_i are multiples of 2**-16, so that the expectation is exact to 2**
 rounding. The sum s v_i / norm + u_i is formed in integers, 2**16 a level: float32 would round the dither away.
 
 The norm that divides is the one that is sent, after adding four millionths: so the quotient never comes out above s,
-whatever rounds. Norms below 2**-100 are sent as minus 2**100 times themselves, since the reciprocal and the steps of
-so small a norm leave float32; a norm below 2**-200 becomes zero.
+whatever rounds. Norms below 2**-96 are sent as minus 2**96 times themselves, since the reciprocal and the steps of
+so small a norm leave float32; a norm below 2**-192 becomes zero.
 
 A bucket is worked on in blocks that lie in the L1 cache: dithers, symbols, packing. Symbols of 8 bits need no
 packing; of longer ones a block's lower bytes are sent first, then what is above, packed. Decoding keeps up with a
@@ -39,8 +39,8 @@ _EXACT = ("contract",)
 _MARGIN = 1.0 + 2.0**-18
 _PIECE = 512  # numbers
 _SQUARES_FROM = 2.0**-80  # a sum of squares that float32 may still have lost something of
-_SMALL = 2.0**-100
-_RAISE = 2.0**100
+_SMALL = 2.0**-96  # 65536 * 32767 / _SMALL is still a float32
+_RAISE = 2.0**96
 _LARGEST = 3.4028234663852886e38
 
 

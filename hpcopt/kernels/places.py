@@ -90,8 +90,8 @@ def encode_largest(x: Floats, words: Words, infinity: int, k: int, width: int, m
 
 
 @kernel()
-def decode_list(message: Bytes, k: int, width: int, out: Floats) -> None:
-    """Fill `out`, shape (d,), with the k numbers of `message` in the places listed, and zeros."""
+def decode_list(message: Bytes, k: int, width: int, out: Floats) -> bool:
+    """Fill `out`, shape (d,), with the k numbers in the places listed, and zeros; return False if one is beyond d."""
     ones = (_ONE << np.uint64(width)) - _ONE
     word, filled, at, j = np.uint64(0), 0, 4 * k, 0
     place: int | np.int64 = -1  # of number j, while it waits for its block
@@ -112,11 +112,12 @@ def decode_list(message: Bytes, k: int, width: int, out: Floats) -> None:
             out[place] = load_single(message, 4 * j)
             place = -1
             j += 1
+    return j == k
 
 
 @kernel()
-def decode_marks(message: Bytes, k: int, out: Floats) -> None:
-    """Fill `out`, shape (d,), with the k numbers of `message` in the places marked, and zeros."""
+def decode_marks(message: Bytes, k: int, out: Floats) -> bool:
+    """Fill `out`, shape (d,), with the k numbers in the places marked, and zeros; return False if one is beyond d."""
     j = 0
     for first in range(0, out.size, _BLOCK):
         end = min(first + _BLOCK, out.size)
@@ -124,7 +125,10 @@ def decode_marks(message: Bytes, k: int, out: Floats) -> None:
         for i in range(first, end, 16):
             at = 4 * k + i // 8
             marks = np.uint64(load_word(message, at) if at + 1 < message.size else message[at])
+            if end - i < 16 and marks >> np.uint64(end - i):
+                return False
             while marks and j < k:
                 out[i + lowest_bit(marks)] = load_single(message, 4 * j)
                 marks &= marks - _ONE
                 j += 1
+    return True

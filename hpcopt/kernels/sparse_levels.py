@@ -93,8 +93,8 @@ def _bits_from(items: Bytes, position: int) -> np.uint64:
 
 
 @part()
-def expand_list(base: int, items: Bytes, width: int, scales: Floats, bucket: int, out: Floats) -> None:
-    """Fill `out`, shape (d,), with the numbers that `items` and `scales` stand for.
+def expand_list(base: int, items: Bytes, width: int, scales: Floats, bucket: int, out: Floats) -> bool:
+    """Fill `out`, shape (d,), with the numbers that `items` and `scales` stand for; False if an index is beyond.
 
     Parameters
     ----------
@@ -110,7 +110,10 @@ def expand_list(base: int, items: Bytes, width: int, scales: Floats, bucket: int
     for k in range(8 * items.size // w):
         item = _bits_from(items, k * w)
         index = np.int64(item & ones)
+        if index >= out.size:
+            return False
         code = np.int64(item >> np.uint64(width))
         b = index // bucket
         scale = scales[b] if bits_of_level == 1 else scales[2 * b + ((code >> 1) & 1)]
         out[index] = -scale if code & 1 else scale
+    return True

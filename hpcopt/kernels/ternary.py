@@ -162,6 +162,20 @@ def _threshold(x: Floats, rule: int, kappa: float) -> np.float32:
 
 
 @part()
+def _two_scales(threshold: np.float32, largest: np.float32) -> tuple[np.float32, np.float32]:
+    """Return the magnitudes to round to: `threshold` joins zero or `largest` where a dither can't tell them apart."""
+    zero = np.float32(0.0)
+    if largest < _LEAST:
+        return zero, zero
+    low = min(threshold, largest)
+    if low < _LEAST:
+        low = zero
+    elif largest - low < _LEAST:
+        low = largest
+    return low, largest
+
+
+@part()
 def _sum_kept(x: Floats, threshold: np.float32) -> tuple[float, float]:
     """Return sum and number of the magnitudes above `threshold`: in float32, in double where that overflows."""
     total, count = _kept(x, threshold, np.float32(0.0))
@@ -297,8 +311,7 @@ def round_quinary(x: Floats, key: np.uint64, rule: int, kappa: float, bucket: in
             start = b * bucket
             if start >= first:
                 whole = x[start : start + bucket]
-                scales[2 * b + 1] = _largest(whole)
-                scales[2 * b] = min(_threshold(whole, rule, kappa), scales[2 * b + 1])
+                scales[2 * b], scales[2 * b + 1] = _two_scales(_threshold(whole, rule, kappa), _largest(whole))
             i, j = max(start, first), min(start + bucket, first + n)
             low, high = scales[2 * b], scales[2 * b + 1]
             _round_to_either(x[i:j], low, high, dither[i - first :], fraction, levels[i - first :])
@@ -337,7 +350,7 @@ def _expand_packed(base: int, packed: Bytes, scales: Floats, bucket: int, out: F
 
 
 @kernel()
-def expand(base: int, message: Bytes, bucket: int, width: int, out: Floats) -> None:
+def expand(base: int, message: Bytes, bucket: int, width: int, out: Floats) -> bool:
     """Fill `out`, shape (d,), with the numbers that `message` stands for.
 
     Parameters
@@ -348,12 +361,17 @@ def expand(base: int, message: Bytes, bucket: int, width: int, out: Floats) -> N
         As the quantisers left them, or `sparse_levels.list_levels` after them.
     width
         Bits of an index in such a list.
+
+    Returns
+    -------
+    bool
+        False if an index in a list is beyond the vector.
     """
     scales, levels = _divided(base, out.size, bucket, message)
     for b in range(scales.size):
         scales[b] = load_single(message, 4 * b)
     if is_list(message):
         scales[0] = abs(scales[0])
-        expand_list(base, levels, width, scales, bucket, out)
-    else:
-        _expand_packed(base, levels, scales, bucket, out)
+        return expand_list(base, levels, width, scales, bucket, out)
+    _expand_packed(base, levels, scales, bucket, out)
+    return True

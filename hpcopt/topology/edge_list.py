@@ -61,7 +61,7 @@ def read(path: Path, n: int, *, directed: bool) -> Graph:
         For a file that cannot be read, and for a line that is no edge, naming file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise InputError(f"{path}: {reason}; expected a list of edges, a line `i j` or `i j weight`") from None
