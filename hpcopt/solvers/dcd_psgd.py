@@ -18,6 +18,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.dgd import stable_factor
 from hpcopt.solvers.gossip import EXACT, Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
@@ -77,8 +78,7 @@ class DCDPSGD(GossipSolver[DCDState]):
     def rounds(self, node: Node, f: Objective, s: DCDState) -> Iterator[DCDState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)
-        stable = min(1.0, 0.99 * (1.0 + gossip.mixing.smallest_eigenvalue)) if gossip.mixing.symmetric else 1.0
-        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, stable)
+        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, stable_factor(gossip.mixing))
         while True:
             y = s.surroundings - eta.sizes(s.steps, 1)[0] * gradient(s.w)  # sum_j w_ij x_j - eta g_i
             q, qW = gossip.send(y - s.w, s.steps)

@@ -20,6 +20,7 @@ from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Vector, at_least, one_of, register
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.step_size import StepSize
+from hpcopt.topology.mixing import Mixing
 
 ORDERS = ("combine-then-adapt", "adapt-then-combine")
 
@@ -67,10 +68,12 @@ class DGD(GossipSolver[GossipState]):
     def rounds(self, node: Node, f: Objective, s: GossipState) -> Iterator[GossipState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)
-        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, self._stable(gossip))
+        combines_first = self.order == "combine-then-adapt"
+        factor = stable_factor(gossip.mixing, self.gossip_steps) if combines_first else 1.0
+        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, factor)
         while True:
             step = eta.sizes(s.steps, 1)[0] * gradient(s.w)
-            if self.order == "combine-then-adapt":
+            if combines_first:
                 s.w = self._mixed(gossip, s.w, s.steps) - step
             else:
                 s.w = self._mixed(gossip, s.w - step, s.steps)
@@ -83,23 +86,21 @@ class DGD(GossipSolver[GossipState]):
             x = gossip.send(x, t * self.gossip_steps + q)[1].copy()
         return x
 
-    def _stable(self, gossip: Gossip) -> float:
-        """Return the part of 1/L at which combining first is stable: eta < (1 + lambda_min(W^Q)) / L.
-
-        Where W is not symmetric, eta < 2 min_i w_ii / L: its eigenvalues lie in Gershgorin's discs about the w_ii.
-        """
-        if self.order == "adapt-then-combine":
-            return 1.0
-        if not gossip.mixing.symmetric:
-            own = min(float(matrix.diagonal().min()) for matrix in gossip.mixing.matrices)
-            return min(1.0, 0.99 * 2.0 * own**self.gossip_steps)
-        smallest = gossip.mixing.smallest_eigenvalue
-        negative = -(abs(smallest) ** self.gossip_steps) if smallest < 0.0 and self.gossip_steps % 2 else 0.0
-        return 0.99 * (1.0 + negative) if negative else 1.0
-
     def exchanged(self, s: GossipState, d: int) -> int:
         size = self.compressor.size(d)
         return -1 if size is None else s.steps * self.gossip_steps * size
+
+
+def stable_factor(mixing: Mixing, gossip_steps: int = 1) -> float:
+    """Return the part of 1/L, at most 1, at which combining first is stable: eta < (1 + lambda_min(W^Q)) / L.
+
+    Where W is not symmetric, eta < 2 min_i w_ii^Q / L: its eigenvalues lie in Gershgorin's discs about the w_ii.
+    """
+    if not mixing.symmetric:
+        own = min(float(matrix.diagonal().min()) for matrix in mixing.matrices)
+        return min(1.0, 0.99 * 2.0 * own**gossip_steps)
+    smallest = mixing.smallest_eigenvalue
+    return 0.99 * (1.0 - abs(smallest) ** gossip_steps) if smallest < 0.0 and gossip_steps % 2 else 1.0
 
 
 @register("d-psgd")
