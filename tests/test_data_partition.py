@@ -133,3 +133,50 @@ def test_dirichlet_refuses_real_targets():
 def test_one_row_is_told_in_the_singular():
     with pytest.raises(InputError, match=r"^3 nodes but 1 row: an empty shard .*; use at most 1 node$"):
         assign("shuffled", 1, 3, seed=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(2, 12), st.data())
+def test_nodes_hold_so_many_labels_each_and_no_row_is_lost(nodes, classes, data):
+    fewest = max(1, -(-classes // nodes))
+    per_node = data.draw(st.integers(min(fewest, classes), classes))
+    counts = data.draw(st.lists(st.integers(nodes, 5 * nodes), min_size=classes, max_size=classes))
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(classes), counts)).astype(float)
+    assignment = assign("by-label", len(labels), nodes, 3, labels=labels, labels_per_node=per_node)
+    assert [len(np.unique(labels[assignment.owner == node])) for node in range(nodes)] == [per_node] * nodes
+    assert sizes_of(assignment, nodes).sum() == len(labels)
+
+
+@pytest.mark.parametrize(("nodes", "per_node"), [(64, 5), (10, 2), (16, 1), (7, 10), (333, 3)])
+def test_shards_of_a_few_labels_are_equal_where_the_labels_allow_it(nodes, per_node):
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(10.0), 2048) if per_node > 1 else np.repeat(np.arange(16.0), 1000)
+    odd = rng.integers(0, 10, 20480).astype(float) if per_node > 1 else labels
+    for given_labels in (labels, odd):
+        sizes = sizes_of(
+            assign("by-label", len(given_labels), nodes, 0, labels=given_labels, labels_per_node=per_node), nodes
+        )
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_which_labels_a_node_holds_is_drawn():
+    labels = np.repeat(np.arange(10.0), 200)
+    holdings = [
+        tuple(np.unique(labels[assign("by-label", 2000, 40, seed, labels=labels, labels_per_node=3).owner == 0]))
+        for seed in range(8)
+    ]
+    assert len(set(holdings)) > 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "per_node", "message"),
+    [
+        (4, 11, "data.labels_per_node: between 1 and the 10 labels, got 11"),
+        (4, 0, "data.labels_per_node: between 1 and the 10 labels, got 0"),
+        (4, 2, "4 nodes with 2 labels each cannot hold all 10 labels; at least 3, got 2"),
+        (25, 5, "the labels have too few rows for 25 nodes with 5 labels each"),
+    ],
+)
+def test_labels_that_cannot_go_round_are_told(nodes, per_node, message):
+    with pytest.raises(InputError, match=message):
+        assign("by-label", 100, nodes, 0, labels=np.arange(100.0) % 10, labels_per_node=per_node)

@@ -12,8 +12,10 @@ from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_digits
 from hpcopt.data import ChosenClasses, DataRequest, load, read_table
 from hpcopt.errors import InputError
 from hpcopt.fabric.solo import SoloGroup
+from hpcopt.problems.targets import Targets
 from tests.fake_group import FakeCluster, messages_on_processes, on_processes
 
+SIGNS = Targets.SIGNS
 DENSE = np.random.default_rng(0).standard_normal((61, 7))
 SPARSE = csr_array(random_array((61, 30), density=0.2, random_state=1, format="csr"))
 LABELS = np.random.default_rng(1).integers(0, 4, size=61).astype(float)
@@ -53,9 +55,14 @@ REQUESTS = {
     "text": {"path": "sparse.txt", "scale": "max-abs"},
     "tested": {"path": "sparse.txt", "test": "sparse.txt", "rows": 40},
     "split": {"path": "dense.npz", "test_fraction": 0.3},
-    "chosen": {"path": "sparse.txt", "classes": ChosenClasses((0, 2), (3,)), "test_fraction": 0.2, "binary": True},
+    "chosen": {
+        "path": "sparse.txt",
+        "classes": ChosenClasses((0, 2), (3,)),
+        "test_fraction": 0.2,
+        "targets": SIGNS,
+    },
     "digits": {"source": "digits", "rows": 100, "partition": "by-label", "test_fraction": 0.02},
-    "generated": {"source": "logistic", "rows": 3000, "features": 5, "binary": True},
+    "generated": {"source": "logistic", "rows": 3000, "features": 5, "targets": SIGNS},
     "made for nodes": {"source": "heterogeneous-least-squares", "rows": 600, "features": 5, "heterogeneity": 2.0},
     "generated sparse": {"source": "least-squares", "rows": 3000, "features": 50, "density": 0.1, "seed": 4},
 }
@@ -65,7 +72,7 @@ def request_for(files, **keys):
     for key in ("path", "test"):
         if key in keys:
             keys[key] = str(files / keys[key])
-    return DataRequest(**{"binary": False, **keys})
+    return DataRequest(**{"targets": Targets.REAL, **keys})
 
 
 @pytest.mark.parametrize("case", REQUESTS)
@@ -112,7 +119,7 @@ def test_shards_together_hold_every_row_once(files, case, nodes):
 @pytest.mark.parametrize(("source", "theirs"), [("breast-cancer", load_breast_cancer), ("digits", load_digits)])
 def test_embedded_data_are_scikit_learns(source, theirs):
     X, y = theirs(return_X_y=True)
-    shard = load(DataRequest(source=source, partition="contiguous", binary=False), alone()).shards[0]
+    shard = load(DataRequest(source=source, partition="contiguous", targets=Targets.REAL), alone()).shards[0]
     assert_array_equal(shard.X, X)
     assert_array_equal(shard.y, y)
 
@@ -127,7 +134,7 @@ CHOSEN = ChosenClasses((0, 2), (3,))
 
 
 def test_two_groups_of_classes_are_told_with_a_two_class_loss(files):
-    loaded = load(request_for(files, path="dense.npz", classes=CHOSEN, binary=True), alone())
+    loaded = load(request_for(files, path="dense.npz", classes=CHOSEN, targets=SIGNS), alone())
     assert_array_equal(loaded.classes, [-1, 1])
     assert loaded.groups == CHOSEN
 
@@ -191,11 +198,17 @@ def test_shards_on_one_process_share_the_memory_of_one_table(files):
 
 BAD_DATA = {
     "three labels": (
-        {"path": "dense.npz", "binary": True},
+        {"path": "dense.npz", "targets": SIGNS},
         "dense.npz: labels take more than two values (0, 1, 2, 3); name two groups",
     ),
-    "real targets": ({"source": "least-squares", "binary": True}, "least-squares: labels take more than two values"),
-    "one label": ({"path": "one.txt", "binary": True}, "one.txt: every label is 1; a two-class loss needs two values"),
+    "real targets": (
+        {"source": "least-squares", "targets": SIGNS},
+        "least-squares: labels take more than two values",
+    ),
+    "one label": (
+        {"path": "one.txt", "targets": SIGNS},
+        "one.txt: every label is 1; a loss of classes needs at least two values",
+    ),
     "absent class": (
         {"path": "dense.npz", "classes": ChosenClasses((0,), (9,))},
         "dense.npz: data.classes names 9, but no row has that label",
@@ -208,7 +221,7 @@ BAD_DATA = {
     "wider arrays": ({"path": "dense.npz", "test": "sparse.npz"}, "sparse.npz has 30 features, dense.npz 7"),
     "narrower arrays": ({"path": "sparse.npz", "test": "dense.npz"}, "dense.npz has 7 features, sparse.npz 30"),
     "new test label": (
-        {"path": "two.txt", "test": "odd.txt", "binary": True},
+        {"path": "two.txt", "test": "odd.txt", "targets": SIGNS},
         "odd.txt: row 1 (counted from 0) has the label 3; two.txt has -1, 1",
     ),
     "no features": ({"path": "bare.txt"}, "bare.txt: no features in it"),

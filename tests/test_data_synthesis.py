@@ -12,9 +12,11 @@ from hpcopt.data.recipe import RECIPES, Recipe
 from hpcopt.data.synthesis import generate
 from hpcopt.errors import InputError
 from hpcopt.fabric.solo import SoloGroup
+from hpcopt.problems.targets import Targets
 from tests.fake_group import FakeCluster, on_processes
 
 HETEROGENEOUS = RECIPES["heterogeneous-least-squares"]
+WITH_W = [source for source in RECIPES if source != "blobs"]  # the true vector, which may differ from node to node
 NODES = 16  # of 80 rows each, for 64 features: a node's w can be solved for
 
 
@@ -32,6 +34,7 @@ def from_source(source, nodes=1, **keys):
 @pytest.mark.parametrize("rows", [7, 5000])
 @pytest.mark.parametrize("heterogeneity", [0.0, 0.7])
 def test_rows_are_the_same_for_any_number_of_processes(source, density, processes, rows, heterogeneity):
+    heterogeneity *= source in WITH_W
     recipe = replace(RECIPES[source], rows=rows, features=6, density=density, heterogeneity=heterogeneity)
     whole = generate(recipe, SoloGroup(), 6)
     parts = on_processes(processes, lambda group: generate(recipe, group, 6))
@@ -98,7 +101,10 @@ def test_logistic_labels_follow_the_logistic_model():
 
 @pytest.mark.parametrize("source", RECIPES)
 def test_the_seed_of_a_request_is_that_of_its_rows(source):
-    tables = [load(DataRequest(source=source, binary=False, seed=seed), FakeCluster(SoloGroup(), 1)) for seed in (3, 4)]
+    tables = [
+        load(DataRequest(source=source, targets=Targets.REAL, seed=seed), FakeCluster(SoloGroup(), 1))
+        for seed in (3, 4)
+    ]
     first, second = (np.sort(loaded.shards[0].X, axis=None) for loaded in tables)
     assert_array_equal(first, np.sort(from_source(source, seed=3).X, axis=None))
     assert (first != second).any()
@@ -142,7 +148,7 @@ def test_without_heterogeneity_and_noise_the_nodes_share_a_minimiser_of_zero_los
     assert np.abs(table.X @ w - table.y).max() < 1e-12
 
 
-@pytest.mark.parametrize("source", RECIPES)
+@pytest.mark.parametrize("source", WITH_W)
 @pytest.mark.parametrize("density", [1.0, 0.3])
 def test_heterogeneity_and_nodes_change_neither_features_nor_errors(source, density):
     keys = {"rows": 600, "features": 5, "density": density}
@@ -156,6 +162,27 @@ def test_heterogeneity_and_nodes_change_neither_features_nor_errors(source, dens
         assert_allclose(errors[0], errors[1], atol=1e-12)
 
 
+@pytest.mark.parametrize("density", [1.0, 0.2])
+@pytest.mark.parametrize("condition", [1.0, 9.0])
+def test_blobs_are_classes_of_equal_size_around_means_with_the_promised_moments(density, condition):
+    table = from_source("blobs", density=density, condition=condition)
+    X, y = table.X.toarray() if table.sparse else table.X, table.y
+    assert_array_equal(np.bincount(y.astype(int)), np.full(10, 2048))
+    assert np.mean(np.sum(X**2, axis=1)) == pytest.approx(4.0, rel=0.03)
+    within = X - np.array([X[y == c].mean(axis=0) for c in range(10)])[y.astype(int)]
+    between = 4.0 - np.mean(np.sum(within**2, axis=1))
+    if density == 1.0:  # E||m||^2 : E||e||^2 = 1 : 4, up to the 320 entries of the means that were drawn
+        assert between == pytest.approx(0.8, rel=0.25)
+        assert within[:, 0].std() / within[:, -1].std() == pytest.approx(np.sqrt(condition), rel=0.03)
+    else:
+        assert np.mean(X != 0.0) == pytest.approx(density, rel=0.02)
+
+
+def test_blobs_take_no_heterogeneity():
+    with pytest.raises(InputError, match=r"data\.heterogeneity: blobs have no w"):
+        from_source("blobs", heterogeneity=0.1)
+
+
 @pytest.mark.parametrize("source", RECIPES)
 def test_without_heterogeneity_the_number_of_nodes_changes_nothing(source):
     one, many = (from_source(source, nodes, rows=200, features=5, heterogeneity=0.0) for nodes in (1, 9))
@@ -166,7 +193,7 @@ def test_without_heterogeneity_the_number_of_nodes_changes_nothing(source):
 @pytest.mark.parametrize(("partition", "apart"), [(None, True), ("contiguous", True), ("shuffled", False)])
 @pytest.mark.parametrize("nodes", [NODES, 11])  # 11: sizes that differ
 def test_the_default_partition_gives_each_node_the_rows_that_were_made_for_it(partition, apart, nodes):
-    request = DataRequest(source="heterogeneous-least-squares", noise=0.0, binary=False, partition=partition)
+    request = DataRequest(source="heterogeneous-least-squares", noise=0.0, targets=Targets.REAL, partition=partition)
     shards = load(request, FakeCluster(SoloGroup(), nodes)).shards
     misfits = np.array([np.linalg.lstsq(shard.X, shard.y)[1].item() / shard.n for shard in shards.values()])
     assert (misfits < 1e-20).all() if apart else (misfits > 1e-3).all()

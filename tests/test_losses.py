@@ -11,6 +11,7 @@ from hpcopt.fabric.meter import Meter
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix
+from hpcopt.problems.targets import Targets
 from hpcopt.runs.model import Model
 
 X = np.array([[1.0, 0.0], [-2.0, 1.0], [0.5, -3.0]])
@@ -21,7 +22,7 @@ def test_a_model_of_real_targets_predicts_what_its_loss_compares_with_them(loss,
     assert_array_equal(Model(np.ones(2), 0.0, loss).predict(X), predicted)
 
 
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if not LOSSES[loss].two_classes])
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if LOSSES[loss].targets is Targets.REAL])
 def test_the_loss_of_a_margin_is_half_the_squared_error_of_its_prediction(loss):
     y = np.array([0.3, 2.0, -1.0])
     f = Objective(as_matrix(X), y, LOSSES[loss], l2=0.0, total=3, meter=Meter())

@@ -20,7 +20,13 @@ def fit(
     l1: Annotated[
         float, typer.Option(metavar="V", help="Weight of ||w||_1; no solver here takes one but 0 yet.")
     ] = 0.0,
-    solver: Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list solvers.")] = "newton-cg",
+    solver: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="See: hpcopt list solvers; default: newton-cg, and lbfgs for losses without second derivatives.",
+        ),
+    ] = None,
     tol: Annotated[
         float, typer.Option(metavar="T", help="Stop when the gradient's norm is this part of the first one's.")
     ] = 1e-8,
@@ -36,12 +42,13 @@ def fit(
     from hpcopt.cli.report import tell_fit
     from hpcopt.runs.fit import fit as start
     from hpcopt.runs.stopping import Status
+    from hpcopt.runs.suitable import usual_solver
 
     tables: dict[str, dict[str, Any]] = {
-        "problem": {"loss": loss, "l2": _number(l2), "l1": l1, "intercept": intercept},
+        "problem": {"loss": loss, "l2": _number(l2), "l1": l1, **({"intercept": True} if intercept else {})},
         "stop": {"relative_gradient": tol},
     }
-    finished = start(data, solver, output, tables, overridden(overrides, virtual), quiet=quiet)
+    finished = start(data, solver or usual_solver(loss), output, tables, overridden(overrides, virtual), quiet=quiet)
     if not quiet:
         tell_fit(finished, output)
     if finished.status is Status.ROUNDS and not quiet and is_first():

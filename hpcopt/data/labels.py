@@ -1,4 +1,4 @@
-"""Labels as a two-class loss wants them: -1 and +1, from two values or from two groups of classes."""
+"""Labels as a loss of classes wants them: -1 and +1, or 0, 1, ...; from their values or from two groups of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.data.faults import Fault, raise_first
+from hpcopt.data.partition import MANY_CLASSES
 from hpcopt.data.table import Part, RowNumbers
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.interface import Group
+from hpcopt.problems.targets import Targets
 
 SHOWN_LABELS = 5
 
@@ -43,49 +45,58 @@ class ChosenClasses:
             raise InputError(f"data.classes: {shown(both)} cannot be positive and negative at once")
 
 
-def two_classes(y: NDArray[np.float64], group: Group, where: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the two labels of all processes, increasing (2,), and `y` as -1 (the first) and +1. Collective.
+def classes_of(y: NDArray[np.float64], targets: Targets, group: Group, where: str) -> NDArray[np.float64]:
+    """Return the labels of all processes, increasing, shape (classes,). Collective.
 
     Parameters
     ----------
     y
         This process's labels, (n,).
+    targets
+        Of what kind they shall become: exactly two for `SIGNS`, two or more for `CLASSES`.
     where
         What the data are called in messages.
 
     Raises
     ------
     AgreedError
-        When the labels of all processes together are not exactly two values.
+        When the labels of all processes together are fewer or more values.
     """
-    # So many of each process's smallest are enough: more than two anywhere are too many everywhere.
-    seen = np.unique(np.concatenate(group.allgather(np.unique(y)[: SHOWN_LABELS + 1])))
-    if len(seen) == 2:
-        return seen, as_signs(y, seen)
+    # So many of each process's smallest are enough: more than the most anywhere are too many everywhere.
+    most = 2 if targets is Targets.SIGNS else MANY_CLASSES
+    seen = np.unique(np.concatenate(group.allgather(np.unique(y)[: max(most, SHOWN_LABELS) + 1])))
     if len(seen) < 2:
-        raise AgreedError(f"{where}: every label is {shown(seen)}; a two-class loss needs two values")
+        raise AgreedError(f"{where}: every label is {shown(seen)}; a loss of classes needs at least two values")
+    if len(seen) <= most:
+        return seen
+    if targets is Targets.CLASSES:
+        raise AgreedError(
+            f"{where}: labels take more than {MANY_CLASSES} values ({shown(seen)}): they are no classes; take a loss "
+            'for real targets: problem.loss = "squared"'
+        )
     raise AgreedError(
         f"{where}: labels take more than two values ({shown(seen)}); name two groups of them with data.classes = "
-        '{positive = [...], negative = [...]}, or take a loss for real targets: problem.loss = "squared"'
+        "{positive = [...], negative = [...]}, or take a loss for many classes or for real targets: problem.loss = "
+        '"softmax" or "squared"'
     )
 
 
-def as_signs(y: NDArray[np.float64], classes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return -1 where `y` is the first of two classes and +1 where it is the second."""
-    return np.where(y == classes[1], 1.0, -1.0)
+def relabelled(part: Part, classes: NDArray[np.float64], targets: Targets) -> Part:
+    """Return the rows with their labels, all among the increasing `classes`, as targets of a kind."""
+    places = np.searchsorted(classes, part.table.targets).astype(np.float64)
+    y = 2.0 * places - 1.0 if targets is Targets.SIGNS else places
+    return replace(part, table=replace(part.table, y=y))
 
 
-def known_signs(part: Part, classes: NDArray[np.float64], group: Group, where: str, training: str) -> Part:
-    """Relabel test rows with the training set's two classes. Collective.
+def refuse_unknown(part: Part, classes: NDArray[np.float64], group: Group, where: str, training: str) -> None:
+    """Refuse test rows with a label that the training set doesn't have. Collective.
 
     Raises
     ------
     AgreedError
-        For a label that the training set doesn't have.
+        On all processes, about the first such row.
     """
-    y = part.table.targets
-    raise_first(group, unknown_label(y, part.rows, classes, where, training))
-    return replace(part, table=replace(part.table, y=as_signs(y, classes)))
+    raise_first(group, unknown_label(part.table.targets, part.rows, classes, where, training))
 
 
 def unknown_label(

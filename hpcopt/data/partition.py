@@ -2,7 +2,8 @@
 
     shuffled     a random order cut into equal runs            (iid shards)
     contiguous   the file's order cut into equal runs
-    by-label     the order of labels cut into equal runs       (as unlike as shards can be)
+    by-label     the order of labels cut into equal runs       (as unlike as shards can be),
+                 or equal shards of a chosen number of labels
     dirichlet    each class divided in random proportions      (unlike by degrees: small alpha, unlike shards)
     unequal      a random order cut into runs of chosen sizes
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.data.few_labels import rows_of_labels
 from hpcopt.data.streams import Purpose, stream
 from hpcopt.errors import InputError
 from hpcopt.registry import nearest
@@ -50,6 +52,7 @@ def assign(
     labels: NDArray[np.float64] | None = None,
     alpha: float | None = None,
     fractions: Sequence[float] | None = None,
+    labels_per_node: int | None = None,
 ) -> Assignment:
     """Give each of `n` rows to one of `nodes` nodes.
 
@@ -65,6 +68,9 @@ def assign(
         For "dirichlet": concentration, above 0; the smaller, the fewer classes a node has.
     fractions
         For "unequal": one positive number a node; normalised.
+    labels_per_node
+        For "by-label": how many labels each node has rows of; default whatever equal runs come to. Shards are
+        disjoint, and equal up to one row where the labels' numbers of rows allow it.
 
     Raises
     ------
@@ -87,6 +93,8 @@ def assign(
     if rule == "unequal":
         return _dealt(rng.permutation(n), chosen_sizes(n, nodes, fractions))
     assert labels is not None
+    if rule == "by-label" and labels_per_node is not None:
+        return _in_file_order(_few_labels_owner(labels, nodes, labels_per_node, rng), nodes)
     if rule == "by-label":
         return _in_file_order(_dealt(np.argsort(labels, kind="stable"), equal_sizes(n, nodes)).owner, nodes)
     return _in_file_order(_dirichlet_owner(labels, nodes, alpha, rng), nodes)
@@ -158,11 +166,9 @@ def _dirichlet_owner(
     """
     if alpha is None or not 0 < alpha < np.inf:
         raise InputError(f"data.alpha: 'dirichlet' needs a number above 0, got {alpha}")
-    classes, members = np.unique(labels, return_inverse=True)
-    if len(classes) > MANY_CLASSES:
-        raise InputError(f"data.partition: 'dirichlet' divides classes; {len(classes)} different labels are too many")
+    counts, members = _classes(labels, "data.partition: 'dirichlet'")
     owner = np.empty(len(labels), dtype=np.int32)
-    for k in range(len(classes)):
+    for k in range(len(counts)):
         rows = rng.permutation(np.flatnonzero(members == k))
         sizes = _largest_remainder(len(rows), rng.dirichlet(np.full(nodes, alpha)))
         owner[rows] = np.repeat(np.arange(nodes, dtype=np.int32), sizes)
@@ -173,3 +179,24 @@ def _dirichlet_owner(
         sizes[largest] -= 1
         sizes[node] = 1
     return owner
+
+
+def _few_labels_owner(
+    labels: NDArray[np.float64], nodes: int, labels_per_node: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Divide each label's rows, in random order, over the nodes that hold it."""
+    counts, members = _classes(labels, "data.labels_per_node")
+    sizes = rows_of_labels(counts, equal_sizes(len(labels), nodes), labels_per_node, rng)
+    owner = np.empty(len(labels), dtype=np.int32)
+    for k in range(len(counts)):
+        rows = rng.permutation(np.flatnonzero(members == k))
+        owner[rows] = np.repeat(np.arange(nodes, dtype=np.int32), sizes[:, k])
+    return owner
+
+
+def _classes(labels: NDArray[np.float64], what: str) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the rows of each class, in the order of the labels, and the class of each row, (n,)."""
+    _, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(counts) > MANY_CLASSES:
+        raise InputError(f"{what} divides classes; {len(counts)} different labels are too many")
+    return counts, members

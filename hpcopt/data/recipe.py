@@ -7,10 +7,11 @@
 | heterogeneous-least-squares | independent, x_j ~ N(0, s_j)| N(0, I)               | x.w_k + noise e on node k    |
 | linear-regression           | independent, x_j ~ N(0, s_j)| N(1, I) / sqrt(d / 2) | x.w + noise e                |
 | relu-regression             | independent, x_j ~ N(0, s_j)| N(1, I) / sqrt(d / 2) | max(x.w, 0) + noise e        |
+| blobs                       | x_j ~ N(m_j, noise^2 s_j)   | class means, N(0, s_j)| one of 10 classes            |
 
-The last two are the synthetic sets of the DeLi-CoCo authors' code (Hashemi et al., arXiv 2011.10643), smaller; the
-third makes nodes that disagree by a chosen amount. Any source takes any key: heterogeneity, a condition number and
-sparse rows can be had of all of them.
+linear-regression and relu-regression are the synthetic sets of the DeLi-CoCo authors' code (Hashemi et al.,
+arXiv 2011.10643), smaller; heterogeneous-least-squares makes nodes that disagree by a chosen amount. Any source takes
+any key, except that blobs have no w that could differ from node to node.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ class Recipe:
     Parameters
     ----------
     targets
-        "logistic" (-1/+1), "least-squares" or "relu" (real).
+        "logistic" (-1/+1), "least-squares" or "relu" (real), "classes" (0 ... 9).
     design
         "unit": features of exact second moments in a random basis, w with E[(x.w)^2] = 1; "normal": independent
-        normal features, w ~ N(0, I); "shifted": the same with w ~ N(1, I) / sqrt(d / 2).
+        normal features, w ~ N(0, I); "shifted": the same with w ~ N(1, I) / sqrt(d / 2); "blobs": features around
+        the mean of their class, scaled so that E ||x||^2 = 4.
     rows, features
         Shape of the data, each at least 1.
     density
@@ -80,6 +82,8 @@ class Recipe:
         ):
             if not good:
                 raise InputError(f"data.{key}: {right}, got {given}")
+        if self.design == "blobs" and self.heterogeneity:
+            raise InputError("data.heterogeneity: blobs have no w that could differ from node to node; give 0")
 
     @property
     def spectrum(self) -> NDArray[np.float64]:
@@ -110,5 +114,6 @@ RECIPES = {
     ),
     "linear-regression": replace(_RELU_REGRESSION, targets="least-squares"),
     "relu-regression": _RELU_REGRESSION,
+    "blobs": Recipe(targets="classes", design="blobs", rows=20480, features=32, condition=1.0, noise=2.0),
 }
 """The generated sources by name; the numbers are the defaults of the keys of a specification."""

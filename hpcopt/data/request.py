@@ -10,6 +10,7 @@ from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.partition import RULES
 from hpcopt.data.recipe import RECIPE_KEYS, RECIPES
 from hpcopt.errors import InputError
+from hpcopt.problems.targets import Targets
 from hpcopt.registry import nearest
 
 EMBEDDED = ("breast-cancer", "digits")
@@ -42,7 +43,7 @@ class DataRequest:
         A file with test rows, and the one with their labels if it is IDX.
     test_fraction
         Or: the fraction of the rows to test on, in [0, 1).
-    partition, alpha, fractions
+    partition, alpha, fractions, labels_per_node
         See `partition.assign`; default `default_partition`.
     rows
         How many rows to generate, or how many first rows of the files to use; default all.
@@ -54,8 +55,8 @@ class DataRequest:
         "none", "standard", "max-abs" or "global-max-abs"; see `features.fit_scaling`.
     classes
         Two groups of classes to tell apart.
-    binary
-        Whether the loss needs labels of two values.
+    targets
+        What the loss wants the labels to become.
 
     Raises
     ------
@@ -72,6 +73,7 @@ class DataRequest:
     partition: str | None = None
     alpha: float | None = None
     fractions: Sequence[float] | None = None
+    labels_per_node: int | None = None
     rows: int | None = None
     features: int | None = None
     density: float | None = None
@@ -81,7 +83,7 @@ class DataRequest:
     seed: int = 0
     scale: str = "none"
     classes: ChosenClasses | None = None
-    binary: bool = True
+    targets: Targets = Targets.SIGNS
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.source is None):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpcopt.data.distribute import distribute
 from hpcopt.data.features import Scaling, counts_from_zero, fit_scaling, settle, split, width_of
-from hpcopt.data.labels import ChosenClasses, choose_classes, known_signs, two_classes
+from hpcopt.data.labels import ChosenClasses, choose_classes, classes_of, refuse_unknown, relabelled
 from hpcopt.data.partition import Assignment, assign, spread
 from hpcopt.data.reading import read_file, read_table, read_training
 from hpcopt.data.request import GENERATED, SOURCES, DataRequest
@@ -24,6 +24,7 @@ from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
+from hpcopt.problems.targets import Targets
 
 __all__ = ["GENERATED", "SOURCES", "DataRequest", "Loaded", "load", "read_table"]  # what the other rooms use
 
@@ -43,9 +44,9 @@ class Loaded:
     features
         Number of features.
     classes
-        The labels that stand behind -1 and +1, (2,), for a loss of two classes; else None.
+        The labels that stand behind -1 and +1, or behind 0, 1, ..., shape (classes,), for a loss of classes; else None.
     groups
-        The labels of the data that `classes` = (-1, +1) stand for, where a two-class loss tells two groups apart.
+        The labels of the data that `classes` = (-1, +1) stand for, where a loss of classes tells two groups apart.
     scaling
         What was done to the features; None for nothing.
     zero_based
@@ -105,7 +106,7 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
         test_rows=0 if rows.test is None else rows.test.total,
         features=rows.train.table.d,
         classes=classes,
-        groups=request.classes if request.binary else None,
+        groups=None if request.targets is Targets.REAL else request.classes,
         scaling=scaling,
         zero_based=zero_based if text else None,
         name=request.name,
@@ -137,12 +138,14 @@ def _chosen(rows: _Rows, request: DataRequest, group: Group) -> _Rows:
 
 
 def _labelled(rows: _Rows, request: DataRequest, group: Group) -> tuple[_Rows, NDArray[np.float64] | None]:
-    """Turn labels into -1 and +1 where the loss wants that; also return the labels behind them."""
-    if not request.binary:
+    """Turn labels into -1 and +1, or 0, 1, ..., where the loss wants that; also return the labels behind them."""
+    if request.targets is Targets.REAL:
         return rows, None
-    classes, y = two_classes(rows.train.table.targets, group, rows.name)
-    train = replace(rows.train, table=replace(rows.train.table, y=y))
-    test = rows.test and known_signs(rows.test, classes, group, rows.test_name, rows.name)
+    classes = classes_of(rows.train.table.targets, request.targets, group, rows.name)
+    if rows.test is not None:
+        refuse_unknown(rows.test, classes, group, rows.test_name, rows.name)
+    train = relabelled(rows.train, classes, request.targets)
+    test = rows.test and relabelled(rows.test, classes, request.targets)
     return replace(rows, train=train, test=test), classes
 
 
@@ -174,4 +177,5 @@ def _assignment(rows: _Rows, request: DataRequest, cluster: Cluster) -> Assignme
             labels=everyones,
             alpha=request.alpha,
             fractions=request.fractions,
+            labels_per_node=request.labels_per_node,
         )

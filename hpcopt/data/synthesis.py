@@ -5,10 +5,13 @@ Rows come in blocks, each from its own random stream. With spectrum s_j, log-spa
     rotated      X_b = sqrt(b) Q_b diag(sqrt(s)) V, Q_b: b x d, orthonormal columns; V: d x d orthogonal, all blocks'
     independent  x_ij = sqrt(s_j) times a standard normal
     sparse       x_ij = sqrt(s_j / density) times one where a coin of probability `density` says so, else 0
+    blobs        the last two with m_cj + noise * (a standard normal) for the standard normal, times a number with which
+                 E ||x||^2 = 4, given the class means m ~ N(0, I); row i, counted from 0, is of class c = i mod 10
 
 What is guaranteed: rotated, with at least as many rows as features, the eigenvalues of X'X / n (the Hessian of the
 mean squared loss) are s up to rounding, and so are those of every single block. Otherwise E[x x'] has them.
-Targets come from one vector w (`recipe` says how it is drawn) and errors e of the chosen size:
+Targets of blobs are the classes; others come from one vector w (`recipe` says how it is drawn) and errors e of the
+chosen size:
 
     least-squares   y = x.w + noise * e          e standard normal
     relu            y = max(x.w, 0) + noise * e  e standard normal
@@ -35,6 +38,9 @@ from hpcopt.fabric.interface import Group
 __all__ = ["Recipe", "generate"]  # what the other rooms use
 
 Vector = NDArray[np.float64]
+
+BLOBS = 10  # classes
+BLOBS_MOMENT = 4.0  # mean squared norm of their rows
 
 
 def generate(recipe: Recipe, group: Group, nodes: int = 1) -> Part:
@@ -67,10 +73,16 @@ class _Truth:
             "unit": (0.0, float(np.linalg.norm(root * along))),
             "normal": (0.0, 1.0),
             "shifted": (1.0, math.sqrt(d / 2.0)),
+            "blobs": (0.0, 1.0),
         }[recipe.design]
         self._w = (w + shift) / self._unit
         self._recipe = recipe
         self._ends = np.cumsum(equal_sizes(recipe.rows, nodes))  # of the nodes' runs of rows
+        self.means: NDArray[np.float64] | None = None  # of the classes, (classes, d), before the scales
+        if recipe.design == "blobs":
+            self.means = rng.standard_normal((BLOBS, d))
+            moment = (self.means**2).mean(axis=0) + recipe.noise**2
+            self.scales *= math.sqrt(BLOBS_MOMENT / float(moment @ recipe.spectrum))
 
     def signal(self, X: Features, start: int) -> Vector:
         """Return x.w for the rows `X` numbered from `start` on, (n,), each with the w of its node."""
@@ -92,7 +104,11 @@ def _block(recipe: Recipe, truth: _Truth, block: int) -> Table:
     """Make the rows of one block, features and targets."""
     start, stop = contiguous(recipe.rows, block, recipe.blocks)
     rng = stream(recipe.seed, Purpose.GENERATED_ROWS, block)
-    X = _dense(rng, stop - start, recipe, truth) if recipe.density == 1 else _sparse(rng, stop - start, recipe, truth)
+    made = _dense if recipe.density == 1 else _sparse
+    if truth.means is not None:
+        classes = np.arange(start, stop) % BLOBS
+        return Table(made(rng, stop - start, recipe, truth, truth.means[classes]), classes.astype(np.float64))
+    X = made(rng, stop - start, recipe, truth)
     signal = truth.signal(X, start)
     if recipe.targets == "logistic":
         return Table(X, np.where(signal + recipe.noise * rng.logistic(size=stop - start) > 0, 1.0, -1.0))
@@ -101,9 +117,16 @@ def _block(recipe: Recipe, truth: _Truth, block: int) -> Table:
     return Table(X, signal + recipe.noise * rng.standard_normal(stop - start))
 
 
-def _dense(rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth) -> Features:
-    """Return n dense rows; rotated, their second moment is exact where there are at least as many as features."""
+def _dense(
+    rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth, means: NDArray[np.float64] | None = None
+) -> Features:
+    """Return n dense rows; rotated, their second moment is exact where there are at least as many as features.
+
+    Of blobs the rows are noise around `means`, (n, d).
+    """
     X: NDArray[Any] = rng.standard_normal((n, recipe.features))
+    if means is not None:
+        X = means + recipe.noise * X
     if not recipe.rotated:
         return X * truth.scales
     if n >= recipe.features:
@@ -111,8 +134,10 @@ def _dense(rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth) -> F
     return X @ truth.scales
 
 
-def _sparse(rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth) -> Features:
-    """Return n CSR rows: the gaps between the entries of the flattened block are geometric."""
+def _sparse(
+    rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth, means: NDArray[np.float64] | None = None
+) -> Features:
+    """Return n CSR rows: the gaps between the entries of the flattened block are geometric; `means` as for dense."""
     d = recipe.features
     expected = n * d * recipe.density
     cells = np.zeros(0, dtype=np.int64)
@@ -121,7 +146,10 @@ def _sparse(rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth) -> 
         more = last + np.cumsum(rng.geometric(recipe.density, size=int(1.1 * expected) + 16))
         cells, last = np.concatenate([cells, more]), int(more[-1])
     rows, columns = np.divmod(cells[cells < n * d], d)
-    values = rng.standard_normal(len(columns)) * truth.scales[columns] / math.sqrt(recipe.density)
+    values = rng.standard_normal(len(columns))
+    if means is not None:
+        values = means[rows, columns] + recipe.noise * values
+    values = values * truth.scales[columns] / math.sqrt(recipe.density)
     return csr([values], [columns], [np.bincount(rows, minlength=n)], d)
 
 

@@ -18,6 +18,7 @@ from hpcopt.kernels.dense import mirror
 from hpcopt.kernels.pointwise import BLOCK, evaluate
 
 Vector = NDArray[np.float64]
+Columns = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Data = NDArray[np.floating]
 Indices = NDArray[np.int32]
@@ -218,6 +219,29 @@ def gram(data: Data, indices: Indices, indptr: Indptr, s: Vector, out: NDArray[n
         for a in range(start, stop):
             _add(data, indices, start, a + 1, s[i] * data[a], out[indices[a]])
     mirror(out)
+
+
+@kernel(fastmath=_CONTRACT)
+def products(data: Data, indices: Indices, indptr: Indptr, rows: Rows, W: Columns, out: Columns) -> None:
+    """Fill `out` (m, k) with the product of `rows` (m,) of the matrix and `W` (d, k)."""
+    out[:] = 0.0
+    for i in range(rows.size):
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            x = np.float64(data[at])
+            column = np.uintp(indices[at])
+            for j in range(out.shape[1]):
+                out[i, j] += x * W[column, j]
+
+
+@kernel(fastmath=_CONTRACT)
+def add_transposed(data: Data, indices: Indices, indptr: Indptr, rows: Rows, D: Columns, out: Columns) -> None:
+    """Add to `out` (d, k) the product of the transpose of `rows` (m,) of the matrix and `D` (m, k)."""
+    for i in range(rows.size):
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            x = np.float64(data[at])
+            column = np.uintp(indices[at])
+            for j in range(D.shape[1]):
+                out[column, j] += x * D[i, j]
 
 
 @kernel(fastmath=_CONTRACT)

@@ -44,7 +44,7 @@ def _power_of_two(exponent: float) -> float:
 
 
 @part(fastmath=_EXACT)
-def _exp_of_negative(x: float) -> float:
+def exp_of_negative(x: float) -> float:
     """Return exp(x) for x <= 0: exp(r) 2**k with r = x - k ln 2 in [-0.35, 0.35], by Taylor to r^13."""
     x = -746.0 if x < -746.0 else x  # exp is 0 from there on; written so that NaN passes
     k = (x * _LOG2E + _ROUND) - _ROUND
@@ -76,7 +76,7 @@ def _logistic(z: float, y: float) -> tuple[float, float, float]:
     s = (t-1)/(t+3), c = ln 2 otherwise: |s| < 0.172.
     """
     m = y * z
-    t = _exp_of_negative(-abs(m))
+    t = exp_of_negative(-abs(m))
     far = t > _SQRT2_LESS_1
     below = t + 3.0 if far else t + 2.0
     above = t - 1.0 if far else t

@@ -9,7 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from hpcopt.kernels import csr
-from hpcopt.problems.matrix import Matrix, Rows, Vector, plain
+from hpcopt.problems.matrix import Columns, Matrix, Rows, Vector, plain
 
 
 class CsrMatrix(Matrix):
@@ -74,6 +74,18 @@ class CsrMatrix(Matrix):
         total = np.empty((self.d, self.d))
         csr.gram(self.data, self.indices, self.indptr, s, total)
         return total.T  # symmetric: the same matrix in Fortran order
+
+    def _products(self, W: Columns, rows: Rows | slice) -> Columns:
+        rows = self._numbers(rows)
+        out = np.empty((len(rows), W.shape[1]))
+        csr.products(self.data, self.indices, self.indptr, rows, W, out)
+        return out
+
+    def _add_transposed(self, D: Columns, rows: Rows | slice, out: Columns) -> None:
+        csr.add_transposed(self.data, self.indices, self.indptr, self._numbers(rows), D, out)
+
+    def _numbers(self, rows: Rows | slice) -> Rows:
+        return np.arange(*rows.indices(self.n), dtype=np.int64) if isinstance(rows, slice) else rows
 
 
 def as_csr(X: Any, dtype: np.dtype[Any]) -> CsrMatrix:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 
 from hpcopt.kernels import dense
-from hpcopt.problems.matrix import Matrix, Rows, Vector
+from hpcopt.problems.matrix import Columns, Matrix, Rows, Vector
 
 _LINE = 64  # bytes; rows that start at multiples of it are read up to 1.3 times faster
 _WORTH_ALIGNING = 2**20  # bytes; smaller matrices are read from the cache, whatever their place
@@ -75,6 +75,12 @@ class DenseMatrix(Matrix):
             total = dsyrk(1.0, scaled[: len(block)].T, beta=1.0, c=total, lower=1, overwrite_c=1)
         dense.mirror(total)
         return total
+
+    def _products(self, W: Columns, rows: Rows | slice) -> Columns:
+        return np.asarray(self.X[rows] @ W)
+
+    def _add_transposed(self, D: Columns, rows: Rows | slice, out: Columns) -> None:
+        out += self.X[rows].T @ D
 
 
 def aligned_empty(n: int, d: int, dtype: Any = np.float64) -> NDArray[Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+Columns = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
@@ -114,6 +115,21 @@ class Matrix(abc.ABC):
             raise ValueError("s: weights of a Gram matrix are at least 0")
         return self._gram(s)
 
+    def products(self, W: Columns, rows: Rows | slice) -> Columns:
+        """Return X W for the rows asked for, shape (m, k), given `W`, shape (d, k)."""
+        if W.ndim != 2 or W.shape[0] != self.d:
+            raise ValueError(f"W: shape ({self.d}, k), got {W.shape}")
+        return self._products(plain(W, np.float64), rows if isinstance(rows, slice) else self._rows(rows))
+
+    def add_transposed(self, D: Columns, rows: Rows | slice, out: Columns) -> None:
+        """Add X^T D to `out`, (d, k) float64 and contiguous, for the rows asked for and their `D`, shape (m, k)."""
+        count = len(range(*rows.indices(self.n))) if isinstance(rows, slice) else len(rows)
+        if D.ndim != 2 or D.shape[0] != count:
+            raise ValueError(f"D: shape ({count}, k), got {D.shape}")
+        if not (out.dtype == np.float64 and out.shape == (self.d, D.shape[1]) and out.flags.carray):
+            raise ValueError(f"out: a contiguous, writable float64 array of shape ({self.d}, {D.shape[1]})")
+        self._add_transposed(plain(D, np.float64), rows if isinstance(rows, slice) else self._rows(rows), out)
+
     @abc.abstractmethod
     def largest_row(self) -> float:
         """Return max_i ||x_i||^2, 0 without rows."""
@@ -151,6 +167,12 @@ class Matrix(abc.ABC):
 
     @abc.abstractmethod
     def _gram(self, s: Vector) -> NDArray[np.float64]: ...
+
+    @abc.abstractmethod
+    def _products(self, W: Columns, rows: Rows | slice) -> Columns: ...
+
+    @abc.abstractmethod
+    def _add_transposed(self, D: Columns, rows: Rows | slice, out: Columns) -> None: ...
 
     def _rows(self, rows: Rows) -> Rows:
         if rows.ndim != 1 or rows.dtype.kind not in "iu":

@@ -13,17 +13,18 @@ the shard together, a Hessian-vector product one more each, and all trial values
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse.linalg
 from numpy.typing import NDArray
 
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.pointwise import loss_sum, ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
-from hpcopt.problems.losses import Loss
+from hpcopt.problems.lanczos import largest_eigenvalue
+from hpcopt.problems.losses import MarginLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.spare import SpareVectors
 
@@ -31,7 +32,6 @@ Vector = NDArray[np.float64]
 
 CG_CAP = 100  # products in a local CG solve; the paper's experiments saw no difference beyond 50
 GRAM_LIMIT = 256  # features up to which X'X is formed for its largest eigenvalue
-LANCZOS = 1e-3  # relative error of that eigenvalue otherwise
 POINTWISE_FLOPS = 20  # one evaluation of a loss and its derivatives, as charged to the clock
 
 
@@ -60,7 +60,7 @@ class Objective:
         self,
         matrix: Matrix,
         y: Vector,
-        loss: type[Loss],
+        loss: type[MarginLoss],
         *,
         l2: float,
         total: int,
@@ -79,6 +79,7 @@ class Objective:
         """n_k / n: the weight of this shard in f; the shares of all nodes sum to one."""
         self.penalised = matrix.d - 1 if intercept else matrix.d
         """The first so many coordinates carry the regulariser."""
+        self.row_flops = 4.0 * matrix.nnz / max(matrix.n, 1) + POINTWISE_FLOPS
         self.spare = SpareVectors(matrix.n)
         self._last: Point | None = None
 
@@ -90,11 +91,11 @@ class Objective:
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the regulariser, shape (d,)."""
-        _, gradient = self.matrix.gradient_of_rows(self.loss.code, self.y, w, rows)
-        gradient /= len(rows)
-        gradient[: self.penalised] += self.l2 * w[: self.penalised]
         touched = self.matrix.nnz * len(rows) / self.n
-        self.meter.charge(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched)
+        with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched):
+            _, gradient = self.matrix.gradient_of_rows(self.loss.code, self.y, w, rows)
+            gradient /= len(rows)
+            gradient[: self.penalised] += self.l2 * w[: self.penalised]
         return gradient
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
@@ -108,9 +109,10 @@ class Objective:
             One for each step, shape (ceil(len(rows) / batch),).
         """
         after = w.copy()
-        self.matrix.sgd_steps(self.loss.code, self.y, after, rows, batch, step_sizes, self.l2, self.penalised)
         touched = self.matrix.nnz * len(rows) / self.n
-        self.meter.charge(4.0 * touched + POINTWISE_FLOPS * len(rows) + 3.0 * self.d * len(step_sizes), touched)
+        flops = 4.0 * touched + POINTWISE_FLOPS * len(rows) + 3.0 * self.d * len(step_sizes)
+        with self.meter.working(flops, touched):
+            self.matrix.sgd_steps(self.loss.code, self.y, after, rows, batch, step_sizes, self.l2, self.penalised)
         return after
 
     def values(self, models: NDArray[np.float64]) -> Vector:
@@ -118,14 +120,12 @@ class Objective:
         values = np.empty(len(models))
         margins = self.spare.take()
         for place, w in enumerate(models):
-            self.matrix.margins(w, out=margins)
+            with self.meter.working(2.0 * self.matrix.nnz + POINTWISE_FLOPS * self.n, self.matrix.nnz):
+                self.matrix.margins(w, out=margins)
+                losses = loss_sum(self.loss.code, margins, self.y)
             penalised = w[: self.penalised]
-            losses = loss_sum(self.loss.code, margins, self.y)
             values[place] = losses / self.n + 0.5 * self.l2 * float(penalised @ penalised)
         self.spare.give(margins)
-        self.meter.charge(
-            len(models) * (2.0 * self.matrix.nnz + POINTWISE_FLOPS * self.n), len(models) * self.matrix.nnz
-        )
         return values
 
     def smoothness(self) -> float:
@@ -136,31 +136,26 @@ class Objective:
         """
         ones = np.ones(self.n)
         if self.d <= GRAM_LIMIT:
-            self.meter.charge(self.matrix.gram_flops + 4.0 / 3.0 * self.d**3, self.matrix.nnz)
-            largest = float(scipy.linalg.eigvalsh(self.matrix.gram(ones), check_finite=False)[-1])
+            with self.meter.working(self.matrix.gram_flops + 4.0 / 3.0 * self.d**3, self.matrix.nnz):
+                largest = float(scipy.linalg.eigvalsh(self.matrix.gram(ones), check_finite=False)[-1])
         else:
-            largest = (1.0 + LANCZOS) * self._largest_by_lanczos(ones)
+            largest = self._largest_by_lanczos(ones)
         return self.loss.curvature_bound * largest / self.n + self.l2
 
     def _largest_by_lanczos(self, ones: Vector) -> float:
         def product(v: Vector) -> Vector:
-            self.meter.charge(4.0 * self.matrix.nnz, self.matrix.nnz)
-            return self.matrix.hessian_product(ones, v.ravel())
+            with self.meter.working(4.0 * self.matrix.nnz, self.matrix.nnz):
+                return self.matrix.hessian_product(ones, v)
 
-        operator = scipy.sparse.linalg.LinearOperator((self.d, self.d), matvec=product, dtype=np.float64)
-        start = np.random.default_rng(0).standard_normal(self.d)  # the same on every run
-        if not product(start).any():  # no rows but zeros
-            return 0.0
-        values = scipy.sparse.linalg.eigsh(operator, k=1, v0=start, tol=LANCZOS, return_eigenvectors=False)
-        return float(values[0])
+        return largest_eigenvalue(product, self.d)
 
     def row_smoothness(self) -> float:
         """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the regulariser.
 
         The curvature bound of the loss times the largest squared norm of a row, plus l2. One pass.
         """
-        self.meter.charge(2.0 * self.matrix.nnz, self.matrix.nnz)
-        return self.loss.curvature_bound * self.matrix.largest_row() + self.l2
+        with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
+            return self.loss.curvature_bound * self.matrix.largest_row() + self.l2
 
 
 class Point:
@@ -174,8 +169,8 @@ class Point:
     def _pass(self) -> tuple[float, Vector, Vector, Vector]:
         """Sum of losses, sum of their gradients (d,), margins (n,), curvatures (n,): one pass."""
         f = self.f
-        f.meter.charge(4.0 * f.matrix.nnz + POINTWISE_FLOPS * f.n + 4.0 * f.d, f.matrix.nnz)
-        return f.matrix.loss_gradient(f.loss.code, f.y, self.w, (f.spare.take(), f.spare.take()))
+        with f.meter.working(4.0 * f.matrix.nnz + POINTWISE_FLOPS * f.n + 4.0 * f.d, f.matrix.nnz):
+            return f.matrix.loss_gradient(f.loss.code, f.y, self.w, (f.spare.take(), f.spare.take()))
 
     def __del__(self) -> None:
         """Give margins and curvatures back: nobody but this point and its rays has seen them."""
@@ -199,19 +194,21 @@ class Point:
     def hessian_product(self, v: Vector) -> Vector:
         """Return the Hessian of f_k at w times v, shape (d,). One pass."""
         f = self.f
-        product = f.matrix.hessian_product(self._pass[3], v)
-        f.meter.charge(4.0 * f.matrix.nnz + 3.0 * f.n + 3.0 * f.d, f.matrix.nnz)
-        product /= f.n
-        product[: f.penalised] += f.l2 * v[: f.penalised]
+        curvatures = self._pass[3]
+        with f.meter.working(4.0 * f.matrix.nnz + 3.0 * f.n + 3.0 * f.d, f.matrix.nnz):
+            product = f.matrix.hessian_product(curvatures, v)
+            product /= f.n
+            product[: f.penalised] += f.l2 * v[: f.penalised]
         return product
 
     @cached_property
     def _hessian_of_losses(self) -> NDArray[np.float64]:
         """Hessian of the mean loss, (d, d)."""
         f = self.f
-        hessian = f.matrix.gram(self._pass[3])
-        f.meter.charge(f.matrix.gram_flops, f.matrix.nnz)
-        hessian /= f.n
+        curvatures = self._pass[3]
+        with f.meter.working(f.matrix.gram_flops, f.matrix.nnz):
+            hessian = f.matrix.gram(curvatures)
+            hessian /= f.n
         return hessian
 
     def hessian(self, ridge: float | None = None) -> NDArray[np.float64]:
@@ -242,12 +239,9 @@ class Point:
         f = self.f
         factorise = f.d**3 / 3.0 + 2.0 * f.d**2
         if ridge is not None or f.matrix.gram_flops + factorise <= CG_CAP * 4.0 * f.matrix.nnz:
-            try:
-                factor = scipy.linalg.cho_factor(self.hessian(ridge), lower=True, overwrite_a=True, check_finite=False)
-            except scipy.linalg.LinAlgError:  # singular: no l2 and fewer rows than features
-                pass
-            else:
-                f.meter.charge(factorise, 0.0)
+            hessian = self.hessian(ridge)
+            with suppress(scipy.linalg.LinAlgError), f.meter.working(factorise, 0.0):  # singular: no l2, few rows
+                factor = scipy.linalg.cho_factor(hessian, lower=True, overwrite_a=True, check_finite=False)
                 direction: Vector = scipy.linalg.cho_solve(factor, g, check_finite=False)
                 return direction
         tolerance = min(0.5, math.sqrt(float(np.linalg.norm(g))))
@@ -255,8 +249,9 @@ class Point:
 
     def effective_dimension(self) -> float:
         """Return tr(H0 (H0 + l2 I)^-1), H0 the Hessian of the mean loss on this shard (Derezinski et al. 2020)."""
-        spectrum = np.maximum(scipy.linalg.eigvalsh(self.hessian(ridge=0.0), check_finite=False), 0.0)
-        self.f.meter.charge(4.0 / 3.0 * self.f.d**3, 0.0)
+        hessian = self.hessian(ridge=0.0)
+        with self.f.meter.working(4.0 / 3.0 * self.f.d**3, 0.0):
+            spectrum = np.maximum(scipy.linalg.eigvalsh(hessian, check_finite=False), 0.0)
         seen = spectrum[spectrum > 0.0]
         return float(np.sum(seen / (seen + self.f.l2)))
 
@@ -272,8 +267,8 @@ class Ray:
         f = start.f
         self._start = start  # which owns the margins
         self._q = f.spare.take()
-        f.matrix.margins(p, out=self._q)
-        f.meter.charge(2.0 * f.matrix.nnz, f.matrix.nnz)
+        with f.meter.working(2.0 * f.matrix.nnz, f.matrix.nnz):
+            f.matrix.margins(p, out=self._q)
         w, p = start.w[: f.penalised], p[: f.penalised]
         self._squares = float(w @ w), float(w @ p), float(p @ p)
 
@@ -281,8 +276,9 @@ class Ray:
         """Return f_k(w - t p) for each t in `steps`, shape (m,)."""
         f = self._start.f
         values = np.empty(len(steps))
-        ray_losses(f.loss.code, self._start._pass[2], self._q, f.y, steps, values)
-        f.meter.charge(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0)
+        margins = self._start._pass[2]
+        with f.meter.working(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0):
+            ray_losses(f.loss.code, margins, self._q, f.y, steps, values)
         ww, wp, pp = self._squares
         values /= f.n
         values += 0.5 * f.l2 * (ww - 2.0 * steps * wp + steps**2 * pp)

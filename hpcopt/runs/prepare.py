@@ -19,7 +19,8 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.cache import compile_safely
-from hpcopt.problems.losses import LOSSES, Loss
+from hpcopt.problems.layers import Layers
+from hpcopt.problems.losses import LOSSES, Loss, MarginLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix, warm
@@ -65,26 +66,49 @@ def prepare(spec: Specification, cluster: Cluster) -> Prepared:
     problem = Problem(
         loss=loss,
         l2=spec.problem.l2_value(loaded.rows),
-        intercept=spec.problem.intercept,
+        intercept=bool(spec.problem.intercept),
         total=loaded.rows,
         entries=_entries(shards, cluster.processes),
+        layers=_layers(spec.problem, loaded),
     )
     cluster.leader_first(partial(_warm, problem, shards[cluster.local_nodes[0]]))
-    d = loaded.features + spec.problem.intercept
+    d = loaded.features + problem.intercept if problem.layers is None else problem.layers.size
     with agreed(cluster.processes):
-        w0 = starting_point(spec.problem, d, spec.seed)
+        w0 = starting_point(spec.problem, d, spec.seed, problem.layers)
     return Prepared(cluster, problem, shards, w0, loaded)
 
 
 def _warm(problem: Problem, shard: Shard) -> None:
     """Compile or load all kernels, and the linear algebra, so that no solver's clock pays for it."""
-    compile_safely(partial(warm, shard.matrix, problem.loss.code, shard.y))
-    few = Objective(
-        shard.matrix.head(2), shard.y[:2], problem.loss, l2=1.0, total=2, meter=Meter(), intercept=problem.intercept
-    )
-    start = few.at(np.zeros(few.d))
-    start.along(start.newton_direction()).values(np.ones(1))
+    if issubclass(problem.loss, MarginLoss):
+        compile_safely(partial(warm, shard.matrix, problem.loss.code, shard.y))
+    compile_safely(partial(_try_out, problem, Shard(shard.matrix.head(2), shard.y[:2])))
     scipy.linalg.cho_solve(scipy.linalg.cho_factor(np.eye(2)), np.ones(2))
+
+
+def _try_out(problem: Problem, few: Shard) -> None:
+    """Ask the oracle for everything once, on a few rows."""
+    f = replace(problem, l2=1.0, total=few.matrix.n).on(few, Meter())
+    w = np.zeros(f.d)
+    if isinstance(f, Objective):
+        start = f.at(w)
+        start.along(start.newton_direction()).values(np.ones(1))
+        return
+    rows = np.arange(f.n)
+    f.sgd(f.at(w).gradient, rows, 1, np.ones(f.n))
+    f.values(f.gradient_of_rows(w, rows)[None])
+    if problem.loss.bounded:
+        f.smoothness()
+        f.row_smoothness()
+
+
+def _layers(section: sections.Problem, loaded: Loaded) -> Layers | None:
+    """Return what is between a row and its outputs, of a loss of classes; else None."""
+    if issubclass(LOSSES[section.loss], MarginLoss):
+        return None
+    assert loaded.classes is not None
+    widths = (loaded.features, *(section.hidden or ()), len(loaded.classes))
+    return Layers(widths, bool(section.intercept), section.activation or "relu")
 
 
 def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
@@ -99,6 +123,7 @@ def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
         partition=data.partition,
         alpha=data.alpha,
         fractions=None if data.fractions is None else tuple(data.fractions),
+        labels_per_node=data.labels_per_node,
         rows=data.rows,
         features=data.features,
         density=data.density,
@@ -108,7 +133,7 @@ def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
         seed=seed if data.seed is None else data.seed,
         scale=data.scale,
         classes=None if classes is None else ChosenClasses(tuple(classes.positive), tuple(classes.negative)),
-        binary=loss.two_classes,
+        targets=loss.targets,
     )
 
 
@@ -125,7 +150,8 @@ def _shard(loaded: Loaded, node: int, spec: Specification) -> Shard:
 
 def _matrix(table: Table, spec: Specification) -> Matrix:
     """Return the features as an operator, stored as the specification asks, or else as the data came."""
-    return as_matrix(_with_intercept(table, spec.problem.intercept), spec.data.storage)
+    of_margins = issubclass(LOSSES[spec.problem.loss], MarginLoss)  # biases of layers are no feature
+    return as_matrix(_with_intercept(table, of_margins and bool(spec.problem.intercept)), spec.data.storage)
 
 
 def _with_intercept(table: Table, intercept: bool) -> Any:
@@ -142,8 +168,8 @@ def _entries(shards: dict[int, Shard], processes: Group) -> int:
     return int(processes.sum(np.array([float(sum(shard.matrix.nnz for shard in shards.values()))]))[0])
 
 
-def starting_point(section: sections.Problem, d: int, seed: int) -> Vector:
-    """Return w0, shape (d,).
+def starting_point(section: sections.Problem, d: int, seed: int, layers: Layers | None = None) -> Vector:
+    """Return w0, shape (d,); of `layers`, a random one has their scales.
 
     Raises
     ------
@@ -154,6 +180,8 @@ def starting_point(section: sections.Problem, d: int, seed: int) -> Vector:
         return np.zeros(d)
     if section.start == "ones":
         return np.ones(d)
+    if section.start == "random" and layers is not None:
+        return layers.random_start(seed)
     if section.start == "random":
         return np.asarray(np.random.default_rng(seed).standard_normal(d) / np.sqrt(d))
     path = Path(section.start)

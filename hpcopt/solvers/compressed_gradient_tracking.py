@@ -24,7 +24,7 @@ from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, at_least, one_of, register
 from hpcopt.solvers.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
@@ -97,11 +97,11 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
         if self.form == "c-gt" and self.gossip_steps != 1:
             raise InputError('gossip_steps: only form = "beer" takes more than one, form is "c-gt"')
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> CompressedTrackingState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> CompressedTrackingState:  # noqa: ARG002
         h, g = (Copies(np.zeros_like(w0), np.zeros_like(w0)) for _ in range(2))
         return CompressedTrackingState(w=w0.copy(), h=h, g=g)
 
-    def rounds(self, node: Node, f: Objective, s: CompressedTrackingState) -> Iterator[CompressedTrackingState]:
+    def rounds(self, node: Node, f: Oracle, s: CompressedTrackingState) -> Iterator[CompressedTrackingState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, 0)
         gamma = s.gamma = s.gamma or self._gamma(node, gossip, f.d, s)

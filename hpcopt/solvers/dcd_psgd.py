@@ -16,7 +16,7 @@ import numpy as np
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.dgd import stable_factor
 from hpcopt.solvers.gossip import EXACT, Gossip, GossipSolver, GossipState, LocalGradient, check_descent
@@ -72,10 +72,10 @@ class DCDPSGD(GossipSolver[DCDState]):
             )
         return super().condition(d, mixing)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> DCDState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> DCDState:  # noqa: ARG002
         return DCDState(w=w0.copy(), surroundings=w0.copy())  # all start at w0, and weights sum to one
 
-    def rounds(self, node: Node, f: Objective, s: DCDState) -> Iterator[DCDState]:
+    def rounds(self, node: Node, f: Oracle, s: DCDState) -> Iterator[DCDState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, stable_factor(gossip.mixing))

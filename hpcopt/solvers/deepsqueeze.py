@@ -16,7 +16,7 @@ import numpy as np
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
@@ -62,10 +62,10 @@ class DeepSqueeze(GossipSolver[DeepSqueezeState]):
         check_descent(self.step_size, self.batch)
         check_gamma(self.gamma)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> DeepSqueezeState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> DeepSqueezeState:  # noqa: ARG002
         return DeepSqueezeState(w=w0.copy(), error=np.zeros_like(w0))
 
-    def rounds(self, node: Node, f: Objective, s: DeepSqueezeState) -> Iterator[DeepSqueezeState]:
+    def rounds(self, node: Node, f: Oracle, s: DeepSqueezeState) -> Iterator[DeepSqueezeState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s)

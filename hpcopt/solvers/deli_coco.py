@@ -26,7 +26,7 @@ import numpy as np
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, at_least, register
 from hpcopt.solvers.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
@@ -84,14 +84,14 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
         at_least(1, gossip_steps=self.gossip_steps)
         at_least(0, scatter=self.scatter)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> DeLiCoCoState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> DeLiCoCoState:  # noqa: ARG002
         x = w0.copy()
         if self.scatter:
             own = np.random.Generator(np.random.Philox(key=node.key(SCATTER)))
             x += self.scatter / np.sqrt(x.size) * own.standard_normal(x.size)
         return DeLiCoCoState(w=x, z=np.zeros_like(x), s=np.zeros_like(x))
 
-    def rounds(self, node: Node, f: Objective, s: DeLiCoCoState) -> Iterator[DeLiCoCoState]:
+    def rounds(self, node: Node, f: Oracle, s: DeLiCoCoState) -> Iterator[DeLiCoCoState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s)

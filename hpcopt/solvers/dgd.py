@@ -16,7 +16,7 @@ from typing import Literal
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, at_least, one_of, register
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.step_size import StepSize
@@ -62,10 +62,10 @@ class DGD(GossipSolver[GossipState]):
         at_least(1, gossip_steps=self.gossip_steps)
         one_of(ORDERS, order=self.order)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> GossipState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> GossipState:  # noqa: ARG002
         return GossipState(w=w0.copy())
 
-    def rounds(self, node: Node, f: Objective, s: GossipState) -> Iterator[GossipState]:
+    def rounds(self, node: Node, f: Oracle, s: GossipState) -> Iterator[GossipState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)
         combines_first = self.order == "combine-then-adapt"

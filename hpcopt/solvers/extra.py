@@ -16,7 +16,7 @@ from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.step_size import Schedule, StepSize
@@ -57,10 +57,10 @@ class Extra(GossipSolver[ExtraState]):
         if isinstance(self.step_size, Schedule):
             raise InputError("step_size: EXTRA's must be constant; got a table { initial, decay, power }")
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> ExtraState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> ExtraState:  # noqa: ARG002
         return ExtraState(w=w0.copy())
 
-    def rounds(self, node: Node, f: Objective, s: ExtraState) -> Iterator[ExtraState]:
+    def rounds(self, node: Node, f: Oracle, s: ExtraState) -> Iterator[ExtraState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, 0)
         smallest = gossip.mixing.smallest_eigenvalue if gossip.mixing.symmetric else 0.0

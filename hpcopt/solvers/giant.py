@@ -41,6 +41,7 @@ class Giant(Solver[GiantState]):
     """
 
     paper = "Wang, Roosta, Xu, Mahoney 2018, arXiv 1709.03528"
+    needs_hessian = True
     line_search: Armijo = Armijo(slope=0.01, shrink=0.25, trials=10)
 
     def init(self, node: Node, f: Objective, w0: Vector) -> GiantState:  # noqa: ARG002

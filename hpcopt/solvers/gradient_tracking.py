@@ -17,7 +17,7 @@ from typing import Literal
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, one_of, register
 from hpcopt.solvers.dgd import ORDERS
 from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
@@ -62,10 +62,10 @@ class GradientTracking(GossipSolver[TrackingState]):
         check_descent(self.step_size, 0)
         one_of(ORDERS, order=self.order)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> TrackingState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> TrackingState:  # noqa: ARG002
         return TrackingState(w=w0.copy())
 
-    def rounds(self, node: Node, f: Objective, s: TrackingState) -> Iterator[TrackingState]:
+    def rounds(self, node: Node, f: Oracle, s: TrackingState) -> Iterator[TrackingState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, 0)
         smallest = gossip.mixing.smallest_eigenvalue if gossip.mixing.symmetric else 0.0

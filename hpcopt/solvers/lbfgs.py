@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, at_least, register, within
 from hpcopt.solvers.line_search import ROUNDOFF
 
@@ -56,10 +56,10 @@ class LBFGS(Solver[LBFGSState]):
         at_least(1, memory=self.memory, trials=self.trials)
         within(0.0, 1.0, decrease=self.decrease, curvature=self.curvature)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> LBFGSState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> LBFGSState:  # noqa: ARG002
         return LBFGSState(w=w0.copy(), gradient=np.empty(0))
 
-    def rounds(self, node: Node, f: Objective, s: LBFGSState) -> Iterator[LBFGSState]:
+    def rounds(self, node: Node, f: Oracle, s: LBFGSState) -> Iterator[LBFGSState]:
         if not s.evaluations:
             s.value, s.gradient = self._evaluate(node, f, s, s.w)
         while True:
@@ -74,14 +74,14 @@ class LBFGS(Solver[LBFGSState]):
             s.w, s.value, s.gradient = w, value, gradient
             yield s
 
-    def _evaluate(self, node: Node, f: Objective, s: LBFGSState, w: Vector) -> tuple[float, Vector]:
+    def _evaluate(self, node: Node, f: Oracle, s: LBFGSState, w: Vector) -> tuple[float, Vector]:
         here = f.at(w)
         message = node.world.mean(np.append(here.gradient, here.value), weight=f.share)
         s.evaluations += 1
         return float(message[-1]), message[:-1]
 
     def _search(
-        self, node: Node, f: Objective, s: LBFGSState, p: Vector, step: float
+        self, node: Node, f: Oracle, s: LBFGSState, p: Vector, step: float
     ) -> tuple[Vector, float, Vector] | None:
         """Return the first trial along -p that meets the weak Wolfe conditions, by bisection."""
         slope = float(p @ s.gradient)

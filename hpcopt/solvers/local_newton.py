@@ -85,6 +85,7 @@ class LocalNewton(Solver[LocalNewtonState]):
 
     paper = "Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney 2021, arXiv 2105.07320"
     floor = "a constant L ends above f* by an amount that grows with L and falls with the rows of a shard"
+    needs_hessian = True
     fit_defaults = {"schedule": "adaptive"}  # noqa: RUF012
 
     local_steps: int = 3

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
 from hpcopt.solvers.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
@@ -60,10 +60,10 @@ class LocalSGD(Solver[LocalSGDState]):
         check_step_size(self.step_size)
         one_of(("equal", "rows"), weights=self.weights)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> LocalSGDState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> LocalSGDState:  # noqa: ARG002
         return LocalSGDState(w=w0.copy())
 
-    def rounds(self, node: Node, f: Objective, s: LocalSGDState) -> Iterator[LocalSGDState]:
+    def rounds(self, node: Node, f: Oracle, s: LocalSGDState) -> Iterator[LocalSGDState]:
         s.schedule = s.schedule or resolve(self.step_size, node, f)
         batch = min(self.batch or f.n, f.n)
         count = self.local_steps or -(-f.n // batch)

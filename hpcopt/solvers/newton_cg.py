@@ -47,6 +47,7 @@ class NewtonCG(Solver[NewtonCGState]):
     """
 
     paper = "Dembo, Eisenstat, Steihaug 1982; Nocedal and Wright, Numerical Optimization, 7.1"
+    needs_hessian = True
     cg_steps: int = 200
     line_search: Armijo = Armijo(slope=1e-4, trials=10)
 

@@ -41,6 +41,7 @@ class OneShot(Solver[OneShotState]):
 
     paper = "Zhang, Duchi, Wainwright 2013, arXiv 1209.4129"
     floor = "the mean of the shards' minimisers is not the minimiser of their mean"
+    needs_hessian = True
 
     tolerance: float = 1e-10
     newton_steps: int = 100

@@ -19,7 +19,7 @@ from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
 from hpcopt.solvers.compressed_mean import FEEDBACKS, CompressedMean, Feedback, objection
 from hpcopt.solvers.step_size import Schedule, StepSize, asks, check_step_size, resolve
@@ -81,10 +81,10 @@ class SGD(Solver[SGDState]):
     def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
         return objection(self.compressor, self.error_feedback, d)
 
-    def init(self, node: Node, f: Objective, w0: Vector) -> SGDState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> SGDState:  # noqa: ARG002
         return SGDState(w=w0.copy(), velocity=np.zeros_like(w0), memory=np.zeros_like(w0), copies=np.zeros_like(w0))
 
-    def rounds(self, node: Node, f: Objective, s: SGDState) -> Iterator[SGDState]:
+    def rounds(self, node: Node, f: Oracle, s: SGDState) -> Iterator[SGDState]:
         s.schedule = s.schedule or resolve(self.step_size, node, f)
         compressed = CompressedMean(node, self.compressor, self.error_feedback, s.memory, s.copies)
         while True:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import at_least
 
 Vector = NDArray[np.float64]
@@ -87,7 +87,7 @@ def asks(step_size: StepSize) -> bool:
     return isinstance(step_size, str)
 
 
-def resolve(step_size: StepSize, node: Node, f: Objective) -> Schedule:
+def resolve(step_size: StepSize, node: Node, f: Oracle) -> Schedule:
     """Return the schedule meant by `step_size`, with L the largest smoothness of any one row's loss on any node.
 
     No step of any batch can diverge with 1/L, which "auto" stands for. Finding L costs one round of one double.

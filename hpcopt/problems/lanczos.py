@@ -1,0 +1,35 @@
+"""The largest eigenvalue of a matrix that is given as a function, bounded from a few products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse.linalg
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+TOLERANCE = 1e-3  # relative error of what Lanczos finds
+
+
+def largest_eigenvalue(product: Callable[[Vector], Vector], d: int) -> float:
+    """Return the largest eigenvalue of a symmetric positive semidefinite A, found to one part in a thousand, plus that.
+
+    Parameters
+    ----------
+    product
+        Returns A v for v of shape (d,).
+    d
+        At least 2.
+    """
+
+    def column(v: Vector) -> Vector:
+        return product(v.ravel())
+
+    start = np.random.default_rng(0).standard_normal(d)  # the same on every run
+    if not column(start).any():  # A is zero
+        return 0.0
+    operator = scipy.sparse.linalg.LinearOperator((d, d), matvec=column, dtype=np.float64)
+    values = scipy.sparse.linalg.eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
+    return (1.0 + TOLERANCE) * float(values[0])

@@ -1,0 +1,89 @@
+"""What a first-order solver may ask of the objective f_k on a node's shard, whatever the model behind it is.
+
+`Objective` (losses of one margin) and `Perceptron` (outputs for many classes) both answer; the former tells second
+derivatives, too, and the solvers that need those say so (`Solver.needs_hessian`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.fabric.meter import Meter
+from hpcopt.problems.losses import Loss
+from hpcopt.problems.matrix import Matrix
+
+Vector = NDArray[np.float64]
+
+
+class FirstOrder(Protocol):
+    """f_k and its gradient at one point; asked for both, one pass over the shard."""
+
+    @property
+    def value(self) -> float:
+        """f_k there."""
+
+    @property
+    def gradient(self) -> Vector:
+        """Gradient of f_k there, shape (d,)."""
+
+
+class Oracle(Protocol):
+    """f_k(w) = mean loss of the shard's rows + (l2/2) ||leading coordinates of w||^2, every call metered.
+
+    Attributes
+    ----------
+    matrix
+        The shard's rows.
+    n
+        Their number.
+    d
+        Number of coordinates of a model, a float64 vector.
+    share
+        n_k / n: the weight of this shard in f; the shares of all nodes sum to one.
+    penalised
+        The first so many coordinates carry the regulariser.
+    row_flops
+        Operations that the gradient of one row takes, on average.
+    """
+
+    matrix: Matrix
+    l2: float
+    meter: Meter
+    n: int
+    d: int
+    share: float
+    penalised: int
+    row_flops: float
+
+    @property
+    def loss(self) -> type[Loss]:
+        """The loss of a row."""
+
+    def at(self, w: Vector) -> FirstOrder:
+        """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""
+
+    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
+        """Return the gradient at `w` of the mean loss over `rows` plus the regulariser, shape (d,)."""
+
+    def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
+        """Return where minibatch gradient steps lead from `w`.
+
+        Parameters
+        ----------
+        rows
+            Rows in the order of their use; consecutive `batch` of them make a step (the last may hold fewer).
+        step_sizes
+            One for each step, shape (ceil(len(rows) / batch),).
+        """
+
+    def values(self, models: NDArray[np.float64]) -> Vector:
+        """Return f_k of each of `models`, shape (m, d), as (m,). One pass a model, and no gradients."""
+
+    def smoothness(self) -> float:
+        """Return a bound on the Lipschitz constant of the gradient of f_k."""
+
+    def row_smoothness(self) -> float:
+        """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the regulariser."""

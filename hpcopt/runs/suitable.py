@@ -1,0 +1,26 @@
+"""Whether a solver suits a loss: the oracle of the loss must have what the solver asks for. Told before any run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpcopt.problems.losses import LOSSES, Loss
+from hpcopt.solvers import SOLVERS, Solver
+from hpcopt.solvers.step_size import asks
+
+
+def lacking(solver: Solver[Any], loss: type[Loss]) -> tuple[str, str] | None:
+    """Return the solver's key that cannot be served and why, None if `loss` has all that `solver` asks for."""
+    if solver.needs_hessian and not loss.hessian:
+        names = ", ".join(name for name in SOLVERS if SOLVERS[name].minimises and not SOLVERS[name].needs_hessian)
+        return "name", f'{solver.name} needs second derivatives, and loss "{loss.name}" gives none; take one of {names}'
+    step_size = getattr(solver, "step_size", 0.0)
+    if asks(step_size) and not loss.bounded:
+        return "step_size", f'"{step_size}" needs a smoothness constant, and loss "{loss.name}" has none; give a number'
+    return None
+
+
+def usual_solver(loss: str) -> str:
+    """Return the name of the solver to take where none is asked for."""
+    without_hessian = loss in LOSSES and not LOSSES[loss].hessian
+    return "lbfgs" if without_hessian else "newton-cg"
