@@ -48,7 +48,8 @@ def test_a_sender_may_write_again_before_its_slow_neighbour_reads():
         box = links.outbox(1)
         heard = []
         for turn in range(5):
-            node.meter.charge(1e9 * node.rank, 0.0)  # node 1 is a second behind
+            with node.meter.working(1e9 * node.rank, 0.0):  # node 1 is a second behind
+                pass
             box[0] = 10 * node.rank + turn
             heard.append(int(links.exchange(box)[0][0]))
         return heard
@@ -77,7 +78,8 @@ def test_an_exchange_costs_latency_and_size_on_each_link():
 def test_a_slow_node_holds_up_its_neighbours_first_and_strangers_later():
     def program(node):
         links = node.neighbourhood(ring(node.rank, 6), ring(node.rank, 6))
-        node.meter.charge(1e9 * (node.rank == 0), 0.0)  # one second
+        with node.meter.working(1e9 * (node.rank == 0), 0.0):  # one second
+            pass
         times = []
         for _ in range(3):
             links.exchange(np.zeros(1, dtype=np.uint8))

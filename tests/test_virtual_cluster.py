@@ -91,7 +91,8 @@ def test_a_collective_waits_for_the_slowest_member():
     network = Network(latency=0.0, bandwidth=math.inf)
 
     def program(node):
-        node.meter.charge(1e9, 0.0)
+        with node.meter.working(1e9, 0.0):
+            pass
         node.world.sum(np.ones(1))
         return node.now()
 
@@ -121,11 +122,13 @@ def test_a_reduction_books_two_messages_for_each_member_but_the_first(size):
 
 def test_monitoring_is_booked_apart_and_takes_no_time():
     def program(node):
-        node.meter.charge(1e9, 7.0)
+        with node.meter.working(1e9, 7.0):
+            pass
         before = node.now()
         with node.monitoring():
             node.world.sum(np.ones(5))
-            node.meter.charge(1e9, 7.0)
+            with node.meter.working(1e9, 7.0):
+                pass
         return node.now() - before, node.ledger.solver.bytes, node.ledger.monitored.bytes, node.meter.touched
 
     for rank, told in enumerate(on_all(3, program, speeds=[1.0, 2.0, 3.0])):

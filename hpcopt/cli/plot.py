@@ -19,18 +19,24 @@ def plot(
             "-o", "--output", metavar="FILE", help="The suffix is the format; default: a .png in the (first) folder."
         ),
     ] = None,
+    timeline: Annotated[
+        bool,
+        typer.Option("--timeline", help="Draw who computed, waited and exchanged when; one picture a run."),
+    ] = False,
 ) -> int:
     """Draw finished runs.
 
-    The objective against rounds, bytes and seconds; several runs, or a comparison, in one picture.
+    The objective against rounds, bytes and seconds; several runs, or a comparison, in one picture. With --timeline
+    who computed, waited and exchanged when, of runs made with --set output.timeline=true; beside the picture a
+    .trace.json, for chrome://tracing or Perfetto.
     """
-    from hpcopt.studies.replot import replot
+    from hpcopt.studies.replot import replot, replot_timelines
 
     if output is not None:
         check_format(output)
         outputs.check(output)
-    for picture in replot(folders, output):
-        print(picture)
+    for written in (replot_timelines if timeline else replot)(folders, output):
+        print(written)
     return 0
 
 

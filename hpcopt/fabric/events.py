@@ -17,14 +17,25 @@ class EventLoop:
     """Runs greenlets one at a time, always the one that is due first."""
 
     def __init__(self) -> None:
-        self._due: list[tuple[float, int, greenlet.greenlet]] = []
-        self._woken = 0
+        self._due: list[tuple[float, int, Callable[[], Any]]] = []
+        self._entered = 0
         self._loop: greenlet.greenlet | None = None
+        self.now = 0.0
+        """Virtual time of what is going on."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still to come."""
+        return bool(self._due)
+
+    def at(self, time: float, action: Callable[[], Any]) -> None:
+        """Call `action` at virtual time `time`; it may not block."""
+        heapq.heappush(self._due, (time, self._entered, action))
+        self._entered += 1
 
     def wake(self, sleeper: greenlet.greenlet, time: float) -> None:
         """Let `sleeper` go on at virtual time `time`."""
-        heapq.heappush(self._due, (time, self._woken, sleeper))
-        self._woken += 1
+        self.at(time, sleeper.switch)
 
     def block(self) -> None:
         """Put the running greenlet to sleep until somebody wakes it."""
@@ -44,8 +55,9 @@ class EventLoop:
         for node in nodes:
             self.wake(node, 0.0)
         while self._due:
-            _, _, node = heapq.heappop(self._due)
-            node.switch()
+            time, _, action = heapq.heappop(self._due)
+            self.now = max(self.now, time)  # a meeting that is only measured wakes its members in their own past
+            action()
         stuck = [i for i, node in enumerate(nodes) if not node.dead]
         if stuck:
             raise DeadlockError(f"{len(stuck)} of {len(nodes)} nodes wait for ever; {describe(stuck[0])}")

@@ -6,10 +6,16 @@
       .neighbourhood()  its links to neighbours in a graph: a distributed-graph communicator
       .mixing           the weights of the network that the cluster stands for
       .ledger .meter    what it sent, what it computed
+      .timeline         when it computed, waited and exchanged, if that is recorded
       .rng .key()       its own stream of random numbers, and keys of others
 
-One-sided windows (`node.window(shape)`) will stand beside `group` here, with one file per cluster next to
-`mpi.py` and `virtual.py`.
+For those who wait for nobody, with one file a kind of cluster each:
+
+      .window()         memory that others read and write: one-sided operations
+      .publication()    vectors that others read whole
+      .board()          one small state that all nodes change
+      .mailbox()        messages to those who do not wait for them
+      .survey()         sums over all nodes on the side, to measure a run that goes on
 """
 
 from __future__ import annotations
@@ -22,9 +28,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.heterogeneity import Heterogeneity, Pace
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.publication import Publication
 from hpcopt.fabric.streams import key
+from hpcopt.fabric.survey import Stage, Survey
+from hpcopt.fabric.timed_windows import TimedBoard, TimedMailbox, TimedWindow
+from hpcopt.fabric.timeline import Timeline
+from hpcopt.fabric.window import Window
 from hpcopt.topology.mixing import Mixing
 
 Vector = NDArray[np.float64]
@@ -159,6 +173,12 @@ class Node(abc.ABC):
     """This node's own stream, keyed by (seed, rank)."""
     mixing: Mixing | None = None
     """The network over which neighbours talk, and its weights; None where the cluster has none."""
+    pace: Pace
+    """How fast this node works at its present step."""
+    timeline: Timeline | None = None
+    """What this node did when; None unless `record` was called, and while the node is measured."""
+    stopping: bool = False
+    """Set when the run is to end: an asynchronous solver looks at it after each step, and tells those who wait."""
     _seed: int
 
     @abc.abstractmethod
@@ -169,6 +189,63 @@ class Node(abc.ABC):
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
         """Return this node's links to `targets` and from `sources`; called by all nodes, in the same order."""
 
+    def window(self, words: int, link_class: str = "one-sided", *, by_edge: bool = True) -> Window:
+        """Return a window of `words` zeros of eight bytes on every node; called by all nodes, in the same order.
+
+        Parameters
+        ----------
+        link_class, by_edge
+            How the ledger books what goes over it: under which name, and whether also by pairs of nodes.
+        """
+        window = self._window(words, link_class, by_edge=by_edge)
+        return window if self.timeline is None else TimedWindow(window, self)
+
+    @abc.abstractmethod
+    def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
+        """Return the window itself."""
+
+    def publication(self, d: int) -> Publication:
+        """Return where this node publishes vectors of `d` numbers; called by all nodes, in the same order."""
+        return Publication(self.window(Publication.words(d)), d)
+
+    def board(self, machine: Machine) -> Board:
+        """Return the access to one state for all nodes; called by all, in the same order, with equal machines."""
+        board = self._board(machine)
+        return board if self.timeline is None else TimedBoard(board, self)
+
+    @abc.abstractmethod
+    def _board(self, machine: Machine) -> Board:
+        """Return the board itself."""
+
+    def mailbox(self) -> Mailbox:
+        """Return this node's box for messages; called by all nodes, in the same order."""
+        mailbox = self._mailbox()
+        return mailbox if self.timeline is None else TimedMailbox(mailbox, self)
+
+    @abc.abstractmethod
+    def _mailbox(self) -> Mailbox:
+        """Return the box itself."""
+
+    @abc.abstractmethod
+    def survey(
+        self, stages: Sequence[Stage], done: Callable[[Vector], None], *, steps: int = 0, seconds: float | None = None
+    ) -> Survey:
+        """Begin surveys of all nodes on the side; called by all nodes, once a run.
+
+        Parameters
+        ----------
+        stages, done
+            See `Survey`.
+        steps
+            Where time is virtual and `seconds` is None: take one each time all nodes together have made so many steps;
+            0 = never. On the wall clock they then come as often as takes a small part of the time.
+        seconds
+            Time between two surveys.
+        """
+
+    def settle(self) -> None:  # noqa: B027  (clocks of the wall are always together)
+        """Let the other nodes catch up with this one's clock, so that all that happened before has happened."""
+
     def key(self, *counters: int) -> int:
         """Return a key of random numbers for (seed, rank, counters), 0 <= key < 2**64, the same on every cluster."""
         return key(self._seed, self.rank, *counters)
@@ -177,11 +254,35 @@ class Node(abc.ABC):
     def now(self) -> float:
         """Return seconds since the start on this node's clock, wall or virtual, monitoring left out."""
 
+    @abc.abstractmethod
+    def idle(self, seconds: float) -> None:
+        """Let `seconds` pass on this node's clock while it does nothing but answer the others."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this node is to leave the cluster, for good, after its present step."""
+        return self.pace.left(self.now())
+
+    def next_step(self) -> None:
+        """Begin the next step, one iteration of a solver: at its own pace, and after a pause that is due."""
+        self.pace.advance()
+        pause = self.pace.pause(self.now())
+        if pause:
+            self.idle(pause)
+
+    def record(self, limit: int) -> None:
+        """Keep a timeline of at most `limit` spans from here on; called by all nodes, before they make any group."""
+        self.timeline = Timeline(limit)
+
     @contextmanager
     def monitoring(self) -> Iterator[None]:
         """Everything inside is booked as monitoring: no rounds, no work and no time of the solver's."""
-        with self.ledger.monitoring(), self.meter.paused():
-            yield
+        timeline, self.timeline = self.timeline, None
+        try:
+            with self.ledger.monitoring(), self.meter.paused():
+                yield
+        finally:
+            self.timeline = timeline
 
 
 class Cluster(abc.ABC):
@@ -199,6 +300,8 @@ class Cluster(abc.ABC):
     """Ranks of the nodes that this process carries."""
     mixing: Mixing | None = None
     """The network between the nodes, for those who gossip; set before `run`."""
+    heterogeneity: Heterogeneity = Heterogeneity()
+    """Which nodes and links are slow, and when; set before `run`, and the same from its start in every run."""
 
     @abc.abstractmethod
     def run(self, program: Callable[[Node], T]) -> list[T]:
@@ -207,6 +310,13 @@ class Cluster(abc.ABC):
     @abc.abstractmethod
     def leader_first(self, work: Callable[[], T]) -> T:
         """Run `work` on one process of each host before the others (who then find a warm cache)."""
+
+    def probe_windows(self) -> str | None:
+        """Find out how one-sided operations work here, and return that in words; None: as everywhere of this kind.
+
+        Collective over the processes. Without this the first window of a run does it.
+        """
+        return None
 
     @abc.abstractmethod
     def close(self) -> None:

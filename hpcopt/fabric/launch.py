@@ -16,6 +16,7 @@ from typing import Any
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.solo import SoloCluster
+from hpcopt.fabric.window import Windows
 
 # (number of processes, this one's number), as launchers tell them; the first that is set counts
 LAUNCHERS = (
@@ -46,7 +47,7 @@ def is_first() -> bool:
     return started()[1] == 0
 
 
-def join(comm: Any = None, *, seed: int = 0, ordered: bool = False) -> Cluster:
+def join(comm: Any = None, *, seed: int = 0, ordered: bool = False, windows: Windows = "auto") -> Cluster:
     """Return the cluster of this job's ranks: those of `comm` (default the world), or one node without MPI.
 
     Parameters
@@ -57,6 +58,8 @@ def join(comm: Any = None, *, seed: int = 0, ordered: bool = False) -> Cluster:
         Keys the nodes' random streams.
     ordered
         Whether reductions add in rank order.
+    windows
+        How ranks make windows.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def join(comm: Any = None, *, seed: int = 0, ordered: bool = False) -> Cluster:
     refuse_singletons()
     from hpcopt.fabric.mpi import MPICluster
 
-    return MPICluster(comm, seed=seed, ordered=ordered)
+    return MPICluster(comm, seed=seed, ordered=ordered, windows=windows)
 
 
 def mpi_library() -> str | None:

@@ -29,9 +29,9 @@ class Account:
         self.bytes += size
         self.by_class[link_class] += size
 
-    def book_edges(self, link_class: str, targets: Sequence[int], size: int) -> None:
+    def book_edges(self, link_class: str, targets: Sequence[int], size: int, rounds: int = 1) -> None:
         """Enter one exchange: a message of `size` bytes to each of `targets`."""
-        self.book(link_class, len(targets), len(targets) * size)
+        self.book(link_class, len(targets), len(targets) * size, rounds)
         for target in targets:
             self.by_edge[target] += size
 

@@ -1,14 +1,15 @@
-"""The meter: what a node computed. Every oracle call reports here, and a virtual clock listens.
+"""The meter: what a node computed. Every oracle call is a bracket here, and the node's clock listens.
 
 Work is counted twice: floating-point operations (they drive the virtual clock) and bytes of the shard that
-were read (a pass over the data is one reading of all of it). On the MPI cluster this is also the place where
-chunks of computation will poke the progress of one-sided operations and where injected delays will act.
+were read (a pass over the data is one reading of all of it). The end of a bracket is also where a wall clock's
+injected delays act, and where a node that computes for long gives its one-sided operations a chance to go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
 
 class Meter:
@@ -17,31 +18,72 @@ class Meter:
     Parameters
     ----------
     on_work
-        Called with the flops of each reported piece of work (the virtual cluster advances its clock by it).
+        Called after each piece of work with its flops and the real seconds that it took: the virtual cluster
+        advances its clock by the first, on wall clocks a slow node waits in proportion to the second.
+
+    Attributes
+    ----------
+    flops, touched
+        Operations, and entries of the shard read, in all.
+    poke
+        Called after each piece of work, where others' operations on this node need it to look up now and then.
+    is_paused
+        Whether nothing is counted at present.
     """
 
-    __slots__ = ("_on_work", "_paused", "flops", "touched")
+    __slots__ = ("_work", "flops", "is_paused", "on_work", "poke", "touched")
 
-    def __init__(self, on_work: Callable[[float], None] | None = None) -> None:
+    def __init__(self, on_work: Callable[[float, float], None] | None = None) -> None:
         self.flops = 0.0
-        self.touched = 0.0  # entries of the shard read, in all
-        self._on_work = on_work
-        self._paused = False
+        self.touched = 0.0
+        self.poke: Callable[[], None] | None = None
+        self.on_work = on_work
+        self.is_paused = False
+        self._work = Work(self)
 
-    def charge(self, flops: float, touched: float) -> None:
-        """Report work: `flops` operations that read `touched` stored entries of the shard."""
-        if self._paused:
-            return
-        self.flops += flops
-        self.touched += touched
-        if self._on_work is not None:
-            self._on_work(flops)
+    def working(self, flops: float, touched: float) -> Work:
+        """Return the bracket around a piece of work: `flops` operations that read `touched` entries of the shard.
+
+        It counts when it ends, also by an exception; brackets do not nest.
+        """
+        work = self._work
+        if work.begun:
+            raise RuntimeError("work begins inside other work: it would be timed twice")
+        work.flops = flops
+        work.touched = touched
+        return work
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Count nothing inside."""
-        before, self._paused = self._paused, True
+        before, self.is_paused = self.is_paused, True
         try:
             yield
         finally:
-            self._paused = before
+            self.is_paused = before
+
+
+class Work:
+    """The bracket of a meter; one object for all its pieces, as there is one at a time."""
+
+    __slots__ = ("_meter", "begun", "flops", "touched")
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self.begun = 0.0  # 0: not inside
+        self.flops = self.touched = 0.0
+
+    def __enter__(self) -> None:
+        self.begun = perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        seconds = perf_counter() - self.begun
+        self.begun = 0.0
+        meter = self._meter
+        if not meter.is_paused:
+            meter.flops += self.flops
+            meter.touched += self.touched
+            if meter.on_work is not None:
+                meter.on_work(self.flops, seconds)
+        if meter.poke is not None:
+            meter.poke()

@@ -7,19 +7,30 @@ messages are never in the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.cas_board import LINK_CLASS, CASBoard
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.launch import abort_on_error
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.mpi_mailbox import MPIMailbox
 from hpcopt.fabric.mpi_neighbourhood import MPINeighbourhood
+from hpcopt.fabric.mpi_survey import MPISurvey
+from hpcopt.fabric.mpi_window import MPIWindow
+from hpcopt.fabric.progress import Progress
+from hpcopt.fabric.self_test import Engine, choose
 from hpcopt.fabric.solo import WallClockNode
 from hpcopt.fabric.streams import stream
+from hpcopt.fabric.survey import Stage, Survey
+from hpcopt.fabric.two_sided import Requests, TwoSidedWindow
+from hpcopt.fabric.window import Window, Windows
 from hpcopt.topology.mixing import Mixing
 
 T = TypeVar("T")
@@ -37,15 +48,25 @@ class MPIGroup(Group):
         Where rounds and bytes are booked.
     ordered
         Add in rank order (gather, then sum): bit for bit what the virtual cluster computes, at K times the traffic.
+    progress
+        Of the node, who may have to answer others before they can come.
     """
 
-    def __init__(self, comm: MPI.Intracomm, ledger: Ledger, *, ordered: bool = False) -> None:
+    def __init__(
+        self, comm: MPI.Intracomm, ledger: Ledger, *, ordered: bool = False, progress: Progress | None = None
+    ) -> None:
         super().__init__(comm.rank, comm.size, ledger)
         self.comm = comm
         """The communicator itself, for benchmarks that measure beside it."""
         self._ordered = ordered
+        self._progress = progress
+
+    def _meet(self) -> None:
+        if self._progress is not None:
+            self._progress.meet_if_asked(self.comm)
 
     def sum(self, x: Vector, out: Vector | None = None) -> Vector:
+        self._meet()
         if out is None:
             out = np.empty_like(x)
         if self._ordered:
@@ -61,24 +82,28 @@ class MPIGroup(Group):
         return parts
 
     def max(self, x: Vector) -> Vector:
+        self._meet()
         out = np.empty_like(x)
         self.comm.Allreduce(x, out, op=MPI.MAX)
         self._book(x.nbytes, x.nbytes)
         return out
 
     def broadcast(self, x: Vector, root: int = 0) -> Vector:
+        self._meet()
         out = np.array(x, order="C")
         self.comm.Bcast(out, root=root)
         self._book(0, x.nbytes)
         return out
 
     def gather(self, x: Vector, root: int = 0) -> Vector | None:
+        self._meet()
         parts = np.empty((self.size, *x.shape), x.dtype) if self.rank == root else None
         self.comm.Gather(x, parts, root=root)
         self._book(x.nbytes, 0)
         return parts
 
     def allgather(self, x: Array) -> list[Array]:
+        self._meet()
         counts = np.empty(self.size, dtype=np.int64)
         self.comm.Allgather(np.array([len(x)], dtype=np.int64), counts)
         everything = np.empty(int(counts.sum()), dtype=x.dtype)
@@ -87,6 +112,7 @@ class MPIGroup(Group):
         return np.split(everything, np.cumsum(counts)[:-1])
 
     def alltoall(self, parts: Sequence[Array]) -> list[Array]:
+        self._meet()
         counts = np.array([len(part) for part in parts], dtype=np.int64)
         incoming = np.empty_like(counts)
         self.comm.Alltoall(counts, incoming)
@@ -97,37 +123,114 @@ class MPIGroup(Group):
         return np.split(received, np.cumsum(incoming)[:-1])
 
     def barrier(self) -> None:
+        self._meet()
         self.comm.Barrier()
+
+
+class Finite(Protocol):
+    """What a node uses until its end."""
+
+    def finish(self) -> None:
+        """Wait until all that this rank began has been done."""
+
+    def free(self) -> None:
+        """Free it, once all ranks have finished."""
 
 
 class MPINode(WallClockNode):
     """The node that is a rank."""
 
-    def __init__(self, comm: MPI.Intracomm, seed: int, mixing: Mixing | None, *, ordered: bool) -> None:
+    def __init__(
+        self,
+        comm: MPI.Intracomm,
+        seed: int,
+        mixing: Mixing | None,
+        *,
+        ordered: bool,
+        one_sided: Callable[[], bool],
+    ) -> None:
         self.mixing = mixing
         self._seed = seed
         self._comm = comm
         self._ordered = ordered
+        self._one_sided = one_sided
+        self._progress = Progress(comm.Iprobe)
+        self._things: list[Finite] = []
+        self._requests: Requests | None = None
         self._groups: list[MPI.Intracomm] = []
         self._neighbourhoods: list[MPINeighbourhood] = []
         self.rank, self.size = comm.rank, comm.size
         self.ledger = Ledger()
-        self.meter = Meter()
+        self.meter = Meter(self._work)
         self.rng = stream(seed, comm.rank)
-        self.world = MPIGroup(comm, self.ledger, ordered=ordered)
+        self.world = self._group(comm, self.ledger)
 
     def group(self, ranks: Sequence[int]) -> Group:
         members = self._comm.group.Incl(list(ranks))
         self._groups.append(self._comm.Create_group(members))
         members.Free()
-        return MPIGroup(self._groups[-1], self.ledger, ordered=self._ordered)
+        comm = self._groups[-1]
+        return self.timed_group(lambda ledger: self._group(comm, ledger))
+
+    def _group(self, comm: MPI.Intracomm, ledger: Ledger) -> MPIGroup:
+        return MPIGroup(comm, ledger, ordered=self._ordered, progress=self._progress)
 
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
-        self._neighbourhoods.append(MPINeighbourhood(self._comm, sources, targets, self.ledger))
-        return self._neighbourhoods[-1]
+        def make(ledger: Ledger) -> MPINeighbourhood:
+            self._progress.meet_if_asked(self._comm)
+            self._neighbourhoods.append(MPINeighbourhood(self._comm, sources, targets, ledger))
+            return self._neighbourhoods[-1]
+
+        return self.timed_neighbourhood(make)
+
+    def _look_up(self) -> None:
+        """Begin to poke while computing; all nodes are here, to make something together."""
+        self.meter.poke = self.poke
+        self._progress.meet_if_asked(self._comm)
+
+    def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
+        self._look_up()
+        if self._one_sided():
+            window = MPIWindow(self._comm, words, self.ledger, self._progress, link_class, by_edge=by_edge)
+            self._things.append(window)
+            return window
+        if self._requests is None:
+            self._requests = Requests(self._comm, self._progress)
+            self._things.append(self._requests)
+        return TwoSidedWindow(self._requests, words, self.rank, self.ledger, link_class, by_edge=by_edge)
+
+    def _board(self, machine: Machine) -> Board:
+        window = self._window(CASBoard.part(machine, self.size), LINK_CLASS, by_edge=False)
+        return CASBoard(window, machine, self.size, self._progress.wait, lambda: self._progress.meet(self._comm))
+
+    def _mailbox(self) -> Mailbox:
+        self._look_up()
+        box = MPIMailbox(self._comm, self.ledger, self._progress)
+        self._things.append(box)
+        return box
+
+    def survey(
+        self,
+        stages: Sequence[Stage],
+        done: Callable[[Vector], None],
+        *,
+        steps: int = 0,  # noqa: ARG002
+        seconds: float | None = None,
+    ) -> Survey:
+        self._look_up()
+        survey = MPISurvey(self._comm, self._progress, self, stages, done, seconds)
+        self._things.append(survey)
+        return survey
 
     def free(self) -> None:
-        """Free the communicators of neighbourhoods and groups, the last made first."""
+        """Free what was made, the last first, once nobody needs any of it; collective."""
+        for thing in self._things:
+            thing.finish()
+        if self._things:
+            self._progress.meet(self._comm)
+        self.meter.poke = None  # nobody asks any more, and what would answer is going
+        while self._things:
+            self._things.pop().free()
         while self._neighbourhoods:
             self._neighbourhoods.pop().free()
         while self._groups:
@@ -145,21 +248,47 @@ class MPICluster(Cluster):
         Keys the nodes' random streams.
     ordered
         Whether reductions add in rank order.
+    windows
+        How windows are made; "auto" tries one-sided operations and takes messages where these do not work.
     """
 
     kind = "mpi"
     clock = "wall"
 
-    def __init__(self, comm: MPI.Intracomm | None = None, *, seed: int = 0, ordered: bool = False) -> None:
+    def __init__(
+        self,
+        comm: MPI.Intracomm | None = None,
+        *,
+        seed: int = 0,
+        ordered: bool = False,
+        windows: Windows = "auto",
+    ) -> None:
         self._comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
         self.size = self._comm.size
         self.processes = MPIGroup(self._comm, Ledger())
         self.local_nodes = range(self._comm.rank, self._comm.rank + 1)
         self._seed = seed
         self._ordered = ordered
+        self._windows = windows
+        self._engine: Engine | None = None
+
+    def probe_windows(self) -> str:
+        return self._choose().words
+
+    def _choose(self) -> Engine:
+        if self._engine is None:
+            self._engine = choose(self._comm, self._windows)
+        return self._engine
 
     def run(self, program: Callable[[Node], T]) -> list[T]:
-        node = MPINode(self._comm, self._seed, self.mixing, ordered=self._ordered)
+        node = MPINode(
+            self._comm,
+            self._seed,
+            self.mixing,
+            ordered=self._ordered,
+            one_sided=lambda: self._choose().one_sided,
+        )
+        node.pace = self.heterogeneity.pace(node.rank, node.size)
         with abort_on_error():
             self._comm.Barrier()
             node.start()

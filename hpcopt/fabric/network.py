@@ -6,14 +6,60 @@ linked to (a star, as a parameter server or object storage is):
     tree, 5 nodes     0 <- 1, 2 <- 3, then 0 <- 2, then 0 <- 4     at most 2 log2(K) messages one after another
     star              0 <- 1, 0 <- 2, 0 <- 3, 0 <- 4              2 messages one after another, whatever K is
 
-A link carries its messages in both directions at once, and a node's links do not disturb one another.
+A link carries its messages in both directions at once. What messages of different links share:
+
+    pairs    nothing: each pair of nodes has a cable of its own
+    ports    a node has one port out and one port in, each of the bandwidth: messages that leave one node follow one
+             another, and so do those that come to one node (they wait in the switch, not at their sender)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal
+
+from hpcopt.fabric.heterogeneity import Heterogeneity
+
+KEPT = 256  # spans that a port remembers
+
+
+class Port:
+    """When a node's port is taken: a message gets the first gap, from its time on, that is long enough.
+
+    Messages aren't entered in the order of their times, since a node may run ahead of the others until it has to wait
+    for one: what it sends late must not hold up what others send early but enter after it.
+    """
+
+    __slots__ = ("_begins", "_ends", "_forgotten")
+
+    def __init__(self) -> None:
+        self._begins: list[float] = []
+        self._ends: list[float] = []
+        self._forgotten = 0.0  # nothing is known of the time before, so nothing is entered there any more
+
+    def take(self, ready: float, seconds: float) -> float:
+        """Return when a message that is there at `ready` and takes `seconds` begins to pass."""
+        begin = max(ready, self._forgotten)
+        place = bisect_right(self._ends, begin)
+        while place < len(self._begins) and self._begins[place] < begin + seconds:
+            begin = max(begin, self._ends[place])
+            place += 1
+        if seconds > 0.0:
+            self._enter(place, begin, begin + seconds)
+        return begin
+
+    def _enter(self, place: int, begin: float, end: float) -> None:
+        if place and self._ends[place - 1] == begin:
+            self._ends[place - 1] = end
+            return
+        self._begins.insert(place, begin)
+        self._ends.insert(place, end)
+        if len(self._begins) > KEPT:
+            self._begins.pop(0)
+            self._forgotten = self._ends.pop(0)
 
 
 @dataclass
@@ -28,19 +74,44 @@ class Network:
         Bytes a second on a link.
     collective
         "tree" or "star", see above.
+    links
+        "pairs" or "ports", see above.
+    factor
+        Given two nodes, how many times as long a byte takes between them; default once.
     """
 
     latency: float = 1e-5
     bandwidth: float = 1e9
     collective: Literal["tree", "star"] = "tree"
-    _free: dict[tuple[int, int], float] = field(default_factory=dict)  # link -> when its last message has left
+    links: Literal["pairs", "ports"] = "pairs"
+    factor: Callable[[int, int], float] | None = None
+    _free: dict[tuple[int, int], float] = field(init=False, default_factory=dict)  # link -> when it is free again
+    _out: dict[int, Port] = field(init=False, default_factory=dict)
+    _in: dict[int, Port] = field(init=False, default_factory=dict)
+
+    def idle(self, heterogeneity: Heterogeneity) -> Network:
+        """Return the same network before any message, with the slow links that a cluster has."""
+        return replace(self, factor=cache(heterogeneity.link_factor) if heterogeneity.slow_links else None)
 
     def send(self, source: int, target: int, size: int, at: float) -> float:
-        """Return when a message of `size` bytes, ready at time `at`, has arrived; none overtakes on its link."""
+        """Return when a message of `size` bytes, ready at time `at`, has arrived; none overtakes on its link.
+
+        What a node sends to itself is there at once.
+        """
+        if source == target:
+            return at
         link = (source, target)
-        left = max(at, self._free.get(link, 0.0)) + size / self.bandwidth
-        self._free[link] = left
-        return left + self.latency
+        seconds = size / self.bandwidth
+        if self.factor is not None:
+            seconds *= self.factor(source, target)
+        free = self._free.get(link, 0.0)
+        if self.links == "pairs":
+            left = self._free[link] = max(at, free) + seconds
+            return left + self.latency
+        begun = self._out.setdefault(source, Port()).take(at, seconds)
+        came = max(begun + self.latency, free)  # the first byte, behind the last one of the message before
+        arrived = self._free[link] = self._in.setdefault(target, Port()).take(came, seconds) + seconds
+        return arrived
 
     def _hops(self, count: int) -> list[tuple[int, int]]:
         """Return (child, parent) places in the order in which a reduction to place 0 uses them."""

@@ -10,11 +10,24 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.interface import Bytes, Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.lone import LoneBoard, LoneMailbox, LoneWindow
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.progress import Progress
 from hpcopt.fabric.streams import stream
+from hpcopt.fabric.survey import Stage, Survey
+from hpcopt.fabric.timed import TimedGroup, TimedNeighbourhood
+from hpcopt.fabric.timeline import COMPUTE, Timeline
+from hpcopt.fabric.wall_survey import LoneSurvey
+from hpcopt.fabric.window import Window
 from hpcopt.topology.mixing import Mixing
+
+LONGEST = 1e-3  # seconds without a look at what others want
+SHORTEST = 1e-4  # seconds: what is shorter cannot be slept
+GAP = 2e-6  # seconds between two calls of the oracle, say, that a timeline does not show
 
 T = TypeVar("T")
 
@@ -73,10 +86,57 @@ class WallClockNode(Node):
     """A node whose clock is the wall's, stopped while the driver measures."""
 
     clock = "wall"
+    _progress: Progress
+
+    def poke(self) -> None:
+        """Let what others asked of this node, and what it does on the side, move on."""
+        self._progress.poke()
+
+    def _work(self, flops: float, seconds: float) -> None:  # noqa: ARG002
+        begun = self.now() - seconds if self.timeline is not None else 0.0
+        if self.pace.factor > 1.0:
+            self._delay((self.pace.factor - 1.0) * seconds)
+        if self.timeline is not None:
+            self.timeline.span(COMPUTE, begun, self.now())
+
+    def _delay(self, seconds: float) -> None:
+        """Make this node slower by so much: wait, once it is worth it, and remember what was waited too long."""
+        self._owed += seconds
+        if self._owed >= SHORTEST:
+            begun = time.perf_counter()
+            self.idle(self._owed)
+            self._owed -= time.perf_counter() - begun
+
+    def idle(self, seconds: float) -> None:
+        end = time.perf_counter() + seconds
+        poke = self.meter.poke
+        while (left := end - time.perf_counter()) > 0.0:
+            if poke is None:
+                time.sleep(left)
+            else:
+                time.sleep(min(left, LONGEST))
+                poke()
+
+    def record(self, limit: int) -> None:
+        begun = time.perf_counter()
+        self.timeline = Timeline(limit, GAP)
+        self.world = self.group(range(self.size))
+        self._paused += time.perf_counter() - begun
+
+    def timed_group(self, make: Callable[[Ledger], Group]) -> Group:
+        """Return the group that `make` makes with this node's ledger; one that is timed where that is asked for."""
+        group = make(self.ledger)
+        return group if self.timeline is None else TimedGroup(group, make(Ledger()), self)
+
+    def timed_neighbourhood(self, make: Callable[[Ledger], Neighbourhood]) -> Neighbourhood:
+        """Do the same for a neighbourhood."""
+        links = make(self.ledger)
+        return links if self.timeline is None else TimedNeighbourhood(links, make(Ledger()), self)
 
     def start(self) -> None:
         """Set the clock to zero."""
         self._paused = 0.0
+        self._owed = 0.0  # seconds by which a slow node is still too fast
         self._start = time.perf_counter()
 
     def now(self) -> float:
@@ -84,10 +144,10 @@ class WallClockNode(Node):
 
     @contextmanager
     def monitoring(self) -> Iterator[None]:
-        begin = time.perf_counter()
+        begin, paused = time.perf_counter(), self._paused
         with super().monitoring():
             yield
-        self._paused += time.perf_counter() - begin
+        self._paused = paused + time.perf_counter() - begin  # also where a survey is taken meanwhile
 
 
 class SoloNode(WallClockNode):
@@ -98,19 +158,42 @@ class SoloNode(WallClockNode):
         self.mixing = mixing
         self._seed = seed
         self.ledger = Ledger()
-        self.meter = Meter()
+        self.meter = Meter(self._work)
         self.rng = stream(seed, 0)
         self.world = SoloGroup(self.ledger)
+        self._progress = Progress(lambda: None)
 
     def group(self, ranks: Sequence[int]) -> Group:
         if list(ranks) != [0]:
             raise ValueError(f"a cluster of one node has no group {list(ranks)}")
-        return SoloGroup(self.ledger)
+        return self.timed_group(SoloGroup)
 
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
         if sources or targets:
             raise ValueError(f"a cluster of one node has no neighbours {[*sources, *targets]}")
-        return NoNeighbours((), (), self.ledger)
+        return self.timed_neighbourhood(lambda ledger: NoNeighbours((), (), ledger))
+
+    def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
+        return LoneWindow(words, self.ledger, link_class, by_edge=by_edge)
+
+    def _board(self, machine: Machine) -> Board:
+        return LoneBoard(machine)
+
+    def _mailbox(self) -> Mailbox:
+        return LoneMailbox(self.ledger)
+
+    def survey(
+        self,
+        stages: Sequence[Stage],
+        done: Callable[[Vector], None],
+        *,
+        steps: int = 0,  # noqa: ARG002
+        seconds: float | None = None,
+    ) -> Survey:
+        survey = LoneSurvey(self, stages, done, seconds)
+        self._progress.add(survey.poke)
+        self.meter.poke = self.poke
+        return survey
 
 
 class SoloCluster(Cluster):
@@ -133,6 +216,7 @@ class SoloCluster(Cluster):
 
     def run(self, program: Callable[[Node], T]) -> list[T]:
         node = SoloNode(self._seed, self.mixing)
+        node.pace = self.heterogeneity.pace(0, 1)
         node.start()
         return [program(node)]
 

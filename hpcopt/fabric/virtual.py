@@ -7,6 +7,7 @@ deterministic, so a thousand nodes can be studied, and tested, on a laptop.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,14 +15,23 @@ import greenlet
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.events import EventLoop
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.solo import SoloGroup
 from hpcopt.fabric.streams import stream
+from hpcopt.fabric.survey import Stage, Survey
+from hpcopt.fabric.timeline import COMPUTE
+from hpcopt.fabric.virtual_board import SharedState, VirtualBoard
+from hpcopt.fabric.virtual_mailbox import Mail, VirtualMailbox
 from hpcopt.fabric.virtual_neighbourhood import Post, VirtualNeighbourhood
+from hpcopt.fabric.virtual_survey import Surveyor, VirtualSurvey
+from hpcopt.fabric.virtual_window import Memory, VirtualWindow
+from hpcopt.fabric.window import Window
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -40,27 +50,62 @@ class VirtualNode(Node):
         self.meter = Meter(self._work)
         self.rng = stream(cluster.seed, rank)
         self.time = 0.0  # seconds
+        self.pace = cluster.heterogeneity.pace(rank, cluster.size)
         self.delivered: Any = None  # the result of the collective this node waits in
         self.waits_in = ""
         self.greenlet: greenlet.greenlet | None = None
         self._speed = speed  # flops a second
         self._cluster = cluster
-        self._neighbourhoods = 0
+        self._made: Counter[str] = Counter()  # how many of each thing that nodes share
         self.world = self.group(range(cluster.size))
 
-    def _work(self, flops: float) -> None:
-        self.time += flops / self._speed
+    def _work(self, flops: float, seconds: float) -> None:  # noqa: ARG002
+        begun = self.time
+        self.time += flops / self._speed * self.pace.factor
+        if self.timeline is not None:
+            self.timeline.span(COMPUTE, begun, self.time)
 
     def now(self) -> float:
         return self.time
+
+    def idle(self, seconds: float) -> None:
+        self.time += seconds
 
     def group(self, ranks: Sequence[int]) -> Group:
         return VirtualGroup(self._cluster.meeting(tuple(ranks)), self)
 
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
-        self._neighbourhoods += 1
-        post = self._cluster.post(self._neighbourhoods)
+        post = self._shared("neighbourhood", Post)
         return VirtualNeighbourhood(self, self._cluster.network, self._cluster.loop, post, sources, targets)
+
+    def _shared(self, kind: str, make: Callable[[], T]) -> T:
+        """Return what the nodes' next thing of that kind has in common, made by the first who asks."""
+        self._made[kind] += 1
+        return self._cluster.shared((kind, self._made[kind]), make)
+
+    def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
+        memory = self._shared("window", lambda: Memory(self.size, words))
+        return VirtualWindow(self, self._cluster.network, self._cluster.loop, memory, link_class, by_edge=by_edge)
+
+    def _board(self, machine: Machine) -> Board:
+        cluster = self._cluster
+        return VirtualBoard(self, self._shared("board", lambda: SharedState(machine, cluster.network, cluster.loop)))
+
+    def _mailbox(self) -> Mailbox:
+        mail = self._shared("mailbox", Mail)
+        return VirtualMailbox(self, self._cluster.network, self._cluster.loop, mail, self.world.barrier)
+
+    def survey(
+        self, stages: Sequence[Stage], done: Callable[[Vector], None], *, steps: int = 0, seconds: float | None = None
+    ) -> Survey:
+        surveyor = self._shared("survey", lambda: Surveyor(self.size, self._cluster.loop, steps, seconds))
+        return VirtualSurvey(self.rank, surveyor, stages, done)
+
+    def settle(self) -> None:
+        loop = self._cluster.loop
+        if self.time > loop.now:
+            loop.wake(greenlet.getcurrent(), self.time)
+            loop.block()
 
 
 class Meeting:
@@ -95,20 +140,29 @@ class Meeting:
         measured = members[0][0].ledger.current is members[0][0].ledger.monitored
         clocks = [node.time for node, _ in members]
         times = clocks if measured else ending.times(clocks)
+        last = max(clocks) if ending.root is None else clocks[ending.root]
         for (node, _), result, time in zip(members, ending.results, times, strict=True):
+            if node.timeline is not None:
+                node.timeline.meet(node.time, last, time)
             node.delivered, node.time = result, time
             assert node.greenlet is not None
             self._cluster.loop.wake(node.greenlet, time)
 
 
 class Ending:
-    """How a collective ends: a result for each member, and when, given when each came."""
+    """How a collective ends: a result for each member, and when, given when each came.
 
-    __slots__ = ("results", "times")
+    `root` is the place of the member that all others wait for, where they do not wait for everybody.
+    """
 
-    def __init__(self, results: Sequence[Any], times: Callable[[list[float]], list[float]]) -> None:
+    __slots__ = ("results", "root", "times")
+
+    def __init__(
+        self, results: Sequence[Any], times: Callable[[list[float]], list[float]], root: int | None = None
+    ) -> None:
         self.results = results
         self.times = times
+        self.root = root
 
 
 class VirtualGroup(Group):
@@ -160,7 +214,7 @@ class VirtualGroup(Group):
                 )
                 return [*others[:root], first, *others[root:]]
 
-            return Ending([parts[root].copy() for _ in parts], times)
+            return Ending([parts[root].copy() for _ in parts], times, root)
 
         result: Vector = self._meeting.join(self._node, f"broadcast from {root}", np.array(x), end)
         return result
@@ -263,18 +317,21 @@ class VirtualCluster(Cluster):
 
     def _fresh(self) -> None:
         """Forget the run before: idle links, no meetings, no events."""
-        self.network = Network(self._model.latency, self._model.bandwidth, self._model.collective)
+        self.network = self._model.idle(self.heterogeneity)
         self.loop = EventLoop()
         self._meetings: dict[tuple[int, ...], Meeting] = {}
-        self._posts: dict[int, Post] = {}
+        self._things: dict[tuple[str, int], Any] = {}
 
     def meeting(self, ranks: tuple[int, ...]) -> Meeting:
         """Return the one meeting of these nodes."""
         return self._meetings.setdefault(ranks, Meeting(self, ranks))
 
-    def post(self, number: int) -> Post:
-        """Return what carries the messages of the nodes' `number`-th neighbourhood."""
-        return self._posts.setdefault(number, Post())
+    def shared(self, name: tuple[str, int], make: Callable[[], T]) -> T:
+        """Return what the nodes have in common under `name`."""
+        if name not in self._things:
+            self._things[name] = make()
+        thing: T = self._things[name]
+        return thing
 
     def run(self, program: Callable[[Node], T]) -> list[T]:
         self._fresh()

@@ -17,6 +17,7 @@ from hpcopt.fabric.events import EventLoop
 from hpcopt.fabric.interface import Bytes, Neighbourhood
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.network import Network
+from hpcopt.fabric.timeline import Timeline
 
 
 class Waiter(Protocol):
@@ -25,6 +26,7 @@ class Waiter(Protocol):
     rank: int
     ledger: Ledger
     time: float
+    timeline: Timeline | None
     waits_in: str
 
 
@@ -32,29 +34,32 @@ class Inbox:
     """What has been sent to one node and not been read yet: one queue a source."""
 
     def __init__(self, sources: Sequence[int]) -> None:
-        self._queues: dict[int, deque[tuple[float, Bytes]]] = {source: deque() for source in sources}
+        self._queues: dict[int, deque[tuple[float, float, Bytes]]] = {source: deque() for source in sources}
         self._empty = len(self._queues)
         self._sleeper: tuple[greenlet.greenlet, float] | None = None
 
-    def put(self, source: int, arrival: float, message: Bytes, loop: EventLoop) -> None:
+    def put(self, source: int, sent: float, arrival: float, message: Bytes, loop: EventLoop) -> None:
         """Lay a message down; the owner goes on if it was the last that it waited for."""
         queue = self._queues[source]
         self._empty -= not queue
-        queue.append((arrival, message))
+        queue.append((arrival, sent, message))
         if self._sleeper is not None and not self._empty:
             sleeper, since = self._sleeper
             self._sleeper = None
             loop.wake(sleeper, self._ready(since))
 
-    def take(self, at: float, loop: EventLoop) -> tuple[float, list[Bytes]]:
-        """Return when all sources' next messages are there, for one who came at `at`, and the messages."""
+    def take(self, at: float, loop: EventLoop) -> tuple[float, float, list[Bytes]]:
+        """Return when the last of all sources' next messages was sent, when they are there, and the messages.
+
+        `at` is when the owner came.
+        """
         if self._empty:
             self._sleeper = (greenlet.getcurrent(), at)
             loop.block()
         ready = self._ready(at)
-        messages = [queue.popleft()[1] for queue in self._queues.values()]
+        letters = [queue.popleft() for queue in self._queues.values()]
         self._empty = sum(not queue for queue in self._queues.values())
-        return ready, messages
+        return max((sent for _, sent, _ in letters), default=at), ready, [message for _, _, message in letters]
 
     def _ready(self, at: float) -> float:
         return max([at, *(queue[0][0] for queue in self._queues.values())])
@@ -65,22 +70,22 @@ class Post:
 
     def __init__(self) -> None:
         self._inboxes: dict[int, Inbox] = {}
-        self._early: dict[int, list[tuple[int, float, Bytes]]] = {}
+        self._early: dict[int, list[tuple[int, float, float, Bytes]]] = {}
 
     def open(self, rank: int, sources: Sequence[int], loop: EventLoop) -> Inbox:
         """Return the inbox of node `rank`, with what has come already."""
         inbox = self._inboxes[rank] = Inbox(sources)
-        for source, arrival, message in self._early.pop(rank, []):
-            inbox.put(source, arrival, message, loop)
+        for source, sent, arrival, message in self._early.pop(rank, []):
+            inbox.put(source, sent, arrival, message, loop)
         return inbox
 
-    def send(self, source: int, target: int, arrival: float, message: Bytes, loop: EventLoop) -> None:
-        """Deliver a message."""
+    def send(self, source: int, target: int, times: tuple[float, float], message: Bytes, loop: EventLoop) -> None:
+        """Deliver a message; `times` are when it was sent and when it arrives."""
         inbox = self._inboxes.get(target)
         if inbox is None:
-            self._early.setdefault(target, []).append((source, arrival, message))
+            self._early.setdefault(target, []).append((source, *times, message))
         else:
-            inbox.put(source, arrival, message, loop)
+            inbox.put(source, *times, message, loop)
 
 
 class VirtualNeighbourhood(Neighbourhood):
@@ -108,10 +113,13 @@ class VirtualNeighbourhood(Neighbourhood):
         sent.flags.writeable = False
         for target in self.targets:
             arrival = self._network.send(node.rank, target, size, node.time)
-            self._post.send(node.rank, target, arrival, sent, self._loop)
+            self._post.send(node.rank, target, (node.time, arrival), sent, self._loop)
         self._ledger.current.book_edges(self.link_class, self.targets, size)
         node.waits_in = "an exchange with its neighbours"
-        node.time, messages = self._inbox.take(node.time, self._loop)
+        came = node.time
+        last, node.time, messages = self._inbox.take(came, self._loop)
+        if node.timeline is not None:
+            node.timeline.meet(came, last, node.time)
         return messages
 
     def exchange_varying(self, message: Bytes) -> list[Bytes]:

@@ -98,12 +98,15 @@ def _virtual(spec: Specification) -> Cluster:
     asked = spec.cluster
     if asked.workers is None:
         raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it (or give --virtual N)')
-    network = Network(asked.latency, asked.bandwidth, asked.collective)
-    return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
+    network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links)
+    cluster = VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
+    cluster.heterogeneity = asked.heterogeneity(spec.seed)
+    return cluster
 
 
 def _ranks(spec: Specification, comm: Any) -> Cluster:
-    cluster = join(comm, seed=spec.seed, ordered=spec.cluster.reduction == "ordered")
+    asked = spec.cluster
+    cluster = join(comm, seed=spec.seed, ordered=asked.reduction == "ordered", windows=asked.windows)
     workers = spec.cluster.workers
     if workers is not None and workers != cluster.size:
         cluster.close()
@@ -111,4 +114,9 @@ def _ranks(spec: Specification, comm: Any) -> Cluster:
             f"cluster.workers: {workers} asked for, but the job has {cluster.size} ranks; start {workers} of them, "
             f'or set cluster.kind = "virtual"'
         )
+    stranger = spec.cluster.stranger(cluster.size)
+    if stranger is not None:
+        cluster.close()
+        raise AgreedError(f"cluster.{stranger}")
+    cluster.heterogeneity = spec.cluster.heterogeneity(spec.seed)
     return cluster

@@ -4,6 +4,7 @@
     trace.jsonl         one object per recorded round, appended as the run goes
     model.npz           the model            convergence.png    the picture
     edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; network.png draws it
+    timeline.csv        if asked for: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
 
 A comparison leaves compare.csv, compare.png and compare.json, which lists the folders of its runs in their order.
 """
@@ -21,11 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.errors import InputError
+from hpcopt.fabric.timeline import KINDS
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
 EDGES, NETWORK = "edges.csv", "network.png"
+TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
 TABLE, COMPARISON, INDEX = "compare.csv", "compare.png", "compare.json"
-OURS = (RUN, TRACE, MODEL, PICTURE, EDGES, NETWORK, TABLE, COMPARISON, INDEX)
+OURS = (
+    *(RUN, TRACE, MODEL, PICTURE, EDGES, NETWORK, TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS),
+    *(TABLE, COMPARISON, INDEX),
+)
 MEASURED = {"round", "seconds", "bytes", "objective", "grad_norm"}  # what every row of a trace has
 
 
@@ -106,6 +112,41 @@ def read_edges(folder: Path) -> NDArray[np.int64] | None:
         return None
     except ValueError as error:
         raise InputError(f"{folder / EDGES}: damaged ({error})") from None
+
+
+def write_timeline(folder: Path, spans: NDArray[np.float64]) -> None:
+    """Write timeline.csv of rows (node, place in KINDS, begin, end), shape (spans, 4)."""
+    with (folder / TIMELINE).open("w") as file:
+        file.write("node,kind,begin,end\n")
+        file.writelines(
+            f"{int(node)},{KINDS[int(kind)]},{begin:.12g},{end:.12g}\n" for node, kind, begin, end in spans.tolist()
+        )
+
+
+def read_timeline(folder: Path) -> NDArray[np.float64] | None:
+    """Return what `write_timeline` wrote, shape (spans, 4); None where a run left none.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    columns = [("node", np.int64), ("kind", "U16"), ("begin", np.float64), ("end", np.float64)]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a run that ended at its start has no spans, which numpy finds odd
+            table = np.loadtxt(folder / TIMELINE, dtype=columns, delimiter=",", skiprows=1, ndmin=1)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{folder / TIMELINE}: damaged ({error})") from None
+    kinds = np.full(len(table), -1)
+    for place, kind in enumerate(KINDS):
+        kinds[table["kind"] == kind] = place
+    wrong = np.flatnonzero((kinds < 0) | (table["node"] < 0) | ~(table["begin"] <= table["end"]))
+    if wrong.size:
+        raise InputError(f"{folder / TIMELINE}: damaged (line {wrong[0] + 2} is no span)")
+    return np.column_stack((table["node"].astype(np.float64), kinds, table["begin"], table["end"]))
 
 
 class TraceFile:

@@ -1,4 +1,4 @@
-"""What a round costs beyond the MPI call in it: the fabric's layer, the driver with recording off, gossip."""
+"""What a round costs beyond the MPI call in it: the fabric's layer, the driver with recording off, gossip, windows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix
 from hpcopt.runs.driver import drive
 from hpcopt.runs.measuring import Problem, Shard
+from hpcopt.runs.outcome import Recording
 from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers.base import Solver, State, Vector
 from hpcopt.studies.bench_gossip import gossip_rows, row, timed
+from hpcopt.studies.bench_windows import window_rows
 
 BUDGET = 10e-6  # seconds that the driver may add to a round
 TELLABLE = 1e-7  # seconds; a smaller difference of medians is noise
@@ -79,7 +81,7 @@ def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
     rows.append(row(f"driver, recording off, d={DRIVEN}", ours, peer, "bare Allreduce", None))
     name = "the same, what is added to a round" if added > TELLABLE else "the same, added: too little to tell here"
     rows.append(row(name, max(added, TELLABLE), BUDGET, "budget of 10 us (aim: 2 us)", 1.0))
-    return rows + gossip_rows(node, repeats, count)
+    return rows + gossip_rows(node, repeats, count) + window_rows(node, repeats, count)
 
 
 def _bare(node: Node, d: int) -> Callable[[], object]:
@@ -105,5 +107,5 @@ def _driven(node: Node, count: int) -> float:
     problem = Problem(LOSSES["squared"], 0.0, intercept=False, total=node.size, entries=node.size * DRIVEN)
     times: list[float] = []
     solver = OnlyMeans(count=count, times=times)
-    drive(node, problem, shard, solver, np.ones(DRIVEN), StopRule(rounds=2**62), record_every=0)
+    drive(node, problem, shard, solver, np.ones(DRIVEN), StopRule(rounds=2**62), Recording(every=0))
     return times[0]

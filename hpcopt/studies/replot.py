@@ -8,6 +8,7 @@ from typing import Any
 from hpcopt.errors import InputError
 from hpcopt.reports.plots import draw_compare, draw_convergence
 from hpcopt.reports.tables import JUDGED, judged
+from hpcopt.reports.timeline import draw_timeline, write_events
 from hpcopt.runs import folder as folders
 from hpcopt.runs.network import draw_edges
 
@@ -39,6 +40,48 @@ def replot(paths: list[Path], output: Path | None = None) -> list[Path]:
     curves = [(_label(path, described, len(paths)), judged(rows, column)) for path, described, rows in read]
     draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
     return [picture]
+
+
+def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path]:
+    """Draw the timeline of each run, or of each of a comparison's, and write it as events beside the picture.
+
+    Parameters
+    ----------
+    output
+        The picture of a single run; default timeline.png in each run's folder.
+
+    Returns
+    -------
+    list of Path
+        The pictures and the events.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no run, or one that kept no timeline; if several runs are to go into one file.
+    """
+    folders_of_runs = [path for place in paths for path in _runs(place)]
+    if output is not None and len(folders_of_runs) > 1:
+        raise InputError(
+            f"{output}: one picture cannot hold the timelines of {len(folders_of_runs)} runs; "
+            f"leave -o away, and each run's folder gets its own"
+        )
+    return [written for folder in folders_of_runs for written in _timeline(folder, output)]
+
+
+def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
+    described, _ = folders.read(folder)
+    spans, nodes = folders.read_timeline(folder), described["nodes"]
+    if spans is None:
+        raise InputError(f"{folder}: no timeline here; a run keeps one with --set output.timeline=true")
+    if spans[:, 0].max(initial=0.0) >= nodes:
+        raise InputError(f"{folder / folders.TIMELINE}: damaged (it has more nodes than the run's {nodes})")
+    title = f"{described['label']}: {described['problem']}"
+    picture = output or folder / folders.TIMELINE_PICTURE
+    events = folder / folders.TIMELINE_EVENTS if output is None else output.with_suffix(".trace.json")
+    write_events(spans, nodes, events, title)
+    draw_timeline(spans, nodes, picture, title, described["clock"])
+    return picture, events
 
 
 def _one(folder: Path, described: dict[str, Any], rows: list[dict[str, Any]], output: Path | None) -> list[Path]:

@@ -1,0 +1,201 @@
+"""Heterogeneous clusters: which nodes and links are slow, at which step and by how much, who pauses and who leaves.
+
+All of it is drawn from (seed, node, step) or (seed, pair of nodes) and from nobody's state, so a node is slow at the
+same steps on every cluster and under every solver: what differs between two runs is what the solvers make of it.
+
+    factor of a step  =  node_slowdown (slow nodes)  x  slowdown (stragglers of that step)  x  spread (mean 1)
+
+A step is one iteration of the solver. What comes before the first one knows the slow nodes only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Literal
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.streams import key
+
+Distribution = Literal["constant", "uniform", "exponential", "lognormal", "pareto"]
+
+SPREADS: dict[str, tuple[float, float]] = {  # distribution -> (spread where none is given, largest)
+    "uniform": (0.1, 1.0),
+    "exponential": (1.0, 1.0),
+    "lognormal": (0.5, 4.0),
+    "pareto": (0.5, 0.95),
+}
+
+_PACES, _NODES, _LINKS = 0x70616365, 0x6E6F6465, 0x6C696E6B  # mark these draws among all that come from the seed
+_STRAGGLES, _SPREADS = range(2)  # what is drawn for a step
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The first step that `node` begins at or after the time `at` begins `seconds` later (times on its own clock)."""
+
+    node: int
+    at: float
+    seconds: float
+
+    def __post_init__(self) -> None:
+        _refuse_negative(node=self.node, at=self.at, seconds=self.seconds)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """`node` leaves for good at the first step that it would begin at or after the time `at`, on its own clock."""
+
+    node: int
+    at: float
+
+    def __post_init__(self) -> None:
+        _refuse_negative(node=self.node, at=self.at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heterogeneity:
+    """What makes the nodes and links of a cluster unlike; by default nothing.
+
+    Parameters
+    ----------
+    seed
+        Keys all draws.
+    probability, slowdown
+        With this probability, at each step anew, a node is a straggler: the step's work takes `slowdown` times as long.
+    slow_nodes, node_slowdown
+        Ranks of the nodes that are slow all the time, or which part of all nodes is (drawn by seed; one at least
+        unless it is 0), and their factor; default `slowdown`.
+    distribution, spread
+        How the time of a step's work is spread around its mean, with u uniform in (0, 1), z standard normal and s the
+        spread: "uniform" 1 + s (2 u - 1), "exponential" 1 - s - s log(u), "lognormal" exp(s z - s^2/2),
+        "pareto" (1 - s) u^-s, whose tail has the shape 1/s (from s = 1/2 on without a variance). `SPREADS` has
+        the default spreads and the largest.
+    slow_links, link_slowdown
+        With this probability a pair of nodes has a slow link, over which bytes take so many times as long.
+    pauses, departures
+        See `Pause` and `Departure`.
+    """
+
+    seed: int = 0
+    probability: float = 0.0
+    slowdown: float = 10.0
+    slow_nodes: float | tuple[int, ...] = 0.0
+    node_slowdown: float | None = None
+    distribution: Distribution = "constant"
+    spread: float | None = None
+    slow_links: float = 0.0
+    link_slowdown: float = 10.0
+    pauses: tuple[Pause, ...] = ()
+    departures: tuple[Departure, ...] = ()
+
+    def pace(self, rank: int, size: int) -> Pace:
+        """Return the pace of node `rank` of `size`, before its first step."""
+        return Pace(self, rank, is_slow=rank in self.slow_ranks(size))
+
+    def slow_ranks(self, size: int) -> tuple[int, ...]:
+        """Return the ranks of the nodes, `size` in all, that are slow all the time."""
+        if isinstance(self.slow_nodes, tuple):
+            return self.slow_nodes
+        return _drawn_nodes(self.seed, self.slow_nodes, size)
+
+    def link_factor(self, source: int, target: int) -> float:
+        """Return how many times as long a byte takes between two nodes; the same in both directions."""
+        low, high = min(source, target), max(source, target)
+        return self.link_slowdown if _uniform(key(self.seed, low, _LINKS, high)) < self.slow_links else 1.0
+
+
+class Pace:
+    """How fast one node works at its present step.
+
+    Parameters
+    ----------
+    settings
+        The cluster's.
+    rank
+        The node.
+    is_slow
+        Whether it is slow all the time.
+
+    Attributes
+    ----------
+    factor
+        Work takes so many times as long at the present step as on a node of the cluster's own speed.
+    step
+        How many steps have begun.
+    """
+
+    __slots__ = ("_always", "_leaves", "_pauses", "_rank", "_settings", "_varies", "factor", "step")
+
+    def __init__(self, settings: Heterogeneity, rank: int, *, is_slow: bool) -> None:
+        self._settings = settings
+        self._rank = rank
+        self._always = (settings.node_slowdown or settings.slowdown) if is_slow else 1.0
+        self._varies = settings.probability > 0.0 or settings.distribution != "constant"
+        self._pauses = sorted((p.at, p.seconds) for p in settings.pauses if p.node == rank)
+        self._leaves = min((d.at for d in settings.departures if d.node == rank), default=math.inf)
+        self.factor = self._always
+        self.step = 0
+
+    def advance(self) -> None:
+        """Begin the next step."""
+        if self._varies:
+            self.factor = self._always * self._drawn(self.step)
+        self.step += 1
+
+    def pause(self, now: float) -> float:
+        """Return for how many seconds the node pauses before it works on, given its clock; asked once, it is over."""
+        seconds = 0.0
+        while self._pauses and self._pauses[0][0] <= now:
+            seconds += self._pauses.pop(0)[1]
+        return seconds
+
+    def left(self, now: float) -> bool:
+        """Tell whether the node has left the cluster when its clock shows `now`."""
+        return now >= self._leaves
+
+    def _drawn(self, step: int) -> float:
+        settings = self._settings
+        factor = 1.0
+        if settings.probability > 0.0 and self._uniform(step, _STRAGGLES) < settings.probability:
+            factor = settings.slowdown
+        if settings.distribution != "constant":
+            factor *= _spread(settings.distribution, settings.spread, self._uniform(step, _SPREADS))
+        return factor
+
+    def _uniform(self, step: int, what: int) -> float:
+        return _uniform(key(self._settings.seed, self._rank, _PACES, step, what))
+
+
+@lru_cache(maxsize=4)  # every node asks, and gets the same
+def _drawn_nodes(seed: int, fraction: float, size: int) -> tuple[int, ...]:
+    if fraction == 0.0:
+        return ()
+    drawn = sorted(range(size), key=lambda rank: key(seed, rank, _NODES))
+    return tuple(sorted(drawn[: max(1, round(fraction * size))]))
+
+
+def _uniform(bits: int) -> float:
+    """Return a number in the open interval (0, 1), by 53 of 64 bits."""
+    return ((bits >> 11) + 0.5) * 2.0**-53
+
+
+def _spread(distribution: Distribution, spread: float | None, u: float) -> float:
+    """Return the factor, one on average, that the uniform number `u` stands for."""
+    s = SPREADS[distribution][0] if spread is None else spread
+    if distribution == "uniform":
+        return 1.0 + s * (2.0 * u - 1.0)
+    if distribution == "exponential":
+        return 1.0 - s - s * math.log(u)
+    if distribution == "lognormal":
+        return math.exp(s * _NORMAL.inv_cdf(u) - 0.5 * s * s)
+    return (1.0 - s) * math.pow(u, -s)
+
+
+def _refuse_negative(**values: float) -> None:
+    for name, value in values.items():
+        if value < 0:
+            raise InputError(f"{name}: at least 0, got {value!r}")

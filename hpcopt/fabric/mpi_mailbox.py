@@ -1,0 +1,82 @@
+"""Mailboxes of MPI ranks: ordinary messages, received by whoever pokes.
+
+Nobody waits for a partner: copies are sent, and messages are received in the pokes, so that senders' buffers are freed
+also while the receiver computes. A sender waits only where very many of its messages are under way at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+
+import numpy as np
+from mpi4py import MPI
+
+from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.fabric.progress import Progress
+
+MOST = 256  # messages of one rank that may be under way
+
+
+class MPIMailbox(Mailbox):
+    """A rank's box; collective over `comm`, which is duplicated, to make and to free."""
+
+    def __init__(self, comm: MPI.Intracomm, ledger: Ledger, progress: Progress) -> None:
+        super().__init__(ledger)
+        self._comm = comm.Dup()
+        self._progress = progress
+        self._sent = np.zeros(comm.size, dtype=np.int64)  # messages to each rank, and from each
+        self._received = np.zeros(comm.size, dtype=np.int64)
+        self._outgoing: list[tuple[MPI.Request, Bytes]] = []
+        self._incoming: defaultdict[int, deque[tuple[MPI.Request, Bytes]]] = defaultdict(deque)
+        self._held: list[tuple[int, Bytes]] = []
+        self._status = MPI.Status()
+        progress.add(self._move)
+
+    def send(self, target: int, message: Bytes) -> None:
+        copy = message.copy()
+        self._outgoing.append((self._comm.Isend(copy, target), copy))
+        self._sent[target] += 1
+        self._ledger.current.book_edges(self.link_class, (target,), message.nbytes, rounds=0)
+        if len(self._outgoing) > MOST:
+            self._progress.wait(lambda: len(self._outgoing) <= MOST)
+
+    def take(self) -> list[tuple[int, Bytes]]:
+        self._move()
+        held, self._held = self._held, []
+        return held
+
+    def wait(self) -> None:
+        self._progress.wait(lambda: self._held)
+
+    def drain(self) -> list[tuple[int, Bytes]]:
+        counts = np.empty_like(self._sent)
+        self._progress.wait(self._comm.Ialltoall(self._sent, counts).Test)
+        self._progress.wait(lambda: not self._outgoing and bool((self._received >= counts).all()))
+        return self.take()
+
+    def _move(self) -> None:
+        status = self._status
+        while (message := self._comm.Improbe(status=status)) is not None:
+            buffer = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
+            source = status.source  # receiving it may wait for a sender who computes, so nobody waits for that
+            self._incoming[source].append((message.Irecv(buffer), buffer))
+        for source, messages in self._incoming.items():
+            while messages and messages[0][0].Test():  # in the order of their sending
+                buffer = messages.popleft()[1]
+                buffer.flags.writeable = False
+                self._held.append((source, buffer))
+                self._received[source] += 1
+        if self._outgoing:
+            self._outgoing = [sent for sent in self._outgoing if not sent[0].Test()]
+
+    def flush(self) -> None:
+        self._progress.wait(lambda: not self._outgoing)
+
+    def finish(self) -> None:
+        """Wait until all that this rank sent has been received."""
+        self.flush()
+
+    def free(self) -> None:
+        """Free the communicator, once all ranks have finished."""
+        self._comm.Free()

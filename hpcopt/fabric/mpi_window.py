@@ -1,0 +1,114 @@
+"""Windows of MPI ranks: passive one-sided operations, with no help of the target's program.
+
+The memory comes from `Win.Allocate`: on one machine that is shared memory, where operations on a target that computes
+take microseconds; with `Win.Create` they would wait for its next call of MPI. One shared lock holds for the window's
+whole life, without a check, as taking it would wait for the others; nobody locks exclusively. Between machines
+everything one-sided may wait for the target's next poke, whatever the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.progress import Progress
+from hpcopt.fabric.window import Eights, Op, Window
+
+OPS = {"sum": MPI.SUM, "replace": MPI.REPLACE, "no-op": MPI.NO_OP}
+
+
+class MPIWindow(Window):
+    """A rank's view of the memory; collective over `comm` to make and to free.
+
+    Parameters
+    ----------
+    comm
+        Duplicated, never used itself.
+    progress
+        Poked by whoever waits here.
+    """
+
+    def __init__(
+        self, comm: MPI.Intracomm, words: int, ledger: Ledger, progress: Progress, link_class: str, *, by_edge: bool
+    ) -> None:
+        super().__init__(words, ledger, comm.rank, link_class, by_edge=by_edge)
+        self._comm = comm.Dup()
+        self.win = MPI.Win.Allocate(8 * words, 8, comm=self._comm)
+        """The window itself, for benchmarks that measure beside it, and for the test of it."""
+        memory: Any = self.win.tomemory()
+        self.local = np.frombuffer(memory, dtype=np.int64)
+        self.local[:] = 0
+        self._progress = progress
+        self._kept: list[list[Eights]] = [[] for _ in range(comm.size)]  # MPI still reads and writes these
+        # Lists of buffer, count and type: a third quicker than arrays, whose type mpi4py would find out at each call.
+        self._value, self._compared, self._before = (np.zeros(1, dtype=np.int64) for _ in range(3))
+        self._operands = [[array, 1, MPI.INT64_T] for array in (self._value, self._compared, self._before)]
+        self.win.Lock_all(MPI.MODE_NOCHECK)
+        self.win.Sync()
+        self._comm.Barrier()
+
+    def put(self, x: Eights, target: int, at: int = 0) -> None:
+        self.win.Put(x, target, at)
+        self._kept[target].append(x)
+        self._book(target, x.nbytes)
+
+    def get(self, target: int, at: int, out: Eights) -> None:
+        self.win.Get(out, target, at)
+        self._kept[target].append(out)
+        self._book(target, out.nbytes)
+
+    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
+        self.win.Accumulate(x, target, at, MPI.SUM)
+        self._kept[target].append(x)
+        self._book(target, x.nbytes)
+
+    def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
+        self._value[0] = value
+        operand, _, before = self._operands
+        self.win.Fetch_and_op(operand, before, target, at, OPS[op])
+        self.win.Flush(target)
+        self._book(target, 8)
+        return int(self._before[0])
+
+    def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
+        self._value[0] = desired
+        self._compared[0] = expected
+        operand, compared, before = self._operands
+        self.win.Compare_and_swap(operand, compared, before, target, at)
+        self.win.Flush(target)
+        self._book(target, 8)
+        return int(self._before[0])
+
+    def flush(self, target: int) -> None:
+        self.win.Flush(target)
+        self._kept[target].clear()
+
+    def sync(self) -> None:
+        self.win.Sync()
+
+    def wait(self, at: int, until: Callable[[int], bool]) -> int:
+        word = 0
+
+        def ready() -> bool:
+            nonlocal word
+            word = self.fetch_and_op(0, self.rank, at, "no-op")
+            return until(word)
+
+        self._progress.wait(ready)
+        self.win.Sync()  # what was put here before the word was changed is to be seen, too
+        return word
+
+    def finish(self) -> None:
+        """Wait until all that this rank began has been done."""
+        self.win.Flush_all()
+
+    def free(self) -> None:
+        """Free the window, once all ranks have finished."""
+        del self.local
+        self.win.Unlock_all()
+        self.win.Free()
+        self._comm.Free()

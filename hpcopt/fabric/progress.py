@@ -1,0 +1,68 @@
+"""Progress: what a rank does for others, and for its own messages, while it computes or waits.
+
+MPI moves only when it is called, so whoever computes or waits for long pokes now and then. A poke also does the work of
+the services of ours that live on messages: the answers of two-sided windows, mailboxes, surveys.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+SPIN = 50e-6  # seconds of waiting without a sleep: what shared memory and a free core answer in
+LONGEST = 200e-6  # seconds of a sleep
+
+
+class Progress:
+    """The pokes and the waits of one rank.
+
+    Parameters
+    ----------
+    probe
+        Lets MPI move.
+    """
+
+    def __init__(self, probe: Callable[[], object]) -> None:
+        self._probe = probe
+        self._services: list[Callable[[], None]] = []
+        self.answers = False
+        """Whether others wait for what only a poke of this rank does."""
+
+    def add(self, service: Callable[[], None], *, answers: bool = False) -> None:
+        """Call `service` at each poke; it may not wait."""
+        self._services.append(service)
+        self.answers |= answers
+
+    def poke(self) -> None:
+        """Let things move."""
+        self._probe()
+        for service in self._services:
+            service()
+
+    def wait(self, ready: Callable[[], object]) -> None:
+        """Poke until `ready` returns something true.
+
+        At first without a pause; then with sleeps that grow, as ranks may outnumber the cores.
+        """
+        began = time.perf_counter()
+        while not ready():
+            self.poke()
+            waited = time.perf_counter() - began
+            if waited < SPIN:
+                os.sched_yield()
+            else:
+                time.sleep(min(waited / 4, LONGEST))
+
+    def meet(self, comm: MPI.Intracomm) -> None:
+        """Wait for all ranks of `comm`."""
+        self.wait(comm.Ibarrier().Test)
+
+    def meet_if_asked(self, comm: MPI.Intracomm) -> None:
+        """Do so where others may wait for answers: before a collective, since MPI's waiting knows nothing of them."""
+        if self.answers:
+            self.meet(comm)

@@ -1,0 +1,122 @@
+"""Windows, boards and mailboxes of a node whose timeline is kept: the same operations, with their spans.
+
+What is asynchronous takes no span: a `put` or a `get` is an exchange while its node waits for it, in a flush.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from hpcopt.fabric.board import Board, Words
+from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.fabric.timeline import BOARD, EXCHANGE, WAIT, Timeline
+from hpcopt.fabric.window import Eights, Op, Window
+
+
+class Recorded(Protocol):
+    """The node: its timeline, None while it is measured, and its clock."""
+
+    timeline: Timeline | None
+
+    def now(self) -> float:
+        """Return seconds on the node's clock."""
+
+
+@contextmanager
+def _spent(node: Recorded, kind: int) -> Iterator[None]:
+    timeline = node.timeline
+    if timeline is None:
+        yield
+        return
+    begun = node.now()
+    yield
+    timeline.span(kind, begun, node.now())
+
+
+class TimedWindow(Window):
+    """A window whose node's waiting for others' memory is recorded."""
+
+    def __init__(self, window: Window, node: Recorded) -> None:  # the window itself books
+        self.words = window.words
+        self.rank = window.rank
+        self.local = window.local
+        self._window = window
+        self._node = node
+
+    def count_round(self) -> None:
+        self._window.count_round()
+
+    def put(self, x: Eights, target: int, at: int = 0) -> None:
+        self._window.put(x, target, at)
+
+    def get(self, target: int, at: int, out: Eights) -> None:
+        self._window.get(target, at, out)
+
+    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
+        self._window.accumulate(x, target, at)
+
+    def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
+        with _spent(self._node, EXCHANGE):
+            return self._window.fetch_and_op(value, target, at, op)
+
+    def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
+        with _spent(self._node, EXCHANGE):
+            return self._window.compare_and_swap(expected, desired, target, at)
+
+    def flush(self, target: int) -> None:
+        with _spent(self._node, EXCHANGE):
+            self._window.flush(target)
+
+    def sync(self) -> None:
+        self._window.sync()
+
+    def wait(self, at: int, until: Callable[[int], bool]) -> int:
+        with _spent(self._node, WAIT):
+            return self._window.wait(at, until)
+
+
+class TimedBoard(Board):
+    """A board whose transitions and waits are recorded."""
+
+    def __init__(self, board: Board, node: Recorded) -> None:
+        self._board = board
+        self._node = node
+
+    def post(self, kind: int, value: int = 0) -> None:
+        with _spent(self._node, BOARD):
+            self._board.post(kind, value)
+
+    def wait(self) -> Words:
+        with _spent(self._node, WAIT):
+            return self._board.wait()
+
+
+class TimedMailbox(Mailbox):
+    """A mailbox whose waits are recorded."""
+
+    def __init__(self, mailbox: Mailbox, node: Recorded) -> None:  # the mailbox itself books
+        self._mailbox = mailbox
+        self._node = node
+
+    def count_round(self) -> None:
+        self._mailbox.count_round()
+
+    def send(self, target: int, message: Bytes) -> None:
+        self._mailbox.send(target, message)
+
+    def flush(self) -> None:
+        with _spent(self._node, EXCHANGE):
+            self._mailbox.flush()
+
+    def take(self) -> list[tuple[int, Bytes]]:
+        return self._mailbox.take()
+
+    def wait(self) -> None:
+        with _spent(self._node, WAIT):
+            self._mailbox.wait()
+
+    def drain(self) -> list[tuple[int, Bytes]]:
+        with _spent(self._node, WAIT):
+            return self._mailbox.drain()

@@ -1,0 +1,177 @@
+"""Windows without one-sided operations: each is a message that its target carries out when it pokes or waits.
+
+For libraries whose one-sided operations fail or stand still while the target computes (`self_test` finds out). Every
+protocol made for windows runs here unchanged, the board's compare-and-swap too; so a token that carries the state
+around, as in Suzuki and Kasami's algorithm, was considered and is not needed.
+
+A node that waits for an answer serves the others' requests meanwhile, else two that ask each other would wait for ever.
+The requests of one node to another are carried out in their order, and answered in it: that is all the matching needed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from enum import IntEnum
+
+import numpy as np
+from mpi4py import MPI
+
+from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.progress import Progress
+from hpcopt.fabric.window import Eights, Op, Window, Words
+
+REQUEST, ANSWER = 0, 1  # tags
+HEADER = 6  # words of a request before its data: operation, window, place, words, two operands
+NOTHING = np.empty(0, dtype=np.int64)
+
+
+class Do(IntEnum):
+    """What is asked for."""
+
+    PUT = 0
+    GET = 1
+    ADD_INTEGERS = 2
+    ADD_FLOATS = 3
+    SUM = 4
+    REPLACE = 5
+    NO_OP = 6
+    SWAP = 7
+
+
+ATOMICS = {"sum": Do.SUM, "replace": Do.REPLACE, "no-op": Do.NO_OP}
+
+
+def carry_out(part: Words, do: int, at: int, count: int, operands: Words, data: Words) -> Words:
+    """Do it to `part` and return the answer."""
+    if do == Do.GET:
+        return part[at : at + count]
+    there = part[at : at + len(data)]
+    if do == Do.PUT:
+        there[:] = data
+    elif do == Do.ADD_INTEGERS:
+        there += data
+    elif do == Do.ADD_FLOATS:
+        there.view(np.float64)[:] += data.view(np.float64)
+    else:
+        before = part[at : at + 1].copy()
+        if do == Do.SUM:
+            part[at] += operands[0]
+        elif do == Do.REPLACE or (do == Do.SWAP and before[0] == operands[1]):
+            part[at] = operands[0]
+        return before
+    return NOTHING
+
+
+class Requests:
+    """What one rank asks of others and is asked by them, for all its two-sided windows; `comm` is duplicated."""
+
+    def __init__(self, comm: MPI.Intracomm, progress: Progress) -> None:
+        self.progress = progress
+        self._comm = comm.Dup()
+        self._parts: list[Words] = []  # of this rank, in the windows' order
+        self._awaited: defaultdict[int, deque[Words]] = defaultdict(deque)  # target -> where its answers go
+        self._sent: list[tuple[MPI.Request, Words]] = []
+        self._status = MPI.Status()
+        progress.add(self._serve, answers=True)
+
+    def enter(self, part: Words) -> int:
+        """Enter a window's part on this rank, and return its number; requests may come once all have."""
+        self._parts.append(part)
+        self.progress.meet(self._comm)
+        return len(self._parts) - 1
+
+    def ask(self, target: int, header: tuple[int, ...], data: Words, answer: Words) -> None:
+        """Ask for an operation; what comes back goes to `answer`."""
+        message = np.concatenate((header, data))
+        self._send(message, target, REQUEST)
+        self._awaited[target].append(answer)
+
+    def wait(self, target: int) -> None:
+        """Wait until the target has answered all."""
+        awaited = self._awaited[target]
+        if awaited:
+            self.progress.wait(lambda: not awaited)
+
+    def _send(self, message: Words, target: int, tag: int) -> None:
+        self._sent.append((self._comm.Isend(message, target, tag), message))
+
+    def _serve(self) -> None:
+        status = self._status
+        while (message := self._comm.Improbe(status=status)) is not None:
+            source = status.source
+            if status.tag == ANSWER:
+                # taken off the list once it is there: who waits looks at the list
+                message.Recv(self._awaited[source][0])
+                self._awaited[source].popleft()
+                continue
+            request = np.empty(status.Get_count(MPI.INT64_T), dtype=np.int64)
+            message.Recv(request)
+            do, window, at, count = (int(word) for word in request[:4])
+            answer = carry_out(self._parts[window], do, at, count, request[4:HEADER], request[HEADER:])
+            self._send(answer.copy(), source, ANSWER)
+        if self._sent:
+            self._sent = [sent for sent in self._sent if not sent[0].Test()]
+
+    def finish(self) -> None:
+        """Wait until all that this rank asked for has been done."""
+        self.progress.wait(lambda: not any(self._awaited.values()))
+
+    def free(self) -> None:
+        """Free the communicator, once all ranks have finished."""
+        MPI.Request.Waitall([request for request, _ in self._sent])
+        self._comm.Free()
+
+
+class TwoSidedWindow(Window):
+    """A rank's view of the memory."""
+
+    def __init__(
+        self, requests: Requests, words: int, rank: int, ledger: Ledger, link_class: str, *, by_edge: bool
+    ) -> None:
+        super().__init__(words, ledger, rank, link_class, by_edge=by_edge)
+        self.local = np.zeros(words, dtype=np.int64)
+        self._requests = requests
+        self._number = requests.enter(self.local)
+
+    def _do(self, do: Do, target: int, at: int, data: Words, answer: Words, operands: tuple[int, int] = (0, 0)) -> None:
+        if target == self.rank:
+            answer[:] = carry_out(self.local, do, at, len(answer), np.array(operands), data)
+            return
+        self._requests.ask(target, (do, self._number, at, len(answer), *operands), data, answer)
+
+    def put(self, x: Eights, target: int, at: int = 0) -> None:
+        self._book(target, x.nbytes)
+        self._do(Do.PUT, target, at, x.view(np.int64), NOTHING)
+
+    def get(self, target: int, at: int, out: Eights) -> None:
+        self._book(target, out.nbytes)
+        self._do(Do.GET, target, at, NOTHING, out.view(np.int64))
+
+    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
+        self._book(target, x.nbytes)
+        do = Do.ADD_FLOATS if x.dtype == np.float64 else Do.ADD_INTEGERS
+        self._do(do, target, at, x.view(np.int64), NOTHING)
+
+    def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
+        return self._atomic(ATOMICS[op], target, at, (value, 0))
+
+    def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
+        return self._atomic(Do.SWAP, target, at, (desired, expected))
+
+    def _atomic(self, do: Do, target: int, at: int, operands: tuple[int, int]) -> int:
+        self._book(target, 8)
+        before = np.empty(1, dtype=np.int64)  # of its own: a poke may bring another operation between
+        self._do(do, target, at, NOTHING, before, operands)
+        self.flush(target)
+        return int(before[0])
+
+    def flush(self, target: int) -> None:
+        self._requests.wait(target)
+
+    def sync(self) -> None:
+        pass  # others see this part through its owner only
+
+    def wait(self, at: int, until: Callable[[int], bool]) -> int:
+        self._requests.progress.wait(lambda: until(int(self.local[at])))
+        return int(self.local[at])

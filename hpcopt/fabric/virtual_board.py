@@ -1,0 +1,96 @@
+"""The board of the virtual cluster: one state in one place, and the delays of the protocol that real ranks need.
+
+A transition takes what it takes over one-sided operations where nobody else is in the way: the word that names the
+state is read, the state, that word again, and it is swapped, three round trips; then the mails go out, a round trip for
+their bodies and a message for the flag. Events that reach the state at the same instant are one batch, in the order of
+the nodes.
+"""
+
+from __future__ import annotations
+
+import greenlet
+import numpy as np
+
+from hpcopt.fabric.board import Board, Machine, Words
+from hpcopt.fabric.events import EventLoop
+from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual_window import Actor
+
+ROUND_TRIPS = 3  # of a transition
+DELIVERY = 3  # latencies of a mail: its body there, the news of that back, the flag there
+LINK_CLASS = "board"
+
+
+class SharedState:
+    """What the nodes' boards share."""
+
+    def __init__(self, machine: Machine, network: Network, loop: EventLoop) -> None:
+        self.machine = machine
+        self.state = np.zeros(machine.words, dtype=np.int64)
+        machine.begin(self.state)
+        self.network = network
+        self.loop = loop
+        self._batches: dict[float, list[tuple[int, int, int, VirtualBoard]]] = {}
+        self.boards: dict[int, VirtualBoard] = {}
+
+    def post(self, kind: int, value: int, board: VirtualBoard) -> float:
+        """Enter an event; return when it will have been brought to the machine."""
+        network = self.network
+        due = self.loop.now + 2 * ROUND_TRIPS * network.latency + self.state.nbytes / network.bandwidth
+        if due not in self._batches:
+            self._batches[due] = []
+            self.loop.at(due, lambda: self._work(due))
+        self._batches[due].append((board.rank, kind, value, board))
+        return due
+
+    def _work(self, due: float) -> None:
+        batch = sorted(self._batches.pop(due), key=lambda event: event[0])
+        events = np.array([(kind, rank, value) for rank, kind, value, _ in batch], dtype=np.int64)
+        sender = batch[0][3]
+        for target, words in self.machine.apply(self.state, events):
+            sender.send(self.boards[target], words, due + DELIVERY * self.network.latency)
+
+
+class VirtualBoard(Board):
+    """A node's access to it."""
+
+    def __init__(self, node: Actor, shared: SharedState) -> None:
+        self.rank = node.rank
+        self._node = node
+        self._shared = shared
+        self._mails: list[Words] = []
+        self._sleeper: greenlet.greenlet | None = None
+        shared.boards[node.rank] = self
+
+    def post(self, kind: int, value: int = 0) -> None:
+        node, shared = self._node, self._shared
+        node.settle()
+        if node.size > 1:
+            node.ledger.current.book(LINK_CLASS, ROUND_TRIPS + 1, shared.state.nbytes + 8 * ROUND_TRIPS, rounds=0)
+        shared.loop.wake(greenlet.getcurrent(), shared.post(kind, value, self))
+        node.waits_in = "a transition of the board"
+        shared.loop.block()
+        node.time = shared.loop.now
+
+    def send(self, other: VirtualBoard, words: Words, arrival: float) -> None:
+        """Send a mail that is there at `arrival`."""
+        if other is not self:
+            self._node.ledger.current.book(LINK_CLASS, 2, words.nbytes + 8, rounds=0)
+        self._shared.loop.at(arrival, lambda: other.receive(words))
+
+    def receive(self, words: Words) -> None:
+        """Lay a mail into this node's box."""
+        self._mails.append(words)
+        if self._sleeper is not None:
+            sleeper, self._sleeper = self._sleeper, None
+            self._shared.loop.wake(sleeper, self._shared.loop.now)
+
+    def wait(self) -> Words:
+        node = self._node
+        node.settle()
+        if not self._mails:
+            self._sleeper = greenlet.getcurrent()
+            node.waits_in = "a wait for mail from the board"
+            self._shared.loop.block()
+            node.time = self._shared.loop.now
+        return self._mails.pop(0)

@@ -1,0 +1,90 @@
+"""Mailboxes of the virtual cluster: a message is in its box from the moment of its arrival."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import greenlet
+
+from hpcopt.fabric.events import EventLoop
+from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual_window import Actor
+
+
+class Mail:
+    """What the nodes' mailboxes share."""
+
+    def __init__(self) -> None:
+        self.boxes: dict[int, VirtualMailbox] = {}
+        self.early: defaultdict[int, list[tuple[int, Bytes]]] = defaultdict(list)
+        self.under_way: defaultdict[int, int] = defaultdict(int)  # target -> messages
+
+
+class VirtualMailbox(Mailbox):
+    """A node's box."""
+
+    def __init__(self, node: Actor, network: Network, loop: EventLoop, mail: Mail, barrier: Callable[[], None]) -> None:
+        super().__init__(node.ledger)
+        self._node = node
+        self._network = network
+        self._loop = loop
+        self._mail = mail
+        self._barrier = barrier
+        self._left = 0.0  # when the last message has left
+        self._held = mail.early.pop(node.rank, [])
+        self._sleeper: greenlet.greenlet | None = None
+        mail.boxes[node.rank] = self
+
+    def send(self, target: int, message: Bytes) -> None:
+        node = self._node
+        node.settle()
+        self._ledger.current.book_edges(self.link_class, (target,), message.nbytes, rounds=0)
+        sent = message.copy()
+        sent.flags.writeable = False
+        self._mail.under_way[target] += 1
+        arrival = self._network.send(node.rank, target, message.nbytes, self._loop.now)
+        self._left = max(self._left, arrival - self._network.latency)
+        self._loop.at(arrival, lambda: self._deliver(target, sent))
+
+    def flush(self) -> None:
+        self._node.time = max(self._node.time, self._left)
+        self._node.settle()
+
+    def _deliver(self, target: int, message: Bytes) -> None:
+        self._mail.under_way[target] -= 1
+        box = self._mail.boxes.get(target)
+        if box is None:
+            self._mail.early[target].append((self._node.rank, message))
+        else:
+            box.receive(self._node.rank, message)
+
+    def receive(self, source: int, message: Bytes) -> None:
+        """Lay a message into the box."""
+        self._held.append((source, message))
+        if self._sleeper is not None:
+            sleeper, self._sleeper = self._sleeper, None
+            self._loop.wake(sleeper, self._loop.now)
+
+    def take(self) -> list[tuple[int, Bytes]]:
+        self._node.settle()
+        held, self._held = self._held, []
+        return held
+
+    def wait(self) -> None:
+        node = self._node
+        node.settle()
+        if not self._held:
+            self._sleeper = greenlet.getcurrent()
+            node.waits_in = "a wait for messages"
+            self._loop.block()
+            node.time = self._loop.now
+
+    def drain(self) -> list[tuple[int, Bytes]]:
+        self._barrier()
+        held = self.take()
+        while self._mail.under_way[self._node.rank]:
+            self.wait()
+            held += self.take()
+        return held

@@ -1,0 +1,45 @@
+"""The timelines of a run's nodes, on their way to the one process that writes them."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.fabric.timeline import Timeline
+
+MOST_SPANS = 1_000_000  # of all nodes together: a file of 40 MB
+
+
+class Timelines:
+    """Those of the nodes that this process carries."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._limit = max(1, MOST_SPANS // cluster.size)
+        self._kept: dict[int, Timeline] = {}
+
+    def begin(self, node: Node) -> None:
+        """Let the node record from here on."""
+        node.record(self._limit)
+        assert node.timeline is not None
+        self._kept[node.rank] = node.timeline
+
+    def gathered(self) -> NDArray[np.float64]:
+        """Return all nodes' spans as rows (node, kind, begin, end) where node 0 lives, none elsewhere; collective.
+
+        There a line is printed if spans were dropped.
+        """
+        processes = self._cluster.processes
+        own = np.concatenate([timeline.rows(node) for node, timeline in sorted(self._kept.items())]).reshape(-1)
+        to_first = [own, *[own[:0]] * (processes.size - 1)]
+        rows = np.concatenate(processes.alltoall(to_first)).reshape(-1, 4)
+        dropped = processes.sum(np.array([float(sum(timeline.dropped for timeline in self._kept.values()))]))
+        if processes.rank == 0 and dropped[0]:
+            print(
+                f"hpcopt: the timeline holds the first {self._limit} spans of each node; {dropped[0]:.0f} were dropped",
+                file=sys.stderr,
+            )
+        return rows
