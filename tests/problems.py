@@ -17,8 +17,9 @@ from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix
-from hpcopt.runs.driver import Outcome, drive
+from hpcopt.runs.driver import drive
 from hpcopt.runs.measuring import Problem, Shard
+from hpcopt.runs.outcome import Outcome, Recording
 from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers import Solver
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build
@@ -167,8 +168,7 @@ def solve(
             solver,
             w0,
             StopRule(l2=spread.l2, **stop),
-            record_every=record_every,
-            record=rows.append if node.rank == 0 else None,
+            Recording(record_every, None, rows.append) if node.rank == 0 else Recording(record_every),
         )
 
     outcomes = cluster.run(program)

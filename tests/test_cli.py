@@ -332,6 +332,8 @@ def test_the_rehearsal_before_a_wall_clock_run_changes_nothing(solver):
     virtual = hpcopt.run({**specification, "cluster": {"kind": "virtual", "workers": 1}})
     np.testing.assert_array_equal(real.model.coef, virtual.model.coef)
     kept = ("round", "iteration", "bytes", "work", "objective")
+    if SOLVERS[solver].asynchronous:  # their rows come when the wall's clock says
+        return
     assert [[row[key] for key in kept] for row in real.trace] == [[row[key] for key in kept] for row in virtual.trace]
 
 

@@ -32,6 +32,9 @@ COLUMNS = (
     "mean_objective",
     "worst_objective",
     "edge_bytes",
+    "model_bytes",
+    "gradients",
+    "discarded",
     "status",
     "total_rounds",
     "total_seconds",
@@ -185,12 +188,14 @@ def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], tit
         "gradient norm": _number(result["grad_norm"], ".3e"),
         "rounds": _number(result["rounds"], ",d"),
         "sent": f"{_megabytes(result['bytes'])} MB",
+        "of that, over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
         "seconds": f"{_number(result['seconds'], '.4g')} ({clock} clock)",
         "passes over the data": _number(result["work"], ",.1f"),
         "test accuracy": _number(result.get("test_accuracy"), ".4f"),
         "test error": _number(result.get("test_error"), ".4g"),
         "distance to the mean": _number(result.get("consensus"), ".3e"),
         "objective, worst node": _number(result.get("worst_objective"), ".12g"),
+        "gradients": _gradients(result),
         "sent over one edge": f"{_megabytes(result['edge_bytes'])} MB" if "edge_bytes" in result else "",
         **{name: str(place) for name, place in places.items()},
     }
@@ -198,6 +203,13 @@ def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], tit
         if text:
             table.add_row(escape(name), escape(text))
     return table
+
+
+def _gradients(result: Row) -> str:
+    """Return how many steps an asynchronous run has made, and how many of them it threw away at its end."""
+    if "gradients" not in result:
+        return ""
+    return f"{result['gradients']:,d}, and {result['discarded']:,d} discarded at the end"
 
 
 _COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g"}

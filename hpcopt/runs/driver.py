@@ -1,5 +1,7 @@
 """The one loop over a solver's rounds: measure, record, decide to stop. The same on every node and cluster.
 
+Asynchronous solvers, which have no rounds in common, have a loop of their own in `hpcopt.runs.asynchronous`.
+
 With recording off and no rule but a number of rounds the loop adds a comparison to a round and nothing else.
 """
 
@@ -7,35 +9,24 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Node
+from hpcopt.runs.asynchronous import drive_asynchronous
 from hpcopt.runs.measuring import Problem, Shard, Watch
+from hpcopt.runs.outcome import Outcome, Recording
 from hpcopt.runs.stopping import Disagreement, Status, StopRule
 from hpcopt.solvers.base import Solver, State
 
 Vector = NDArray[np.float64]
-Row = dict[str, Any]
+
+EVERYTHING = Recording()
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended on this node: the model kept, the trace row that belongs to it, the solver's last state."""
-
-    status: Status
-    w: Vector  # (d,)
-    row: Row  # of `w`
-    last: Row  # of the end; another one than `row` only after a divergence
-    state: State
-    edges: dict[int, int]  # bytes sent to each neighbour
-
-
-@np.errstate(all="ignore")  # a diverging run overflows; its rows say so
 def drive(
     node: Node,
     problem: Problem,
@@ -43,9 +34,7 @@ def drive(
     solver: Solver[Any],
     w0: Vector,
     stop: StopRule,
-    *,
-    record_every: int = 1,
-    record: Callable[[Row], None] | None = None,
+    recording: Recording = EVERYTHING,
 ) -> Outcome:
     """Run `solver` on this node until a rule of `stop` holds or the solver ends.
 
@@ -53,12 +42,23 @@ def drive(
     ----------
     w0
         Where to start, shape (d,); left alone.
-    record_every
-        Record each so-many-th iteration; 0: only the first and the last.
-    record
-        Called with each recorded row, on every node (give it on one).
     """
-    tell = record or _forget
+    with np.errstate(all="ignore"):  # a diverging run overflows; its rows say so
+        if solver.asynchronous:
+            return drive_asynchronous(node, problem, shard, solver, w0, stop, recording)
+        return _drive_rounds(node, problem, shard, solver, w0, stop, recording)
+
+
+def _drive_rounds(
+    node: Node,
+    problem: Problem,
+    shard: Shard,
+    solver: Solver[Any],
+    w0: Vector,
+    stop: StopRule,
+    recording: Recording,
+) -> Outcome:
+    record_every, tell = recording.every, recording.tell
     watch = Watch(node, problem, shard, decentralised=solver.decentralised)
     disagreement = Disagreement()
     f = problem.on(shard, node.meter)
@@ -75,7 +75,7 @@ def drive(
     account = node.ledger.solver
     iteration = 0
     rounds = solver.rounds(node, f, state) if status is None else iter(())
-    for state in rounds:
+    for state in stepped(node, rounds):
         iteration += 1
         if iteration % every and account.rounds < limit and iteration < last_iteration:
             continue
@@ -101,5 +101,9 @@ def drive(
     return Outcome(status or Status.FINISHED, model, last, last, state, edges)
 
 
-def _forget(row: Row) -> None:
-    """Record nothing."""
+def stepped(node: Node, rounds: Iterator[State]) -> Iterator[State]:
+    """Yield what `rounds` yields; each begins a step of the node, when it is asked for."""
+    node.next_step()
+    for state in rounds:
+        yield state
+        node.next_step()

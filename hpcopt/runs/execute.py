@@ -23,18 +23,30 @@ from hpcopt.fabric.launch import mpi_library
 from hpcopt.reports.plots import draw_convergence
 from hpcopt.reports.tables import JUDGED, judged
 from hpcopt.runs import folder as folders
-from hpcopt.runs.driver import Outcome, Row, drive
+from hpcopt.runs.driver import drive
 from hpcopt.runs.measuring import Shard
-from hpcopt.runs.model import Model, unscaled
+from hpcopt.runs.model import Model, trained
 from hpcopt.runs.network import draw_edges
+from hpcopt.runs.outcome import Outcome, Recording, Row
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import Progress
 from hpcopt.runs.specification import Specification, as_toml_dict
 from hpcopt.runs.stopping import Status, StopRule
+from hpcopt.runs.timelines import Timelines
 from hpcopt.solvers.base import Solver
 
 REHEARSED_ROWS, REHEARSED_ROUNDS = 64, 12  # of a run that nobody sees
-WHERE_THERE = ("test_accuracy", "test_error", "consensus", "mean_objective", "worst_objective", "edge_bytes")
+WHERE_THERE = (
+    "test_accuracy",
+    "test_error",
+    "consensus",
+    "mean_objective",
+    "worst_objective",
+    "edge_bytes",
+    "model_bytes",
+    "gradients",
+    "discarded",
+)
 VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
@@ -136,6 +148,7 @@ def execute(
     stop = stop_rule(spec, prepared.problem.total)
     described = _describe(spec, prepared, label, solver)
     trace: list[Row] = []
+    timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
             folders.write_json(folder / folders.RUN, described)
@@ -152,6 +165,8 @@ def execute(
                 file.append(row)
 
         def program(node: Node) -> Outcome:
+            if timelines is not None:
+                timelines.begin(node)
             return drive(
                 node,
                 prepared.problem,
@@ -159,8 +174,9 @@ def execute(
                 solver,
                 prepared.w0,
                 stop,
-                record_every=spec.output.record_every,
-                record=record if node.rank == first else None,
+                Recording(spec.output.record_every, spec.output.record_seconds, record)
+                if node.rank == first
+                else Recording(spec.output.record_every, spec.output.record_seconds),
             )
 
         outcomes = cluster.run(program)
@@ -170,10 +186,13 @@ def execute(
         model = _model(prepared, outcome, label, result)
     run = Run(label, folder, outcome.status, result, trace, model)
     edges = _edges(prepared, outcomes) if solver.decentralised else None
+    spans = None if timelines is None else timelines.gathered()
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
             if edges is not None:
                 folders.write_edges(folder, edges)
+            if spans is not None:
+                folders.write_timeline(folder, spans)
             _leave(run, folder, described, stop)
     return run
 
@@ -198,7 +217,7 @@ def _rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
     }
     stop = StopRule(rounds=REHEARSED_ROUNDS)
     prepared.cluster.run(
-        lambda node: drive(node, prepared.problem, few[node.rank], solver, prepared.w0, stop, record_every=0)
+        lambda node: drive(node, prepared.problem, few[node.rank], solver, prepared.w0, stop, Recording(every=0))
     )
 
 
@@ -222,10 +241,6 @@ def _result(outcome: Outcome) -> dict[str, Any]:
 
 def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, Any]) -> Model:
     loaded, problem = prepared.loaded, prepared.problem
-    w, intercept = (outcome.w[:-1], float(outcome.w[-1])) if problem.intercept else (outcome.w, 0.0)
-    coef = w
-    if loaded.scaling is not None:
-        coef, intercept = unscaled(w, intercept, loaded.scaling.shift, loaded.scaling.scale)
     meta = {
         "solver": label,
         "data": loaded.name,
@@ -235,7 +250,7 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
     }
     if loaded.groups is not None:
         meta |= {"positive": list(loaded.groups.positive), "negative": list(loaded.groups.negative)}
-    return Model(coef=coef, intercept=intercept, loss=problem.loss.name, classes=loaded.classes, meta=meta)
+    return trained(problem, loaded, outcome.w, meta)
 
 
 def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
@@ -243,6 +258,7 @@ def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solve
     cluster = prepared.cluster
     host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
     hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
+    windows = cluster.probe_windows() if solver.asynchronous else None
     return {
         "hpcopt": hpcopt.__version__,
         "label": label,
@@ -253,6 +269,7 @@ def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solve
         "cluster": cluster.kind,
         "nodes": cluster.size,
         **({"network": cluster.mixing.words()} if cluster.mixing is not None else {}),
+        **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,
         "mpi": mpi_library(),
         "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],

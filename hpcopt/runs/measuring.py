@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.meter import Meter
-from hpcopt.problems.losses import Loss
+from hpcopt.problems.layers import Layers
+from hpcopt.problems.losses import ClassLoss, Loss, MarginLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
+from hpcopt.problems.perceptron import Perceptron, predicted
+from hpcopt.problems.targets import Targets
 
 Vector = NDArray[np.float64]
 
@@ -22,7 +26,7 @@ class Shard:
     """What one node holds: its rows and targets, and its part of the test set if there is one."""
 
     matrix: Matrix
-    y: Vector  # (n_k,)
+    y: Vector  # (n_k,), as the loss wants its targets
     test_matrix: Matrix | None = None
     test_y: Vector | None = None  # (m_k,), m_k may be 0
 
@@ -33,8 +37,12 @@ class Problem:
 
     Attributes
     ----------
+    intercept
+        Whether a margin has one: the last column of every shard is ones.
     total, entries
         Rows and stored entries of all shards together.
+    layers
+        Of a loss of classes: what is between a row and its outputs.
     """
 
     loss: type[Loss]
@@ -42,12 +50,47 @@ class Problem:
     intercept: bool
     total: int
     entries: int
+    layers: Layers | None = None
 
-    def on(self, shard: Shard, meter: Meter) -> Objective:
+    def on(self, shard: Shard, meter: Meter) -> Oracle:
         """Return the objective on one shard, its work reported to `meter`."""
+        if issubclass(self.loss, ClassLoss):
+            assert self.layers is not None
+            return Perceptron(shard.matrix, shard.y, self.loss, self.layers, l2=self.l2, total=self.total, meter=meter)
+        assert issubclass(self.loss, MarginLoss)
         return Objective(
             shard.matrix, shard.y, self.loss, l2=self.l2, total=self.total, meter=meter, intercept=self.intercept
         )
+
+    def tested(self, w: Vector, matrix: Matrix, y: Vector) -> float:
+        """Return how many rows the model `w` classifies right, or the sum of its squared errors on real targets."""
+        if issubclass(self.loss, ClassLoss):
+            assert self.layers is not None
+            return float(np.count_nonzero(predicted(matrix, self.layers, w) == y))
+        assert issubclass(self.loss, MarginLoss)
+        margins = matrix.margins(w)
+        if self.loss.targets is Targets.SIGNS:
+            return float(np.count_nonzero(margins * y > 0.0))  # a margin of 0 counts as wrong
+        return float(np.sum((self.loss.prediction(margins) - y) ** 2))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a node has sent and read so far."""
+
+    bytes: int
+    messages: int
+    touched: float
+    rounds: int
+    busiest: int  # bytes over its busiest edge
+    over_edges: int  # bytes over all of them
+
+
+def counted(node: Node) -> Counts:
+    """Return the counts of `node` as they stand."""
+    sent = node.ledger.solver
+    by_edge = sent.by_edge.values()
+    return Counts(sent.bytes, sent.messages, node.meter.touched, sent.rounds, max(by_edge, default=0), sum(by_edge))
 
 
 class Watch:
@@ -66,43 +109,54 @@ class Watch:
         self._shard = shard
         self._oracle = problem.on(shard, Meter())
 
-    def measure(self, w: Vector, iteration: int) -> tuple[dict[str, Any], Vector]:
+    def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[dict[str, Any], Vector]:
         """Return the trace row of the model `w` and the model that it is about, the same on every node.
 
-        Of a decentralised solver, whose nodes have a `w` each, that is the mean model.
+        Of a decentralised solver, whose nodes have a `w` each, that is the mean model of the nodes that are still
+        `here`.
         """
         seconds = self._node.now()
         with self._node.monitoring():
             if not self._decentralised:
                 return self._row(w, iteration, seconds), w
-            mean, apart, objectives = self._surveyed(self._node.world.allgather(w))
+            everyones = self._node.world.allgather(w if here else w[:0])
+            mean, apart, objectives = self._surveyed([model for model in everyones if model.size])
             return {**self._row(mean, iteration, seconds), **self._disagreement(apart, objectives)}, mean
 
     def _row(self, w: Vector, iteration: int, seconds: float) -> dict[str, Any]:
         """Return what every row has."""
         node = self._node
+        sums = node.world.sum(self.share_of(w, counted(node)))
+        ends = node.world.max(np.array([seconds, float(node.ledger.solver.rounds)]))
+        return self.row(sums, iteration, float(ends[0]), int(ends[1]))
+
+    def share_of(self, w: Vector, counts: Counts) -> Vector:
+        """Return what this node adds to the sums of a row about the model `w`, shape (7 + d,)."""
         here = self._oracle.at(w)
         share = self._oracle.share
-        sent = node.ledger.solver
         tested, right = self._test(w)
-        local = [share * here.value, sent.bytes, sent.messages, node.meter.touched, tested, right]
-        sums = node.world.sum(np.concatenate((local, share * here.gradient)))
-        ends = node.world.max(np.array([seconds, float(sent.rounds)]))
-        objective, size, messages, touched, tests, hits = (float(v) for v in sums[:6])
+        local = [share * here.value, counts.bytes, counts.messages, counts.touched, tested, right, counts.over_edges]
+        return np.concatenate((local, share * here.gradient))
+
+    def row(self, sums: Vector, iteration: int, seconds: float, rounds: int) -> dict[str, Any]:
+        """Return what every row has, given the sums of all nodes' shares, shape (7 + d,)."""
+        objective, size, messages, touched, tests, hits, over_edges = (float(v) for v in sums[:7])
         row: dict[str, Any] = {
-            "round": int(ends[1]),
+            "round": rounds,
             "iteration": iteration,
-            "seconds": float(ends[0]),
-            "clock": node.clock,
+            "seconds": float(seconds),
+            "clock": self._node.clock,
             "bytes": int(size),
             "messages": int(messages),
             "work": touched / self._problem.entries,
             "objective": objective,
-            "grad_norm": float(np.linalg.norm(sums[6:])),
+            "grad_norm": float(np.linalg.norm(sums[7:])),
         }
         if tests:
-            name = "test_accuracy" if self._problem.loss.two_classes else "test_error"
+            name = "test_error" if self._problem.loss.targets is Targets.REAL else "test_accuracy"
             row[name] = hits / tests
+        if self._decentralised:
+            row["model_bytes"] = int(over_edges)
         return row
 
     def _surveyed(self, everyones: list[Vector]) -> tuple[Vector, float, Vector]:
@@ -119,7 +173,7 @@ class Watch:
         """Return how far the nodes' models are apart, and the objective of each over all the data."""
         node = self._node
         objectives = node.world.sum(self._oracle.share * objectives)
-        busiest = max(node.ledger.solver.by_edge.values(), default=0)
+        busiest = counted(node).busiest
         consensus, most = node.world.max(np.array([apart, float(busiest)]))  # the same on all nodes, to the last bit
         return {
             "consensus": float(consensus),
@@ -133,7 +187,4 @@ class Watch:
         matrix, y = self._shard.test_matrix, self._shard.test_y
         if matrix is None or y is None or not len(y):
             return 0.0, 0.0
-        margins = matrix.margins(w)
-        if self._problem.loss.two_classes:
-            return float(len(y)), float(np.count_nonzero(margins * y > 0.0))  # a margin of 0 counts as wrong
-        return float(len(y)), float(np.sum((self._problem.loss.prediction(margins) - y) ** 2))
+        return float(len(y)), self._problem.tested(w, matrix, y)

@@ -21,6 +21,7 @@ from hpcopt.problems.losses import LOSSES
 from hpcopt.runs.overrides import apply_overrides
 from hpcopt.runs.parts import as_table, build_part
 from hpcopt.runs.sections import STARTS, ClusterTable, Data, Output, Problem, Section, Stop
+from hpcopt.runs.suitable import lacking
 from hpcopt.runs.toml_lines import KeyPath, key_lines
 from hpcopt.runs.validation import Origin, checked, plain, shown
 from hpcopt.solvers import SOLVERS, Solver
@@ -158,6 +159,7 @@ def labels(tables: list[SolverTable]) -> list[str]:
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     specification = checked(tables, Specification, origin=origin)
     _check_solvers(specification, many, origin)
+    _check_departures(specification, origin)
     cluster = _with_topology(specification, origin, file)
     data, problem, output = specification.data, specification.problem, specification.output
     start = problem.start if problem.start in STARTS else _found(problem.start, file)
@@ -191,6 +193,17 @@ def _with_topology(specification: Specification, origin: Origin, file: Path | No
     return replace(cluster, topology={**table, **({"path": _found(table["path"], file)} if "path" in table else {})})
 
 
+def _check_departures(specification: Specification, origin: Origin) -> None:
+    """Refuse nodes that leave where a solver's other nodes would wait for them for ever."""
+    stragglers = specification.cluster.stragglers
+    if stragglers is None or not stragglers.departures:
+        return
+    for _, table in specification.solver_tables():
+        if not SOLVERS[table["name"]].asynchronous:
+            told = f"{table['name']} is synchronous: all others would wait for a node that has left; try pauses instead"
+            raise origin.error(("cluster", "stragglers", "departures"), told)
+
+
 def _check_solvers(specification: Specification, many: bool, origin: Origin) -> None:
     """Refuse what is wrong with the solvers' tables: how many there are, and what each holds."""
     one, several = specification.solver, specification.solvers
@@ -203,7 +216,9 @@ def _check_solvers(specification: Specification, many: bool, origin: Origin) -> 
         raise origin.error(("solvers",) if many else ("solver",), f"missing; expected {wanted}")
     seen: set[str] = set()
     for path, table in specification.solver_tables():
-        build_solver(table, path, origin)
+        lack = lacking(build_solver(table, path, origin), LOSSES[specification.problem.loss])
+        if lack is not None:
+            raise origin.error((*path, lack[0]), lack[1])
         label = table.get("label")
         if label is None:
             continue

@@ -11,11 +11,13 @@ from typing import Any
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
+from hpcopt.problems.targets import Targets
 from hpcopt.runs import folder as folders
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, check, execute
 from hpcopt.runs.prepare import Prepared, prepare
 from hpcopt.runs.specification import Specification, read_specification, specification_from
+from hpcopt.solvers.base import Solver
 
 
 def run(
@@ -63,8 +65,9 @@ def run(
         prepared = prepare(spec, cluster)
         ((label, solver),) = solvers = spec.labelled_solvers()
         check(solvers, prepared, force=force)
+        windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:
-            announce(label, prepared)
+            announce(label, prepared, windows)
         cleared(out, cluster)
         return execute(spec, prepared, label, solver, out, quiet=quiet)
 
@@ -95,16 +98,29 @@ def cleared(out: Path | None, cluster: Cluster) -> None:
             folders.clear(out)
 
 
-def announce(label: str, prepared: Prepared) -> None:
-    """Print what is about to run: the data, the nodes, and the objective with its scikit-learn counterpart."""
+def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) -> str | None:
+    """Return how windows work here, in words, if a solver needs them and there is anything to tell; collective.
+
+    Raises
+    ------
+    AgreedError
+        If one-sided operations were insisted on and do not work.
+    """
+    return cluster.probe_windows() if any(solver.asynchronous for _, solver in solvers) else None
+
+
+def announce(label: str, prepared: Prepared, windows: str | None = None) -> None:
+    """Print what is about to run: the data, the nodes, the objective with its scikit-learn counterpart, the network."""
     problem = prepared.problem
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
     objective = f"objective: mean {problem.loss.name} loss + (l2/2)||w||^2, l2 = {problem.l2:.6g}"
     if problem.l2 > 0 and problem.loss.convex:
         strength = problem.total * problem.l2
-        same = f"C = {1.0 / strength:.6g}" if problem.loss.two_classes else f"Ridge alpha = {strength:.6g}"
+        same = f"Ridge alpha = {strength:.6g}" if problem.loss.targets is Targets.REAL else f"C = {1.0 / strength:.6g}"
         objective += f" (scikit-learn: {same})"
     print(objective, flush=True)
     if prepared.cluster.mixing is not None:
         print(f"network: {prepared.cluster.mixing.words()}", flush=True)
+    if windows is not None:
+        print(windows, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -119,6 +120,10 @@ class StopRule:
 
         A divergence comes before goals, goals before budgets.
         """
+        return self.judged(row, first) or self.spent(row)
+
+    def judged(self, row: dict[str, float], first: dict[str, float]) -> Status | None:
+        """Return how the run ends for what the model is at this row, whatever has been spent."""
         known = math.isfinite(row["objective"]) and math.isfinite(row["grad_norm"])
         if not known or row["objective"] > DIVERGED * max(abs(first["objective"]), 1.0):
             return Status.DIVERGED
@@ -133,13 +138,17 @@ class StopRule:
         for status, goal, value in checks:
             if goal is not None and value <= goal:
                 return status
+        return None
+
+    def spent(self, used: Mapping[str, float]) -> Status | None:
+        """Return which budget is used up by what `used` tells of round, iteration, seconds and bytes, if one is."""
         budgets = (
-            (Status.ROUNDS, self.rounds, row["round"]),
-            (Status.ITERATIONS, self.iterations, row["iteration"]),
-            (Status.SECONDS, self.seconds, row["seconds"]),
-            (Status.BYTES, self.bytes, row["bytes"]),
+            (Status.ROUNDS, self.rounds, "round"),
+            (Status.ITERATIONS, self.iterations, "iteration"),
+            (Status.SECONDS, self.seconds, "seconds"),
+            (Status.BYTES, self.bytes, "bytes"),
         )
-        for status, budget, used in budgets:
-            if budget is not None and used >= budget:
+        for status, budget, column in budgets:
+            if budget is not None and used.get(column, 0.0) >= budget:
                 return status
         return None

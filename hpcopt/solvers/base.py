@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
-from hpcopt.problems.objective import Objective
 from hpcopt.registry import Registry
 from hpcopt.topology.mixing import Mixing
 
@@ -48,6 +47,10 @@ class Solver(abc.ABC, Generic[S]):
     decentralised
         Whether each node keeps a model of its own and talks to its neighbours in the cluster's network; what is
         measured is then the mean model, and how far the nodes are from it.
+    asynchronous
+        Whether nodes go on at their own pace, with yields of their own, so that only surveys can measure the run.
+    needs_hessian
+        Whether the oracle must give second derivatives.
     minimises
         Whether the objective is minimised at all.
     fit_defaults
@@ -59,15 +62,17 @@ class Solver(abc.ABC, Generic[S]):
     floor: ClassVar[str | None] = None
     randomised: ClassVar[bool] = False
     decentralised: ClassVar[bool] = False
+    asynchronous: ClassVar[bool] = False
+    needs_hessian: ClassVar[bool] = False
     minimises: ClassVar[bool] = True
     fit_defaults: ClassVar[dict[str, Any]] = {}
 
     @abc.abstractmethod
-    def init(self, node: Node, f: Objective, w0: Vector) -> S:
-        """Return the initial state at a copy of `w0`, shape (d,)."""
+    def init(self, node: Node, f: Any, w0: Vector) -> S:
+        """Return the initial state at a copy of `w0`, shape (d,); `f` is an `Oracle`, with Hessians an `Objective`."""
 
     @abc.abstractmethod
-    def rounds(self, node: Node, f: Objective, s: S) -> Iterator[S]:
+    def rounds(self, node: Node, f: Any, s: S) -> Iterator[S]:
         """Yield the state once per iteration; return when nothing is left to do.
 
         `w` is the same on all nodes then, unless the solver is decentralised.

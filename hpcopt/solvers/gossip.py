@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcopt.compression import Compressor, NotFiniteError
+from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Bytes, Node
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import S, Solver, State, Vector, at_least
 from hpcopt.solvers.step_size import Schedule, StepSize, check_step_size, schedule_of
 from hpcopt.topology.mixing import Mixing, Row
@@ -58,7 +60,7 @@ class GossipSolver(Solver[S], abc.ABC):
     needs_fixed: ClassVar[bool] = True
     needs_exact: ClassVar[bool] = False
 
-    compressor: Compressor
+    compressor: Compressor = Identity()
 
     @abc.abstractmethod
     def exchanged(self, s: S, d: int) -> int:
@@ -187,7 +189,7 @@ class LocalGradient:
         Rows a step, drawn without replacement; 0 = all.
     """
 
-    def __init__(self, node: Node, f: Objective, batch: int) -> None:
+    def __init__(self, node: Node, f: Oracle, batch: int) -> None:
         self._node = node
         self._f = f
         self._batch = batch if 0 < batch < f.n else 0
@@ -196,9 +198,12 @@ class LocalGradient:
     def __call__(self, x: Vector) -> Vector:
         """Return the gradient at `x`, shape (d,)."""
         if self._batch:
-            rows = self._node.rng.choice(self._f.n, size=self._batch, replace=False)
-            return self._weight * self._f.gradient_of_rows(x, rows)
+            return self._weight * self._f.gradient_of_rows(x, self._rows())
         return self._weight * self._f.at(x).gradient
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Return the rows of the next batch."""
+        return self._node.rng.choice(self._f.n, size=self._batch, replace=False)
 
     def schedule(self, step_size: StepSize, s: GossipState, factor: float = 1.0) -> Schedule:
         """Return the schedule meant by `step_size`, with L the largest L_k of all nodes; "auto" is factor / L.

@@ -18,7 +18,7 @@ from hpcopt.runs import folder as folders
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, check, execute
 from hpcopt.runs.prepare import prepare
-from hpcopt.runs.start import announce, checked_folder, cleared, reading
+from hpcopt.runs.start import announce, checked_folder, cleared, reading, windows_for
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,11 @@ def compare(
         prepared = prepare(spec, cluster)
         solvers = spec.labelled_solvers()
         check(solvers, prepared, force=force)
+        windows = windows_for(solvers, cluster)
         places = _places(out, [label for label, _ in solvers])
         speaks = cluster.local_nodes[0] == 0
         if speaks and not quiet:
-            announce("comparison", prepared)
+            announce("comparison", prepared, windows)
         cleared(out, cluster)
         with agreed(cluster.processes, one_tells=True):
             if out is not None and speaks:

@@ -1,0 +1,185 @@
+"""The loop over an asynchronous solver's steps: nobody waits to be measured, and all end soon after one of them.
+
+Each node lays its model and its counts aside after every step. Surveys on the side sum what was laid aside, so a row of
+the trace holds the mean of the models as they stood at one time, and neither the order of events nor the bytes of
+the run depend on how often it is measured. A rule of the stop table that any row or any node finds fulfilled ends
+the run: the node that knows tells all, and whoever waits for a partner is told by the solver's own protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hpcopt.fabric.interface import Node
+from hpcopt.runs.measuring import Problem, Shard, Watch, counted
+from hpcopt.runs.outcome import Outcome, Recording, Row, Vector
+from hpcopt.runs.stopping import Disagreement, Status, StopRule
+from hpcopt.solvers.asynchronous import AsynchronousState
+from hpcopt.solvers.base import Solver
+
+STOP = 2**32  # counted apart from those who have ended, in one word
+
+
+def drive_asynchronous(
+    node: Node,
+    problem: Problem,
+    shard: Shard,
+    solver: Solver[Any],
+    w0: Vector,
+    stop: StopRule,
+    recording: Recording,
+) -> Outcome:
+    """Run `solver` on this node until a rule of `stop` holds anywhere.
+
+    Parameters
+    ----------
+    w0
+        Where to start, shape (d,); left alone.
+    """
+    watch = Watch(node, problem, shard, decentralised=True)
+    f = problem.on(shard, node.meter)
+    state = solver.init(node, f, w0)
+    first, model = watch.measure(state.w, 0)
+    first["gradients"] = 0
+    recording.tell(first)
+    status = stop.verdict(first, first)
+    if status is not None:
+        return Outcome(status, model, first, first, state, {})
+
+    measured = _Measured(watch, node, stop, first, model, recording)
+    measured.lay_aside(state)
+    steps = node.size * (recording.every or (1 if stop.measures else 0))
+    survey = node.survey([measured.mean, measured.share], measured.done, steps=steps, seconds=recording.seconds)
+    word = _Word(node)
+    node.next_step()
+    for stepped in solver.rounds(node, f, state):
+        state = stepped
+        node.settle()
+        measured.lay_aside(state)
+        survey.stepped()
+        used = {"round": node.ledger.solver.rounds, "iteration": state.iteration, "seconds": node.now()}
+        if node.stopping or stop.spent(used) is not None:
+            word.tell()
+        node.stopping = word.heard()
+        node.next_step()
+    word.wait()  # who has left early still answers the others
+    survey.end()
+    return measured.outcome(state)
+
+
+class _Measured:
+    """What a node lays aside, and what surveys make of it.
+
+    Attributes
+    ----------
+    status
+        How the run ends, once a row has told.
+    """
+
+    def __init__(
+        self, watch: Watch, node: Node, stop: StopRule, first: Row, model: Vector, recording: Recording
+    ) -> None:
+        self.status: Status | None = None
+        self._watch = watch
+        self._node = node
+        self._stop = stop
+        self._first = self._row = self._best = first
+        self._model = self._kept = model
+        self._recording = recording
+        self._disagreement = Disagreement()
+
+    def lay_aside(self, state: AsynchronousState) -> None:
+        """Keep a step's results for the next survey."""
+        self._w = state.w.copy()
+        self._counts = counted(self._node)
+        self._progress = float(state.steps), float(state.iteration)
+        self._here = not self._node.leaving
+
+    def mean(self, at: float, _: Vector) -> Vector:
+        """Return what sums to the number of nodes that are there, their clocks and their models, shape (2 + d,)."""
+        return float(self._here) * np.concatenate(([1.0, at], self._w))
+
+    def share(self, at: float, total: Vector) -> Vector:  # noqa: ARG002
+        """Return this node's part of the row about the mean model, given the sum of `mean`."""
+        self._there = total[0]
+        there = self._there or 1.0
+        self._at, self._mean = float(total[1]) / there, total[2:] / there
+        steps, iteration = self._progress
+        apart = self._here * float(np.sum((self._w - self._mean) ** 2)) / there
+        largest = np.zeros((3, self._node.size))  # a sum of such is a table of all nodes' numbers
+        largest[:, self._node.rank] = self._counts.rounds, self._counts.busiest, iteration
+        return np.concatenate((self._watch.share_of(self._mean, self._counts), [steps, apart], largest.ravel()))
+
+    def done(self, sums: Vector) -> None:
+        """Record the row, and end the run if it fulfils a rule."""
+        size = self._node.size
+        shares, (steps, apart), largest = np.split(sums, [len(sums) - 2 - 3 * size, len(sums) - 3 * size])
+        rounds, busiest, iteration = largest.reshape(3, size).max(axis=1)
+        row = self._watch.row(shares, int(iteration), self._at, int(rounds))
+        row |= {"consensus": float(np.sqrt(apart)), "edge_bytes": int(busiest), "gradients": int(steps)}
+        if self.status is not None or not self._there or row["seconds"] <= self._row["seconds"]:
+            return  # the run is over, all have left, or nothing has happened
+        self._row, self._model = row, self._mean
+        self.status = self._stop.judged(row, self._first) or self._disagreement.verdict(row)
+        if self._recording.every or self.status is not None:
+            self._recording.tell(row)
+        if self.status is not None or self._stop.spent({"bytes": row["bytes"]}) is not None:
+            self._node.stopping = True  # of the other budgets each node knows its own part
+        elif row["objective"] < self._best["objective"]:
+            self._best, self._kept = row, self._mean
+
+    def outcome(self, state: AsynchronousState) -> Outcome:
+        """Return how the run ended; collective, when all nodes have."""
+        node = self._node
+        with node.monitoring():
+            there = node.world.sum(np.array([float(self._here)]))[0]
+        last, model = self._watch.measure(state.w, state.iteration, here=self._here or not there)
+        with node.monitoring():
+            gradients, discarded = node.world.sum(np.array([float(state.steps), float(state.discarded)]))
+            iteration = node.world.max(np.array([float(state.iteration)]))[0]
+        ending = {"gradients": int(gradients), "discarded": int(discarded)}
+        edges = dict(node.ledger.solver.by_edge)
+        if self.status is None:
+            last |= {**ending, "iteration": int(iteration)}
+            self._recording.tell(last)
+            self.status = self._stop.verdict(last, self._first) or Status.FINISHED
+            self._row, self._model = last, model
+        if self.status.diverged:
+            return Outcome(self.status, self._kept, {**self._best, **ending}, self._row, state, edges)
+        row = {**self._row, "discarded": int(discarded)}
+        return Outcome(self.status, self._model, row, row, state, edges)
+
+
+class _Word:
+    """A word of every node in which others count: those who say that the run is to end, and those who have ended."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._window = node.window(1, "monitoring", by_edge=False)
+
+    def tell(self) -> None:
+        """Tell all that the run is to end, unless somebody has."""
+        if not self.heard():
+            self._add(STOP)
+
+    def heard(self) -> bool:
+        """Return whether anybody has told."""
+        return self._window.fetch_and_op(0, self._node.rank, 0, "no-op") >= STOP
+
+    def wait(self) -> None:
+        """Say that this node has ended, and wait until somebody has told, or all have ended."""
+        if self.heard():
+            return
+        self._add(1)
+        with self._node.monitoring():
+            self._window.wait(0, lambda word: word >= STOP or word == self._node.size)
+
+    def _add(self, value: int) -> None:
+        added = np.full(1, value, dtype=np.int64)
+        with self._node.monitoring():
+            for rank in range(self._node.size):
+                self._window.accumulate(added, rank)
+            for rank in range(self._node.size):
+                self._window.flush(rank)

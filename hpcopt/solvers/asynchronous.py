@@ -1,0 +1,57 @@
+"""What asynchronous solvers share: nodes that go on at their own pace, and end together without a barrier.
+
+An asynchronous solver's generator yields after each step of its own node, whatever the others do. It looks at
+`node.stopping` after each step and then tells whoever waits for it; the driver measures by surveys on the side.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcopt.fabric.interface import Node
+from hpcopt.problems.oracle import Oracle
+from hpcopt.solvers.base import S, Vector
+from hpcopt.solvers.gossip import GossipSolver, GossipState, LocalGradient
+
+PIECE = 1e6  # operations of the oracle, about a millisecond, between two looks at what others ask of this node
+
+
+@dataclass
+class AsynchronousState(GossipState):
+    """A node's own model `w`, and how far it and the system are."""
+
+    iteration: int = 0  # of the whole system, as far as this node knows
+    discarded: int = 0  # gradients that were computed and went into no model
+
+
+class AsynchronousSolver(GossipSolver[S], abc.ABC):
+    """Base of asynchronous solvers."""
+
+    asynchronous = True
+
+    def exchanged(self, s: S, d: int) -> int:  # noqa: ARG002
+        return -1  # who talks to whom is found out on the way
+
+
+class PiecewiseGradient(LocalGradient):
+    """The gradient of `LocalGradient`, of large batches in pieces: others' operations on this node need not wait long.
+
+    The pieces are the same on every cluster, and so is the gradient, to the last bit.
+    """
+
+    def __init__(self, node: Node, f: Oracle, batch: int) -> None:
+        super().__init__(node, f, batch)
+        self._piece = max(1, int(PIECE / f.row_flops))  # rows
+
+    def __call__(self, x: Vector) -> Vector:
+        if (self._batch or self._f.n) <= self._piece:
+            return super().__call__(x)
+        rows = self._rows() if self._batch else np.arange(self._f.n)
+        total = np.zeros_like(x)
+        for start in range(0, len(rows), self._piece):
+            piece = rows[start : start + self._piece]
+            total += len(piece) * self._f.gradient_of_rows(x, piece)
+        return self._weight / len(rows) * total

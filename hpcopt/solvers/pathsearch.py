@@ -1,0 +1,179 @@
+"""Pathsearch: who averages with whom, when workers finish their gradients at times of their own.
+
+Workers that have finished a gradient are ready. An iteration completes as soon as two ready neighbours are joined by
+an edge that is new in this epoch: the one who finds it is the closer, ready workers go along, and every edge between
+them counts as used. An epoch ends when the used edges join all that the graph joins. So a straggler never holds up
+the others for long, every edge that matters is used again and again, and nobody can wait for ever: were all ready
+and no new edge left, the used edges would join everything and the epoch would have ended.
+
+This is the rule of DSGD-AAU (Xiong, Yan, Wang, Li, MobiHoc 2024, arXiv 2306.06559), one logical state without an
+owner. The listing could not be read again when this was written, so these are choices of ours: who goes along, grace,
+departures, and that the search is repeated on those left waiting after a close.
+
+Everything is a pure function of the state and the events (a `fabric.board.Machine`), so all clusters share it:
+
+    ARRIVE (j, publication)   j's gradient is done, and what it offers is its publication of that number, from 0
+    CLOSE (j)                 the grace of j, who was told PENDING, is over; of no effect from anybody else
+    STOP (j)                  all who are ready, and whoever arrives from now on, are told STOPPED
+    DETACH (j)                j leaves for good, its edges vanish; it is told nothing
+
+Events of one instant are one batch: all arrivals join the ready first, then those who leave go, then the search runs;
+the closer is the lowest of the batch's arrivals that finds a new edge. Workers of equal speed on a virtual cluster
+thus do D-PSGD, all in each iteration; taken one after another they would go in pairs. A worker is told once for each
+arrival: GROUP or STOPPED, and PENDING before that if it is given grace.
+
+A worker all of whose neighbours have left completes iterations alone and at once, with weight one. They count in k,
+so the bounds below hold while nobody is alone (an only worker's every iteration is an epoch).
+
+Bounds, with E the edges and l the fewest whose loss parts the graph: an epoch has at most B = |E| - l + 1 iterations
+(`component`: B = n - 1), every worker takes part in each, so no model is older than 2 B iterations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.board import Mail, Words
+from hpcopt.kernels import pathsearch as kernels
+from hpcopt.kernels.cache import compile_safely
+from hpcopt.kernels.pathsearch import ARRIVE, CLOSE, DETACH, GROUP, PENDING, STOP, STOPPED
+
+__all__ = ["ARRIVE", "CLOSE", "DETACH", "GROUP", "MEMBERS", "PENDING", "RULES", "STOP", "STOPPED", "Pathsearch", "Turn"]
+
+RULES = ("unseen", "component")
+MEMBERS = {
+    "all_linked": kernels.ALL_LINKED,
+    "all": kernels.ALL,
+    "piece": kernels.PIECE,
+    "star": kernels.STAR,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """What a worker is told of the search.
+
+    Parameters
+    ----------
+    kind
+        GROUP: its iteration is complete. PENDING: it found a new edge and closes after its grace. STOPPED: what it
+        offered goes into no average, and nothing will any more.
+    k
+        Iterations completed; of GROUP this one included, so the first is 1.
+    epoch
+        In which the iteration took place, from 0. This and the rest are of GROUP only.
+    participations
+        Workers' gradients that went into iterations so far, this one included.
+    ranks
+        Shape (m,): the worker itself and its neighbours in this iteration, ascending.
+    publications
+        Shape (m,): the number of what each of them offers.
+    weights
+        Shape (m,): the worker's row of the iteration's Metropolis matrix, symmetric and doubly stochastic.
+    """
+
+    kind: int
+    k: int
+    epoch: int
+    participations: int
+    ranks: NDArray[np.int64]
+    publications: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, mail: Words) -> Turn:
+        """Return what a mail of `Pathsearch` says."""
+        kind, k = mail[:2].tolist()
+        epoch, participations, m = mail[2 : kernels.INTRODUCTION].tolist() if kind == GROUP else (0, 0, 0)
+        entries = mail[kernels.INTRODUCTION : kernels.INTRODUCTION + kernels.ENTRY * m].reshape(m, kernels.ENTRY)
+        ranks, publications, weights = (np.ascontiguousarray(column) for column in entries.T)
+        return cls(kind, k, epoch, participations, ranks, publications, weights.view(np.float64))
+
+
+class Pathsearch:
+    """The search on one graph: a `fabric.board.Machine`.
+
+    Its state is 8 words, two a worker and a bit an edge: 2.2 kB for 128 workers and 1,024 edges. A worker must not
+    arrive again before it was told GROUP or STOPPED.
+
+    Parameters
+    ----------
+    n
+        Workers, at least 1.
+    pairs
+        Shape (edges, 2): who is whose neighbour, each edge once; the graph is connected. `Mixing.pairs` of an
+        undirected network is this.
+    rule
+        Which edges are new. "unseen": those not used in this epoch. "component": those between workers that the used
+        edges don't join yet, so that epochs are shorter and workers wait longer.
+    members
+        Which ready workers go along in an iteration. "all_linked": all with a ready neighbour. "all": all; those
+        without a ready neighbour go on unmixed. "piece": those that ready workers connect with the closer. "star":
+        the closer and its ready neighbours.
+    grace
+        Whether who finds a new edge while nobody is pending is told PENDING, to close by the event CLOSE; arrivals
+        until then only join the ready.
+
+    Raises
+    ------
+    InputError
+        If `rule` or `members` is unknown, or the graph is no such graph.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        pairs: NDArray[np.int64],
+        *,
+        rule: str = "unseen",
+        members: str = "all_linked",
+        grace: bool = False,
+    ) -> None:
+        if rule not in RULES:
+            raise InputError(f"rule: one of {', '.join(RULES)}, got {rule!r}")
+        if members not in MEMBERS:
+            raise InputError(f"members: one of {', '.join(MEMBERS)}, got {members!r}")
+        self._graph = _neighbourhoods(n, np.asarray(pairs, dtype=np.int64).reshape(-1, 2))
+        starts, neighbours, _ = self._graph
+        self.words = kernels.HEADER + 2 * n + -(-len(pairs) // 64)
+        self.mail = kernels.INTRODUCTION + kernels.ENTRY * (int(np.diff(starts).max()) + 1)
+        self._settings = rule == "component", MEMBERS[members], grace
+        # Where the kernel writes its mails: at most one to each worker, with an entry for each neighbour.
+        introductions = n * (kernels.ADDRESS + kernels.INTRODUCTION + kernels.ENTRY)
+        self._out = np.empty(introductions + kernels.ENTRY * len(neighbours), dtype=np.int64)
+        state = np.zeros(self.words, dtype=np.int64)
+        pieces = compile_safely(lambda: kernels.begin(state, *self._graph))
+        if pieces != 1:
+            raise InputError(f"topology: asynchronous averaging needs a connected graph, this is {pieces} pieces")
+        compile_safely(lambda: self.apply(state, np.empty((0, 3), dtype=np.int64)))
+
+    def begin(self, state: Words) -> None:
+        kernels.begin(state, *self._graph)
+
+    def apply(self, state: Words, events: Words) -> list[Mail]:
+        end = kernels.apply(state, events, *self._settings, *self._graph, self._out)
+        mails: list[Mail] = []
+        at = 0
+        while at < end:
+            target, length = self._out[at : at + kernels.ADDRESS].tolist()
+            at += kernels.ADDRESS
+            mails.append((target, self._out[at : at + length].copy()))
+            at += length
+        return mails
+
+
+def _neighbourhoods(n: int, pairs: NDArray[np.int64]) -> tuple[Words, Words, Words]:
+    """Return where each worker's neighbours start, its neighbours ascending, and the numbers of the edges to them."""
+    edges = np.arange(len(pairs))
+    here, there = np.concatenate([pairs, pairs[:, ::-1]]).T
+    order = np.lexsort((there, here))
+    here, there, both = here[order], there[order], np.concatenate([edges, edges])[order]
+    twice = (np.diff(here) == 0) & (np.diff(there) == 0)
+    if twice.any() or (here == there).any():
+        raise InputError("topology: asynchronous averaging needs an undirected graph, each edge given once")
+    starts = np.searchsorted(here, np.arange(n + 1))
+    return starts, np.ascontiguousarray(there), both

@@ -1,0 +1,26 @@
+"""DSGD-AAU on real ranks, over one-sided operations and over messages: every invariant, under random delays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.launch import RANKS, python_ranks, requires_mpi
+
+pytestmark = [pytest.mark.mpi, requires_mpi]
+PROGRAM = Path(__file__).parent / "ranks" / "averaging.py"
+
+
+@pytest.mark.parametrize("engine", ["one-sided", "two-sided"])
+@pytest.mark.parametrize("ranks", [n for n in RANKS if n > 1])
+def test_every_invariant_holds_on_real_ranks(ranks, engine):
+    done = python_ranks(ranks, PROGRAM, engine, "40", "0", "3")
+    assert done.returncode == 0, done.stderr
+    assert f"averaged: {engine}, {ranks} ranks, 3 runs" in done.stdout
+
+
+@pytest.mark.parametrize("engine", ["one-sided", "two-sided"])
+def test_more_ranks_than_cores(engine):
+    done = python_ranks(8, PROGRAM, engine, "40", "1", "1")
+    assert done.returncode == 0, done.stderr
