@@ -13,6 +13,8 @@ from hpcopt.topology import TOPOLOGIES
 from tests.problems import PROBLEMS, equal, logistic, solve
 
 EVERY = pytest.mark.parametrize("name", list(SOLVERS))
+IN_STEP = [name for name in SOLVERS if not SOLVERS[name].asynchronous]
+"""Solvers in which the time that work takes, and who comes first, changes no iterate."""
 MINIMISERS = [name for name in SOLVERS if SOLVERS[name].minimises]
 REACH = pytest.mark.parametrize("name", [name for name in MINIMISERS if SOLVERS[name].floor is None])
 FLOORED = pytest.mark.parametrize("name", [name for name in MINIMISERS if SOLVERS[name].floor is not None])
@@ -80,7 +82,7 @@ def test_the_ledger_shows_exactly_the_doubles_that_the_solver_declares(name, nod
     assert solved.rows[-1]["messages"] == 2 * (nodes - 1) * solved.rows[-1]["round"]
 
 
-@pytest.mark.parametrize("name", [name for name in SOLVERS if SOLVERS[name].decentralised])
+@pytest.mark.parametrize("name", [name for name in IN_STEP if SOLVERS[name].decentralised])
 @pytest.mark.parametrize(("nodes", "arcs"), [(1, 0), (2, 2), (3, 6), (7, 14)])
 def test_the_ledger_shows_exactly_the_bytes_that_a_decentralised_solver_declares(name, nodes, arcs):
     spread = logistic(nodes=nodes)
@@ -102,7 +104,7 @@ def test_inputs_are_left_alone(name):
     np.testing.assert_array_equal(start, np.full(spread.d, 0.3))
 
 
-@EVERY
+@pytest.mark.parametrize("name", IN_STEP)
 @PROBLEM
 def test_dense_equals_sparse(name, problem):
     spread = PROBLEMS[problem]()
@@ -144,7 +146,7 @@ def test_measuring_changes_neither_iterates_nor_bytes_nor_time(name):
     np.testing.assert_array_equal(silent.w, recorded.w)
 
 
-@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "local-sgd"])  # whose streams go with ranks
+@pytest.mark.parametrize("name", [name for name in IN_STEP if name != "local-sgd"])  # whose streams go with ranks
 def test_a_permutation_of_the_nodes_changes_no_deterministic_iterate_beyond_roundoff(name):
     parameters = {"batch": 0} if hasattr(SOLVERS[name], "batch") else {}
     parameters |= {"scatter": 0.0} if hasattr(SOLVERS[name], "scatter") else {}

@@ -1,0 +1,200 @@
+"""AD-PSGD: asynchronous decentralised SGD, each worker averaging with one random neighbour at a time.
+
+    worker i    x^ = x_i;  g = grad f_i(x^; xi)             others may average x_i meanwhile
+                choose a neighbour j at random
+                x_i, x_j <- (x_i + x_j) / 2                 atomic: nobody else touches either
+                x_i <- x_i - eta g
+
+Nobody waits for a straggler: models lie in windows, where they are averaged without their owners' help. The gradient
+may be stale, by what others' averages did to x_i while it was computed.
+
+Both models are locked for an average, by a compare-and-swap of a word each, the lower rank's first. Who finds one
+locked lets go of all, pauses for a random time and chooses again, so nobody waits while holding a lock; and as among
+those who want the same two workers the first to lock the lower one gets both, not all of them fail for ever. The paper
+parts the workers into active and passive ones on a bipartite graph to the same end; this way any graph will do. The
+own step is made before the own lock is let go, else an average begun before it would undo it.
+
+The authors' code exchanges in a thread of its own while the next gradient is computed; here a worker does one after
+the other. Iterations are the worker's own gradients; the trace shows those of the fastest worker, and rounds are the
+averages that a worker began.
+
+Lian, Zhang, Zhang, Liu: "Asynchronous decentralized parallel stochastic gradient descent", ICML 2018
+(arXiv 1710.06952).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcopt.fabric.interface import Node
+from hpcopt.problems.oracle import Oracle
+from hpcopt.solvers.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
+from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.gossip import check_descent
+from hpcopt.solvers.step_size import StepSize
+from hpcopt.topology.mixing import Mixing
+
+VERSION, MODEL = 0, 1  # places in the window: the version counts the averages that others made
+LOCKED, FREE, GONE = 0, 1, -1  # values of the lock; as long as nothing is there it is locked
+PAUSE = 1e-6  # seconds: the longest pause after a first failure, twice as long after each further one
+AUTO = 0.5  # of 1/L: a gradient that is one step old is stable below 1/L
+
+
+@dataclass
+class ADPSGDState(AsynchronousState):
+    """A worker's model after its own last step."""
+
+    staleness: int = 0  # averages that others made while gradients were computed, over all gradients
+
+
+@register("ad-psgd")
+@dataclass(frozen=True, kw_only=True)
+class ADPSGD(AsynchronousSolver[ADPSGDState]):
+    """AD-PSGD: asynchronous decentralised SGD, averaging with one random neighbour after each gradient.
+
+    Parameters
+    ----------
+    step_size
+        eta: a number, a table { initial, decay, power } over the worker's own gradients, "c/L" with L the largest
+        smoothness of a node's objective, or "auto": 1/(2 L), as gradients are stale.
+    batch
+        Rows of each shard a gradient; 0 = all.
+    """
+
+    paper = "Lian, Zhang, Zhang, Liu 2018, ICML, arXiv 1710.06952"
+    floor = (
+        "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
+    )
+
+    step_size: StepSize = "auto"
+    batch: int = 32
+
+    def __post_init__(self) -> None:
+        check_descent(self.step_size, self.batch)
+
+    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
+        if mixing is not None and mixing.one_way:
+            return f"averages over edges that go both ways; those of {mixing.name} are one-way"
+        return None
+
+    def init(self, node: Node, f: Oracle, w0: Vector) -> ADPSGDState:  # noqa: ARG002
+        return ADPSGDState(w=w0.copy())
+
+    def rounds(self, node: Node, f: Oracle, s: ADPSGDState) -> Iterator[ADPSGDState]:
+        gradient = PiecewiseGradient(node, f, self.batch)
+        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, AUTO)
+        models = _Models(node, s.w)
+        while True:
+            step = eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            s.staleness += models.average_with_any()
+            s.w = models.step(step)
+            s.steps += 1
+            s.iteration = s.steps
+            yield s
+            if node.leaving:
+                models.leave()
+            if node.stopping or node.leaving:
+                break
+        s.w = models.end()
+
+
+class _Models:
+    """All workers' models, each in its owner's part of a window, behind a lock.
+
+    Parameters
+    ----------
+    start
+        What this worker's model is at first, shape (d,).
+    """
+
+    def __init__(self, node: Node, start: Vector) -> None:
+        assert node.mixing is not None, "a decentralised solver runs on a cluster with a network"
+        self._node = node
+        self._locks = node.window(1, "locks", by_edge=False)
+        self._window = node.window(MODEL + start.size)
+        self._content = self._window.local
+        self._own = self._window.local[MODEL:].view(np.float64)
+        self._theirs = np.empty_like(self._content)
+        pairs = node.mixing.pairs
+        self._peers: list[int] = sorted({*pairs[pairs[:, 0] == node.rank, 1], *pairs[pairs[:, 1] == node.rank, 0]})
+        self._choices = np.random.Generator(np.random.Philox(key=node.key()))
+        self._seen = 0  # version at the last step
+        self._longest = PAUSE  # seconds that an average has taken: nobody holds locks for much longer
+        self._window.sync()
+        self._own[:] = start
+        self._unlock(node.rank)
+
+    def average_with_any(self) -> int:
+        """Lock the own model and average it with a random neighbour's, if any is left.
+
+        Returns how many averages others made since the own last step.
+        """
+        self._window.count_round()
+        partner = self._lock_two()
+        stale = int(self._content[0]) - self._seen
+        if partner is not None:
+            self._average(partner)
+        return stale
+
+    def _average(self, j: int) -> None:
+        window, theirs, begun = self._window, self._theirs, self._node.now()
+        window.get(j, VERSION, theirs)
+        window.flush(j)
+        self._own += theirs[1:].view(np.float64)
+        self._own *= 0.5
+        theirs[0] += 1
+        theirs[1:].view(np.float64)[:] = self._own
+        window.put(theirs, j, VERSION)
+        window.flush(j)
+        self._unlock(j)
+        self._longest = max(self._longest, self._node.now() - begun)
+
+    def step(self, step: Vector) -> Vector:
+        """Take `step` from the own model, which is locked, let go of it, and return it."""
+        self._own -= step
+        self._seen = int(self._content[0])
+        w = self._own.copy()
+        self._unlock(self._node.rank)
+        return w
+
+    def leave(self) -> None:
+        """Tell all who choose this worker from now on that it has gone."""
+        self._peers = []
+        self._lock_two()
+        self._unlock(self._node.rank, GONE)
+
+    def end(self) -> Vector:
+        """Return the own model once nobody averages any more; collective over all nodes."""
+        self._node.world.barrier()
+        self._window.sync()
+        return self._own.copy()
+
+    def _lock_two(self) -> int | None:
+        """Lock the own model and a random neighbour's; return whose, None where all have gone."""
+        longest = PAUSE
+        while True:
+            partner = int(self._choices.choice(self._peers)) if self._peers else self._node.rank
+            if self._lock(sorted({partner, self._node.rank})):
+                self._window.sync()
+                return partner if self._peers else None
+            self._node.idle(longest * self._choices.random())
+            longest = min(2.0 * longest, self._longest)  # whoever failed often must not wait for ever
+
+    def _lock(self, ranks: list[int]) -> bool:
+        """Lock the models of all `ranks`, or none; strike those who have gone off the peers."""
+        for place, rank in enumerate(ranks):
+            found = self._locks.compare_and_swap(FREE, LOCKED, rank, 0)
+            if found != FREE:
+                for locked in ranks[:place]:
+                    self._unlock(locked)
+                if found == GONE:
+                    self._peers.remove(rank)
+                return False
+        return True
+
+    def _unlock(self, rank: int, value: int = FREE) -> None:
+        self._window.sync()
+        self._locks.fetch_and_op(value, rank, 0, "replace")

@@ -1,0 +1,187 @@
+"""AGP, asynchronous gradient push: push-sum SGD in which nobody waits for a round to end.
+
+    worker i    x_i <- x_i - eta grad f_i(z_i; xi)
+                send (x_i, y_i) / (1 + out_i) to all targets, keep one part; y_i = 1 at first
+                add whatever has come to (x_i, y_i)
+                z_i = x_i / y_i                                   the model
+
+What is on its way is nobody's for a while, so weights y differ and z divides by them; a step eta of x is one of eta / y
+of z. A worker that ran on alone, its weight given away, would leave for nowhere, so "auto" is a quarter of what is
+stable in rounds (our choice), and three guards hold it, as in the authors' code: it waits for a message
+
+    - while y < 1e-5
+    - after `patience` steps of its own without one
+    - while it has made over `ahead` steps more than a source has sent it messages
+
+except where y >= 1. The weights' mean is 1, so when nothing is under way somebody has as much, and not all can wait.
+The authors' third guard is a barrier of all that may be late by so many steps; here only neighbours hold each other up.
+With equal speeds and patience 1 this is SGP.
+
+A push begins when the one before has left the worker: what is on its way stays bounded where links are slow.
+
+At the end a worker tells its targets, who wait for nobody any more, and what is still on its way is added to the
+masses. Who leaves earlier tells its targets, too, and takes its mass along. Iterations are the worker's own gradients;
+the trace shows those of the fastest worker, and rounds are pushes.
+
+Assran and Rabbat: "Asynchronous gradient push", IEEE Transactions on Automatic Control 66(1), 2021 (arXiv 1803.08950).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hpcopt.fabric.interface import Bytes, Node
+from hpcopt.problems.oracle import Oracle
+from hpcopt.solvers.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
+from hpcopt.solvers.base import Vector, at_least, register
+from hpcopt.solvers.gossip import check_descent
+from hpcopt.solvers.push_sum import mass_of, model_of, packed, smallest_weight, unpacked
+from hpcopt.solvers.step_size import StepSize
+from hpcopt.topology.mixing import Mixing
+
+LEAST = 1e-5  # weight of a worker that steps
+AUTO = 0.25  # of the step size that is stable where all push in step
+LEFT, OVER = np.zeros((2, 1), dtype=np.uint8)  # messages too short for a mass: who sends them has gone
+OVER[0] = 1  # and the run ends
+
+
+@dataclass
+class AGPState(AsynchronousState):
+    """A worker's model z = x / y, and its mass."""
+
+    mass: Vector = field(default_factory=lambda: np.empty(0))  # (d + 1,): x, y
+
+
+@register("agp")
+@dataclass(frozen=True, kw_only=True)
+class AGP(AsynchronousSolver[AGPState]):
+    """AGP, asynchronous gradient push: SGD by push-sum over directed and changing graphs, without rounds.
+
+    Parameters
+    ----------
+    step_size
+        eta: a number, a table { initial, decay, power } over the worker's own gradients, "c/L" with L the largest
+        smoothness of a node's objective, or "auto": y/(4 L), y the smallest weight that any node comes to where all
+        push in step, at most 1.
+    batch
+        Rows of each shard a gradient; 0 = all.
+    patience
+        Steps without a message after which a worker waits for one; 0 = it never does.
+    ahead
+        Steps that a worker may be in front of its neighbours; 0 = any number. A worker that stands still for many
+        steps of the others draws their weights to itself: where that can happen, as on more ranks than cores, give one.
+    """
+
+    paper = "Assran and Rabbat 2021, IEEE TAC 66(1), arXiv 1803.08950"
+    floor = (
+        "ends at a distance that grows with the step size, the gradients' noise and the spread of the workers' rates"
+    )
+
+    step_size: StepSize = "auto"
+    batch: int = 32
+    patience: int = 1
+    ahead: int = 0
+
+    def __post_init__(self) -> None:
+        check_descent(self.step_size, self.batch)
+        at_least(0, patience=self.patience, ahead=self.ahead)
+
+    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
+        if self.ahead and mixing is not None and mixing.varying:
+            return f"tells by their messages how far neighbours are (ahead > 0), but {mixing.name} changes neighbours"
+        return None
+
+    def init(self, node: Node, f: Oracle, w0: Vector) -> AGPState:  # noqa: ARG002
+        return AGPState(w=w0.copy(), mass=mass_of(w0))
+
+    def rounds(self, node: Node, f: Oracle, s: AGPState) -> Iterator[AGPState]:
+        assert node.mixing is not None, "a decentralised solver runs on a cluster with a network"
+        gradient = PiecewiseGradient(node, f, self.batch)
+        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, AUTO * smallest_weight(node.mixing))
+        links = _Links(node, node.mixing)
+        while not (node.stopping or node.leaving) and s.mass[-1] >= LEAST:
+            s.mass[:-1] -= eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            links.push(s.mass, s.steps)
+            s.steps += 1
+            links.receive(s.mass)
+            while self._must_wait(s, links):
+                links.wait()
+                links.receive(s.mass)
+            s.w = model_of(s.mass)
+            s.iteration = s.steps
+            yield s
+        links.end(s.mass, OVER if node.stopping or links.over else LEFT)
+        s.w = model_of(s.mass)
+
+    def _must_wait(self, s: AGPState, links: _Links) -> bool:
+        weight = s.mass[-1]
+        if weight >= 1.0 or links.over or not links.sources:
+            return False
+        silent = 0 < self.patience <= links.silent
+        return bool(weight < LEAST or silent or (0 < self.ahead < s.steps - links.slowest))
+
+
+class _Links:
+    """A worker's targets and sources, as long as they are there.
+
+    Attributes
+    ----------
+    sources
+        Those who have not gone, and how many messages each has sent.
+    silent
+        Pushes since the last message came.
+    over
+        Whether a source has said that the run ends.
+    """
+
+    def __init__(self, node: Node, mixing: Mixing) -> None:
+        rows = [mixing.row(node.rank, step) for step in range(mixing.period)]
+        self.sources = dict.fromkeys((source for row in rows for source in row.sources), 0)
+        self.silent = 0
+        self.over = False
+        self._targets = [row.targets for row in rows]
+        self._gone: set[int] = set()
+        self._box = node.mailbox()
+
+    @property
+    def slowest(self) -> int:
+        """The fewest messages from a source."""
+        return min(self.sources.values())
+
+    def push(self, mass: Vector, step: int) -> None:
+        """Part `mass` in place, (d + 1,), with the targets of `step`, when the last push has left."""
+        self._box.flush()
+        targets = [target for target in self._targets[step % len(self._targets)] if target not in self._gone]
+        mass /= 1 + len(targets)
+        self._box.count_round()
+        for target in targets:
+            self._box.send(target, packed(mass))
+        self.silent += bool(targets)
+
+    def receive(self, mass: Vector) -> None:
+        """Add all that has come to `mass`."""
+        self._add(mass, self._box.take())
+
+    def _add(self, mass: Vector, messages: Sequence[tuple[int, Bytes]]) -> None:
+        for source, message in messages:
+            self.silent = 0
+            if message.size == OVER.size:
+                self._gone.add(source)
+                del self.sources[source]
+                self.over = self.over or bool(message[0])
+            else:
+                mass += unpacked(message)
+                self.sources[source] += 1
+
+    def wait(self) -> None:
+        """Wait for a message."""
+        self._box.wait()
+
+    def end(self, mass: Vector, why: Bytes) -> None:
+        """Tell all targets, LEFT or OVER, and add what is still to come; collective over all nodes."""
+        for target in sorted({target for targets in self._targets for target in targets}):
+            self._box.send(target, why)
+        self._add(mass, self._box.drain())

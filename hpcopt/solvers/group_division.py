@@ -1,0 +1,242 @@
+"""Prague's group generator: random groups of workers that average their models, in one order for all.
+
+Every worker has a buffer, a queue of groups it belongs to. A worker that has finished a gradient waits for the first
+group in its buffer; if that is empty, it asks, and groups are drawn. A group is carried out, and its members average,
+when all of them have arrived and it is the oldest in the buffer of each: the one order in which groups are numbered is
+what keeps groups that overlap from waiting for each other in a circle. The oldest group of all is never held up by
+another, so everybody goes on.
+
+Prague (Luo, He, Zhuo, Qian, ASPLOS 2020, arXiv 1909.08029) keeps the buffers in a central process. Here they are a pure
+function of a shared state and events (a `fabric.board.Machine`). The paper's listing could not be read again when this
+was written; choices of ours are the sizes of what cannot be divided evenly, departures, and that the filter drops those
+who are behind the asking worker, never those ahead: a slow worker still finds company.
+
+    ARRIVE (j, counter)   j has computed so many gradients, and waits
+    STOP (j)              all who wait, and whoever arrives from now on, are told STOPPED
+    DETACH (j)            j leaves for good, and all its groups; of two who remain one, the group is dissolved
+
+Events of one instant are one batch: all arrive, those who leave go, then those with an empty buffer ask, in the order
+of their ranks. A worker is told once for each arrival, GROUP or STOPPED. The number of the next group and the seed
+decide what is drawn, so it is the same wherever the state is worked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.board import Mail, Words
+from hpcopt.fabric.streams import key
+from hpcopt.kernels.pathsearch import ARRIVE, DETACH, GROUP, STOP, STOPPED
+
+__all__ = ["ARRIVE", "DETACH", "GROUP", "STOP", "STOPPED", "Averaging", "GroupDivision"]
+
+_HEADER = 5
+_DRAWN, _CARRIED, _PARTICIPATIONS, _STOPPING, _WAITING_GROUPS = range(_HEADER)
+_NOBODY = -1
+_GONE, _COMPUTING, _WAITING = -1, 0, 1
+
+_Group = tuple[int, list[int]]
+"""Its number, and its members ascending."""
+
+
+@dataclass(frozen=True, eq=False)
+class Averaging:
+    """What a worker is told.
+
+    Parameters
+    ----------
+    kind
+        GROUP: its group averages now. STOPPED: what it offered goes into no average, and nothing will any more.
+    number
+        Of the group, from 0, in the order of drawing; of STOPPED how many were drawn. This and the rest are of GROUP
+        only.
+    members
+        Shape (m,): the group, ascending; the worker alone where it found no company.
+    counters
+        Shape (m,): the gradients that each member has computed.
+    carried
+        Groups carried out so far, this one included.
+    participations
+        Workers' gradients that went into averages so far, this group's included.
+    """
+
+    kind: int
+    number: int
+    members: NDArray[np.int64]
+    counters: NDArray[np.int64]
+    carried: int
+    participations: int
+
+    @classmethod
+    def of(cls, mail: Words) -> Averaging:
+        """Return what a mail of `GroupDivision` says."""
+        kind, number = mail[:2].tolist()
+        if kind == STOPPED:
+            return cls(kind, number, mail[2:], mail[2:], 0, 0)
+        m = int(mail[2])
+        carried, participations = mail[3 + 2 * m :].tolist()
+        return cls(kind, number, mail[3 : 3 + m], mail[3 + m : 3 + 2 * m], carried, participations)
+
+
+class GroupDivision:
+    """The generator: a `fabric.board.Machine`.
+
+    No more groups than workers wait at any time, since whoever asks has an empty buffer and its group is then in it.
+    A worker must not arrive again before it was told GROUP or STOPPED.
+
+    Parameters
+    ----------
+    n
+        Workers, at least 1.
+    size
+        Of a group, at least 2; of all workers where there are fewer.
+    seed
+        Of what is drawn.
+    division
+        Who is grouped when a worker asks. True: all who have an empty buffer are parted into groups as equal as can be
+        and no larger than `size`, so no two waiting groups overlap; one who would be alone, other than the asking one,
+        is left out. False: the asking worker and others drawn from all.
+    slack
+        Only those are drawn who have computed at most so many gradients fewer than the asking worker; negative:
+        everybody may be.
+
+    Raises
+    ------
+    InputError
+        If `size` is below 2.
+    """
+
+    def __init__(self, n: int, size: int, *, seed: int, division: bool = True, slack: int = -1) -> None:
+        if size < 2:
+            raise InputError(f"group_size: at least 2, got {size}")
+        self.n = n
+        self.size = min(size, n)
+        self.seed = seed
+        self.division = division
+        self.slack = slack
+        self.words = _HEADER + 2 * n + n * (1 + self.size)
+        self.mail = 5 + 2 * self.size
+
+    def begin(self, state: Words) -> None:
+        state[_HEADER + 2 * self.n :] = _NOBODY
+
+    def apply(self, state: Words, events: Words) -> list[Mail]:
+        counters, status, groups = self._unpack(state)
+        mails: list[Mail] = []
+        brought = events.tolist()
+        for kind, j, counter in brought:  # first all arrive
+            if kind == ARRIVE and (state[_STOPPING] or status[j] == _GONE):
+                mails.append(_stopped(j, state))
+            elif kind == ARRIVE:
+                counters[j], status[j] = counter, _WAITING
+        before = groups
+        for kind, j, _ in brought:
+            if kind == STOP:
+                state[_STOPPING] = 1
+            elif kind == DETACH:
+                status[j] = _GONE
+                groups = _without(groups, j)
+        waiting = {j for j, does in enumerate(status.tolist()) if does == _WAITING}
+        if state[_STOPPING]:
+            mails += [_stopped(j, state) for j in sorted(waiting)]
+            status[list(waiting)] = _COMPUTING
+            groups = []
+        else:
+            groups = self._with_drawn(state, counters, status, waiting, groups)
+            groups = _carry_out(state, counters, status, waiting, groups, mails)
+        if groups != before:
+            self._pack(state, groups)
+        return mails
+
+    def _unpack(self, state: Words) -> tuple[Words, Words, list[_Group]]:
+        """Return views of the counters and of what each worker does, and the waiting groups from the oldest on."""
+        counters, status = state[_HEADER : _HEADER + 2 * self.n].reshape(2, self.n)
+        rows = self._table(state)[: state[_WAITING_GROUPS]].tolist()
+        groups = [(number, [j for j in row if j != _NOBODY] if row[-1] == _NOBODY else row) for number, *row in rows]
+        return counters, status, groups
+
+    def _pack(self, state: Words, groups: list[_Group]) -> None:
+        table = self._table(state)
+        table[len(groups) : state[_WAITING_GROUPS]] = _NOBODY
+        state[_WAITING_GROUPS] = len(groups)
+        if groups:
+            table[: len(groups)] = [
+                [number, *members, *[_NOBODY] * (self.size - len(members))] for number, members in groups
+            ]
+
+    def _table(self, state: Words) -> Words:
+        return state[_HEADER + 2 * self.n :].reshape(self.n, 1 + self.size)
+
+    def _with_drawn(
+        self, state: Words, counters: Words, status: Words, waiting: set[int], groups: list[_Group]
+    ) -> list[_Group]:
+        """Return the groups and, behind them, those drawn for all who wait with an empty buffer."""
+        grouped = {j for _, members in groups for j in members}
+        drawn: list[_Group] = []
+        for j in sorted(waiting - grouped):
+            if j in grouped:  # by now
+                continue
+            drawable = status != _GONE
+            if self.slack >= 0:
+                drawable &= counters >= counters[j] - self.slack
+            if self.division:
+                drawable[list(grouped)] = False
+            drawable[j] = False
+            number = int(state[_DRAWN])
+            rng = np.random.Generator(np.random.Philox(key=key(self.seed, self.n, number)))  # no worker has rank n
+            others = rng.permutation(np.flatnonzero(drawable)).tolist()
+            for members in self._divided([j, *others]):
+                drawn.append((number, sorted(members)))
+                grouped.update(members)
+                number += 1
+            state[_DRAWN] = number
+        return groups + drawn
+
+    def _divided(self, workers: list[int]) -> list[list[int]]:
+        """Return the groups that are made of those drawn, the first of whom asked."""
+        if not self.division:
+            return [workers[: self.size]]
+        count = -(-len(workers) // self.size)
+        small, larger = divmod(len(workers), count)
+        ends = [small * group + min(group, larger) for group in range(count + 1)]
+        parts = [workers[first:last] for first, last in pairwise(ends)]
+        return [part for place, part in enumerate(parts) if place == 0 or len(part) > 1]
+
+
+def _without(groups: list[_Group], j: int) -> list[_Group]:
+    """Return the groups without worker j, those dissolved that one is left of."""
+    rest = [(number, [i for i in members if i != j], len(members)) for number, members in groups]
+    return [(number, members) for number, members, before in rest if len(members) > 1 or len(members) == before]
+
+
+def _carry_out(
+    state: Words, counters: Words, status: Words, waiting: set[int], groups: list[_Group], mails: list[Mail]
+) -> list[_Group]:
+    """Carry out the groups whose turn it is, in the order of age; return those that wait on.
+
+    `waiting` loses who averages, and who is in an older group than those not looked at yet. Looking at each group once
+    is enough: who has averaged computes, so no later group of its own can follow at once.
+    """
+    rest: list[_Group] = []
+    for number, members in groups:
+        turn = waiting.issuperset(members)
+        waiting.difference_update(members)
+        if not turn:
+            rest.append((number, members))
+            continue
+        status[members] = _COMPUTING
+        state[_CARRIED] += 1
+        state[_PARTICIPATIONS] += len(members)
+        words = [GROUP, number, len(members), *members, *counters[members].tolist()]
+        told = np.array([*words, state[_CARRIED], state[_PARTICIPATIONS]], dtype=np.int64)
+        mails += [(j, told.copy()) for j in members]
+    return rest
+
+
+def _stopped(j: int, state: Words) -> Mail:
+    return j, np.array([STOPPED, state[_DRAWN]], dtype=np.int64)

@@ -1,0 +1,128 @@
+"""Prague: asynchronous SGD by partial all-reduce among small random groups of workers.
+
+    worker i    x_i <- x_i - eta grad f_i(x_i; xi)
+                ask the generator, and wait for a group G with i in it whose members have all come
+                x_i <- mean of x_j over j in G
+
+Groups are of any workers: the cluster's network is not used. A straggler holds up its own group, and whoever is drawn
+into one with it. With few groups, division redraws the same ones for long: whoever asks while the other groups wait
+for their stragglers finds nobody but its last companions free; below some 30 workers `division = false` mixes better.
+The generator, its filter and its division are in `hpcopt.solvers.group_division`.
+
+A partial all-reduce goes through the group's first member, who adds in ascending order and sends the mean back: 2 (g-1)
+models a group. The authors' static schedule for clusters of equal workers is not here. Iterations are the worker's
+own gradients; the trace shows those of the fastest worker, and rounds are partial all-reduces.
+
+Luo, He, Zhuo, Qian: "Prague: high-performance heterogeneity-aware asynchronous decentralized training", ASPLOS 2020
+(arXiv 1909.08029).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcopt.fabric.interface import Node
+from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.problems.oracle import Oracle
+from hpcopt.solvers.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
+from hpcopt.solvers.base import Vector, at_least, register
+from hpcopt.solvers.gossip import check_descent
+from hpcopt.solvers.group_division import ARRIVE, DETACH, GROUP, STOP, Averaging, GroupDivision
+from hpcopt.solvers.step_size import StepSize
+from hpcopt.topology.mixing import Mixing
+
+
+@register("prague")
+@dataclass(frozen=True, kw_only=True)
+class Prague(AsynchronousSolver[AsynchronousState]):
+    """Prague: asynchronous SGD, averaging in small random groups of any workers; uses no network.
+
+    Parameters
+    ----------
+    step_size
+        eta: a number, a table { initial, decay, power } over the worker's own gradients, "c/L" with L the largest
+        smoothness of a node's objective, or "auto": 1/L.
+    batch
+        Rows of each shard a gradient; 0 = all.
+    group_size
+        Workers of a group, at most.
+    division
+        Whether all workers that are in no group yet are parted into groups at once, so that groups do not overlap.
+    slack
+        Only those are drawn who have computed at most so many gradients fewer than the asking worker; -1 = anybody.
+    """
+
+    paper = "Luo, He, Zhuo, Qian 2020, ASPLOS, arXiv 1909.08029"
+    floor = (
+        "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
+    )
+
+    step_size: StepSize = "auto"
+    batch: int = 32
+    group_size: int = 4
+    division: bool = True
+    slack: int = -1
+
+    def __post_init__(self) -> None:
+        check_descent(self.step_size, self.batch)
+        at_least(2, group_size=self.group_size)
+        at_least(-1, slack=self.slack)
+
+    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
+        return None
+
+    def init(self, node: Node, f: Oracle, w0: Vector) -> AsynchronousState:  # noqa: ARG002
+        return AsynchronousState(w=w0.copy())
+
+    def rounds(self, node: Node, f: Oracle, s: AsynchronousState) -> Iterator[AsynchronousState]:
+        gradient = PiecewiseGradient(node, f, self.batch)
+        eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s)
+        generator = node.board(self.generator(node))
+        box = node.mailbox()
+        while True:
+            s.w = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            s.steps += 1
+            generator.post(ARRIVE, s.steps)
+            turn = Averaging.of(generator.wait())
+            if turn.kind != GROUP:
+                s.discarded += 1
+                break
+            s.w = partial_mean(node, box, s.w, turn.members.tolist())
+            s.iteration = s.steps
+            yield s
+            if node.stopping or node.leaving:
+                generator.post(STOP if node.stopping else DETACH)
+                break
+        node.world.barrier()  # while others go on, who has left is still asked for measurements
+
+    def generator(self, node: Node) -> GroupDivision:
+        """Return the generator, with the same seed on all nodes; collective."""
+        seed = int(node.world.broadcast(np.array([float(node.key() >> 12)]))[0])  # 52 bits are exact
+        return GroupDivision(node.size, self.group_size, seed=seed, division=self.division, slack=self.slack)
+
+
+def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int]) -> Vector:
+    """Return the mean of the members' `w`, (d,), the same bits on all of them; called by all `members`, ascending."""
+    box.count_round()
+    root = members[0]
+    if node.rank != root:
+        box.send(root, w.view(np.uint8))
+        (mean,) = _received(box, 1).values()
+        return mean.copy()
+    models = {root: w, **_received(box, len(members) - 1)}
+    mean = np.add.reduce([models[rank] for rank in members]) / len(members)  # of one: itself
+    for rank in members[1:]:
+        box.send(rank, mean.view(np.uint8))
+    return np.asarray(mean)
+
+
+def _received(box: Mailbox, count: int) -> dict[int, Vector]:
+    """Wait for `count` vectors; nobody else sends any: a worker is in one group at a time."""
+    vectors: dict[int, Vector] = {}
+    while len(vectors) < count:
+        box.wait()
+        vectors |= {source: message.view(np.float64) for source, message in box.take()}
+    return vectors

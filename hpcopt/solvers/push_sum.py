@@ -1,0 +1,57 @@
+"""Push-sum: averaging where nobody knows how much will come in, only how much goes out.
+
+A node holds a mass (x, y): a vector, at first its model, and a weight, at first 1. It sends equal parts of both to its
+targets and keeps one, so what a node loses others gain: the sums of x and of y stay, and x / y tends to the mean
+everywhere, on directed graphs, on ones that change, and whenever the parts come. (Kempe, Dobra, Gehrke 2003, FOCS.)
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from hpcopt.fabric.interface import Bytes
+from hpcopt.solvers.base import Vector
+from hpcopt.topology.mixing import Mixing
+
+LONGEST = 1000  # steps that are looked at for the smallest weight
+SETTLED = 1e-3  # relative change over a period
+
+
+def mass_of(w: Vector) -> Vector:
+    """Return the mass of a node that begins at the model `w`, (d,): x and then y, shape (d + 1,)."""
+    return np.append(w, 1.0)
+
+
+def model_of(mass: Vector) -> Vector:
+    """Return z = x / y, shape (d,)."""
+    return np.asarray(mass[:-1] / mass[-1])
+
+
+def packed(mass: Vector) -> Bytes:
+    """Return `mass` as a message."""
+    return mass.view(np.uint8)
+
+
+def unpacked(message: Bytes) -> Vector:
+    """Return the mass that `message` holds, to be read only."""
+    return message.view(np.float64)
+
+
+@lru_cache(maxsize=1)  # every node asks, and gets the same
+def smallest_weight(mixing: Mixing) -> float:
+    """Return the smallest y of any node, at most 1, when all push in step: a step eta of x is eta / y of z."""
+    pushes = [(matrix != 0.0).T.astype(np.float64).tocsr() for matrix in mixing.matrices]  # row i: its targets
+    y = np.ones(mixing.n)
+    smallest = 1.0
+    for _ in range(max(1, LONGEST // mixing.period)):
+        before = y
+        for push in pushes:
+            own = push.diagonal()
+            part = y / (1.0 + push.sum(axis=1) - own)
+            y = part + push.T @ part - own * part
+            smallest = min(smallest, float(y.min()))
+        if np.abs(y - before).max() <= SETTLED * y.min():
+            break
+    return smallest
