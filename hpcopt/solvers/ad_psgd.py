@@ -39,7 +39,8 @@ from hpcopt.topology.mixing import Mixing
 
 VERSION, MODEL = 0, 1  # places in the window: the version counts the averages that others made
 LOCKED, FREE, GONE = 0, 1, -1  # values of the lock; as long as nothing is there it is locked
-PAUSE = 1e-6  # seconds: the longest pause after a first failure, twice as long after each further one
+PAUSE = 1e-6  # seconds: the longest pause after a first failure, twice as long after each further one,
+LONGEST = 1e-3  # up to so many, or to as many as an average takes where that is more
 AUTO = 0.5  # of 1/L: a gradient that is one step old is stable below 1/L
 
 
@@ -122,7 +123,7 @@ class _Models:
         self._peers: list[int] = sorted({*pairs[pairs[:, 0] == node.rank, 1], *pairs[pairs[:, 1] == node.rank, 0]})
         self._choices = np.random.Generator(np.random.Philox(key=node.key()))
         self._seen = 0  # version at the last step
-        self._longest = PAUSE  # seconds that an average has taken: nobody holds locks for much longer
+        self._longest = LONGEST
         self._window.sync()
         self._own[:] = start
         self._unlock(node.rank)
