@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from hpcopt.errors import InputError
-from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
+from hpcopt.fabric.heterogeneity import Departure, Heterogeneity, Pause
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual import VirtualCluster
 from hpcopt.runs.stopping import Status
@@ -151,11 +151,12 @@ def test_the_others_go_on_without_who_leaves(name, topology):
     assert steps[[1, 4]].max() < 0.5 * steps[[2, 3, 5]].min()
 
 
+@pytest.mark.parametrize("pauses", [(), (Pause(2, 0.001, 0.001),)], ids=["at once", "after a pause"])
 @FIRST_ORDER
-def test_who_has_left_is_no_part_of_what_is_measured(name):
+def test_who_has_left_is_no_part_of_what_is_measured(name, pauses):
     spread = logistic(n=400, nodes=4)
     leave = (Departure(node=2, at=0.002),)
-    cluster = cluster_of(4, Heterogeneity(departures=leave))
+    cluster = cluster_of(4, Heterogeneity(departures=leave, pauses=pauses))
     complete = TOPOLOGIES["complete"]()
     _, best = spread.optimum()
     solved = solve(SOLVERS[name](step_size=0.2), spread, cluster=cluster, topology=complete, target=best + 0.03)

@@ -62,11 +62,21 @@ def test_what_holds_in_every_iteration_and_epoch(rule, members):
     check_log(solver.log, mixing, np.zeros(6), models, rule)
 
 
-def test_gradients_are_counted():
-    solver, _, solved = logged()
+@pytest.mark.parametrize("overlap", [False, True])
+def test_gradients_are_counted(overlap):
+    solver, _, solved = logged(overlap=overlap)
     row = solved.outcome.row
     assert row["gradients"] == len(solver.log) + row["discarded"]
     assert 0 < row["discarded"] <= 6
+
+
+def test_forced_onto_one_way_edges_it_takes_them_both_ways():
+    solver, mixing, solved = logged(topology="one-peer-exponential")
+    assert mixing.one_way
+    assert solver.condition(1, mixing) is not None
+    assert solved.outcome.row["iteration"] == 60
+    neighbours = {(entry.rank, rank) for entry in solver.log for rank in entry.turn.ranks.tolist()}
+    assert neighbours == {(j, i) for i, j in neighbours}
 
 
 def test_same_seed_same_trace():

@@ -302,6 +302,20 @@ def test_whoever_idles_lets_others_in_every_millisecond():
     assert pokes >= 2
 
 
+def test_what_is_measured_meanwhile_is_no_part_of_a_delay():
+    def program(node):
+        def survey():
+            with node.monitoring():
+                time.sleep(2e-3)
+
+        node.meter.poke = survey
+        begun = node.now()
+        node.idle(0.02)
+        return node.now() - begun
+
+    assert SoloCluster().run(program)[0] >= 0.02
+
+
 SPECIFICATION = """[data]
 source = "breast-cancer"
 [solver]

@@ -23,11 +23,6 @@ class EventLoop:
         self.now = 0.0
         """Virtual time of what is going on."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether anything is still to come."""
-        return bool(self._due)
-
     def at(self, time: float, action: Callable[[], Any]) -> None:
         """Call `action` at virtual time `time`; it may not block."""
         heapq.heappush(self._due, (time, self._entered, action))

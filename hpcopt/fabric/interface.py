@@ -179,6 +179,8 @@ class Node(abc.ABC):
     """What this node did when; None unless `record` was called, and while the node is measured."""
     stopping: bool = False
     """Set when the run is to end: an asynchronous solver looks at it after each step, and tells those who wait."""
+    leaving: bool = False
+    """Set when this node is to leave the cluster, for good, instead of beginning its next step."""
     _seed: int
 
     @abc.abstractmethod
@@ -258,17 +260,13 @@ class Node(abc.ABC):
     def idle(self, seconds: float) -> None:
         """Let `seconds` pass on this node's clock while it does nothing but answer the others."""
 
-    @property
-    def leaving(self) -> bool:
-        """Whether this node is to leave the cluster, for good, after its present step."""
-        return self.pace.left(self.now())
-
     def next_step(self) -> None:
-        """Begin the next step, one iteration of a solver: at its own pace, and after a pause that is due."""
+        """Begin the next step, one iteration of a solver, at its own pace and after a pause that is due; or leave."""
         self.pace.advance()
         pause = self.pace.pause(self.now())
         if pause:
             self.idle(pause)
+        self.leaving = self.pace.left(self.now())
 
     def record(self, limit: int) -> None:
         """Keep a timeline of at most `limit` spans from here on; called by all nodes, before they make any group."""

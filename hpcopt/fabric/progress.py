@@ -30,13 +30,10 @@ class Progress:
     def __init__(self, probe: Callable[[], object]) -> None:
         self._probe = probe
         self._services: list[Callable[[], None]] = []
-        self.answers = False
-        """Whether others wait for what only a poke of this rank does."""
 
-    def add(self, service: Callable[[], None], *, answers: bool = False) -> None:
-        """Call `service` at each poke; it may not wait."""
+    def add(self, service: Callable[[], None]) -> None:
+        """Call `service` at each poke; it may not wait. All ranks have the same ones."""
         self._services.append(service)
-        self.answers |= answers
 
     def poke(self) -> None:
         """Let things move."""
@@ -63,6 +60,6 @@ class Progress:
         self.wait(comm.Ibarrier().Test)
 
     def meet_if_asked(self, comm: MPI.Intracomm) -> None:
-        """Do so where others may wait for answers: before a collective, since MPI's waiting knows nothing of them."""
-        if self.answers:
+        """Do so where others may wait for a service: before a collective, since MPI's waiting knows nothing of them."""
+        if self._services:
             self.meet(comm)

@@ -103,14 +103,14 @@ class WallClockNode(Node):
         """Make this node slower by so much: wait, once it is worth it, and remember what was waited too long."""
         self._owed += seconds
         if self._owed >= SHORTEST:
-            begun = time.perf_counter()
+            begun = self.now()
             self.idle(self._owed)
-            self._owed -= time.perf_counter() - begun
+            self._owed -= self.now() - begun
 
     def idle(self, seconds: float) -> None:
-        end = time.perf_counter() + seconds
+        end = self.now() + seconds  # on the node's clock: a survey that a poke takes is no part of it
         poke = self.meter.poke
-        while (left := end - time.perf_counter()) > 0.0:
+        while (left := end - self.now()) > 0.0:
             if poke is None:
                 time.sleep(left)
             else:

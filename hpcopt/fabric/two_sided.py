@@ -73,7 +73,7 @@ class Requests:
         self._awaited: defaultdict[int, deque[Words]] = defaultdict(deque)  # target -> where its answers go
         self._sent: list[tuple[MPI.Request, Words]] = []
         self._status = MPI.Status()
-        progress.add(self._serve, answers=True)
+        progress.add(self._serve)
 
     def enter(self, part: Words) -> int:
         """Enter a window's part on this rank, and return its number; requests may come once all have."""

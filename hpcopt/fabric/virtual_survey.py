@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,28 +21,24 @@ class Surveyor:
         self._steps = steps
         self._seconds = seconds
         self._stepped = 0
-        self._taken = 0
-
-    def joined(self) -> None:
-        """Begin once all nodes are there."""
-        if len(self.nodes) == self._size and self._seconds is not None:
-            self._loop.at(self._seconds, self._tick)
-
-    def _tick(self) -> None:
-        assert self._seconds is not None
-        self.take()
-        if self._loop.busy:  # else all nodes have ended, or wait for ever
-            self._loop.at((self._taken + 1) * self._seconds, self._tick)
+        self._awaited = False  # whether one is due
 
     def stepped(self) -> None:
         """Count a step of some node."""
         self._stepped += 1
-        if self._seconds is None and self._steps and self._stepped % self._steps == 0:
-            self.take()
+        if self._seconds is None:
+            if self._steps and self._stepped % self._steps == 0:
+                self.take()
+        elif not self._awaited:  # where nobody steps there is nothing new to see
+            self._awaited = True
+            self._loop.at(math.ceil(self._loop.now / self._seconds) * self._seconds, self._take_awaited)
+
+    def _take_awaited(self) -> None:
+        self._awaited = False
+        self.take()
 
     def take(self) -> None:
         """Survey all nodes, if all are still there."""
-        self._taken += 1
         if len(self.nodes) < self._size or any(node.ended for node in self.nodes.values()):
             return
         ordered = [self.nodes[rank] for rank in range(self._size)]
@@ -61,7 +58,6 @@ class VirtualSurvey(Survey):
         self._surveyor = surveyor
         self.ended = False
         surveyor.nodes[rank] = self
-        surveyor.joined()
 
     def stepped(self) -> None:
         self._surveyor.stepped()

@@ -206,10 +206,11 @@ def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], tit
 
 
 def _gradients(result: Row) -> str:
-    """Return how many steps an asynchronous run has made, and how many of them it threw away at its end."""
+    """Return how many steps an asynchronous run has made, and how many were under way and thrown away at its end."""
     if "gradients" not in result:
         return ""
-    return f"{result['gradients']:,d}, and {result['discarded']:,d} discarded at the end"
+    under_way = result.get("discarded", 0)  # a run that ended at its start has thrown away none
+    return f"{result['gradients']:,d}; {under_way:,d} under way at the end were discarded"
 
 
 _COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g"}
@@ -223,14 +224,16 @@ def _compare_row(run: Finished, target: float | None, column: str) -> dict[str, 
     result = run.result
     total = {key: result[key] for key in _COSTS}
     if target is None:
-        reached, cost = None, total
+        reached, cost, beside = None, total, {}
     else:
         there = first_at(judged(run.trace, column), target)
         reached = there is not None
         cost = dict.fromkeys(_COSTS) if there is None else {key: there[_IN_TRACE.get(key, key)] for key in _COSTS}
+        beside = {key: there[key] for key in ("model_bytes", "gradients") if there is not None and key in there}
     row = {
         **result,
         **cost,
+        **beside,
         **{f"total_{key}": value for key, value in total.items()},
         "solver": run.label,
         "reached": reached,

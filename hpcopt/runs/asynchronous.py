@@ -95,22 +95,23 @@ class _Measured:
         self._w = state.w.copy()
         self._counts = counted(self._node)
         self._progress = float(state.steps), float(state.iteration)
-        self._here = not self._node.leaving
 
     def mean(self, at: float, _: Vector) -> Vector:
         """Return what sums to the number of nodes that are there, their clocks and their models, shape (2 + d,)."""
-        return float(self._here) * np.concatenate(([1.0, at], self._w))
+        here = float(not self._node.leaving)
+        self._surveyed = here, self._w, self._counts, self._progress  # a step may end before the next stage
+        return here * np.concatenate(([1.0, at], self._w))
 
     def share(self, at: float, total: Vector) -> Vector:  # noqa: ARG002
         """Return this node's part of the row about the mean model, given the sum of `mean`."""
         self._there = total[0]
         there = self._there or 1.0
         self._at, self._mean = float(total[1]) / there, total[2:] / there
-        steps, iteration = self._progress
-        apart = self._here * float(np.sum((self._w - self._mean) ** 2)) / there
+        here, w, counts, (steps, iteration) = self._surveyed
+        apart = here * float(np.sum((w - self._mean) ** 2)) / there
         largest = np.zeros((3, self._node.size))  # a sum of such is a table of all nodes' numbers
-        largest[:, self._node.rank] = self._counts.rounds, self._counts.busiest, iteration
-        return np.concatenate((self._watch.share_of(self._mean, self._counts), [steps, apart], largest.ravel()))
+        largest[:, self._node.rank] = counts.rounds, counts.busiest, iteration
+        return np.concatenate((self._watch.share_of(self._mean, counts), [steps, apart], largest.ravel()))
 
     def done(self, sums: Vector) -> None:
         """Record the row, and end the run if it fulfils a rule."""
@@ -123,7 +124,7 @@ class _Measured:
             return  # the run is over, all have left, or nothing has happened
         self._row, self._model = row, self._mean
         self.status = self._stop.judged(row, self._first) or self._disagreement.verdict(row)
-        if self._recording.every or self.status is not None:
+        if self._recording.every or self._recording.seconds or self.status is not None:
             self._recording.tell(row)
         if self.status is not None or self._stop.spent({"bytes": row["bytes"]}) is not None:
             self._node.stopping = True  # of the other budgets each node knows its own part
@@ -133,9 +134,10 @@ class _Measured:
     def outcome(self, state: AsynchronousState) -> Outcome:
         """Return how the run ended; collective, when all nodes have."""
         node = self._node
+        here = not node.leaving
         with node.monitoring():
-            there = node.world.sum(np.array([float(self._here)]))[0]
-        last, model = self._watch.measure(state.w, state.iteration, here=self._here or not there)
+            there = node.world.sum(np.array([float(here)]))[0]
+        last, model = self._watch.measure(state.w, state.iteration, here=here or not there)
         with node.monitoring():
             gradients, discarded = node.world.sum(np.array([float(state.steps), float(state.discarded)]))
             iteration = node.world.max(np.array([float(state.iteration)]))[0]
@@ -148,7 +150,7 @@ class _Measured:
             self._row, self._model = last, model
         if self.status.diverged:
             return Outcome(self.status, self._kept, {**self._best, **ending}, self._row, state, edges)
-        row = {**self._row, "discarded": int(discarded)}
+        row = {**self._row, **ending}  # of the whole run, also where an earlier row ended it
         return Outcome(self.status, self._model, row, row, state, edges)
 
 

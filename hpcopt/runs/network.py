@@ -16,6 +16,7 @@ from hpcopt.reports.network import Diagram, draw_network
 from hpcopt.runs import folder as folders
 from hpcopt.runs.parts import build_part
 from hpcopt.runs.specification import Specification
+from hpcopt.solvers import SOLVERS
 from hpcopt.topology import TOPOLOGIES, Mixing, build, lay_out
 
 
@@ -46,6 +47,8 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
 def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> None:
     """Draw the network of a run and the bytes that each edge carried, both ways together, into `picture`.
 
+    Of a solver that uses no network all pairs of nodes that sent anything are drawn.
+
     Parameters
     ----------
     described
@@ -59,14 +62,16 @@ def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> Non
         Without matplotlib.
     """
     edges = folders.read_edges(folder)
-    table = described["specification"]["cluster"]["topology"]
+    networked = SOLVERS[described["solver"]].networked
+    table = described["specification"]["cluster"]["topology"] if networked else {"name": "complete"}
     topology, nodes, seed = build_part(TOPOLOGIES, table), described["nodes"], described["seed"]
     mixing, layout = build(topology, nodes, seed), lay_out(topology, nodes, seed)
     carried: dict[tuple[int, int], float] = {}
     for sender, receiver, size in edges if edges is not None else ():
         pair = (sender, receiver) if mixing.one_way else (min(sender, receiver), max(sender, receiver))
         carried[pair] = carried.get(pair, 0.0) + float(size)
-    sent = np.array([carried.get((first, second), 0.0) for first, second in mixing.pairs.tolist()])
-    diagram = Diagram(layout.positions, mixing.pairs, one_way=mixing.one_way, box=layout.box, sent=sent)
-    words = mixing.words().replace(": ", "\n")
+    pairs = mixing.pairs if networked else np.array(sorted(carried), dtype=np.int64).reshape(-1, 2)
+    sent = np.array([carried.get((first, second), 0.0) for first, second in pairs.tolist()])
+    diagram = Diagram(layout.positions, pairs, one_way=mixing.one_way, box=layout.box, sent=sent)
+    words = mixing.words().replace(": ", "\n") if networked else f"between any of the {nodes} nodes"
     draw_network(diagram, picture, f"{described['label']}: bytes over each edge\n{words}")

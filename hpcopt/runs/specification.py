@@ -184,8 +184,8 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
 def _with_topology(specification: Specification, origin: Origin, file: Path | None) -> ClusterTable:
     """Return the cluster's table with a checked topology; a ring where solvers need one and none is given."""
     cluster = specification.cluster
-    decentralised = any(SOLVERS[table["name"]].decentralised for _, table in specification.solver_tables())
-    table = cluster.topology or ("ring" if decentralised else None)
+    networked = any(SOLVERS[table["name"]].networked for _, table in specification.solver_tables())
+    table = cluster.topology or ("ring" if networked else None)
     if table is None:
         return cluster
     table = {"name": table} if isinstance(table, str) else table

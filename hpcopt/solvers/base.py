@@ -45,8 +45,10 @@ class Solver(abc.ABC, Generic[S]):
     randomised
         Whether random numbers may be used.
     decentralised
-        Whether each node keeps a model of its own and talks to its neighbours in the cluster's network; what is
-        measured is then the mean model, and how far the nodes are from it.
+        Whether each node keeps a model of its own; what is measured is then the mean model, and how far the nodes are
+        from it.
+    networked
+        Whether nodes talk to their neighbours in the cluster's network, and to nobody else.
     asynchronous
         Whether nodes go on at their own pace, with yields of their own, so that only surveys can measure the run.
     needs_hessian
@@ -62,6 +64,7 @@ class Solver(abc.ABC, Generic[S]):
     floor: ClassVar[str | None] = None
     randomised: ClassVar[bool] = False
     decentralised: ClassVar[bool] = False
+    networked: ClassVar[bool] = False
     asynchronous: ClassVar[bool] = False
     needs_hessian: ClassVar[bool] = False
     minimises: ClassVar[bool] = True

@@ -128,13 +128,16 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
             s.taken_part += 1
             yield s
             if node.stopping or node.leaving:
-                s.discarded += ahead is not None
+                if ahead is not None:
+                    s.steps += 1
+                    s.discarded += 1
                 search.post(STOP if node.stopping else DETACH)
                 return
 
     def search(self, mixing: Mixing) -> Pathsearch:
-        """Return the search over the network's edges."""
-        return Pathsearch(mixing.n, mixing.pairs, rule=self.rule, members=self.members, grace=self.grace > 0)
+        """Return the search over the network's edges, which are taken to go both ways where they don't."""
+        pairs = np.unique(np.sort(mixing.pairs, axis=1), axis=0)
+        return Pathsearch(mixing.n, pairs, rule=self.rule, members=self.members, grace=self.grace > 0)
 
     def _turn(self, node: Node, search: Board) -> Turn:
         """Wait for the iteration that this worker takes part in; a closer with grace closes it."""

@@ -55,6 +55,7 @@ class GossipSolver(Solver[S], abc.ABC):
     """
 
     decentralised = True
+    networked = True
     randomised = True
     needs_symmetric: ClassVar[bool] = True
     needs_fixed: ClassVar[bool] = True

@@ -60,6 +60,8 @@ class Prague(AsynchronousSolver[AsynchronousState]):
         "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
     )
 
+    networked = False
+
     step_size: StepSize = "auto"
     batch: int = 32
     group_size: int = 4

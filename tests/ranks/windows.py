@@ -200,7 +200,21 @@ def surveys(node):
     assert (node.meter.flops - flops) % 1e4 == 0  # the survey's work is not the solver's
 
 
-PARTS = (operations, swaps, notifications, publications, boards, mailboxes, surveys)
+def surveys_go_on(node):
+    """Be surveyed while one waits in a collective for the others."""
+    results = []
+    survey = node.survey([lambda at, total: np.ones(1)], results.append, seconds=2e-3)  # noqa: ARG005
+    while node.rank + 1 < node.size and len(results) < 3:
+        assert node.now() < 10.0, "whoever waits in a barrier takes part in no survey"
+        rest(node)
+        node.settle()
+        survey.stepped()
+    node.world.barrier()
+    survey.end()
+    assert all(list(total) == [node.size] for total in results)
+
+
+PARTS = (operations, swaps, notifications, publications, boards, mailboxes, surveys, surveys_go_on)
 
 
 def program(node):
