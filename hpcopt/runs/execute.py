@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import hpcopt
 from hpcopt.errors import InputError, MissingLibraryError
 from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.reports.plots import draw_convergence
@@ -215,10 +216,14 @@ def _rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
         rank: Shard(shard.matrix.head(REHEARSED_ROWS), shard.y[:REHEARSED_ROWS])
         for rank, shard in prepared.shards.items()
     }
-    stop = StopRule(rounds=REHEARSED_ROUNDS)
-    prepared.cluster.run(
-        lambda node: drive(node, prepared.problem, few[node.rank], solver, prepared.w0, stop, Recording(every=0))
-    )
+    stop, cluster = StopRule(rounds=REHEARSED_ROUNDS), prepared.cluster
+    heterogeneity, cluster.heterogeneity = cluster.heterogeneity, Heterogeneity()  # nobody waits for rehearsed delays
+    try:
+        cluster.run(
+            lambda node: drive(node, prepared.problem, few[node.rank], solver, prepared.w0, stop, Recording(every=0))
+        )
+    finally:
+        cluster.heterogeneity = heterogeneity
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:

@@ -175,14 +175,15 @@ class _Models:
 
     def _lock_two(self) -> int | None:
         """Lock the own model and a random neighbour's; return whose, None where all have gone."""
-        longest = PAUSE
+        longest, begun = PAUSE, self._node.now()
         while True:
             partner = int(self._choices.choice(self._peers)) if self._peers else self._node.rank
             if self._lock(sorted({partner, self._node.rank})):
                 self._window.sync()
                 return partner if self._peers else None
             self._node.idle(longest * self._choices.random())
-            longest = min(2.0 * longest, self._longest)  # whoever failed often must not wait for ever
+            waited = self._node.now() - begun
+            longest = min(2.0 * longest, max(self._longest, waited / 4))  # who failed often must not wait for ever
 
     def _lock(self, ranks: list[int]) -> bool:
         """Lock the models of all `ranks`, or none; strike those who have gone off the peers."""
