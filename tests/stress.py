@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.launch import python_ranks
 
 PROGRAM = Path(__file__).parent / "ranks" / "averaging.py"
+ROOT = {"PYTHONPATH": str(PROGRAM.parents[2])}
 ENGINES = ("one-sided", "two-sided")
 
 
@@ -23,7 +24,8 @@ def main() -> None:
     asked = parser.parse_args()
     for ranks in map(int, asked.ranks.split(",")):
         for engine in ENGINES:
-            done = python_ranks(ranks, PROGRAM, engine, asked.iterations, 0, asked.runs, timeout=60 + 20 * asked.runs)
+            arguments = [engine, str(asked.iterations), "0", str(asked.runs)]
+            done = python_ranks(ranks, PROGRAM, *arguments, timeout=60 + 20 * asked.runs, env=ROOT)
             if done.returncode:
                 raise SystemExit(f"{ranks} ranks, {engine}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
             print(done.stdout.strip(), flush=True)

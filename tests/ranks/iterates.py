@@ -1,4 +1,4 @@
-"""Every solver on real ranks and on the virtual cluster: the same iterates, and with ordered sums the same bits."""
+"""Every synchronous solver on real ranks and on the virtual cluster: the same iterates, with ordered sums the same bits."""
 
 import numpy as np
 from mpi4py import MPI
@@ -10,7 +10,7 @@ from tests.problems import logistic, ridge, solve
 ranks = MPI.COMM_WORLD.size
 for problem in (logistic, ridge):
     spread = problem(n=61, nodes=ranks)
-    for name in SOLVERS:
+    for name in (name for name in SOLVERS if not SOLVERS[name].asynchronous):
         solver = SOLVERS[name]()
         virtual = solve(solver, spread, rounds=8, seed=5)
         for ordered in (False, True):
