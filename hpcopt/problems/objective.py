@@ -32,6 +32,7 @@ Vector = NDArray[np.float64]
 
 CG_CAP = 100  # products in a local CG solve; the paper's experiments saw no difference beyond 50
 GRAM_LIMIT = 256  # features up to which X'X is formed for its largest eigenvalue
+PIECE = 1e6  # operations of a loop over rows in a millisecond
 POINTWISE_FLOPS = 20  # one evaluation of a loss and its derivatives, as charged to the clock
 
 
@@ -79,7 +80,7 @@ class Objective:
         """n_k / n: the weight of this shard in f; the shares of all nodes sum to one."""
         self.penalised = matrix.d - 1 if intercept else matrix.d
         """The first so many coordinates carry the regulariser."""
-        self.row_flops = 4.0 * matrix.nnz / max(matrix.n, 1) + POINTWISE_FLOPS
+        self.piece = max(1, int(PIECE * matrix.n / (4.0 * matrix.nnz + POINTWISE_FLOPS * matrix.n))) if matrix.n else 1
         self.spare = SpareVectors(matrix.n)
         self._last: Point | None = None
 

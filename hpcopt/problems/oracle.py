@@ -45,8 +45,8 @@ class Oracle(Protocol):
         n_k / n: the weight of this shard in f; the shares of all nodes sum to one.
     penalised
         The first so many coordinates carry the regulariser.
-    row_flops
-        Operations that the gradient of one row takes, on average.
+    piece
+        Rows, at least 1, whose gradient takes about a millisecond on a core of today.
     """
 
     matrix: Matrix
@@ -56,7 +56,7 @@ class Oracle(Protocol):
     d: int
     share: float
     penalised: int
-    row_flops: float
+    piece: int
 
     @property
     def loss(self) -> type[Loss]:

@@ -27,6 +27,7 @@ from hpcopt.problems.matrix import Matrix, Rows, Vector, vector
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
 
 BLOCK = 512  # rows
+PIECE = 1e7  # operations of products of matrices in a millisecond
 CURVATURE_BOUND = 0.5  # of the cross-entropy in the outputs: the largest eigenvalue of diag(p) - p p^T
 
 
@@ -82,7 +83,7 @@ class Perceptron:
             POINTWISE_FLOPS * matrix.n * outputs
         )
         self._backward_flops = 2.0 * matrix.nnz * layers.widths[1] + 4.0 * matrix.n * inner + 2.0 * self.d
-        self.row_flops = (self._forward_flops + self._backward_flops) / max(matrix.n, 1)
+        self.piece = max(1, int(PIECE * matrix.n / (self._forward_flops + self._backward_flops)))
 
     def at(self, w: Vector) -> NetworkPoint:
         """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""

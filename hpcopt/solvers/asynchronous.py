@@ -11,12 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.fabric.interface import Node
-from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import S, Vector
 from hpcopt.solvers.gossip import GossipSolver, GossipState, LocalGradient
-
-PIECE = 1e6  # operations of the oracle, about a millisecond, between two looks at what others ask of this node
 
 
 @dataclass
@@ -42,16 +38,12 @@ class PiecewiseGradient(LocalGradient):
     The pieces are the same on every cluster, and so is the gradient, to the last bit.
     """
 
-    def __init__(self, node: Node, f: Oracle, batch: int) -> None:
-        super().__init__(node, f, batch)
-        self._piece = max(1, int(PIECE / f.row_flops))  # rows
-
     def __call__(self, x: Vector) -> Vector:
-        if (self._batch or self._f.n) <= self._piece:
+        if (self._batch or self._f.n) <= self._f.piece:
             return super().__call__(x)
         rows = self._rows() if self._batch else np.arange(self._f.n)
         total = np.zeros_like(x)
-        for start in range(0, len(rows), self._piece):
-            piece = rows[start : start + self._piece]
+        for start in range(0, len(rows), self._f.piece):
+            piece = rows[start : start + self._f.piece]
             total += len(piece) * self._f.gradient_of_rows(x, piece)
         return self._weight / len(rows) * total

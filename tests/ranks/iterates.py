@@ -1,4 +1,4 @@
-"""Every synchronous solver on real ranks and on the virtual cluster: the same iterates, with ordered sums the same bits."""
+"""Every synchronous solver on real ranks and on the virtual cluster: the same iterates; with ordered sums, bits."""
 
 import numpy as np
 from mpi4py import MPI
