@@ -20,6 +20,7 @@ Extensions of ours, off by default: `overlap`, `compressor`, `weight`, `grace`, 
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -99,9 +100,9 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
     def init(self, node: Node, f: Oracle, w0: Vector) -> AAUState:  # noqa: ARG002
         return AAUState(w=w0.copy(), start=w0.copy())
 
+    @abc.abstractmethod
     def adapter(self, node: Node, f: Oracle, s: AAUState) -> Adapt:
         """Return this node's local step; collective."""
-        raise NotImplementedError
 
     def rounds(self, node: Node, f: Oracle, s: AAUState) -> Iterator[AAUState]:
         assert node.mixing is not None
