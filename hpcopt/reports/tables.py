@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-COLUMNS = (
-    "solver",
-    "reached",
-    "rounds",
-    "seconds",
-    "bytes",
-    "objective",
-    "grad_norm",
-    "work",
+WHERE_THERE = (
     "test_accuracy",
     "test_error",
     "consensus",
@@ -35,10 +27,13 @@ COLUMNS = (
     "model_bytes",
     "gradients",
     "discarded",
-    "status",
-    "total_rounds",
-    "total_seconds",
-    "total_bytes",
+)
+"""What the results of some runs have, and those of others not."""
+
+COLUMNS = (
+    *("solver", "reached", "rounds", "seconds", "bytes", "objective", "grad_norm", "work"),
+    *WHERE_THERE,
+    *("status", "total_rounds", "total_seconds", "total_bytes"),
 )
 """Columns of `compare.csv`."""
 

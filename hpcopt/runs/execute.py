@@ -22,7 +22,7 @@ from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.reports.plots import draw_convergence
-from hpcopt.reports.tables import JUDGED, judged
+from hpcopt.reports.tables import JUDGED, WHERE_THERE, judged
 from hpcopt.runs import folder as folders
 from hpcopt.runs.driver import drive
 from hpcopt.runs.measuring import Shard
@@ -37,17 +37,6 @@ from hpcopt.runs.timelines import Timelines
 from hpcopt.solvers.base import Solver
 
 REHEARSED_ROWS, REHEARSED_ROUNDS = 64, 12  # of a run that nobody sees
-WHERE_THERE = (
-    "test_accuracy",
-    "test_error",
-    "consensus",
-    "mean_objective",
-    "worst_objective",
-    "edge_bytes",
-    "model_bytes",
-    "gradients",
-    "discarded",
-)
 VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
