@@ -41,7 +41,7 @@ class ModelWindow(Window):
         self._later.append(("read", target, at, out[:half]))
         self._later.append(("read", target, at + half, out[half:]))
 
-    def accumulate(self, x, target, at=0):
+    def accumulate(self, x, target, at=0):  # noqa: ARG002
         raise AssertionError("a board adds to nobody's words")
 
     def fetch_and_op(self, value, target, at, op="sum"):
