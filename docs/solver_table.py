@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import hpcopt.solvers
 from hpcopt.fabric.interface import Node
-from hpcopt.fabric.solo import SoloCluster
+from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, random_array, save_npz
 from hpcopt.data import read_table
 from hpcopt.data.reading import read_file
 from hpcopt.errors import AgreedError
-from hpcopt.fabric.solo import SoloGroup
+from hpcopt.fabric.lone import LoneGroup
 from tests.fake_group import messages_on_processes, on_processes
 
 RNG = np.random.default_rng(0)
@@ -185,7 +185,7 @@ def test_a_file_that_was_cut_short_is_refused(tmp_path, name):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(AgreedError, match=f"{re.escape(str(path))}: (not a sound|cut short)"):
-        read_file(path, SoloGroup())
+        read_file(path, LoneGroup())
 
 
 def test_the_first_bad_row_is_told_whichever_process_holds_a_worse_one(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpcopt.compression import COMPRESSORS
-from hpcopt.fabric.solo import SoloCluster
+from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.runs.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.topology import TOPOLOGIES

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcopt.compression import COMPRESSORS
-from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.consensus_step import theory

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import SPREADS, Departure, Heterogeneity, Pause
 from hpcopt.fabric.meter import Meter
-from hpcopt.fabric.network import KEPT, Network, Port
-from hpcopt.fabric.solo import SoloCluster
-from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.fabric.virtual.cluster import VirtualCluster
+from hpcopt.fabric.virtual.network import KEPT, Network, Port
+from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.runs.specification import as_toml_dict, read_specification, specification_from
 from hpcopt.solvers import SOLVERS
 from tests.launch import RANKS, python_ranks, requires_mpi

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.prepare import prepare
 from hpcopt.runs.specification import specification_from
 

@@ -24,6 +24,15 @@ FLOORS = [  # from the top down; a room may import those below it and, in its ow
     {"errors"},
 ]
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+INNER = {  # a room's own rooms, and which of them, "" for its files, each may import; join.py opens them
+    "fabric": {
+        "": {""},
+        "wall": {"", "wall"},
+        "mpi": {"", "wall", "mpi"},
+        "virtual": {"", "virtual"},
+        "join": {"", "wall", "mpi"},
+    },
+}
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
@@ -50,6 +59,22 @@ def test_imports_run_downward(path):
         if name.startswith("hpcopt."):
             other = name.split(".")[1]
             assert other == room or LEVEL[other] > LEVEL[room], f"{path} imports {name}"
+
+
+def inner_room(room, parts):
+    first = parts[0].removesuffix(".py")
+    return first if first in INNER[room] else ""
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if room_of(path) in INNER], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_imports_inside_a_room_run_one_way(path):
+    room = room_of(path)
+    here = inner_room(room, path.relative_to(ROOT / room).parts)
+    for name in imports(path):
+        if name.startswith(f"hpcopt.{room}."):
+            assert inner_room(room, name.split(".")[2:]) in INNER[room][here], f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hpcopt.fabric.lone import WaitsForEverError
-from hpcopt.fabric.solo import SoloCluster
-from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.fabric.virtual.cluster import VirtualCluster
+from hpcopt.fabric.wall.solo import SoloCluster
 from tests.counting import Counting
 from tests.launch import RANKS, python_ranks, requires_mpi
 from tests.ranks.windows import program

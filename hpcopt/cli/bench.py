@@ -28,7 +28,7 @@ def bench(
     """
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")
-    from hpcopt.fabric.launch import join
+    from hpcopt.fabric.join import join
     from hpcopt.studies.bench_compression import bench_compression
     from hpcopt.studies.bench_fabric import bench_fabric
     from hpcopt.studies.bench_kernels import bench_kernels

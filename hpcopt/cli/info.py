@@ -21,7 +21,8 @@ def info() -> int:
     Versions, MPI, how the job was started, threads, caches, what is missing.
     """
     import hpcopt
-    from hpcopt.fabric.launch import is_first, join, mpi_library, started
+    from hpcopt.fabric.join import join
+    from hpcopt.fabric.launch import is_first, mpi_library, started
 
     cluster = join()
     processes, _, launcher = started()

@@ -1,10 +1,17 @@
 """The fabric: nodes and how they talk. One interface, two clusters behind it.
 
-    interface.py   Node, Group, Cluster: what a solver sees
-    mpi.py         ranks of an MPI job            virtual.py   N nodes in one process, on a virtual clock
-    solo.py        one process without MPI        network.py   what a message costs on the virtual cluster
-    ledger.py      every round and byte           meter.py     every piece of work
+    interface.py   Node, Group, Neighbourhood, Cluster: what a solver sees
+    window.py, board.py, mailbox.py, survey.py: what asynchronous solvers see besides
+    publication.py, cas_board.py   protocols over any window: whole vectors, one state without a server
+    lone.py        what a node has that is alone       heterogeneity.py   who is slow, and when
+    ledger.py      every round and byte                meter.py           every piece of work
     launch.py      how a job starts and how it fails together; agreement.py: how bad input is told once
 
-Only this room imports mpi4py.
+    join.py        the cluster of a job, whichever it is
+    wall/          nodes on the wall's clock, and the cluster of one process
+    mpi/           ranks of an MPI job
+    virtual/       N nodes in one process, on a virtual clock
+
+The files here, join.py apart, know none of these rooms; mpi stands on wall, and virtual on neither. Nothing outside the
+fabric imports mpi4py.
 """

@@ -1,20 +1,73 @@
-"""A window, a board and a mailbox of a node that is alone: it is its own target, and everything has come at once."""
+"""What a node has that is alone, in a group or on a cluster: it is its own target, and everything has come at once."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcopt.fabric.board import Board, Machine, Words
+from hpcopt.fabric.interface import Bytes, Group, Neighbourhood, Vector
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.window import Eights, Op, Window
 
 
 class WaitsForEverError(RuntimeError):
     """A lone node waits for what only another could do."""
+
+
+class LoneGroup(Group):
+    """The group of one: every operation returns what it was given. Rounds count, bytes there are none."""
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        super().__init__(0, 1, ledger or Ledger())
+
+    def sum(self, x: Vector, out: Vector | None = None) -> Vector:
+        self._book(x.nbytes, x.nbytes)
+        if out is None:
+            return x.copy()
+        if out is not x:
+            out[...] = x
+        return out
+
+    def max(self, x: Vector) -> Vector:
+        self._book(x.nbytes, x.nbytes)
+        return x.copy()
+
+    def broadcast(self, x: Vector, root: int = 0) -> Vector:  # noqa: ARG002
+        self._book(0, x.nbytes)
+        return x.copy()
+
+    def gather(self, x: Vector, root: int = 0) -> Vector | None:  # noqa: ARG002
+        self._book(x.nbytes, 0)
+        return np.array(x[np.newaxis])
+
+    def allgather(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        self._book(x.nbytes, x.nbytes)
+        return [x.copy()]
+
+    def alltoall(self, parts: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        self._book(0, 0)
+        return [parts[0].copy()]
+
+    def barrier(self) -> None:
+        pass
+
+
+class LoneNeighbourhood(Neighbourhood):
+    """The neighbourhood of a node that is alone: nothing goes out, nothing comes. Rounds count."""
+
+    def exchange(self, message: Bytes) -> list[Bytes]:
+        self._ledger.current.book_edges(self.link_class, (), message.nbytes)
+        return []
+
+    def exchange_varying(self, message: Bytes) -> list[Bytes]:
+        self.exchange(message)
+        return self.exchange(message)
 
 
 class LoneWindow(Window):

@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
-from hpcopt.fabric.launch import abort_on_error, join, started
-from hpcopt.fabric.network import Network
-from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.fabric.join import join
+from hpcopt.fabric.launch import abort_on_error, started
+from hpcopt.fabric.virtual.cluster import VirtualCluster
+from hpcopt.fabric.virtual.network import Network
 from hpcopt.runs.network import connected
 from hpcopt.runs.specification import Specification, as_toml_dict
 

@@ -7,8 +7,8 @@ import pytest
 from mpi4py import MPI
 
 from hpcopt.errors import AgreedError
-from hpcopt.fabric import self_test
-from hpcopt.fabric.mpi import MPICluster
+from hpcopt.fabric.mpi import self_test
+from hpcopt.fabric.mpi.cluster import MPICluster
 from tests.ranks.windows import boards, operations
 
 world = MPI.COMM_WORLD

@@ -10,7 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
-from hpcopt.fabric.mpi import MPICluster
+from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.runs.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.sgp import SGP

@@ -6,7 +6,7 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.compression import COMPRESSORS
-from hpcopt.fabric.mpi import MPICluster
+from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
 from hpcopt.topology import TOPOLOGIES
 from tests.problems import logistic, solve

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpcopt.fabric.mpi import MPICluster
+from hpcopt.fabric.mpi.cluster import MPICluster
 
 
 def check(group, order):

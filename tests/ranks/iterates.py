@@ -3,7 +3,7 @@
 import numpy as np
 from mpi4py import MPI
 
-from hpcopt.fabric.mpi import MPICluster
+from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
 from tests.problems import logistic, ridge, solve
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from hpcopt.fabric import mpi_neighbourhood
-from hpcopt.fabric.mpi import MPICluster
+from hpcopt.fabric.mpi import neighbourhood
+from hpcopt.fabric.mpi.cluster import MPICluster
 
 handed_over = []  # bytes of each buffer given to MPI, once a target
-Channel = mpi_neighbourhood._Channel
+Channel = neighbourhood._Channel
 
 
 class Counted(Channel):
@@ -15,7 +15,7 @@ class Counted(Channel):
         return super().exchange(message)
 
 
-mpi_neighbourhood._Channel = Counted
+neighbourhood._Channel = Counted
 
 
 def program(node):

@@ -5,8 +5,8 @@ import time
 from mpi4py import MPI
 
 from hpcopt.fabric.heterogeneity import Heterogeneity
-from hpcopt.fabric.mpi import MPICluster
-from hpcopt.fabric.virtual import VirtualCluster
+from hpcopt.fabric.mpi.cluster import MPICluster
+from hpcopt.fabric.virtual.cluster import VirtualCluster
 
 STEPS, WORK = 8, 2e-3  # seconds a step
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 import hpcopt
-from hpcopt.fabric.mpi import MPICluster
+from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.fabric.timeline import COMPUTE, EXCHANGE
 
 

@@ -228,7 +228,7 @@ def program(node):
 def main():
     from mpi4py import MPI
 
-    from hpcopt.fabric.mpi import MPICluster
+    from hpcopt.fabric.mpi.cluster import MPICluster
 
     for engine in sys.argv[1:]:
         cluster = MPICluster(windows=engine, seed=3)

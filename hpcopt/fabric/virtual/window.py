@@ -14,9 +14,9 @@ from typing import Protocol
 import greenlet
 import numpy as np
 
-from hpcopt.fabric.events import EventLoop
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual.events import EventLoop
+from hpcopt.fabric.virtual.network import Network
 from hpcopt.fabric.window import Eights, Op, Window, Words
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hpcopt.fabric.interface import Bytes, Group, Neighbourhood, Vector
 
 if TYPE_CHECKING:
-    from hpcopt.fabric.solo import WallClockNode
+    from hpcopt.fabric.wall.node import WallClockNode
 
 _ONE = np.zeros(1)
 _BYTE = np.zeros(1, dtype=np.uint8)

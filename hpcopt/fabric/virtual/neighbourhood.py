@@ -13,11 +13,11 @@ from typing import Protocol
 import greenlet
 import numpy as np
 
-from hpcopt.fabric.events import EventLoop
 from hpcopt.fabric.interface import Bytes, Neighbourhood
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.network import Network
 from hpcopt.fabric.timeline import Timeline
+from hpcopt.fabric.virtual.events import EventLoop
+from hpcopt.fabric.virtual.network import Network
 
 
 class Waiter(Protocol):

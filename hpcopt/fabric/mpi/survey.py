@@ -12,9 +12,9 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.fabric.interface import Node
-from hpcopt.fabric.progress import Progress
 from hpcopt.fabric.survey import Stage, Vector
-from hpcopt.fabric.wall_survey import WallSurvey
+from hpcopt.fabric.wall.progress import Progress
+from hpcopt.fabric.wall.survey import WallSurvey
 
 Chain = Generator[MPI.Request | None, None, None]
 

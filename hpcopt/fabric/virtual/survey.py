@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hpcopt.fabric.events import EventLoop
 from hpcopt.fabric.survey import Stage, Survey, Vector
+from hpcopt.fabric.virtual.events import EventLoop
 
 
 class Surveyor:

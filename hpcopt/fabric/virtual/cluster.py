@@ -16,21 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.board import Board, Machine
-from hpcopt.fabric.events import EventLoop
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.lone import LoneGroup
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
-from hpcopt.fabric.network import Network
-from hpcopt.fabric.solo import SoloGroup
 from hpcopt.fabric.streams import stream
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timeline import COMPUTE
-from hpcopt.fabric.virtual_board import SharedState, VirtualBoard
-from hpcopt.fabric.virtual_mailbox import Mail, VirtualMailbox
-from hpcopt.fabric.virtual_neighbourhood import Post, VirtualNeighbourhood
-from hpcopt.fabric.virtual_survey import Surveyor, VirtualSurvey
-from hpcopt.fabric.virtual_window import Memory, VirtualWindow
+from hpcopt.fabric.virtual.board import SharedState, VirtualBoard
+from hpcopt.fabric.virtual.events import EventLoop
+from hpcopt.fabric.virtual.mailbox import Mail, VirtualMailbox
+from hpcopt.fabric.virtual.neighbourhood import Post, VirtualNeighbourhood
+from hpcopt.fabric.virtual.network import Network
+from hpcopt.fabric.virtual.survey import Surveyor, VirtualSurvey
+from hpcopt.fabric.virtual.window import Memory, VirtualWindow
 from hpcopt.fabric.window import Window
 
 T = TypeVar("T")
@@ -308,7 +308,7 @@ class VirtualCluster(Cluster):
         seed: int = 0,
     ) -> None:
         self.size = size
-        self.processes = SoloGroup()
+        self.processes = LoneGroup()
         self.local_nodes = range(size)
         self.seed = seed
         self._model = network or Network()

@@ -20,16 +20,16 @@ from hpcopt.fabric.launch import abort_on_error
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
-from hpcopt.fabric.mpi_mailbox import MPIMailbox
-from hpcopt.fabric.mpi_neighbourhood import MPINeighbourhood
-from hpcopt.fabric.mpi_survey import MPISurvey
-from hpcopt.fabric.mpi_window import MPIWindow
-from hpcopt.fabric.progress import Progress
-from hpcopt.fabric.self_test import Engine, choose
-from hpcopt.fabric.solo import WallClockNode
+from hpcopt.fabric.mpi.mailbox import MPIMailbox
+from hpcopt.fabric.mpi.neighbourhood import MPINeighbourhood
+from hpcopt.fabric.mpi.self_test import Engine, choose
+from hpcopt.fabric.mpi.survey import MPISurvey
+from hpcopt.fabric.mpi.two_sided import Requests, TwoSidedWindow
+from hpcopt.fabric.mpi.window import MPIWindow
 from hpcopt.fabric.streams import stream
 from hpcopt.fabric.survey import Stage, Survey
-from hpcopt.fabric.two_sided import Requests, TwoSidedWindow
+from hpcopt.fabric.wall.node import WallClockNode
+from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Window, Windows
 from hpcopt.topology.mixing import Mixing
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import greenlet
 
-from hpcopt.fabric.events import EventLoop
 from hpcopt.fabric.mailbox import Bytes, Mailbox
-from hpcopt.fabric.network import Network
-from hpcopt.fabric.virtual_window import Actor
+from hpcopt.fabric.virtual.events import EventLoop
+from hpcopt.fabric.virtual.network import Network
+from hpcopt.fabric.virtual.window import Actor
 
 
 class Mail:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.survey import Stage, Survey, Vector
 
@@ -66,23 +64,3 @@ class WallSurvey(Survey):
 
     def stepped(self) -> None:
         pass
-
-
-class LoneSurvey(WallSurvey):
-    """The survey of a node that is alone."""
-
-    _is_open = True
-
-    def poke(self) -> None:
-        """Take a survey if one is due."""
-        if not self._is_open or not self._is_due():
-            return
-        total = np.empty(0)
-        self._is_open = False  # the oracle pokes
-        for stage in range(len(self.stages)):
-            total = self._contribution(stage, total)
-        self._finish(total)
-        self._is_open = True
-
-    def end(self) -> None:
-        self._is_open = False

@@ -13,7 +13,7 @@ from mpi4py import MPI
 
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Bytes, Mailbox
-from hpcopt.fabric.progress import Progress
+from hpcopt.fabric.wall.progress import Progress
 
 MOST = 256  # messages of one rank that may be under way
 

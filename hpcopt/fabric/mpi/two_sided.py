@@ -18,7 +18,7 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.progress import Progress
+from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Eights, Op, Window, Words
 
 REQUEST, ANSWER = 0, 1  # tags

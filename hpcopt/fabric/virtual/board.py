@@ -12,9 +12,9 @@ import greenlet
 import numpy as np
 
 from hpcopt.fabric.board import Board, Machine, Words
-from hpcopt.fabric.events import EventLoop
-from hpcopt.fabric.network import Network
-from hpcopt.fabric.virtual_window import Actor
+from hpcopt.fabric.virtual.events import EventLoop
+from hpcopt.fabric.virtual.network import Network
+from hpcopt.fabric.virtual.window import Actor
 
 ROUND_TRIPS = 3  # of a transition
 DELIVERY = 3  # latencies of a mail: its body there, the news of that back, the flag there

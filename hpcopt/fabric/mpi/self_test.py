@@ -17,8 +17,8 @@ from mpi4py import MPI
 
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.mpi_window import MPIWindow
-from hpcopt.fabric.progress import Progress
+from hpcopt.fabric.mpi.window import MPIWindow
+from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Windows
 
 PATIENCE = 5.0  # seconds until an operation counts as hanging

@@ -1,0 +1,121 @@
+"""A cluster of one process without any MPI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node
+from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.lone import LoneBoard, LoneGroup, LoneMailbox, LoneNeighbourhood, LoneWindow
+from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.streams import stream
+from hpcopt.fabric.survey import Stage, Survey, Vector
+from hpcopt.fabric.wall.node import WallClockNode
+from hpcopt.fabric.wall.progress import Progress
+from hpcopt.fabric.wall.survey import WallSurvey
+from hpcopt.fabric.window import Window
+from hpcopt.topology.mixing import Mixing
+
+T = TypeVar("T")
+
+
+class SoloNode(WallClockNode):
+    """The only node."""
+
+    def __init__(self, seed: int, mixing: Mixing | None) -> None:
+        self.rank, self.size = 0, 1
+        self.mixing = mixing
+        self._seed = seed
+        self.ledger = Ledger()
+        self.meter = Meter(self._work)
+        self.rng = stream(seed, 0)
+        self.world = LoneGroup(self.ledger)
+        self._progress = Progress(lambda: None)
+
+    def group(self, ranks: Sequence[int]) -> Group:
+        if list(ranks) != [0]:
+            raise ValueError(f"a cluster of one node has no group {list(ranks)}")
+        return self.timed_group(LoneGroup)
+
+    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
+        if sources or targets:
+            raise ValueError(f"a cluster of one node has no neighbours {[*sources, *targets]}")
+        return self.timed_neighbourhood(lambda ledger: LoneNeighbourhood((), (), ledger))
+
+    def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
+        return LoneWindow(words, self.ledger, link_class, by_edge=by_edge)
+
+    def _board(self, machine: Machine) -> Board:
+        return LoneBoard(machine)
+
+    def _mailbox(self) -> Mailbox:
+        return LoneMailbox(self.ledger)
+
+    def survey(
+        self,
+        stages: Sequence[Stage],
+        done: Callable[[Vector], None],
+        *,
+        steps: int = 0,  # noqa: ARG002
+        seconds: float | None = None,
+    ) -> Survey:
+        survey = SoloSurvey(self, stages, done, seconds)
+        self._progress.add(survey.poke)
+        self.meter.poke = self.poke
+        return survey
+
+
+class SoloSurvey(WallSurvey):
+    """The survey of a node that is alone."""
+
+    _is_open = True
+
+    def poke(self) -> None:
+        """Take a survey if one is due."""
+        if not self._is_open or not self._is_due():
+            return
+        total = np.empty(0)
+        self._is_open = False  # the oracle pokes
+        for stage in range(len(self.stages)):
+            total = self._contribution(stage, total)
+        self._finish(total)
+        self._is_open = True
+
+    def end(self) -> None:
+        self._is_open = False
+
+
+class SoloCluster(Cluster):
+    """One node in this process, where no MPI is to be had or none is wanted.
+
+    Parameters
+    ----------
+    seed
+        Keys the node's random stream.
+    """
+
+    kind = "mpi"  # what one rank of an MPI job does, without the library
+    clock = "wall"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.size = 1
+        self.processes = LoneGroup()
+        self.local_nodes = range(1)
+        self._seed = seed
+
+    def run(self, program: Callable[[Node], T]) -> list[T]:
+        node = SoloNode(self._seed, self.mixing)
+        node.pace = self.heterogeneity.pace(0, 1)
+        node.start()
+        return [program(node)]
+
+    def leader_first(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def close(self) -> None:
+        pass
