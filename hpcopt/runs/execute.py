@@ -21,6 +21,7 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.launch import mpi_library
+from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.reports.plots import draw_convergence
 from hpcopt.reports.tables import JUDGED, WHERE_THERE, judged
 from hpcopt.runs import folder as folders
@@ -37,6 +38,7 @@ from hpcopt.runs.timelines import Timelines
 from hpcopt.solvers.base import Solver
 
 REHEARSED_ROWS, REHEARSED_ROUNDS = 64, 12  # of a run that nobody sees
+REHEARSED_ALONE = 2**25  # numbers that one process can hold for all: every node's model at every node
 VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
@@ -206,11 +208,21 @@ def _rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
         for rank, shard in prepared.shards.items()
     }
     stop, cluster = StopRule(rounds=REHEARSED_ROUNDS), prepared.cluster
+
+    def program(node: Node) -> None:
+        shard = few.get(node.rank, few[cluster.local_nodes[0]])
+        drive(node, prepared.problem, shard, solver, prepared.w0, stop, Recording(every=0))
+
+    def alone() -> None:
+        virtual = VirtualCluster(cluster.size)
+        virtual.mixing = cluster.mixing
+        virtual.run(program)
+
+    if cluster.processes.size > 1 and cluster.size**2 * len(prepared.w0) <= REHEARSED_ALONE:
+        cluster.leader_first(alone)  # so that one process of a host compiles what the solver needs, not all at once
     heterogeneity, cluster.heterogeneity = cluster.heterogeneity, Heterogeneity()  # nobody waits for rehearsed delays
     try:
-        cluster.run(
-            lambda node: drive(node, prepared.problem, few[node.rank], solver, prepared.w0, stop, Recording(every=0))
-        )
+        cluster.run(program)
     finally:
         cluster.heterogeneity = heterogeneity
 

@@ -84,14 +84,18 @@ def _check_straggler(log, mixing):
     assert max(meanwhile, default=0) <= max(2 * others, 2 * bound(mixing, "unseen"))
 
 
+def warm():
+    """Let one rank compile what all need, before patience is measured."""
+    few, ring = logistic(n=20, nodes=2, seed=0), build(TOPOLOGIES["ring"](), 2, 0)
+    cluster = MPICluster()
+    cluster.leader_first(lambda: solve(DSGDAAU(step_size=0.2), few, mixing=ring, iterations=1))
+    cluster.close()
+
+
 TOPOLOGIES_BY_TURNS = ("ring", {}), ("complete", {}), ("erdos-renyi", {"probability": 0.6})
 engine = sys.argv[1]
 iterations, first, runs = map(int, sys.argv[2:5])
-if world.rank == 0:  # one rank compiles, not all at once
-    solve(
-        DSGDAAU(step_size=0.2), logistic(n=40, nodes=2, seed=0), mixing=build(TOPOLOGIES["ring"](), 2, 0), iterations=1
-    )
-world.Barrier()
+warm()
 began = time.perf_counter()
 for seed in range(first, first + runs):
     faulthandler.dump_traceback_later(PATIENCE, exit=True)

@@ -301,7 +301,7 @@ class MPICluster(Cluster):
         with abort_on_error():
             if host.rank == 0:
                 result = work()
-            host.Barrier()
+            Progress(host.Iprobe).meet(host)  # asleep: who spins in a barrier takes the leader's core
             if host.rank != 0:
                 result = work()
         host.Free()

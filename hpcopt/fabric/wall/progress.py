@@ -55,11 +55,11 @@ class Progress:
             else:
                 time.sleep(min(waited / 4, LONGEST))
 
-    def meet(self, comm: MPI.Intracomm) -> None:
+    def meet(self, comm: MPI.Comm) -> None:
         """Wait for all ranks of `comm`."""
         self.wait(comm.Ibarrier().Test)
 
-    def meet_if_asked(self, comm: MPI.Intracomm) -> None:
+    def meet_if_asked(self, comm: MPI.Comm) -> None:
         """Do so where others may wait for a service: before a collective, since MPI's waiting knows nothing of them."""
         if self._services:
             self.meet(comm)
