@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hpcopt.compression import COMPRESSORS
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.runs.stopping import Status
+from hpcopt.runs.stopping import Disagreement, Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.consensus_step import theory
 from hpcopt.topology import TOPOLOGIES, Mixing, build
@@ -513,6 +513,15 @@ def test_honest_disagreement_is_left_alone():
     solved = solve(SOLVERS["dgd"](step_size=2.0), spread, rounds=400)
     assert solved.rows[-1]["consensus"] > 0.5
     assert solved.outcome.status is Status.ROUNDS
+
+
+def test_measurements_before_all_nodes_have_moved_say_nothing():
+    watch = Disagreement(16)
+    early = [watch.verdict({"consensus": 1e-3 * 2.0**count, "gradients": count}) for count in range(16)]
+    steady = [watch.verdict({"consensus": 40.0 + count / 100, "gradients": 16 * count}) for count in range(1, 40)]
+    late = [watch.verdict({"consensus": 40.0 * 1.3**count, "gradients": 640 + 16 * count}) for count in range(20)]
+    assert {*early, *steady} == {None}
+    assert Status.APART in late
 
 
 def test_a_diverging_run_ends_as_one_even_where_compressors_refuse_its_vectors():

@@ -88,7 +88,7 @@ class _Measured:
         self._first = self._row = self._best = first
         self._model = self._kept = model
         self._recording = recording
-        self._disagreement = Disagreement()
+        self._disagreement = Disagreement(node.size)
 
     def lay_aside(self, state: AsynchronousState) -> None:
         """Keep a step's results for the next survey."""

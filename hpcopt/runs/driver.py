@@ -60,7 +60,7 @@ def _drive_rounds(
 ) -> Outcome:
     record_every, tell = recording.every, recording.tell
     watch = Watch(node, problem, shard, decentralised=solver.decentralised)
-    disagreement = Disagreement()
+    disagreement = Disagreement(node.size)
     f = problem.on(shard, node.meter)
     state = solver.init(node, f, w0)
     first, model = watch.measure(state.w, 0)

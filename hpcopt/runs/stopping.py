@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -42,31 +43,45 @@ class Disagreement:
 
     The models drift apart when that distance is `FACTOR` times the largest of the run's first half and has risen in
     most of the last `RECENT` measurements. Where heterogeneous data pull the models apart it grows no faster than in
-    proportion to the rounds, so doubles between half the run and its end.
+    proportion to the steps, so doubles between half the run and its end. That holds once all nodes have made some:
+    where nobody waits, measurements come at any time, many of them before the second node has moved.
+
+    Parameters
+    ----------
+    size
+        Number of nodes.
     """
 
     FACTOR = 10.0
     RECENT = 5
-    EARLIEST = 10  # measurements
+    EARLIEST = 10  # measurements, and steps a node
 
-    def __init__(self) -> None:
-        self._largest: list[float] = []  # of the first 1, 2, 3, ... measurements
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._steps: list[float] = []  # a node, at each measurement
+        self._largest: list[float] = []  # until each measurement
         self._rises: deque[bool] = deque(maxlen=self.RECENT)
         self._last = 0.0
 
     def verdict(self, row: dict[str, Any]) -> Status | None:
         """Take one more row of the trace; return how the run ends if the models drift apart, else None."""
-        return Status.APART if "consensus" in row and self._grows(row["consensus"]) else None
+        if "consensus" not in row:
+            return None
+        steps = row["gradients"] / self._size if "gradients" in row else row["iteration"]
+        return Status.APART if self._grows(row["consensus"], steps) else None
 
-    def _grows(self, consensus: float) -> bool:
+    def _grows(self, consensus: float, steps: float) -> bool:
         self._rises.append(consensus > self._last)
         self._last = consensus
         self._largest.append(max([consensus, *self._largest[-1:]]))
-        count = len(self._largest)
+        self._steps.append(steps)
+        half = bisect_right(self._steps, steps / 2)
         return (
-            count >= self.EARLIEST
+            len(self._steps) >= self.EARLIEST
+            and steps >= self.EARLIEST
+            and half > 0
             and 2 * sum(self._rises) > self.RECENT
-            and consensus > self.FACTOR * self._largest[count // 2 - 1] > 0.0
+            and consensus > self.FACTOR * self._largest[half - 1] > 0.0
         )
 
 

@@ -69,7 +69,7 @@ def run(engine, iterations, seed, topology):
     row = solved.outcome.row
     assert row["gradients"] == sum(state.steps for state in states)
     assert row["gradients"] == len(log) + row["discarded"]
-    assert max(entry.k for entry in log) >= iterations
+    assert max(entry.k for entry in log) >= iterations, solved.outcome.status
     mean = np.mean([state.w for state in states], axis=0)
     np.testing.assert_allclose(solved.outcome.w, mean, rtol=0, atol=1e-14)
     _check_straggler(log, mixing)
