@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix

@@ -15,8 +15,8 @@ from numpy.testing import assert_allclose
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity, Pause
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.runs.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.ad_psgd import ADPSGD, FREE, GONE, LOCKED

@@ -11,8 +11,8 @@ import pytest
 from hpcopt.compression import COMPRESSORS
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity, Pause
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.dsgd_aau import DSGDAAU
 from hpcopt.topology import TOPOLOGIES, build

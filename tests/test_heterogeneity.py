@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import SPREADS, Departure, Heterogeneity, Pause
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.network import KEPT, Network, Port
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.fabric.virtual.network import KEPT, Network, Port
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.runs.specification import as_toml_dict, read_specification, specification_from
 from hpcopt.solvers import SOLVERS
@@ -80,6 +80,15 @@ def test_ranks_have_the_paces_of_virtual_nodes_and_wait_as_long():
     done = python_ranks(ranks, PROGRAMS / "paces.py", env={"PYTHONPATH": str(PROGRAMS.parents[1])})
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("done") == ranks
+
+
+@requires_mpi
+@pytest.mark.mpi
+@pytest.mark.parametrize("engine", ["one-sided", "two-sided"])
+def test_slow_links_between_ranks_take_as_long_as_the_model_says(engine):
+    done = python_ranks(4, PROGRAMS / "slow_links.py", engine, env={"PYTHONPATH": str(PROGRAMS.parents[1])})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("done") == 4
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 1.0])

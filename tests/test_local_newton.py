@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpcopt.errors import InputError
-from hpcopt.fabric.virtual.network import Network
+from hpcopt.fabric.network import Network
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.line_search import ROUNDOFF, Armijo
 from tests.problems import Spread, equal, logistic, ridge, solve

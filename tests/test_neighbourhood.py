@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.virtual.events import DeadlockError
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.fabric.wall.solo import SoloCluster
 
 LATENCY, BANDWIDTH = 1e-3, 1e3

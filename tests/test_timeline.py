@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.errors import InputError
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.timeline import BOARD, COMPUTE, EXCHANGE, KINDS, WAIT, Timeline
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.reports.timeline import coverage, draw_timeline, write_events
 from hpcopt.runs import folder as folders

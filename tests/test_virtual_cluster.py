@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.virtual.events import DeadlockError
-from hpcopt.fabric.virtual.network import Network
 
 SIZES = pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
 

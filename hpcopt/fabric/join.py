@@ -11,7 +11,9 @@ from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.fabric.window import Windows
 
 
-def join(comm: Any = None, *, seed: int = 0, ordered: bool = False, windows: Windows = "auto") -> Cluster:
+def join(
+    comm: Any = None, *, seed: int = 0, ordered: bool = False, windows: Windows = "auto", bandwidth: float = 1e9
+) -> Cluster:
     """Return the cluster of this job's ranks: those of `comm` (default the world), or one node without MPI.
 
     Parameters
@@ -24,6 +26,8 @@ def join(comm: Any = None, *, seed: int = 0, ordered: bool = False, windows: Win
         Whether reductions add in rank order.
     windows
         How ranks make windows.
+    bandwidth
+        Bytes a second, from which the delays of slow links are reckoned.
 
     Raises
     ------
@@ -43,4 +47,4 @@ def join(comm: Any = None, *, seed: int = 0, ordered: bool = False, windows: Win
     refuse_singletons()
     from hpcopt.fabric.mpi.cluster import MPICluster
 
-    return MPICluster(comm, seed=seed, ordered=ordered, windows=windows)
+    return MPICluster(comm, seed=seed, ordered=ordered, windows=windows, bandwidth=bandwidth)

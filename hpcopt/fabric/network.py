@@ -1,4 +1,4 @@
-"""What a message costs on the virtual cluster: latency + size / bandwidth, first in first out on each link.
+"""What a message costs: latency + size / bandwidth, first in first out on each link, in virtual time.
 
 A collective is made of messages along a binomial tree, or of messages to and from one node that all others are
 linked to (a star, as a parameter server or object storage is):

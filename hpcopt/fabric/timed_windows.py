@@ -12,7 +12,8 @@ from typing import Protocol
 from hpcopt.fabric.board import Board, Words
 from hpcopt.fabric.mailbox import Bytes, Mailbox
 from hpcopt.fabric.timeline import BOARD, EXCHANGE, WAIT, Timeline
-from hpcopt.fabric.window import Eights, Op, Window
+from hpcopt.fabric.window import Op, Window
+from hpcopt.fabric.wrapped import WrappedWindow
 
 
 class Recorded(Protocol):
@@ -35,46 +36,28 @@ def _spent(node: Recorded, kind: int) -> Iterator[None]:
     timeline.span(kind, begun, node.now())
 
 
-class TimedWindow(Window):
+class TimedWindow(WrappedWindow):
     """A window whose node's waiting for others' memory is recorded."""
 
-    def __init__(self, window: Window, node: Recorded) -> None:  # the window itself books
-        self.words = window.words
-        self.rank = window.rank
-        self.local = window.local
-        self._window = window
+    def __init__(self, window: Window, node: Recorded) -> None:
+        super().__init__(window)
         self._node = node
-
-    def count_round(self) -> None:
-        self._window.count_round()
-
-    def put(self, x: Eights, target: int, at: int = 0) -> None:
-        self._window.put(x, target, at)
-
-    def get(self, target: int, at: int, out: Eights) -> None:
-        self._window.get(target, at, out)
-
-    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
-        self._window.accumulate(x, target, at)
 
     def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
         with _spent(self._node, EXCHANGE):
-            return self._window.fetch_and_op(value, target, at, op)
+            return super().fetch_and_op(value, target, at, op)
 
     def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
         with _spent(self._node, EXCHANGE):
-            return self._window.compare_and_swap(expected, desired, target, at)
+            return super().compare_and_swap(expected, desired, target, at)
 
     def flush(self, target: int) -> None:
         with _spent(self._node, EXCHANGE):
-            self._window.flush(target)
-
-    def sync(self) -> None:
-        self._window.sync()
+            super().flush(target)
 
     def wait(self, at: int, until: Callable[[int], bool]) -> int:
         with _spent(self._node, WAIT):
-            return self._window.wait(at, until)
+            return super().wait(at, until)
 
 
 class TimedBoard(Board):

@@ -16,8 +16,8 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.join import join
 from hpcopt.fabric.launch import abort_on_error, started
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.runs.network import connected
 from hpcopt.runs.specification import Specification, as_toml_dict
 
@@ -107,7 +107,8 @@ def _virtual(spec: Specification) -> Cluster:
 
 def _ranks(spec: Specification, comm: Any) -> Cluster:
     asked = spec.cluster
-    cluster = join(comm, seed=spec.seed, ordered=asked.reduction == "ordered", windows=asked.windows)
+    ordered = asked.reduction == "ordered"
+    cluster = join(comm, seed=spec.seed, ordered=ordered, windows=asked.windows, bandwidth=asked.bandwidth)
     workers = spec.cluster.workers
     if workers is not None and workers != cluster.size:
         cluster.close()

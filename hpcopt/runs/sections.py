@@ -217,7 +217,7 @@ class Stragglers(Section, frozen=True, kw_only=True):
     distribution, spread
         How the time of a step varies around its mean; each distribution has a spread of its own by default.
     slow_links, link_slowdown
-        Probability that a pair of nodes has a slow link, and its factor (virtual).
+        Probability that a pair of nodes has a slow link, and its factor.
     pauses, departures
         Tables { node, at, seconds } and { node, at }.
     """
@@ -272,7 +272,7 @@ class ClusterTable(Section, frozen=True, kw_only=True):
     workers
         Number of nodes of a virtual cluster.
     latency, bandwidth
-        Seconds a message, bytes a second (virtual).
+        Seconds a message, bytes a second (virtual; on ranks slow links are so much slower than this bandwidth).
     flops, speeds
         Work a second of a node, and factors of it, one a node, where nodes differ (virtual).
     collective

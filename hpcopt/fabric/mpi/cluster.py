@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cas_board import LINK_CLASS, CASBoard
+from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.launch import abort_on_error
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.mpi.group import MPIGroup
 from hpcopt.fabric.mpi.mailbox import MPIMailbox
 from hpcopt.fabric.mpi.neighbourhood import MPINeighbourhood
 from hpcopt.fabric.mpi.self_test import Engine, choose
+from hpcopt.fabric.mpi.slow_links import SlowGroup, SlowLinks, SlowMailbox, SlowNeighbourhood, SlowWindow
 from hpcopt.fabric.mpi.survey import MPISurvey
 from hpcopt.fabric.mpi.two_sided import Requests, TwoSidedWindow
 from hpcopt.fabric.mpi.window import MPIWindow
@@ -35,96 +37,6 @@ from hpcopt.topology.mixing import Mixing
 
 T = TypeVar("T")
 Array = NDArray[Any]
-
-
-class MPIGroup(Group):
-    """A communicator.
-
-    Parameters
-    ----------
-    comm
-        Used as it is: the caller duplicates and frees.
-    ledger
-        Where rounds and bytes are booked.
-    ordered
-        Add in rank order (gather, then sum): bit for bit what the virtual cluster computes, at K times the traffic.
-    progress
-        Of the node, who may have to answer others before they can come.
-    """
-
-    def __init__(
-        self, comm: MPI.Intracomm, ledger: Ledger, *, ordered: bool = False, progress: Progress | None = None
-    ) -> None:
-        super().__init__(comm.rank, comm.size, ledger)
-        self.comm = comm
-        """The communicator itself, for benchmarks that measure beside it."""
-        self._ordered = ordered
-        self._progress = progress
-
-    def _meet(self) -> None:
-        if self._progress is not None:
-            self._progress.meet_if_asked(self.comm)
-
-    def sum(self, x: Vector, out: Vector | None = None) -> Vector:
-        self._meet()
-        if out is None:
-            out = np.empty_like(x)
-        if self._ordered:
-            np.add.reduce(self._parts(x), axis=0, out=out)
-        else:
-            self.comm.Allreduce(MPI.IN_PLACE if out is x else x, out)
-        self._book(x.nbytes, x.nbytes)
-        return out
-
-    def _parts(self, x: Vector) -> Vector:
-        parts = np.empty((self.size, *x.shape), x.dtype)
-        self.comm.Allgather(x, parts)
-        return parts
-
-    def max(self, x: Vector) -> Vector:
-        self._meet()
-        out = np.empty_like(x)
-        self.comm.Allreduce(x, out, op=MPI.MAX)
-        self._book(x.nbytes, x.nbytes)
-        return out
-
-    def broadcast(self, x: Vector, root: int = 0) -> Vector:
-        self._meet()
-        out = np.array(x, order="C")
-        self.comm.Bcast(out, root=root)
-        self._book(0, x.nbytes)
-        return out
-
-    def gather(self, x: Vector, root: int = 0) -> Vector | None:
-        self._meet()
-        parts = np.empty((self.size, *x.shape), x.dtype) if self.rank == root else None
-        self.comm.Gather(x, parts, root=root)
-        self._book(x.nbytes, 0)
-        return parts
-
-    def allgather(self, x: Array) -> list[Array]:
-        self._meet()
-        counts = np.empty(self.size, dtype=np.int64)
-        self.comm.Allgather(np.array([len(x)], dtype=np.int64), counts)
-        everything = np.empty(int(counts.sum()), dtype=x.dtype)
-        self.comm.Allgatherv(np.ascontiguousarray(x), (everything, counts.tolist()))
-        self._book(x.nbytes, everything.nbytes)
-        return np.split(everything, np.cumsum(counts)[:-1])
-
-    def alltoall(self, parts: Sequence[Array]) -> list[Array]:
-        self._meet()
-        counts = np.array([len(part) for part in parts], dtype=np.int64)
-        incoming = np.empty_like(counts)
-        self.comm.Alltoall(counts, incoming)
-        received = np.empty(int(incoming.sum()), dtype=parts[0].dtype)
-        self.comm.Alltoallv((np.concatenate(parts), counts.tolist()), (received, incoming.tolist()))
-        size = sum(part.nbytes for place, part in enumerate(parts) if place != self.rank)
-        self._ledger.current.book(self.link_class, self.size - 1, size)
-        return np.split(received, np.cumsum(incoming)[:-1])
-
-    def barrier(self) -> None:
-        self._meet()
-        self.comm.Barrier()
 
 
 class Finite(Protocol):
@@ -145,7 +57,9 @@ class MPINode(WallClockNode):
         comm: MPI.Intracomm,
         seed: int,
         mixing: Mixing | None,
+        heterogeneity: Heterogeneity,
         *,
+        bandwidth: float,
         ordered: bool,
         one_sided: Callable[[], bool],
     ) -> None:
@@ -163,22 +77,36 @@ class MPINode(WallClockNode):
         self.ledger = Ledger()
         self.meter = Meter(self._work)
         self.rng = stream(seed, comm.rank)
-        self.world = self._group(comm, self.ledger)
+        self.pace = heterogeneity.pace(self.rank, self.size)
+        has_slow_links = heterogeneity.slow_links > 0.0
+        self._links = SlowLinks(self.rank, heterogeneity, bandwidth, self._hold) if has_slow_links else None
+        self.world = self._group(comm, range(self.size), self.ledger)
 
     def group(self, ranks: Sequence[int]) -> Group:
         members = self._comm.group.Incl(list(ranks))
         self._groups.append(self._comm.Create_group(members))
         members.Free()
         comm = self._groups[-1]
-        return self.timed_group(lambda ledger: self._group(comm, ledger))
+        return self.timed_group(lambda ledger: self._group(comm, ranks, ledger))
 
-    def _group(self, comm: MPI.Intracomm, ledger: Ledger) -> MPIGroup:
+    def _group(self, comm: MPI.Intracomm, ranks: Sequence[int], ledger: Ledger) -> MPIGroup:
+        if self._links is not None:
+            return SlowGroup(comm, ledger, self._links, ranks, ordered=self._ordered, progress=self._progress)
         return MPIGroup(comm, ledger, ordered=self._ordered, progress=self._progress)
+
+    def _hold(self, seconds: float) -> None:
+        """Be held up by a slow link."""
+        if seconds > 0.0 and not self.meter.is_paused:
+            self._delay(seconds)
 
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
         def make(ledger: Ledger) -> MPINeighbourhood:
             self._progress.meet_if_asked(self._comm)
-            self._neighbourhoods.append(MPINeighbourhood(self._comm, sources, targets, ledger))
+            self._neighbourhoods.append(
+                MPINeighbourhood(self._comm, sources, targets, ledger)
+                if self._links is None
+                else SlowNeighbourhood(self._comm, sources, targets, ledger, self._links)
+            )
             return self._neighbourhoods[-1]
 
         return self.timed_neighbourhood(make)
@@ -189,6 +117,10 @@ class MPINode(WallClockNode):
         self._progress.meet_if_asked(self._comm)
 
     def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
+        window = self._even_window(words, link_class, by_edge=by_edge)
+        return window if self._links is None else SlowWindow(window, self._links)
+
+    def _even_window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
         self._look_up()
         if self._one_sided():
             window = MPIWindow(self._comm, words, self.ledger, self._progress, link_class, by_edge=by_edge)
@@ -205,7 +137,11 @@ class MPINode(WallClockNode):
 
     def _mailbox(self) -> Mailbox:
         self._look_up()
-        box = MPIMailbox(self._comm, self.ledger, self._progress)
+        box = (
+            MPIMailbox(self._comm, self.ledger, self._progress)
+            if self._links is None
+            else SlowMailbox(self._comm, self.ledger, self._progress, self._links)
+        )
         self._things.append(box)
         return box
 
@@ -250,6 +186,8 @@ class MPICluster(Cluster):
         Whether reductions add in rank order.
     windows
         How windows are made; "auto" tries one-sided operations and takes messages where these do not work.
+    bandwidth
+        Bytes a second, from which the delays of slow links are reckoned.
     """
 
     kind = "mpi"
@@ -262,6 +200,7 @@ class MPICluster(Cluster):
         seed: int = 0,
         ordered: bool = False,
         windows: Windows = "auto",
+        bandwidth: float = 1e9,
     ) -> None:
         self._comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
         self.size = self._comm.size
@@ -270,6 +209,7 @@ class MPICluster(Cluster):
         self._seed = seed
         self._ordered = ordered
         self._windows = windows
+        self._bandwidth = bandwidth
         self._engine: Engine | None = None
 
     def probe_windows(self) -> str:
@@ -285,10 +225,11 @@ class MPICluster(Cluster):
             self._comm,
             self._seed,
             self.mixing,
+            self.heterogeneity,
+            bandwidth=self._bandwidth,
             ordered=self._ordered,
             one_sided=lambda: self._choose().one_sided,
         )
-        node.pace = self.heterogeneity.pace(node.rank, node.size)
         with abort_on_error():
             self._comm.Barrier()
             node.start()

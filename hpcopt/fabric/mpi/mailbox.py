@@ -34,12 +34,17 @@ class MPIMailbox(Mailbox):
         progress.add(self._move)
 
     def send(self, target: int, message: Bytes) -> None:
-        copy = message.copy()
-        self._outgoing.append((self._comm.Isend(copy, target), copy))
+        self._leave(target, message.copy())
         self._sent[target] += 1
         self._ledger.current.book_edges(self.link_class, (target,), message.nbytes, rounds=0)
         if len(self._outgoing) > MOST:
             self._progress.wait(lambda: len(self._outgoing) <= MOST)
+
+    def _leave(self, target: int, message: Bytes) -> None:
+        self._outgoing.append((self._comm.Isend(message, target), message))
+
+    def _is_sending(self) -> bool:
+        return bool(self._outgoing)
 
     def take(self) -> list[tuple[int, Bytes]]:
         self._move()
@@ -52,7 +57,7 @@ class MPIMailbox(Mailbox):
     def drain(self) -> list[tuple[int, Bytes]]:
         counts = np.empty_like(self._sent)
         self._progress.wait(self._comm.Ialltoall(self._sent, counts).Test)
-        self._progress.wait(lambda: not self._outgoing and bool((self._received >= counts).all()))
+        self._progress.wait(lambda: not self._is_sending() and bool((self._received >= counts).all()))
         return self.take()
 
     def _move(self) -> None:
@@ -71,7 +76,7 @@ class MPIMailbox(Mailbox):
             self._outgoing = [sent for sent in self._outgoing if not sent[0].Test()]
 
     def flush(self) -> None:
-        self._progress.wait(lambda: not self._outgoing)
+        self._progress.wait(lambda: not self._is_sending())
 
     def finish(self) -> None:
         """Wait until all that this rank sent has been received."""

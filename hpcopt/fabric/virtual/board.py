@@ -12,8 +12,8 @@ import greenlet
 import numpy as np
 
 from hpcopt.fabric.board import Board, Machine, Words
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.fabric.virtual.window import Actor
 
 ROUND_TRIPS = 3  # of a transition

@@ -21,6 +21,7 @@ from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.lone import LoneGroup
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.streams import stream
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timeline import COMPUTE
@@ -28,7 +29,6 @@ from hpcopt.fabric.virtual.board import SharedState, VirtualBoard
 from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.virtual.mailbox import Mail, VirtualMailbox
 from hpcopt.fabric.virtual.neighbourhood import Post, VirtualNeighbourhood
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.fabric.virtual.survey import Surveyor, VirtualSurvey
 from hpcopt.fabric.virtual.window import Memory, VirtualWindow
 from hpcopt.fabric.window import Window

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import greenlet
 
 from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.fabric.virtual.window import Actor
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from hpcopt.fabric.interface import Bytes, Neighbourhood
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.timeline import Timeline
 from hpcopt.fabric.virtual.events import EventLoop
-from hpcopt.fabric.virtual.network import Network
 
 
 class Waiter(Protocol):

@@ -15,8 +15,8 @@ import greenlet
 import numpy as np
 
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
-from hpcopt.fabric.virtual.network import Network
 from hpcopt.fabric.window import Eights, Op, Window, Words
 
 

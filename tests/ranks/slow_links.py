@@ -1,0 +1,107 @@
+"""Links are slow for real: every operation over one takes as much longer as the model says, and over others it doesn't.
+
+Argument: the engine of windows.
+"""
+
+import sys
+import time
+
+import numpy as np
+from mpi4py import MPI
+
+from hpcopt.fabric.heterogeneity import Heterogeneity
+from hpcopt.fabric.mpi.cluster import MPICluster
+from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual.cluster import VirtualCluster
+
+BANDWIDTH, FACTOR, WORDS = 1e6, 11.0, 1000
+LONG = (FACTOR - 1.0) * 8 * WORDS / BANDWIDTH  # seconds: 0.08
+LEAST = 0.9 * LONG  # a sleep may be owed a little of what an earlier one took too long
+rank, size = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
+assert size == 4
+unlike = next(  # slow are 0-2 and 1-3, and nothing else
+    tried
+    for tried in (Heterogeneity(seed=seed, slow_links=0.5, link_slowdown=FACTOR) for seed in range(1000))
+    if [tried.link_factor(*pair) > 1.0 for pair in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))]
+    == [False, True, False, False, True, False]
+)
+PARTNER = (rank + 2) % 4  # over the slow link
+STRANGER = rank ^ 1  # over another
+
+
+def took(node, what):
+    node.world.comm.Barrier()
+    begun = time.perf_counter()
+    what()
+    return time.perf_counter() - begun
+
+
+def program(node):
+    x = np.arange(float(WORDS))
+    window, box = node.window(WORDS), node.mailbox()
+    links = node.neighbourhood([PARTNER], [PARTNER])
+    others = node.neighbourhood([STRANGER], [STRANGER])
+    pair, other = node.group(sorted((rank, PARTNER))), node.group(sorted((rank, STRANGER)))
+
+    def put(target):
+        window.put(x, target)
+        window.flush(target)
+
+    def get(target):
+        window.get(target, 0, np.empty(WORDS))
+        window.flush(target)
+
+    def mail(target):
+        box.send(target, x.view(np.uint8))
+        box.wait()
+        ((source, message),) = box.take()
+        assert source == target
+        assert np.array_equal(message.view(np.float64), x)
+
+    slow = {
+        "put": lambda: put(PARTNER),
+        "get": lambda: get(PARTNER),
+        "mail": lambda: mail(PARTNER),
+        "exchange": lambda: links.exchange(x.view(np.uint8)),
+        "varying": lambda: links.exchange_varying(x.view(np.uint8)),
+        "alltoall": lambda: pair.alltoall([x, x]),
+    }
+    fast = {
+        "own part": lambda: put(rank),
+        "put": lambda: put(STRANGER),
+        "get": lambda: get(STRANGER),
+        "mail": lambda: mail(STRANGER),
+        "exchange": lambda: others.exchange(x.view(np.uint8)),
+        "alltoall": lambda: other.alltoall([x, x]),
+        "sum": lambda: other.sum(x),
+    }
+    seconds = {name: took(node, what) for name, what in slow.items()}
+    assert all(t >= LEAST for t in seconds.values()), seconds
+    booked = node.ledger.solver.bytes
+    for name, what in fast.items():  # the least of some: others may have the core
+        assert min(took(node, what) for _ in range(3)) < LEAST, name
+    assert node.ledger.solver.bytes > booked
+    top = rank < 2  # of the pair: hears, then answers
+    assert took(node, lambda: pair.sum(x)) >= (LEAST if top else 2 * LEAST)
+    assert took(node, lambda: pair.broadcast(x)) >= (0.0 if top else LEAST)
+    assert took(node, lambda: node.world.sum(x)) >= 0.9 * modelled[rank]
+    with node.monitoring():
+        assert min(took(node, lambda: pair.sum(x)) for _ in range(3)) < LEAST
+    return node.ledger.solver.bytes
+
+
+def model(node):
+    node.world.sum(np.zeros(WORDS))
+    return node.now()
+
+
+nodes = VirtualCluster(size, Network(0.0, BANDWIDTH))
+even = nodes.run(model)
+nodes.heterogeneity = unlike
+modelled = np.subtract(nodes.run(model), even)
+assert modelled.max() > LONG
+ranks = MPICluster(windows=sys.argv[1], bandwidth=BANDWIDTH)
+ranks.heterogeneity = unlike
+ranks.run(program)
+ranks.close()
+print("done")
