@@ -515,13 +515,24 @@ def test_honest_disagreement_is_left_alone():
     assert solved.outcome.status is Status.ROUNDS
 
 
+def told(watch, consensus, gradients, way=0.0):
+    return watch.verdict({"consensus": consensus, "gradients": gradients}, np.array([way]))
+
+
 def test_measurements_before_all_nodes_have_moved_say_nothing():
-    watch = Disagreement(16)
-    early = [watch.verdict({"consensus": 1e-3 * 2.0**count, "gradients": count}) for count in range(16)]
-    steady = [watch.verdict({"consensus": 40.0 + count / 100, "gradients": 16 * count}) for count in range(1, 40)]
-    late = [watch.verdict({"consensus": 40.0 * 1.3**count, "gradients": 640 + 16 * count}) for count in range(20)]
+    watch = Disagreement(16, np.zeros(1))
+    early = [told(watch, 1e-3 * 2.0**count, count) for count in range(16)]
+    steady = [told(watch, 40.0 + count / 100, 16 * count) for count in range(1, 40)]
+    late = [told(watch, 40.0 * 1.3**count, 640 + 16 * count) for count in range(20)]
     assert {*early, *steady} == {None}
     assert Status.APART in late
+
+
+def test_a_node_that_stands_still_is_left_behind_and_not_adrift():
+    watch = Disagreement(4, np.zeros(1))
+    steady = [told(watch, 0.01, 4 * count, way=0.1) for count in range(1, 12)]
+    behind = [told(watch, 0.05 * count, 48 + 3 * count, way=0.11 * count) for count in range(1, 20)]
+    assert {*steady, *behind} == {None}
 
 
 def test_a_diverging_run_ends_as_one_even_where_compressors_refuse_its_vectors():

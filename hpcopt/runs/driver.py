@@ -60,12 +60,12 @@ def _drive_rounds(
 ) -> Outcome:
     record_every, tell = recording.every, recording.tell
     watch = Watch(node, problem, shard, decentralised=solver.decentralised)
-    disagreement = Disagreement(node.size)
     f = problem.on(shard, node.meter)
     state = solver.init(node, f, w0)
     first, model = watch.measure(state.w, 0)
     last = best = first
     kept = model.copy()
+    disagreement = Disagreement(node.size, kept)
     tell(first)
 
     status = stop.verdict(first, first)
@@ -82,7 +82,7 @@ def _drive_rounds(
         last, model = watch.measure(state.w, iteration)
         if record_every:
             tell(last)
-        status = stop.verdict(last, first) or disagreement.verdict(last)
+        status = stop.verdict(last, first) or disagreement.verdict(last, model)
         if status is not None:
             break
         if last["objective"] < best["objective"]:

@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
 DIVERGED = 1e3  # an objective so many times its first value (at least 1) does not come back
 
 
@@ -41,34 +46,40 @@ class Status(enum.Enum):
 class Disagreement:
     """Watches the nodes' distance to their mean model: compressed gossip can fail late, and slowly at first.
 
-    The models drift apart when that distance is `FACTOR` times the largest of the run's first half and has risen in
-    most of the last `RECENT` measurements. Where heterogeneous data pull the models apart it grows no faster than in
-    proportion to the steps, so doubles between half the run and its end. That holds once all nodes have made some:
-    where nobody waits, measurements come at any time, many of them before the second node has moved.
+    The models drift apart when that distance is `FACTOR` times the largest of the run's first half, has risen in most
+    of the last `RECENT` measurements, and is longer than the way that the mean model has come. Where heterogeneous data
+    pull the models apart it grows no faster than in proportion to the steps, so doubles between half the run and its
+    end. That holds once all nodes have made some: where nobody waits, measurements come at any time, many of them
+    before the second node has moved. And a node that stands still falls behind by no more than the others' way.
 
     Parameters
     ----------
     size
         Number of nodes.
+    start
+        The mean model at first, shape (d,).
     """
 
     FACTOR = 10.0
     RECENT = 5
     EARLIEST = 10  # measurements, and steps a node
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, start: Vector) -> None:
         self._size = size
+        self._start = start
         self._steps: list[float] = []  # a node, at each measurement
         self._largest: list[float] = []  # until each measurement
         self._rises: deque[bool] = deque(maxlen=self.RECENT)
         self._last = 0.0
 
-    def verdict(self, row: dict[str, Any]) -> Status | None:
-        """Take one more row of the trace; return how the run ends if the models drift apart, else None."""
+    def verdict(self, row: dict[str, Any], model: Vector) -> Status | None:
+        """Take one more row of the trace and its model; return how the run ends if the models drift apart, or None."""
         if "consensus" not in row:
             return None
         steps = row["gradients"] / self._size if "gradients" in row else row["iteration"]
-        return Status.APART if self._grows(row["consensus"], steps) else None
+        if not self._grows(row["consensus"], steps):
+            return None
+        return Status.APART if row["consensus"] > np.linalg.norm(model - self._start) else None
 
     def _grows(self, consensus: float, steps: float) -> bool:
         self._rises.append(consensus > self._last)
