@@ -167,6 +167,19 @@ def test_who_has_left_is_no_part_of_what_is_measured(name, pauses):
     assert np.linalg.norm(model - rest.mean(axis=0)) < 0.2 * np.linalg.norm(model - left)
 
 
+@ALL
+@pytest.mark.parametrize("node", [0, 2])
+def test_a_pause_ends_with_the_run(name, node):
+    cluster = cluster_of(4, Heterogeneity(pauses=(Pause(node, 0.01, 1e6),)))
+    parameters = {} if name == "async-local-newton" else {"step_size": 0.05}
+    if name == "agp":
+        parameters["ahead"] = 4  # it diverges where a node stands still, unless the others wait
+    solved = solve(SOLVERS[name](**parameters), logistic(nodes=4), cluster=cluster, seconds=0.2)
+    assert {outcome.status for outcome in solved.outcomes} == {Status.SECONDS}
+    assert 0.2 <= solved.rows[-1]["seconds"] < 0.3
+    assert solved.nodes[node].now() < 0.3
+
+
 # sgp
 
 

@@ -260,12 +260,18 @@ class Node(abc.ABC):
     def idle(self, seconds: float) -> None:
         """Let `seconds` pass on this node's clock while it does nothing but answer the others."""
 
-    def next_step(self) -> None:
-        """Begin the next step, one iteration of a solver, at its own pace and after a pause that is due; or leave."""
+    def next_step(self, rest: Callable[[float], object] | None = None) -> None:
+        """Begin the next step, one iteration of a solver, at its own pace and after a pause that is due; or leave.
+
+        Parameters
+        ----------
+        rest
+            Lets the seconds of a pause pass, or fewer if the run ends meanwhile; default `idle`.
+        """
         self.pace.advance()
         pause = self.pace.pause(self.now())
         if pause:
-            self.idle(pause)
+            (rest or self.idle)(pause)
         self.leaving = self.pace.left(self.now())
 
     def record(self, limit: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -110,7 +111,7 @@ class LoneWindow(Window):
     def sync(self) -> None:
         pass
 
-    def wait(self, at: int, until: Callable[[int], bool]) -> int:
+    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:  # noqa: ARG002
         word = int(self.local[at])
         if not until(word):
             raise WaitsForEverError("a cluster of one node waits for a word of its window to change")

@@ -5,6 +5,7 @@ What is asynchronous takes no span: a `put` or a `get` is an exchange while its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -55,9 +56,9 @@ class TimedWindow(WrappedWindow):
         with _spent(self._node, EXCHANGE):
             super().flush(target)
 
-    def wait(self, at: int, until: Callable[[int], bool]) -> int:
+    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
         with _spent(self._node, WAIT):
-            return super().wait(at, until)
+            return super().wait(at, until, seconds)
 
 
 class TimedBoard(Board):

@@ -14,6 +14,7 @@ vectors.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -106,8 +107,11 @@ class Window(abc.ABC):
         """Make what was stored into `local` visible to others; called before they are told of it."""
 
     @abc.abstractmethod
-    def wait(self, at: int, until: Callable[[int], bool]) -> int:
-        """Wait until `until` holds of the own word `at`, which others change by atomics; return that word."""
+    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
+        """Wait until `until` holds of the own word `at`, which others change by atomics; return that word.
+
+        After so many `seconds` on this node's clock it returns whatever the word is.
+        """
 
     def notify(self, x: Words, target: int, at: int, flag: int, value: int) -> None:
         """Put `x`, and after it has come write `value` into the target's word `flag`: whoever waits on it finds `x`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from hpcopt.fabric.window import Eights, Op, Window
@@ -40,5 +41,5 @@ class WrappedWindow(Window):
     def sync(self) -> None:
         self._window.sync()
 
-    def wait(self, at: int, until: Callable[[int], bool]) -> int:
-        return self._window.wait(at, until)
+    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
+        return self._window.wait(at, until, seconds)

@@ -8,6 +8,7 @@ the run: the node that knows tells all, and whoever waits for a partner is told 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,17 +54,27 @@ def drive_asynchronous(
     steps = node.size * (recording.every or (1 if stop.measures else 0))
     survey = node.survey([measured.mean, measured.share], measured.done, steps=steps, seconds=recording.seconds)
     word = _Word(node)
-    node.next_step()
+
+    def is_over() -> bool:
+        used = {"round": node.ledger.solver.rounds, "iteration": state.iteration, "seconds": node.now()}
+        return node.stopping or stop.spent(used) is not None
+
+    def rest(seconds: float) -> None:
+        left = math.inf if stop.seconds is None else stop.seconds - node.now()
+        word.rest(min(seconds, left))
+
+    node.next_step(rest)
     for stepped in solver.rounds(node, f, state):
         state = stepped
         node.settle()
         measured.lay_aside(state)
         survey.stepped()
-        used = {"round": node.ledger.solver.rounds, "iteration": state.iteration, "seconds": node.now()}
-        if node.stopping or stop.spent(used) is not None:
+        if is_over():
+            word.tell()
+        node.next_step(rest)
+        if is_over():
             word.tell()
         node.stopping = word.heard()
-        node.next_step()
     word.wait()  # who has left early still answers the others
     survey.end()
     return measured.outcome(state)
@@ -88,7 +99,7 @@ class _Measured:
         self._first = self._row = self._best = first
         self._model = self._kept = model
         self._recording = recording
-        self._disagreement = Disagreement(node.size)
+        self._disagreement = Disagreement(node.size, model)
 
     def lay_aside(self, state: AsynchronousState) -> None:
         """Keep a step's results for the next survey."""
@@ -123,7 +134,7 @@ class _Measured:
         if self.status is not None or not self._there or row["seconds"] <= self._row["seconds"]:
             return  # the run is over, all have left, or nothing has happened
         self._row, self._model = row, self._mean
-        self.status = self._stop.judged(row, self._first) or self._disagreement.verdict(row)
+        self.status = self._stop.judged(row, self._first) or self._disagreement.verdict(row, self._model)
         if self._recording.every or self._recording.seconds or self.status is not None:
             self._recording.tell(row)
         if self.status is not None or self._stop.spent({"bytes": row["bytes"]}) is not None:
@@ -169,6 +180,16 @@ class _Word:
     def heard(self) -> bool:
         """Return whether anybody has told."""
         return self._window.fetch_and_op(0, self._node.rank, 0, "no-op") >= STOP
+
+    def rest(self, seconds: float) -> None:
+        """Pause for so many seconds, or until the run is to end."""
+        node = self._node
+        if node.size == 1:
+            node.idle(seconds)
+            return
+        timeline, node.timeline = node.timeline, None  # nobody is waited for
+        self._window.wait(0, lambda word: word >= STOP or node.stopping, seconds)
+        node.timeline = timeline
 
     def wait(self) -> None:
         """Say that this node has ended, and wait until somebody has told, or all have ended."""

@@ -54,6 +54,10 @@ def operations(node):
     assert list(window.local[20:22]) == [size, ranks]
     assert list(window.local[22:24].view(np.float64)) == [0.5 * size, ranks]
     assert window.fetch_and_op(0, rank, 25, "no-op") == 20 * (size + ranks)
+    if size > 1:
+        begun = node.now()
+        assert window.wait(25, lambda word: word == 0, 1e-3) == 20 * (size + ranks)
+        assert node.now() >= begun + 1e-3
     assert window.fetch_and_op(-5, right, 26, "replace") == 0
     assert window.fetch_and_op(7, right, 26) == -5
     assert window.compare_and_swap(-5, 1, right, 26) == 2

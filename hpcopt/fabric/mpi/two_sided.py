@@ -10,6 +10,7 @@ The requests of one node to another are carried out in their order, and answered
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Callable
 from enum import IntEnum
@@ -172,6 +173,6 @@ class TwoSidedWindow(Window):
     def sync(self) -> None:
         pass  # others see this part through its owner only
 
-    def wait(self, at: int, until: Callable[[int], bool]) -> int:
-        self._requests.progress.wait(lambda: until(int(self.local[at])))
+    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
+        self._requests.progress.wait(lambda: until(int(self.local[at])), seconds)
         return int(self.local[at])

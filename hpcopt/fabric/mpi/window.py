@@ -8,6 +8,7 @@ everything one-sided may wait for the target's next poke, whatever the library.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -90,7 +91,7 @@ class MPIWindow(Window):
     def sync(self) -> None:
         self.win.Sync()
 
-    def wait(self, at: int, until: Callable[[int], bool]) -> int:
+    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
         word = 0
 
         def ready() -> bool:
@@ -98,7 +99,7 @@ class MPIWindow(Window):
             word = self.fetch_and_op(0, self.rank, at, "no-op")
             return until(word)
 
-        self._progress.wait(ready)
+        self._progress.wait(ready, seconds)
         self.win.Sync()  # what was put here before the word was changed is to be seen, too
         return word
 

@@ -7,8 +7,10 @@ runs repeat exactly.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import greenlet
@@ -18,6 +20,9 @@ from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.window import Eights, Op, Window, Words
+
+Sleeper = tuple[greenlet.greenlet, int, Callable[[int], bool]]
+"""Who waits, for which word, and until what holds of it."""
 
 
 class Actor(Protocol):
@@ -38,7 +43,7 @@ class Memory:
 
     def __init__(self, size: int, words: int) -> None:
         self.parts = [np.zeros(words, dtype=np.int64) for _ in range(size)]
-        self.sleepers: dict[int, tuple[greenlet.greenlet, int, Callable[[int], bool]]] = {}
+        self.sleepers: dict[int, Sleeper] = {}
 
 
 class VirtualWindow(Window):
@@ -163,12 +168,21 @@ class VirtualWindow(Window):
     def sync(self) -> None:
         self._node.settle()
 
-    def wait(self, at: int, until: Callable[[int], bool]) -> int:
+    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
         node = self._node
         node.settle()
-        while not until(int(self.local[at])):
-            self._memory.sleepers[self.rank] = (greenlet.getcurrent(), at, until)
+        end = node.time + seconds
+        while not until(int(self.local[at])) and node.time < end:
+            sleeper = self._memory.sleepers[self.rank] = (greenlet.getcurrent(), at, until)
+            if seconds < math.inf:
+                self._loop.at(end, partial(self._give_up, sleeper))
             node.waits_in = "a wait for a word of its window"
             self._loop.block()
             node.time = self._loop.now
         return int(self.local[at])
+
+    def _give_up(self, sleeper: Sleeper) -> None:
+        """Wake the owner if it still waits."""
+        if self._memory.sleepers.get(self.rank) is sleeper:
+            del self._memory.sleepers[self.rank]
+            self._loop.wake(sleeper[0], self._loop.now)

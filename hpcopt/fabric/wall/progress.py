@@ -6,6 +6,7 @@ the services of ours that live on messages: the answers of two-sided windows, ma
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -41,8 +42,8 @@ class Progress:
         for service in self._services:
             service()
 
-    def wait(self, ready: Callable[[], object]) -> None:
-        """Poke until `ready` returns something true.
+    def wait(self, ready: Callable[[], object], seconds: float = math.inf) -> None:
+        """Poke until `ready` returns something true, or so many seconds have gone by.
 
         At first without a pause; then with sleeps that grow, as ranks may outnumber the cores.
         """
@@ -50,6 +51,8 @@ class Progress:
         while not ready():
             self.poke()
             waited = time.perf_counter() - began
+            if waited >= seconds:
+                return
             if waited < SPIN:
                 os.sched_yield()
             else:
