@@ -354,6 +354,12 @@ def test_a_group_sends_each_model_there_and_back():
     assert sum(a.by_class["neighbour"] for a in accounts) == averaged.pop() * 2 * (2 * 2) * 8 * spread.d
 
 
+def test_no_prague_worker_carries_much_more_than_others():
+    solved = solve(Prague(step_size=0.05), logistic(n=240, nodes=12), iterations=200, record_every=0)
+    sent = np.array([node.ledger.solver.by_class["neighbour"] for node in solved.nodes])
+    assert sent.max() < 1.5 * sent.min()
+
+
 # async-local-newton
 
 

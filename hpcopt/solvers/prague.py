@@ -9,9 +9,9 @@ into one with it. With few groups, division redraws the same ones for long: whoe
 for their stragglers finds nobody but its last companions free; below some 30 workers `division = false` mixes better.
 The generator, its filter and its division are in `hpcopt.solvers.group_division`.
 
-A partial all-reduce goes through the group's first member, who adds in ascending order and sends the mean back: 2 (g-1)
-models a group. The authors' static schedule for clusters of equal workers is not here. Iterations are the worker's
-own gradients; the trace shows those of the fastest worker, and rounds are partial all-reduces.
+A partial all-reduce goes through one of the group's members, who adds in ascending order and sends the mean back:
+2 (g-1) models a group. The authors' static schedule for clusters of equal workers is not here. Iterations are the
+worker's own gradients; the trace shows those of the fastest worker, and rounds are partial all-reduces.
 
 Luo, He, Zhuo, Qian: "Prague: high-performance heterogeneity-aware asynchronous decentralized training", ASPLOS 2020
 (arXiv 1909.08029).
@@ -109,15 +109,16 @@ class Prague(AsynchronousSolver[AsynchronousState]):
 def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int]) -> Vector:
     """Return the mean of the members' `w`, (d,), the same bits on all of them; called by all `members`, ascending."""
     box.count_round()
-    root = members[0]
+    root = members[sum(members) % len(members)]  # not always the first: ranks would carry the more the lower they are
     if node.rank != root:
         box.send(root, w.view(np.uint8))
         (mean,) = _received(box, 1).values()
         return mean.copy()
     models = {root: w, **_received(box, len(members) - 1)}
     mean = np.add.reduce([models[rank] for rank in members]) / len(members)  # of one: itself
-    for rank in members[1:]:
-        box.send(rank, mean.view(np.uint8))
+    for rank in members:
+        if rank != root:
+            box.send(rank, mean.view(np.uint8))
     return np.asarray(mean)
 
 
