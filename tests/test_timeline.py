@@ -282,6 +282,16 @@ def test_a_row_a_node_and_a_close_up_of_many_spans(tmp_path, figures, nodes):
     assert len(colours) == 1  # within a span there is one colour
 
 
+def test_the_close_up_begins_where_computing_does(tmp_path, figures):
+    one = np.arange(300.0)
+    spans = np.column_stack((0 * one, one % 2, 500.0 + one, 501.0 + one))
+    made = np.array([[0, EXCHANGE, 0.0, 400.0]])
+    draw_timeline(np.concatenate([made, spans]), 1, tmp_path / "picture.png", "title", "wall")
+    whole, close_up = (axes for axes in figures[0].axes if axes.get_images())
+    assert whole.get_xlim() == pytest.approx((0.0, 800.0))
+    assert close_up.get_xlim() == pytest.approx((500.0, 560.0))
+
+
 def test_events_are_json_in_order_with_every_node_named(tmp_path):
     spans = np.array([[1, WAIT, 0.5, 1.0], [0, EXCHANGE, 0.25, 1.5], [0, COMPUTE, 0.0, 0.25]])
     write_events(spans, 2, tmp_path / "events.json", 'a "title"')

@@ -135,6 +135,21 @@ def test_one_way_edges_have_heads_and_many_nodes_no_numbers(drawn):
 
 
 def test_of_very_many_edges_some_are_drawn_and_the_title_says_so(drawn):
-    lines, axes = drawn("complete", 250)
-    assert len(lines.get_segments()) == 15_563
+    lines, axes = drawn("random-regular", 500, degree=100)
+    assert len(lines.get_segments()) == 12_500
     assert axes[0].get_title() == "title\n(one of 2 edges drawn)"
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_dense_network_is_drawn_as_its_matrix(tmp_path, monkeypatch, sent):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    pairs = np.array([(i, j) for i in range(60) for j in range(i)])
+    carried = 1000.0 * np.arange(len(pairs)) if sent else None
+    draw_network(Diagram(np.zeros((60, 2)), pairs, sent=carried), tmp_path / "picture.png", "title")
+    squares = np.ma.filled(figures[0].axes[0].get_images()[0].get_array(), np.nan)
+    assert np.isnan(np.diag(squares)).all()
+    np.testing.assert_array_equal(squares, squares.T)
+    if sent:  # in the bar's unit, MB
+        assert squares[tuple(pairs[1500])] == 1.5
+        assert figures[0].axes[1].get_ylabel() == "MB sent over the edge"

@@ -23,6 +23,7 @@ _INCHES = 7.0
 _NUMBERED = 300  # nodes up to which each shows its number
 _ARROWS = 500  # one-way edges up to which each is an arrow
 _MOST_EDGES = 20_000  # drawn; beyond that every so-many-th
+_MOST_LINES, _DENSE = 1000, 0.25  # with more edges than that, and that part of all pairs, lines hide one another
 _STUB = 0.45  # part of an edge across the border of a closed plane that is drawn at either end
 
 
@@ -55,7 +56,8 @@ class Diagram:
 def draw_network(diagram: Diagram, path: str | Path, title: str) -> None:
     """Draw nodes and edges into the picture `path`; its suffix is the format.
 
-    Up to 300 nodes show their numbers. Of more than 20,000 edges every so-many-th is drawn, and the title says so.
+    A dense network is drawn as its matrix, a square for each edge. Else up to 300 nodes show their numbers, and of more
+    than 20,000 edges every so-many-th is drawn, and the title says so.
 
     Raises
     ------
@@ -65,14 +67,45 @@ def draw_network(diagram: Diagram, path: str | Path, title: str) -> None:
     every = math.ceil(len(diagram.pairs) / _MOST_EDGES) or 1
     figure = new_figure(_INCHES + (1.2 if diagram.sent is not None else 0.0), _INCHES + 0.5)
     axis = figure.subplots()
-    axis.set_aspect("equal")
-    axis.axis("off")
-    _nodes(axis, diagram)
-    _edges(figure, axis, diagram, every)
-    _frame(axis, diagram)
-    drawn = "" if every == 1 else f"\n(one of {every} edges drawn)"
+    if _is_dense(diagram):
+        _matrix(figure, axis, diagram)
+        drawn = ""
+    else:
+        axis.set_aspect("equal")
+        axis.axis("off")
+        _nodes(axis, diagram)
+        _edges(figure, axis, diagram, every)
+        _frame(axis, diagram)
+        drawn = "" if every == 1 else f"\n(one of {every} edges drawn)"
     axis.set_title(f"{title}{drawn}", fontsize=10, wrap=True)
     figure.savefig(path, dpi=130)
+
+
+def _is_dense(diagram: Diagram) -> bool:
+    """Tell whether edges would hide one another, and the nodes."""
+    nodes, edges = len(diagram.positions), len(diagram.pairs)
+    return edges > _MOST_LINES and edges > _DENSE * nodes * (nodes - 1) / 2
+
+
+def _matrix(figure: Figure, axis: Axes, diagram: Diagram) -> None:
+    """Draw a square for each edge, in the row of its one node and the column of the other."""
+    nodes = len(diagram.positions)
+    weights = np.ones(len(diagram.pairs)) if diagram.sent is None else diagram.sent
+    squares = np.full((nodes, nodes), np.nan)
+    first, second = diagram.pairs.T
+    squares[first, second] = weights
+    if not diagram.one_way:
+        squares[second, first] = weights
+    most = float(weights.max(initial=0.0)) or 1.0
+    size, unit = next(((size, unit) for size, unit in UNITS if most >= size), UNITS[-1])
+    greys = diagram.sent is None
+    image = axis.imshow(
+        squares / size, cmap="gray" if greys else "viridis_r", vmin=0.0, vmax=(2.0 if greys else 1.0) * most / size
+    )
+    axis.set_xlabel("receiving node" if diagram.one_way else "node")
+    axis.set_ylabel("sending node" if diagram.one_way else "node")
+    if not greys:
+        figure.colorbar(image, ax=axis, label=f"{unit} sent over the edge", shrink=0.7)
 
 
 def _nodes(axis: Axes, diagram: Diagram) -> None:

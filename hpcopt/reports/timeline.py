@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.fabric.timeline import KINDS
+from hpcopt.fabric.timeline import COMPUTE, KINDS
 from hpcopt.reports.plots import COLOURS, GREY, new_figure
 
 if TYPE_CHECKING:
@@ -85,33 +85,36 @@ def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock:
     end = float(spans[:, 3].max(initial=0.0)) or 1.0
     shares = coverage(spans, nodes, np.array([0.0, end]))[:, :, 0]
     busiest = int(np.bincount(spans[:, 0].astype(np.int64)).max(initial=0))
-    ends = [end]
+    shown = {f"{clock} clock": (0.0, end)}
     if busiest > _CLOSE_UP:
-        ends.append(_early_end(spans, nodes))
-    high = float(np.clip(0.22 * nodes, 1.2, 6.5 if len(ends) == 1 else 5.0))
-    figure = new_figure(13.0, (high + 0.8) * len(ends) + 0.9)
-    panels = figure.subplots(len(ends), 2, width_ratios=(11, 2), sharey=True, squeeze=False)
-    for (left, right), until in zip(panels, ends, strict=True):
-        _panel(left, spans, nodes, until, f"{clock} clock" if until == end else f"{clock} clock, the beginning")
+        shown[f"{clock} clock, the beginning"] = _beginning(spans, nodes)
+    high = float(np.clip(0.22 * nodes, 1.2, 6.5 if len(shown) == 1 else 5.0))
+    figure = new_figure(13.0, (high + 0.8) * len(shown) + 0.9)
+    panels = figure.subplots(len(shown), 2, width_ratios=(11, 2), sharey=True, squeeze=False)
+    for (left, right), (words, times) in zip(panels, shown.items(), strict=True):
+        _panel(left, spans, nodes, times, words)
         _shares(right, shares)
-        right.set_visible(until == end)
+        right.set_visible(times == (0.0, end))
     handles = _legend(shares)
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.suptitle(title, fontsize=12)
     figure.savefig(path, dpi=130)
 
 
-def _early_end(spans: Spans, nodes: int) -> float:
-    """Return when the node that is first to do so has had its first so many spans."""
-    own = [np.sort(spans[spans[:, 0] == node, 3]) for node in range(nodes)]
-    return float(min(ends[_SHOWN - 1] for ends in own if len(ends) >= _SHOWN))
+def _beginning(spans: Spans, nodes: int) -> tuple[float, float]:
+    """Return when the first node begins to compute, and when one is first to have had so many spans since."""
+    begin = float(spans[spans[:, 1] == COMPUTE, 2].min(initial=math.inf))
+    begin = 0.0 if math.isinf(begin) else begin
+    own = [np.sort(spans[(spans[:, 0] == node) & (spans[:, 2] >= begin), 3]) for node in range(nodes)]
+    return begin, float(min((ends[_SHOWN - 1] for ends in own if len(ends) >= _SHOWN), default=spans[:, 3].max()))
 
 
-def _panel(axis: Axes, spans: Spans, nodes: int, until: float, words: str) -> None:
-    """Draw what every node did until then; `words` follow the unit below the axis."""
+def _panel(axis: Axes, spans: Spans, nodes: int, times: tuple[float, float], words: str) -> None:
+    """Draw what every node did between two times; `words` follow the unit below the axis."""
     from matplotlib.colors import to_rgb
 
-    parts = coverage(spans, nodes, np.linspace(0.0, until, _COLUMNS + 1))
+    begin, until = times
+    parts = coverage(spans, nodes, np.linspace(begin, until, _COLUMNS + 1))
     colours = np.array([to_rgb(_COLOURS[kind]) for kind in KINDS])
     image = np.einsum("knt,kc->ntc", parts, colours) + (1.0 - parts.sum(axis=0))[:, :, np.newaxis]
     size, unit = next(((size, unit) for size, unit in _UNITS if until >= size), _UNITS[-1])
@@ -119,7 +122,7 @@ def _panel(axis: Axes, spans: Spans, nodes: int, until: float, words: str) -> No
         np.clip(image, 0.0, 1.0),
         aspect="auto",
         interpolation="none",
-        extent=(0.0, until / size, nodes - 0.5, -0.5),
+        extent=(begin / size, until / size, nodes - 0.5, -0.5),
     )
     for border in np.arange(nodes - 1) + 0.5 if nodes <= _SEPARATE else ():
         axis.axhline(border, color="white", linewidth=min(4.0, 40.0 / nodes))
