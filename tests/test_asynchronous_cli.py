@@ -36,4 +36,4 @@ def test_a_solver_that_uses_no_network_is_drawn_with_all_that_it_sent(tmp_path, 
     sent = read_edges(tmp_path)
     assert diagram.sent.sum() == sent[:, 2].sum() > 0
     assert "between any of the 7 nodes" in title
-    assert ("network" in json.loads((tmp_path / "run.json").read_text())) == bool(cluster)
+    assert "network" not in json.loads((tmp_path / "run.json").read_text())

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import hpcopt
@@ -206,6 +206,16 @@ def test_fit_of_the_squared_loss_agrees_with_scikit_learns_ridge(tmp_path, label
     with np.load(model) as ours:
         np.testing.assert_allclose(ours["coef"], peer.coef_, rtol=1e-6)
         np.testing.assert_allclose(ours["intercept"], peer.intercept_, rtol=1e-6)
+
+
+def test_fit_of_a_network_stops_where_going_on_gains_little(tmp_path, capsys):
+    X, y = load_digits(return_X_y=True)
+    np.savez(tmp_path / "digits.npz", X=X / 16.0, y=y)
+    arguments = ["--loss", "mlp", "--set", "problem.hidden=[16]", "-o", str(tmp_path / "model.npz")]
+    assert main(["fit", str(tmp_path / "digits.npz"), *arguments]) == 0
+    shown = capsys.readouterr()
+    assert "the gradient's norm fell below the tolerance" in shown.out
+    assert not shown.err
 
 
 def test_fit_with_local_newton_ends_in_giant_at_the_optimum(tmp_path, labelled):

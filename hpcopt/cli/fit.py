@@ -28,8 +28,13 @@ def fit(
         ),
     ] = None,
     tol: Annotated[
-        float, typer.Option(metavar="T", help="Stop when the gradient's norm is this part of the first one's.")
-    ] = 1e-8,
+        float | None,
+        typer.Option(
+            metavar="T",
+            help="Stop when the gradient's norm is this part of the first one's; default 1e-8, and 3e-3 for losses "
+            "that are not convex.",
+        ),
+    ] = None,
     intercept: Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")] = False,
     overrides: Overrides = None,
     virtual: Virtual = None,
@@ -42,8 +47,9 @@ def fit(
     from hpcopt.cli.report import tell_fit
     from hpcopt.runs.fit import fit as start
     from hpcopt.runs.stopping import Status
-    from hpcopt.runs.suitable import usual_solver
+    from hpcopt.runs.suitable import usual_solver, usual_tolerance
 
+    tol = usual_tolerance(loss) if tol is None else tol
     tables: dict[str, dict[str, Any]] = {
         "problem": {"loss": loss, "l2": _number(l2), "l1": l1, **({"intercept": True} if intercept else {})},
         "stop": {"relative_gradient": tol},

@@ -31,7 +31,7 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
         with closing(cluster), one_thread(cluster):
-            if spec.cluster.topology is not None:
+            if spec.is_networked:
                 cluster.mixing = connected(spec, cluster)
             yield spec, cluster
 

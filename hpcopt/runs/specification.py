@@ -60,6 +60,11 @@ class Specification(Section, frozen=True, kw_only=True):
             return [(("solver",), self.solver)]
         return [(("solvers", place), table) for place, table in enumerate(self.solvers or [])]
 
+    @property
+    def is_networked(self) -> bool:
+        """Whether a solver talks to neighbours only."""
+        return any(SOLVERS[table["name"]].networked for _, table in self.solver_tables())
+
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
         """Return the solvers, each under a label that no other one has."""
         tables = [table for _, table in self.solver_tables()]
@@ -184,8 +189,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
 def _with_topology(specification: Specification, origin: Origin, file: Path | None) -> ClusterTable:
     """Return the cluster's table with a checked topology; a ring where solvers need one and none is given."""
     cluster = specification.cluster
-    networked = any(SOLVERS[table["name"]].networked for _, table in specification.solver_tables())
-    table = cluster.topology or ("ring" if networked else None)
+    table = cluster.topology or ("ring" if specification.is_networked else None)
     if table is None:
         return cluster
     table = {"name": table} if isinstance(table, str) else table

@@ -1,4 +1,4 @@
-"""Whether a solver suits a loss: the oracle of the loss must have what the solver asks for. Told before any run."""
+"""Which solvers suit a loss: its oracle must have what they ask for. Told before any run."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def usual_solver(loss: str) -> str:
     """Return the name of the solver to take where none is asked for."""
     without_hessian = loss in LOSSES and not LOSSES[loss].hessian
     return "lbfgs" if without_hessian else "newton-cg"
+
+
+def usual_tolerance(loss: str) -> float:
+    """Return the part of the first gradient's norm to stop at where none is asked for.
+
+    Where the loss is not convex it has kinks or saddles, at which gradients stay large long after the model is good.
+    """
+    return 1e-8 if loss not in LOSSES or LOSSES[loss].convex else 3e-3
