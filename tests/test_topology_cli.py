@@ -38,6 +38,18 @@ def drawn(monkeypatch, tmp_path):
     return draw
 
 
+def test_a_picture_fills_its_paper_whatever_its_title(tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    angles = np.arange(4) * np.pi / 2
+    positions, pairs = np.stack([np.sin(angles), np.cos(angles)], axis=1), np.array([[0, 1], [1, 2]])
+    for title in ("prague: bytes over each edge\nbetween any of the 4 nodes", "a long line " * 15):
+        draw_network(Diagram(positions, pairs, sent=np.ones(2)), tmp_path / "picture.png", title)
+        pixels = image.imread(tmp_path / "picture.png")[..., :3]
+        rows = np.flatnonzero((pixels < 0.9).any(axis=(1, 2)))
+        assert rows[0] < 0.05 * len(pixels)
+        assert rows[-1] > 0.9 * len(pixels)
+
+
 def test_it_tells_the_gap_and_draws_a_picture_here(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = said(["ring", "--nodes", "16"], capsys)
@@ -137,7 +149,7 @@ def test_one_way_edges_have_heads_and_many_nodes_no_numbers(drawn):
 def test_of_very_many_edges_some_are_drawn_and_the_title_says_so(drawn):
     lines, axes = drawn("random-regular", 500, degree=100)
     assert len(lines.get_segments()) == 12_500
-    assert axes[0].get_title() == "title\n(one of 2 edges drawn)"
+    assert axes[0].figure.get_suptitle() == "title\n(one of 2 edges drawn)"
 
 
 @pytest.mark.parametrize("sent", [False, True])

@@ -77,7 +77,7 @@ def draw_network(diagram: Diagram, path: str | Path, title: str) -> None:
         _edges(figure, axis, diagram, every)
         _frame(axis, diagram)
         drawn = "" if every == 1 else f"\n(one of {every} edges drawn)"
-    axis.set_title(f"{title}{drawn}", fontsize=10, wrap=True)
+    figure.suptitle(f"{title}{drawn}", fontsize=10, wrap=True)  # wrapped, an axis's own squeezes the axis
     figure.savefig(path, dpi=130)
 
 

@@ -191,7 +191,7 @@ def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], tit
         "distance to the mean": _number(result.get("consensus"), ".3e"),
         "objective, worst node": _number(result.get("worst_objective"), ".12g"),
         "gradients": _gradients(result),
-        "sent over one edge": f"{_megabytes(result['edge_bytes'])} MB" if "edge_bytes" in result else "",
+        "over the busiest edge": f"{_megabytes(result['edge_bytes'])} MB one way" if "edge_bytes" in result else "",
         **{name: str(place) for name, place in places.items()},
     }
     for name, text in lines.items():
@@ -205,7 +205,8 @@ def _gradients(result: Row) -> str:
     if "gradients" not in result:
         return ""
     under_way = result.get("discarded", 0)  # a run that ended at its start has thrown away none
-    return f"{result['gradients']:,d}; {under_way:,d} under way at the end were discarded"
+    told = f"; {under_way:,d} under way at the end discarded" if under_way else ""
+    return f"{result['gradients']:,d}{told}"
 
 
 _COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g"}

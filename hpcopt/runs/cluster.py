@@ -70,7 +70,10 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
         with agreed(processes.processes):
             spec = read()
             if _is_virtual(spec) and processes.size > 1:
-                raise InputError(f"a virtual cluster lives in one process, but {processes.size} ranks were started")
+                raise InputError(
+                    f"cluster.kind: a virtual cluster lives in one process, but {processes.size} ranks were started; "
+                    'start it without mpiexec, or leave out --virtual and give kind = "mpi"'
+                )
         _compare_notes(spec, processes.processes)
     finally:
         processes.close()
