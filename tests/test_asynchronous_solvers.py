@@ -360,6 +360,12 @@ def test_no_prague_worker_carries_much_more_than_others():
     assert sent.max() < 1.5 * sent.min()
 
 
+def test_one_group_of_all_goes_through_each_member_by_turns():
+    solved = solve(Prague(group_size=4), logistic(n=80, nodes=4), iterations=40, record_every=0)
+    sent = np.array([node.ledger.solver.by_class["neighbour"] for node in solved.nodes])
+    assert sent.max() < 1.2 * sent.min()
+
+
 # async-local-newton
 
 

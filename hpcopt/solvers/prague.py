@@ -92,7 +92,7 @@ class Prague(AsynchronousSolver[AsynchronousState]):
             if turn.kind != GROUP:
                 s.discarded += 1
                 break
-            s.w = partial_mean(node, box, s.w, turn.members.tolist())
+            s.w = partial_mean(node, box, s.w, turn.members.tolist(), turn.number)
             s.iteration = s.steps
             yield s
             if node.stopping or node.leaving:
@@ -106,10 +106,14 @@ class Prague(AsynchronousSolver[AsynchronousState]):
         return GroupDivision(node.size, self.group_size, seed=seed, division=self.division, slack=self.slack)
 
 
-def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int]) -> Vector:
-    """Return the mean of the members' `w`, (d,), the same bits on all of them; called by all `members`, ascending."""
+def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int], number: int) -> Vector:
+    """Return the mean of the members' `w`, (d,), the same bits on all of them.
+
+    Called by all `members`, ascending. Which one of them adds up goes by turns, after the group's `number`: whoever
+    it is sends and receives all models.
+    """
     box.count_round()
-    root = members[sum(members) % len(members)]  # not always the first: ranks would carry the more the lower they are
+    root = members[number % len(members)]
     if node.rank != root:
         box.send(root, w.view(np.uint8))
         (mean,) = _received(box, 1).values()
