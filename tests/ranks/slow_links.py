@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.mpi.cluster import MPICluster
+from hpcopt.fabric.mpi.mailbox import MOST
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 
@@ -84,6 +85,12 @@ def program(node):
     top = rank < 2  # of the pair: hears, then answers
     assert took(node, lambda: pair.sum(x)) >= (LEAST if top else 2 * LEAST)
     assert took(node, lambda: pair.broadcast(x)) >= (0.0 if top else LEAST)
+    for what in (lambda: pair.broadcast(x, root=1), lambda: pair.gather(x)):  # only the first one hears something
+        seconds = [took(node, what) for _ in range(3)]
+        assert min(seconds) >= LEAST if top else min(seconds) < LEAST
+    many = 2 * MOST
+    assert took(node, lambda: [box.send(PARTNER, x[:10].view(np.uint8)) for _ in range(many)]) >= many / 2 * LEAST / 100
+    assert len(box.drain()) == many
     assert took(node, lambda: node.world.sum(x)) >= 0.9 * modelled[rank]
     with node.monitoring():
         assert min(took(node, lambda: pair.sum(x)) for _ in range(3)) < LEAST

@@ -218,7 +218,23 @@ def surveys_go_on(node):
     assert all(list(total) == [node.size] for total in results)
 
 
-PARTS = (operations, swaps, notifications, publications, boards, mailboxes, surveys, surveys_go_on)
+def surveys_in_a_pause(node):
+    """Wait for a time in which surveys are taken: what they take is none of it."""
+    window = node.window(1)
+
+    def slow(at, total):
+        time.sleep(3e-3 if node.clock == "wall" else 0.0)
+        return np.ones(1)
+
+    survey = node.survey([slow], lambda total: None, seconds=2e-3)  # noqa: ARG005
+    begun = node.now()
+    if node.size > 1:
+        window.wait(0, bool, 0.02)
+        assert node.now() >= begun + 0.02
+    survey.end()
+
+
+PARTS = (operations, swaps, notifications, publications, boards, mailboxes, surveys, surveys_go_on, surveys_in_a_pause)
 
 
 def program(node):

@@ -68,7 +68,7 @@ class MPINode(WallClockNode):
         self._comm = comm
         self._ordered = ordered
         self._one_sided = one_sided
-        self._progress = Progress(comm.Iprobe)
+        self._progress = Progress(comm.Iprobe, self.now)
         self._things: list[Finite] = []
         self._requests: Requests | None = None
         self._groups: list[MPI.Intracomm] = []

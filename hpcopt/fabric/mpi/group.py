@@ -44,6 +44,9 @@ class MPIGroup(Group):
         if self._progress is not None:
             self._progress.meet_if_asked(self.comm)
 
+    def _book(self, up: int, down: int, root: int = 0) -> None:  # noqa: ARG002  (where the tree's top is)
+        super()._book(up, down)
+
     def sum(self, x: Vector, out: Vector | None = None) -> Vector:
         self._meet()
         if out is None:
@@ -71,14 +74,14 @@ class MPIGroup(Group):
         self._meet()
         out = np.array(x, order="C")
         self.comm.Bcast(out, root=root)
-        self._book(0, x.nbytes)
+        self._book(0, x.nbytes, root)
         return out
 
     def gather(self, x: Vector, root: int = 0) -> Vector | None:
         self._meet()
         parts = np.empty((self.size, *x.shape), x.dtype) if self.rank == root else None
         self.comm.Gather(x, parts, root=root)
-        self._book(x.nbytes, 0)
+        self._book(x.nbytes, 0, root)
         return parts
 
     def allgather(self, x: Array) -> list[Array]:

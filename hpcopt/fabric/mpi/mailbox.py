@@ -37,14 +37,15 @@ class MPIMailbox(Mailbox):
         self._leave(target, message.copy())
         self._sent[target] += 1
         self._ledger.current.book_edges(self.link_class, (target,), message.nbytes, rounds=0)
-        if len(self._outgoing) > MOST:
-            self._progress.wait(lambda: len(self._outgoing) <= MOST)
+        if self._under_way() > MOST:
+            self._progress.wait(lambda: self._under_way() <= MOST)
 
     def _leave(self, target: int, message: Bytes) -> None:
         self._outgoing.append((self._comm.Isend(message, target), message))
 
-    def _is_sending(self) -> bool:
-        return bool(self._outgoing)
+    def _under_way(self) -> int:
+        """Return how many messages have not left."""
+        return len(self._outgoing)
 
     def take(self) -> list[tuple[int, Bytes]]:
         self._move()
@@ -57,7 +58,7 @@ class MPIMailbox(Mailbox):
     def drain(self) -> list[tuple[int, Bytes]]:
         counts = np.empty_like(self._sent)
         self._progress.wait(self._comm.Ialltoall(self._sent, counts).Test)
-        self._progress.wait(lambda: not self._is_sending() and bool((self._received >= counts).all()))
+        self._progress.wait(lambda: not self._under_way() and bool((self._received >= counts).all()))
         return self.take()
 
     def _move(self) -> None:
@@ -76,7 +77,7 @@ class MPIMailbox(Mailbox):
             self._outgoing = [sent for sent in self._outgoing if not sent[0].Test()]
 
     def flush(self) -> None:
-        self._progress.wait(lambda: not self._is_sending())
+        self._progress.wait(lambda: not self._under_way())
 
     def finish(self) -> None:
         """Wait until all that this rank sent has been received."""

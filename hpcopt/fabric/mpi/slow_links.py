@@ -69,7 +69,9 @@ class SlowLinks:
         def end(network: Network) -> float:
             idle = replace(network)
             times = idle.up(ranks, [0.0] * len(ranks), up)
-            return idle.down(ranks, times, down)[ranks.index(self.rank)]
+            if down:  # else nobody waits for those above
+                times = idle.down(ranks, times, down)
+            return times[ranks.index(self.rank)]
 
         return end(self._uneven) - end(self._even)
 
@@ -91,9 +93,10 @@ class SlowGroup(MPIGroup):
         self._links = links
         self._ranks = tuple(ranks)
 
-    def _book(self, up: int, down: int) -> None:
-        super()._book(up, down)
-        self._links.wait(self._links.tree(self._ranks, up, down))
+    def _book(self, up: int, down: int, root: int = 0) -> None:
+        super()._book(up, down, root)
+        ranks = self._ranks
+        self._links.wait(self._links.tree((ranks[root], *ranks[:root], *ranks[root + 1 :]), up, down))
 
     def alltoall(self, parts: Sequence[Array]) -> list[Array]:
         received = super().alltoall(parts)
@@ -165,8 +168,8 @@ class SlowMailbox(MPIMailbox):
         due = self._free[target] = max(time.perf_counter(), self._free[target]) + seconds
         self._late.append((due, target, message))
 
-    def _is_sending(self) -> bool:
-        return bool(self._late) or super()._is_sending()
+    def _under_way(self) -> int:
+        return len(self._late) + super()._under_way()
 
     def _move(self) -> None:
         now = time.perf_counter()

@@ -26,10 +26,13 @@ class Progress:
     ----------
     probe
         Lets MPI move.
+    now
+        The clock of the waits that end after some time: the node's, which stands still while it is measured.
     """
 
-    def __init__(self, probe: Callable[[], object]) -> None:
+    def __init__(self, probe: Callable[[], object], now: Callable[[], float] = time.perf_counter) -> None:
         self._probe = probe
+        self._now = now
         self._services: list[Callable[[], None]] = []
 
     def add(self, service: Callable[[], None]) -> None:
@@ -47,10 +50,10 @@ class Progress:
 
         At first without a pause; then with sleeps that grow, as ranks may outnumber the cores.
         """
-        began = time.perf_counter()
+        began = self._now()
         while not ready():
             self.poke()
-            waited = time.perf_counter() - began
+            waited = self._now() - began
             if waited >= seconds:
                 return
             if waited < SPIN:
