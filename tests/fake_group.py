@@ -96,8 +96,9 @@ class FakeCluster(Cluster):
     def run(self, program):
         raise AssertionError(program, "a fake cluster runs nothing")
 
-    def leader_first(self, work):
-        return work()
+    def led(self, work):
+        work()
+        return True
 
     def close(self):
         pass

@@ -27,6 +27,7 @@ def tell_run(run: Run) -> None:
             "model": run.folder / folders.MODEL,
             "picture": run.folder / folders.PICTURE,
             "network": run.folder / folders.NETWORK,
+            "timeline": run.folder / folders.TIMELINE,
             "folder": run.folder,
         }
     _print(_summary(run, places))

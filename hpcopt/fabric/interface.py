@@ -37,7 +37,7 @@ from hpcopt.fabric.publication import Publication
 from hpcopt.fabric.streams import key
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timed_windows import TimedBoard, TimedMailbox, TimedWindow
-from hpcopt.fabric.timeline import Timeline
+from hpcopt.fabric.timeline import WAIT, Timeline
 from hpcopt.fabric.window import Window
 from hpcopt.topology.mixing import Mixing
 
@@ -260,6 +260,13 @@ class Node(abc.ABC):
     def idle(self, seconds: float) -> None:
         """Let `seconds` pass on this node's clock while it does nothing but answer the others."""
 
+    def stand_by(self, seconds: float) -> None:
+        """Let `seconds` pass as `idle` does, waiting for others: a timeline shows it."""
+        begun = self.now()
+        self.idle(seconds)
+        if self.timeline is not None:
+            self.timeline.span(WAIT, begun, self.now())
+
     def next_step(self, rest: Callable[[float], object] | None = None) -> None:
         """Begin the next step, one iteration of a solver, at its own pace and after a pause that is due; or leave.
 
@@ -312,8 +319,11 @@ class Cluster(abc.ABC):
         """Run `program(node)` on every node; return the local nodes' results in rank order."""
 
     @abc.abstractmethod
-    def leader_first(self, work: Callable[[], T]) -> T:
-        """Run `work` on one process of each host before the others (who then find a warm cache)."""
+    def led(self, work: Callable[[], object]) -> bool:
+        """Run `work` on one process of each host, while the others wait, who then find a warm cache.
+
+        Returns whether this process was the one.
+        """
 
     def probe_windows(self) -> str | None:
         """Find out how one-sided operations work here, and return that in words; None: as everywhere of this kind.

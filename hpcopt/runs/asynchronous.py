@@ -157,7 +157,7 @@ class _Measured:
         if self.status is None:
             last |= {**ending, "iteration": int(iteration)}
             self._recording.tell(last)
-            self.status = self._stop.verdict(last, self._first) or Status.FINISHED
+            self.status = self._stop.verdict(last, self._first) or (Status.FINISHED if there else Status.LEFT)
             self._row, self._model = last, model
         if self.status.diverged:
             return Outcome(self.status, self._kept, {**self._best, **ending}, self._row, state, edges)
@@ -182,8 +182,10 @@ class _Word:
         return self._window.fetch_and_op(0, self._node.rank, 0, "no-op") >= STOP
 
     def rest(self, seconds: float) -> None:
-        """Pause for so many seconds, or until the run is to end."""
+        """Pause for so many seconds, or until the run is to end; whom nobody can tell sits it out."""
         node = self._node
+        if self.heard() or node.stopping:
+            return
         if node.size == 1:
             node.idle(seconds)
             return

@@ -75,7 +75,7 @@ def _drive_rounds(
     account = node.ledger.solver
     iteration = 0
     rounds = solver.rounds(node, f, state) if status is None else iter(())
-    for state in stepped(node, rounds):
+    for state in stepped(node, rounds, stop.seconds):
         iteration += 1
         if iteration % every and account.rounds < limit and iteration < last_iteration:
             continue
@@ -101,9 +101,16 @@ def _drive_rounds(
     return Outcome(status or Status.FINISHED, model, last, last, state, edges)
 
 
-def stepped(node: Node, rounds: Iterator[State]) -> Iterator[State]:
-    """Yield what `rounds` yields; each begins a step of the node, when it is asked for."""
-    node.next_step()
+def stepped(node: Node, rounds: Iterator[State], limit: float | None) -> Iterator[State]:
+    """Yield what `rounds` yields; each begins a step of the node, when it is asked for.
+
+    No pause goes on beyond `limit`, seconds of the node's clock.
+    """
+
+    def rest(seconds: float) -> None:
+        node.idle(seconds if limit is None else max(0.0, min(seconds, limit - node.now())))
+
+    node.next_step(rest)
     for state in rounds:
         yield state
-        node.next_step()
+        node.next_step(rest)

@@ -219,7 +219,7 @@ def _rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
         virtual.run(program)
 
     if cluster.processes.size > 1 and cluster.size**2 * len(prepared.w0) <= REHEARSED_ALONE:
-        cluster.leader_first(alone)  # so that one process of a host compiles what the solver needs, not all at once
+        cluster.led(alone)  # so that one process of a host compiles what the solver needs, not all at once
     heterogeneity, cluster.heterogeneity = cluster.heterogeneity, Heterogeneity()  # nobody waits for rehearsed delays
     try:
         cluster.run(program)

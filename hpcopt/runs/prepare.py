@@ -71,7 +71,9 @@ def prepare(spec: Specification, cluster: Cluster) -> Prepared:
         entries=_entries(shards, cluster.processes),
         layers=_layers(spec.problem, loaded),
     )
-    cluster.leader_first(partial(_warm, problem, shards[cluster.local_nodes[0]]))
+    warm_up = partial(_warm, problem, shards[cluster.local_nodes[0]])
+    if not cluster.led(warm_up):
+        warm_up()
     d = loaded.features + problem.intercept if problem.layers is None else problem.layers.size
     with agreed(cluster.processes):
         w0 = starting_point(spec.problem, d, spec.seed, problem.layers)

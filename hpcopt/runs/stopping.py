@@ -29,6 +29,7 @@ class Status(enum.Enum):
     SECONDS = "used up its seconds"
     BYTES = "used up its bytes"
     FINISHED = "the solver has nothing left to do"
+    LEFT = "all nodes have left"
     DIVERGED = "diverged: the objective grew without bound or is no number; the best iterate is kept"
     APART = "diverged: the nodes' models drift apart; lower gamma or the step size, or compress less; the best is kept"
 

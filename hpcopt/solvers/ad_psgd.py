@@ -181,7 +181,7 @@ class _Models:
             if self._lock(sorted({partner, self._node.rank})):
                 self._window.sync()
                 return partner if self._peers else None
-            self._node.idle(longest * self._choices.random())
+            self._node.stand_by(longest * self._choices.random())
             waited = self._node.now() - begun
             longest = min(2.0 * longest, max(self._longest, waited / 4))  # who failed often must not wait for ever
 

@@ -144,7 +144,7 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
         """Wait for the iteration that this worker takes part in; a closer with grace closes it."""
         turn = Turn.of(search.wait())
         while turn.kind == PENDING:
-            node.idle(self.grace)
+            node.stand_by(self.grace)
             search.post(CLOSE)
             turn = Turn.of(search.wait())
         return turn

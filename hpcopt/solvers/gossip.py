@@ -72,7 +72,8 @@ class GossipSolver(Solver[S], abc.ABC):
         return s.reduced
 
     def refuses(self, d: int) -> str | None:
-        return self.compressor.refuses(d)
+        refusal = self.compressor.refuses(d)
+        return refusal and f"compressor: {refusal}"
 
     def condition(self, d: int, mixing: Mixing | None) -> str | None:
         delta = self.compressor.contraction(d)

@@ -76,7 +76,8 @@ class SGD(Solver[SGDState]):
             raise InputError(f"momentum: at least 0 and below 1, got {self.momentum!r}")
 
     def refuses(self, d: int) -> str | None:
-        return self.compressor.refuses(d)
+        refusal = self.compressor.refuses(d)
+        return refusal and f"compressor: {refusal}"
 
     def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
         return objection(self.compressor, self.error_feedback, d)

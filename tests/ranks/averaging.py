@@ -88,7 +88,7 @@ def warm():
     """Let one rank compile what all need, before patience is measured."""
     few, ring = logistic(n=20, nodes=2, seed=0), build(TOPOLOGIES["ring"](), 2, 0)
     cluster = MPICluster()
-    cluster.leader_first(lambda: solve(DSGDAAU(step_size=0.2), few, mixing=ring, iterations=1))
+    cluster.led(lambda: solve(DSGDAAU(step_size=0.2), few, mixing=ring, iterations=1))
     cluster.close()
 
 

@@ -44,6 +44,7 @@ def program(node):
 for ordered in (False, True):
     cluster = MPICluster(ordered=ordered)
     assert cluster.run(program) == [float(cluster.size)]
-    assert cluster.leader_first(lambda: 7) == 7
+    led: list[int] = []
+    assert cluster.led(lambda led=led: led.append(1)) == bool(led) == (cluster.local_nodes[0] == 0)
     cluster.close()
 print("done", flush=True)

@@ -132,7 +132,7 @@ class MPINode(WallClockNode):
         return TwoSidedWindow(self._requests, words, self.rank, self.ledger, link_class, by_edge=by_edge)
 
     def _board(self, machine: Machine) -> Board:
-        window = self._window(CASBoard.part(machine, self.size), LINK_CLASS, by_edge=False)
+        window = self._even_window(CASBoard.part(machine, self.size), LINK_CLASS, by_edge=False)
         return CASBoard(window, machine, self.size, self._progress.wait, lambda: self._progress.meet(self._comm))
 
     def _mailbox(self) -> Mailbox:
@@ -237,16 +237,15 @@ class MPICluster(Cluster):
         node.free()
         return [result]
 
-    def leader_first(self, work: Callable[[], T]) -> T:
+    def led(self, work: Callable[[], object]) -> bool:
         host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         with abort_on_error():
-            if host.rank == 0:
-                result = work()
+            leads = host.rank == 0
+            if leads:
+                work()
             Progress(host.Iprobe).meet(host)  # asleep: who spins in a barrier takes the leader's core
-            if host.rank != 0:
-                result = work()
         host.Free()
-        return result
+        return leads
 
     def close(self) -> None:
         self._comm.Free()

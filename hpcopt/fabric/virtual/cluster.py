@@ -347,8 +347,9 @@ class VirtualCluster(Cluster):
         self.loop.run([start(node) for node in nodes], lambda i: f"node {i} in {nodes[i].waits_in}")
         return [results[rank] for rank in range(self.size)]
 
-    def leader_first(self, work: Callable[[], T]) -> T:
-        return work()
+    def led(self, work: Callable[[], object]) -> bool:
+        work()
+        return True
 
     def close(self) -> None:
         pass

@@ -114,8 +114,9 @@ class SoloCluster(Cluster):
         node.start()
         return [program(node)]
 
-    def leader_first(self, work: Callable[[], T]) -> T:
-        return work()
+    def led(self, work: Callable[[], object]) -> bool:
+        work()
+        return True
 
     def close(self) -> None:
         pass
