@@ -132,6 +132,27 @@ def test_slow_nodes_are_drawn_or_named_and_slow_from_the_start():
     assert [set(factors(named, rank, 3, 4)) for rank in range(3)] == [{10.0}, {10.0}, {30.0}]
 
 
+def test_what_is_unlike_is_told():
+    assert Heterogeneity().words(4) == ""
+    told = Heterogeneity(
+        probability=0.1,
+        slow_nodes=(1, 2),
+        node_slowdown=5.0,
+        distribution="lognormal",
+        slow_links=1.0,
+        pauses=(Pause(0, 1.0, 1.0), Pause(0, 2.0, 1.0)),
+        departures=(Departure(2, 1.0),),
+    )
+    assert told.words(3) == (
+        "slow nodes 1, 2 (x 5); stragglers with probability 0.1 (x 10); times of steps lognormal (0.5); "
+        "slow links 0-1, 0-2, 1-2 (x 10); pauses of node 0; departures of node 2"
+    )
+    many = Heterogeneity(slow_nodes=0.5, slow_links=0.25).words(100)
+    assert many == "slow nodes: 50 (x 10); slow links, each with probability 0.25 (x 10)"
+    few = Heterogeneity(slow_links=1e-9).words(3)
+    assert few == "slow links: none drawn (x 10)"
+
+
 def test_a_slow_node_takes_longer_for_the_same_work():
     cluster = VirtualCluster(3, FREE, speeds=[1.0, 2.0, 1.0])
     told = unlike(cluster, slow_nodes=(1, 2), node_slowdown=4.0).run(steps(2))

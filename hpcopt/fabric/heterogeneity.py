@@ -11,6 +11,7 @@ A step is one iteration of the solver. What comes before the first one knows the
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -31,6 +32,7 @@ SPREADS: dict[str, tuple[float, float]] = {  # distribution -> (spread where non
 _PACES, _NODES, _LINKS = 0x70616365, 0x6E6F6465, 0x6C696E6B  # mark these draws among all that come from the seed
 _STRAGGLES, _SPREADS = range(2)  # what is drawn for a step
 _NORMAL = NormalDist()
+_NAMED = 8  # most nodes or links that are told one by one
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,31 @@ class Heterogeneity:
             return self.slow_nodes
         return _drawn_nodes(self.seed, self.slow_nodes, size)
 
+    def words(self, size: int) -> str:
+        """Return what is unlike on a cluster of `size` nodes, and which nodes and links; empty if nothing is."""
+        slow = self.slow_ranks(size)
+        told = (
+            (slow, f"slow {_listed(slow, 'node')} (x {self.node_slowdown or self.slowdown:g})"),
+            (self.probability, f"stragglers with probability {self.probability:g} (x {self.slowdown:g})"),
+            (self.distribution != "constant", f"times of steps {self.distribution} ({self._spread():g})"),
+            (self.slow_links, f"slow {self._links(size)} (x {self.link_slowdown:g})"),
+            (self.pauses, f"pauses of {_listed(sorted({p.node for p in self.pauses}), 'node')}"),
+            (self.departures, f"departures of {_listed(sorted({d.node for d in self.departures}), 'node')}"),
+        )
+        return "; ".join(words for holds, words in told if holds)
+
+    def _links(self, size: int) -> str:
+        """Return in words which links are slow, one by one on small clusters."""
+        if size > _NAMED:
+            return f"links, each with probability {self.slow_links:g}"
+        pairs = [(i, j) for i in range(size) for j in range(i + 1, size) if self.link_factor(i, j) > 1.0]
+        return _listed([f"{i}-{j}" for i, j in pairs], "link") if pairs else "links: none drawn"
+
+    def _spread(self) -> float:
+        if self.distribution == "constant":
+            return 0.0
+        return SPREADS[self.distribution][0] if self.spread is None else self.spread
+
     def link_factor(self, source: int, target: int) -> float:
         """Return how many times as long a byte takes between two nodes; the same in both directions."""
         low, high = min(source, target), max(source, target)
@@ -163,7 +190,7 @@ class Pace:
         if settings.probability > 0.0 and self._uniform(step, _STRAGGLES) < settings.probability:
             factor = settings.slowdown
         if settings.distribution != "constant":
-            factor *= _spread(settings.distribution, settings.spread, self._uniform(step, _SPREADS))
+            factor *= _spread(settings.distribution, settings._spread(), self._uniform(step, _SPREADS))
         return factor
 
     def _uniform(self, step: int, what: int) -> float:
@@ -178,14 +205,20 @@ def _drawn_nodes(seed: int, fraction: float, size: int) -> tuple[int, ...]:
     return tuple(sorted(drawn[: max(1, round(fraction * size))]))
 
 
+def _listed(names: Sequence[object], noun: str) -> str:
+    """Return a few names in words, of many how many there are."""
+    if len(names) > _NAMED:
+        return f"{noun}s: {len(names)}"
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
+
+
 def _uniform(bits: int) -> float:
     """Return a number in the open interval (0, 1), by 53 of 64 bits."""
     return ((bits >> 11) + 0.5) * 2.0**-53
 
 
-def _spread(distribution: Distribution, spread: float | None, u: float) -> float:
+def _spread(distribution: Distribution, s: float, u: float) -> float:
     """Return the factor, one on average, that the uniform number `u` stands for."""
-    s = SPREADS[distribution][0] if spread is None else spread
     if distribution == "uniform":
         return 1.0 + s * (2.0 * u - 1.0)
     if distribution == "exponential":

@@ -265,6 +265,7 @@ def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solve
     host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
     hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
     windows = cluster.probe_windows() if solver.asynchronous else None
+    unlike = cluster.heterogeneity.words(cluster.size)
     return {
         "hpcopt": hpcopt.__version__,
         "label": label,
@@ -275,6 +276,7 @@ def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solve
         "cluster": cluster.kind,
         "nodes": cluster.size,
         **({"network": cluster.mixing.words()} if cluster.mixing is not None else {}),
+        **({"unlike": unlike} if unlike else {}),
         **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,
         "mpi": mpi_library(),

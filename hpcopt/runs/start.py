@@ -110,7 +110,7 @@ def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) ->
 
 
 def announce(label: str, prepared: Prepared, windows: str | None = None) -> None:
-    """Print what is about to run: the data, the nodes, the objective with its scikit-learn counterpart, the network."""
+    """Print what is about to run: data and nodes, the objective with scikit-learn's, what is unlike, the network."""
     problem = prepared.problem
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
@@ -120,6 +120,9 @@ def announce(label: str, prepared: Prepared, windows: str | None = None) -> None
         same = f"Ridge alpha = {strength:.6g}" if problem.loss.targets is Targets.REAL else f"C = {1.0 / strength:.6g}"
         objective += f" (scikit-learn: {same})"
     print(objective, flush=True)
+    unlike = prepared.cluster.heterogeneity.words(prepared.cluster.size)
+    if unlike:
+        print(f"unlike: {unlike}", flush=True)
     if prepared.cluster.mixing is not None:
         print(f"network: {prepared.cluster.mixing.words()}", flush=True)
     if windows is not None:
