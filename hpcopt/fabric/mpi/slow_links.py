@@ -12,7 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 from mpi4py import MPI
 
@@ -48,7 +48,7 @@ class SlowLinks:
     ) -> None:
         self.rank = rank
         self.wait = wait
-        self.tree = cache(self._along_tree)
+        self.tree = lru_cache(maxsize=64)(self._along_tree)  # sizes may vary from round to round
         """`tree(ranks, up, down)`: seconds that this node is longer in a collective, `up` bytes going to the first of
         `ranks` and `down` bytes coming from it."""
         self._even = Network(0.0, bandwidth)
