@@ -6,6 +6,8 @@ messages are never in the way.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -35,8 +37,23 @@ from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Window, Windows
 from hpcopt.topology.mixing import Mixing
 
+AWAKE = 1.0  # seconds
+
 T = TypeVar("T")
 Array = NDArray[Any]
+
+
+def _await(request: MPI.Request) -> None:
+    """Wait awake, and if that takes long asleep, so that whoever works instead has the core.
+
+    Ranks that slept wake on any core, three on one and none on another, and what is timed next would suffer.
+    """
+    began = time.perf_counter()
+    while not request.Test():
+        if time.perf_counter() - began > AWAKE:
+            time.sleep(1e-3)
+        else:
+            os.sched_yield()
 
 
 class Finite(Protocol):
@@ -243,7 +260,7 @@ class MPICluster(Cluster):
             leads = host.rank == 0
             if leads:
                 work()
-            Progress(host.Iprobe).meet(host)  # asleep: who spins in a barrier takes the leader's core
+            _await(host.Ibarrier())
         host.Free()
         return leads
 
