@@ -23,7 +23,7 @@ from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix
 from hpcopt.solvers import SOLVERS, Solver, State
-from hpcopt.solvers.gossip import GossipSolver
+from hpcopt.solvers.parts.gossip import GossipSolver
 from hpcopt.topology import TOPOLOGIES, build
 
 ROWS, FEATURES = 200, 10

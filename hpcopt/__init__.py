@@ -12,19 +12,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hpcopt.version import __version__
+
 if TYPE_CHECKING:
     from hpcopt.errors import InputError
+    from hpcopt.models.model import Model
     from hpcopt.runs.execute import Run
-    from hpcopt.runs.model import Model
     from hpcopt.runs.start import run
     from hpcopt.studies.compare import compare
 
-__version__ = "0.1.0"
 __all__ = ["InputError", "Model", "Run", "__version__", "compare", "run"]
 
 _HOMES = {
     "InputError": "hpcopt.errors",
-    "Model": "hpcopt.runs.model",
+    "Model": "hpcopt.models.model",
     "Run": "hpcopt.runs.execute",
     "run": "hpcopt.runs.start",
     "compare": "hpcopt.studies.compare",

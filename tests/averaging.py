@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.solvers.dsgd_aau import DSGDAAU
-from hpcopt.solvers.pathsearch import Turn
+from hpcopt.solvers.parts.pathsearch import Turn
 from hpcopt.topology import Mixing
 
 Vector = NDArray[np.float64]

@@ -16,11 +16,11 @@ from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
+from hpcopt.results.outcome import Outcome, Recording
+from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
-from hpcopt.runs.measuring import Problem, Shard
-from hpcopt.runs.outcome import Outcome, Recording
-from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers import Solver
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build
 

@@ -6,7 +6,7 @@ import heapq
 
 import numpy as np
 
-from hpcopt.solvers.pathsearch import ARRIVE, CLOSE, DETACH, PENDING
+from hpcopt.solvers.parts.pathsearch import ARRIVE, CLOSE, DETACH, PENDING
 
 
 def play(machine, rng, n, arrivals, departures):

@@ -8,8 +8,8 @@ import pytest
 
 import hpcopt
 from hpcopt.cli.main import main
+from hpcopt.results.folder import read_edges
 from hpcopt.runs import network
-from hpcopt.runs.folder import read_edges
 
 SPECIFICATION = {
     "data": {"source": "breast-cancer", "scale": "standard"},

@@ -17,17 +17,17 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity, Pause
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.runs.stopping import Status
+from hpcopt.results.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.ad_psgd import ADPSGD, FREE, GONE, LOCKED
 from hpcopt.solvers.agp import AGP, LEAST
 from hpcopt.solvers.async_local_newton import AsyncLocalNewton
 from hpcopt.solvers.dgd import DPSGD
 from hpcopt.solvers.local_newton import LocalNewton
+from hpcopt.solvers.parts.push_sum import smallest_weight
+from hpcopt.solvers.parts.step_size import Schedule
 from hpcopt.solvers.prague import Prague
-from hpcopt.solvers.push_sum import smallest_weight
 from hpcopt.solvers.sgp import SGP
-from hpcopt.solvers.step_size import Schedule
 from hpcopt.topology import TOPOLOGIES, build
 from tests.launch import python_ranks, requires_mpi
 from tests.problems import logistic, ridge, solve

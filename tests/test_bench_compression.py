@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcopt.studies.bench_compression import entries
-from hpcopt.studies.plain_codecs import NUMPY, torch_codecs
-from hpcopt.studies.timing import Case, Peer, compared
+from hpcopt.bench.compression import entries
+from hpcopt.bench.plain_codecs import NUMPY, torch_codecs
+from hpcopt.bench.timing import Case, Peer, compared
 
 ENTRIES = {entry.name: entry for entry in entries()}
 X = np.random.default_rng(0).standard_normal(5001).astype(np.float32)

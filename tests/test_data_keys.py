@@ -8,7 +8,7 @@ import pytest
 import hpcopt
 from hpcopt.data.recipe import RECIPE_KEYS, RECIPES
 from hpcopt.errors import InputError
-from hpcopt.runs.specification import as_toml_dict, specification_from
+from hpcopt.spec.specification import as_toml_dict, specification_from
 
 
 def resolved(**data):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcopt.runs.stopping import Status, StopRule
+from hpcopt.results.stopping import Status, StopRule
 from hpcopt.solvers import SOLVERS
 from tests.problems import logistic, ridge, solve
 

@@ -7,7 +7,7 @@ import pytest
 
 from hpcopt.compression import COMPRESSORS
 from hpcopt.fabric.wall.solo import SoloCluster
-from hpcopt.runs.stopping import Status
+from hpcopt.results.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.topology import TOPOLOGIES
 from tests.problems import PROBLEMS, equal, logistic, solve

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from hpcopt.compression import COMPRESSORS
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.runs.stopping import Disagreement, Status
+from hpcopt.results.stopping import Disagreement, Status
 from hpcopt.solvers import SOLVERS
-from hpcopt.solvers.consensus_step import theory
+from hpcopt.solvers.parts.consensus_step import theory
 from hpcopt.topology import TOPOLOGIES, Mixing, build
 from tests.problems import Spread, equal, logistic, ridge, solve
 

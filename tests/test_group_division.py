@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcopt.errors import InputError
-from hpcopt.solvers.group_division import ARRIVE, DETACH, GROUP, STOP, STOPPED, Averaging, GroupDivision
+from hpcopt.solvers.parts.group_division import ARRIVE, DETACH, GROUP, STOP, STOPPED, Averaging, GroupDivision
 from tests.schedules import play
 
 

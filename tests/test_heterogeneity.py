@@ -18,8 +18,8 @@ from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import KEPT, Network, Port
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.wall.solo import SoloCluster
-from hpcopt.runs.specification import as_toml_dict, read_specification, specification_from
 from hpcopt.solvers import SOLVERS
+from hpcopt.spec.specification import as_toml_dict, read_specification, specification_from
 from tests.launch import RANKS, python_ranks, requires_mpi
 from tests.problems import logistic, solve
 

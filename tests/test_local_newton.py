@@ -10,7 +10,7 @@ import pytest
 from hpcopt.errors import InputError
 from hpcopt.fabric.network import Network
 from hpcopt.solvers import SOLVERS
-from hpcopt.solvers.line_search import ROUNDOFF, Armijo
+from hpcopt.solvers.parts.line_search import ROUNDOFF, Armijo
 from tests.problems import Spread, equal, logistic, ridge, solve
 
 LocalNewton, Giant = SOLVERS["local-newton"], SOLVERS["giant"]

@@ -8,11 +8,11 @@ from numpy.testing import assert_array_equal
 
 import hpcopt
 from hpcopt.fabric.meter import Meter
+from hpcopt.models.model import Model
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.storage import as_matrix
 from hpcopt.problems.targets import Targets
-from hpcopt.runs.model import Model
 
 X = np.array([[1.0, 0.0], [-2.0, 1.0], [0.5, -3.0]])
 

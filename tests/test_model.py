@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from hpcopt.errors import InputError
-from hpcopt.runs.model import Model, load, unscaled
+from hpcopt.models.model import Model, load, unscaled
 
 
 @pytest.fixture

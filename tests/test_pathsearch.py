@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from hpcopt.errors import InputError
-from hpcopt.solvers.pathsearch import (
+from hpcopt.solvers.parts.pathsearch import (
     ARRIVE,
     CLOSE,
     DETACH,

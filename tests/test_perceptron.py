@@ -15,13 +15,13 @@ from hpcopt.cli.main import main
 from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.softmax import cross_entropy
+from hpcopt.models.model import Hidden, Model, load
 from hpcopt.problems import perceptron
 from hpcopt.problems.layers import Layers
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.perceptron import Perceptron
 from hpcopt.problems.storage import as_matrix
-from hpcopt.runs.model import Hidden, Model, load
 from hpcopt.solvers import SOLVERS
 
 N, D, CLASSES = 37, 5, 3

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from hpcopt.errors import MissingLibraryError
-from hpcopt.reports import plots
-from hpcopt.reports.plots import draw_compare, draw_convergence, height_for
-from hpcopt.reports.tables import COLUMNS, compare_rows, compare_table, first_at, summary_table, write_csv
+from hpcopt.results import plots
+from hpcopt.results.plots import draw_compare, draw_convergence, height_for
+from hpcopt.results.tables import COLUMNS, compare_rows, compare_table, first_at, summary_table, write_csv
 
 
 def trace(*objectives, sent=1000, seconds=0.5, clock="virtual", **more):

@@ -11,7 +11,7 @@ import pytest
 
 import hpcopt
 from hpcopt.cli.main import main
-from hpcopt.runs.model import Model
+from hpcopt.models.model import Model
 
 X = np.array([[2.0, 0.0], [-1.0, 1.0], [0.5, 0.0], [-3.0, 0.0], [1.0, 9.0]])
 SIDES = np.array([1, -1, 1, -1, 1])  # of the model below

@@ -8,7 +8,7 @@ import scipy.sparse
 
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.prepare import prepare
-from hpcopt.runs.specification import specification_from
+from hpcopt.spec.specification import specification_from
 
 
 def prepared(path, nodes=2, **problem):

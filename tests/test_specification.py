@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcopt.errors import InputError
-from hpcopt.runs.sections import Problem
-from hpcopt.runs.specification import as_toml_dict, build_solver, labels, read_specification, specification_from
-from hpcopt.runs.toml_lines import key_lines
 from hpcopt.solvers import SOLVERS
-from hpcopt.solvers.line_search import Armijo
 from hpcopt.solvers.local_newton import LocalNewton
-from hpcopt.solvers.step_size import Schedule
+from hpcopt.solvers.parts.line_search import Armijo
+from hpcopt.solvers.parts.step_size import Schedule
+from hpcopt.spec.sections import Problem
+from hpcopt.spec.specification import as_toml_dict, build_solver, labels, read_specification, specification_from
+from hpcopt.spec.toml_lines import key_lines
 
 ONE = """seed = 7                     # line 1
 [data]

@@ -17,8 +17,8 @@ from hpcopt.fabric.network import Network
 from hpcopt.fabric.timeline import BOARD, COMPUTE, EXCHANGE, KINDS, WAIT, Timeline
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.wall.solo import SoloCluster
-from hpcopt.reports.timeline import coverage, draw_timeline, write_events
-from hpcopt.runs import folder as folders
+from hpcopt.results import folder as folders
+from hpcopt.results.timeline import coverage, draw_timeline, write_events
 from hpcopt.runs import timelines
 from hpcopt.studies.compare import compare
 from tests.launch import RANKS

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from hpcopt.cli.main import main
-from hpcopt.reports.network import Diagram, draw_network
+from hpcopt.results.network import Diagram, draw_network
 from hpcopt.topology import TOPOLOGIES, build, lay_out
 
 PNG = b"\x89PNG"

@@ -28,10 +28,10 @@ def bench(
     """
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")
+    from hpcopt.bench.compression import bench_compression
+    from hpcopt.bench.fabric import bench_fabric
+    from hpcopt.bench.kernels import bench_kernels
     from hpcopt.fabric.join import join
-    from hpcopt.studies.bench_compression import bench_compression
-    from hpcopt.studies.bench_fabric import bench_fabric
-    from hpcopt.studies.bench_kernels import bench_kernels
 
     cluster = join()
     group = cluster.processes
@@ -53,7 +53,7 @@ def _tell(rows: list[dict[str, object]], subject: str, ranks: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from hpcopt.reports.terminal import is_terminal
+    from hpcopt.results.terminal import is_terminal
 
     table = Table(title=f"hpcopt bench {subject}, {ranks} rank(s); ratio = peer / ours", title_justify="left")
     for column in ("name", "ours", "peer", "peer is", "ratio", "goal"):

@@ -45,9 +45,9 @@ def fit(
     Under mpiexec each rank reads and holds only its part.
     """
     from hpcopt.cli.report import tell_fit
+    from hpcopt.results.stopping import Status
     from hpcopt.runs.fit import fit as start
-    from hpcopt.runs.stopping import Status
-    from hpcopt.runs.suitable import usual_solver, usual_tolerance
+    from hpcopt.spec.suitable import usual_solver, usual_tolerance
 
     tol = usual_tolerance(loss) if tol is None else tol
     tables: dict[str, dict[str, Any]] = {

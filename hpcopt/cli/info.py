@@ -20,9 +20,9 @@ def info() -> int:
 
     Versions, MPI, how the job was started, threads, caches, what is missing.
     """
-    import hpcopt
     from hpcopt.fabric.join import join
     from hpcopt.fabric.launch import is_first, mpi_library, started
+    from hpcopt.version import __version__
 
     cluster = join()
     processes, _, launcher = started()
@@ -31,7 +31,7 @@ def info() -> int:
 
         from hpcopt.kernels.cache import folder
 
-        print(f"hpcopt {hpcopt.__version__}, Python {platform.python_version()} ({sys.executable})")
+        print(f"hpcopt {__version__}, Python {platform.python_version()} ({sys.executable})")
         print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in CORE))
         print(f"MPI: {mpi_library() or 'none that mpi4py can load (pip install mpich); one node only'}")
         print(

@@ -14,10 +14,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-import hpcopt
 from hpcopt.cli import bench, compare, describe, fit, info, plot, predict, run, topology
 from hpcopt.errors import InputError
 from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
+from hpcopt.version import __version__
 
 
 def main(arguments: list[str]) -> int:
@@ -76,7 +76,7 @@ app = typer.Typer(
 def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     """Take the options that stand before a verb."""
     if version:
-        print(hpcopt.__version__)
+        print(__version__)
 
 
 for _name, _verb in (

@@ -13,7 +13,7 @@ from hpcopt.cli import output as outputs
 
 if TYPE_CHECKING:
     from hpcopt.data import ChosenClasses
-    from hpcopt.runs.model import Model
+    from hpcopt.models.model import Model
 
 
 def predict(
@@ -31,7 +31,7 @@ def predict(
     to FILE, and the rest to standard output.
     """
     from hpcopt.data import read_table
-    from hpcopt.runs.model import load
+    from hpcopt.models.model import load
 
     if output is not None:
         outputs.check(output)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcopt.fabric.launch import is_first
-from hpcopt.reports.tables import compare_table, summary_table
-from hpcopt.reports.terminal import is_terminal
-from hpcopt.runs import folder as folders
+from hpcopt.results import folder as folders
+from hpcopt.results.tables import compare_table, summary_table
+from hpcopt.results.terminal import is_terminal
 
 if TYPE_CHECKING:
     from rich.table import Table

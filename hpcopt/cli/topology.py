@@ -48,7 +48,7 @@ def topology(
 
 def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
     """Print what there is to say about a topology, and draw it."""
-    from hpcopt.reports.network import Diagram, draw_network
+    from hpcopt.results.network import Diagram, draw_network
 
     mixing = build(chosen, nodes, seed)
     check_format(path)
@@ -67,8 +67,8 @@ def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
 
 def _chosen(name: str, overrides: list[str]) -> Topology:
     """Return the topology `name` with the parameters of `--set key=value`."""
-    from hpcopt.runs.overrides import apply_overrides
-    from hpcopt.runs.validation import Origin, checked
+    from hpcopt.spec.overrides import apply_overrides
+    from hpcopt.spec.validation import Origin, checked
 
     kind = TOPOLOGIES[name]
     parameters: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Pathsearch's state and how events change it; what it means is told in `hpcopt.solvers.pathsearch`.
+"""Pathsearch's state and how events change it; what it means is told in `hpcopt.solvers.parts.pathsearch`.
 
     state   header | parent of each node | publication of each node | one bit for each edge
                      GONE: has left        GONE: is not ready         used in this epoch

@@ -1,7 +1,7 @@
 """Runs: from a specification to a finished folder. The driver alone measures, stops, records and reports.
 
-specification.py   what the user wrote, checked         cluster.py    the cluster that it asks for
+cluster.py         the cluster that a specification asks for
 prepare.py         every node's shard, warm kernels     execute.py    one solver's run, from rehearsal to folder
 driver.py          the one loop over a solver's rounds  measuring.py  what a trace row holds
-stopping.py        budgets, targets, divergence         folder.py     what a run leaves behind
+asynchronous.py    the loop of solvers without rounds   start.py, fit.py   what `hpcopt run` and `fit` do
 """

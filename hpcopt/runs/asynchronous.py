@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from hpcopt.fabric.interface import Node
-from hpcopt.runs.measuring import Problem, Shard, Watch, counted
-from hpcopt.runs.outcome import Outcome, Recording, Row, Vector
-from hpcopt.runs.stopping import Disagreement, Status, StopRule
-from hpcopt.solvers.asynchronous import AsynchronousState
+from hpcopt.problems.problem import Problem, Shard
+from hpcopt.results.outcome import Outcome, Recording, Row, Vector
+from hpcopt.results.stopping import Disagreement, Status, StopRule
+from hpcopt.runs.measuring import Watch, counted
 from hpcopt.solvers.base import Solver
+from hpcopt.solvers.parts.asynchronous import AsynchronousState
 
 STOP = 2**32  # counted apart from those who have ended, in one word
 

@@ -19,7 +19,7 @@ from hpcopt.fabric.launch import abort_on_error, started
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.network import connected
-from hpcopt.runs.specification import Specification, as_toml_dict
+from hpcopt.spec.specification import Specification, as_toml_dict
 
 
 @contextmanager

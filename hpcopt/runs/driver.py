@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Node
+from hpcopt.problems.problem import Problem, Shard
+from hpcopt.results.outcome import Outcome, Recording
+from hpcopt.results.stopping import Disagreement, Status, StopRule
 from hpcopt.runs.asynchronous import drive_asynchronous
-from hpcopt.runs.measuring import Problem, Shard, Watch
-from hpcopt.runs.outcome import Outcome, Recording
-from hpcopt.runs.stopping import Disagreement, Status, StopRule
+from hpcopt.runs.measuring import Watch
 from hpcopt.solvers.base import Solver, State
 
 Vector = NDArray[np.float64]

@@ -15,27 +15,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import hpcopt
 from hpcopt.errors import InputError, MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.reports.plots import draw_convergence
-from hpcopt.reports.tables import JUDGED, WHERE_THERE, judged
-from hpcopt.runs import folder as folders
+from hpcopt.models.model import Model, trained
+from hpcopt.problems.problem import Shard
+from hpcopt.results import folder as folders
+from hpcopt.results.outcome import Outcome, Recording, Row
+from hpcopt.results.plots import draw_convergence
+from hpcopt.results.stopping import Status, StopRule
+from hpcopt.results.tables import JUDGED, WHERE_THERE, judged
 from hpcopt.runs.driver import drive
-from hpcopt.runs.measuring import Shard
-from hpcopt.runs.model import Model, trained
 from hpcopt.runs.network import draw_edges
-from hpcopt.runs.outcome import Outcome, Recording, Row
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import Progress
-from hpcopt.runs.specification import Specification, as_toml_dict
-from hpcopt.runs.stopping import Status, StopRule
 from hpcopt.runs.timelines import Timelines
 from hpcopt.solvers.base import Solver
+from hpcopt.spec.specification import Specification, as_toml_dict
+from hpcopt.version import __version__
 
 REHEARSED_ROWS, REHEARSED_ROUNDS = 64, 12  # of a run that nobody sees
 REHEARSED_ALONE = 2**25  # numbers that one process can hold for all: every node's model at every node
@@ -267,7 +267,7 @@ def _describe(spec: Specification, prepared: Prepared, label: str, solver: Solve
     windows = cluster.probe_windows() if solver.asynchronous else None
     unlike = cluster.heterogeneity.words(cluster.size)
     return {
-        "hpcopt": hpcopt.__version__,
+        "hpcopt": __version__,
         "label": label,
         "solver": type(solver).name,
         "problem": prepared.words(),

@@ -12,9 +12,9 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, check, execute
 from hpcopt.runs.prepare import prepare
-from hpcopt.runs.specification import Specification, specification_from
 from hpcopt.runs.start import announce
 from hpcopt.solvers import SOLVERS
+from hpcopt.spec.specification import Specification, specification_from
 
 
 def fit(

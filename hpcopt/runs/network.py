@@ -12,11 +12,11 @@ import numpy as np
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
-from hpcopt.reports.network import Diagram, draw_network
-from hpcopt.runs import folder as folders
-from hpcopt.runs.parts import build_part
-from hpcopt.runs.specification import Specification
+from hpcopt.results import folder as folders
+from hpcopt.results.network import Diagram, draw_network
 from hpcopt.solvers import SOLVERS
+from hpcopt.spec.parts import build_part
+from hpcopt.spec.specification import Specification
 from hpcopt.topology import TOPOLOGIES, Mixing, build, lay_out
 
 

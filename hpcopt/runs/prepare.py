@@ -23,10 +23,10 @@ from hpcopt.problems.layers import Layers
 from hpcopt.problems.losses import LOSSES, Loss, MarginLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix, warm
-from hpcopt.runs import sections
-from hpcopt.runs.measuring import Problem, Shard
-from hpcopt.runs.specification import Specification
+from hpcopt.spec import sections
+from hpcopt.spec.specification import Specification
 
 Vector = NDArray[np.float64]
 

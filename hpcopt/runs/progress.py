@@ -9,8 +9,8 @@ import time
 from types import TracebackType
 from typing import Any
 
-from hpcopt.reports.terminal import is_terminal
-from hpcopt.runs.stopping import StopRule
+from hpcopt.results.stopping import StopRule
+from hpcopt.results.terminal import is_terminal
 
 EVERY = 5.0  # seconds between two plain lines
 

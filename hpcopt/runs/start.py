@@ -12,12 +12,12 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.problems.targets import Targets
-from hpcopt.runs import folder as folders
+from hpcopt.results import folder as folders
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, check, execute
 from hpcopt.runs.prepare import Prepared, prepare
-from hpcopt.runs.specification import Specification, read_specification, specification_from
 from hpcopt.solvers.base import Solver
+from hpcopt.spec.specification import Specification, read_specification, specification_from
 
 
 def run(

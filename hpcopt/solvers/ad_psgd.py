@@ -31,10 +31,10 @@ import numpy as np
 
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.base import Vector, register
-from hpcopt.solvers.gossip import check_descent
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
+from hpcopt.solvers.parts.gossip import check_descent
+from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
 VERSION, MODEL = 0, 1  # places in the window: the version counts the averages that others made

@@ -35,11 +35,11 @@ import numpy as np
 
 from hpcopt.fabric.interface import Bytes, Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.base import Vector, at_least, register
-from hpcopt.solvers.gossip import check_descent
-from hpcopt.solvers.push_sum import mass_of, model_of, packed, smallest_weight, unpacked
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
+from hpcopt.solvers.parts.gossip import check_descent
+from hpcopt.solvers.parts.push_sum import mass_of, model_of, packed, smallest_weight, unpacked
+from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
 LEAST = 1e-5  # weight of a worker that steps

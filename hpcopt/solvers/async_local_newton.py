@@ -20,7 +20,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Point
 from hpcopt.solvers.base import Vector, at_least, register
 from hpcopt.solvers.dsgd_aau import AAUState, Adapt, AdaptiveAveraging
-from hpcopt.solvers.line_search import Armijo
+from hpcopt.solvers.parts.line_search import Armijo
 
 
 @register("async-local-newton")

@@ -26,10 +26,10 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, at_least, one_of, register
-from hpcopt.solvers.consensus_step import Gamma, check_gamma, resolve_gamma
-from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.gradient_tracking import tracking_factor
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
+from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.parts.step_size import StepSize
 
 X, V = 0, 1  # streams of random numbers
 

@@ -19,8 +19,8 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.dgd import stable_factor
-from hpcopt.solvers.gossip import EXACT, Gossip, GossipSolver, GossipState, LocalGradient, check_descent
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.gossip import EXACT, Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
 

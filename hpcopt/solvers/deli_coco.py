@@ -28,9 +28,9 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, at_least, register
-from hpcopt.solvers.consensus_step import Gamma, check_gamma, resolve_gamma
-from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
+from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.parts.step_size import StepSize
 
 SCATTER = 2**33  # the stream of random numbers of the nodes' own starts
 

@@ -18,8 +18,8 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, at_least, one_of, register
-from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
 ORDERS = ("combine-then-adapt", "adapt-then-combine")

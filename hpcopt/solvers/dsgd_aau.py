@@ -8,7 +8,7 @@
 A worker waits for a neighbour whose word it has not heard in this epoch, and for nobody else: stragglers hold nobody
 up for long, and no edge is left out for long. M holds the Metropolis weights of the iteration's own graph: symmetric,
 doubly stochastic, so the mean moves by -(eta / N) times the sum of the gradients taken part, and by nothing else.
-Everybody reads the others' models from their windows; the search itself is in `hpcopt.solvers.pathsearch`.
+Everybody reads the others' models from their windows; the search itself is in `hpcopt.solvers.parts.pathsearch`.
 
 Xiong, Yan, Wang, Li: "Straggler-resilient decentralized learning via adaptive asynchronous updates", MobiHoc 2024
 (arXiv 2306.06559). Of the paper only the abstract, a summary and the first paragraph could be read again: the listing,
@@ -34,11 +34,11 @@ from hpcopt.fabric.board import Board
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.publication import Publication
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.base import Vector, at_least, one_of, register
-from hpcopt.solvers.edge_copies import EdgeCopies
-from hpcopt.solvers.gossip import check_descent
-from hpcopt.solvers.pathsearch import (
+from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
+from hpcopt.solvers.parts.edge_copies import EdgeCopies
+from hpcopt.solvers.parts.gossip import check_descent
+from hpcopt.solvers.parts.pathsearch import (
     ARRIVE,
     CLOSE,
     DETACH,
@@ -50,7 +50,7 @@ from hpcopt.solvers.pathsearch import (
     Pathsearch,
     Turn,
 )
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
 MOST_SPEED_UP = 10.0  # of the step of a worker that takes part too rarely

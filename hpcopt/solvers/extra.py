@@ -18,8 +18,8 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
-from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
-from hpcopt.solvers.step_size import Schedule, StepSize
+from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.parts.step_size import Schedule, StepSize
 
 
 @dataclass

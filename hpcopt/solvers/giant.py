@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Solver, State, Vector, register
-from hpcopt.solvers.line_search import Armijo
+from hpcopt.solvers.parts.line_search import Armijo
 
 
 @dataclass

@@ -20,8 +20,8 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, one_of, register
 from hpcopt.solvers.dgd import ORDERS
-from hpcopt.solvers.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.parts.step_size import StepSize
 
 
 @dataclass

@@ -15,7 +15,7 @@ import numpy as np
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, at_least, register, within
-from hpcopt.solvers.line_search import ROUNDOFF
+from hpcopt.solvers.parts.line_search import ROUNDOFF
 
 
 @dataclass

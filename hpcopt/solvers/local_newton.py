@@ -33,7 +33,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective, Point
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
 from hpcopt.solvers.giant import giant_doubles, giant_iteration
-from hpcopt.solvers.line_search import Armijo
+from hpcopt.solvers.parts.line_search import Armijo
 
 PAPER_SCHEDULE = (3, 2, 1)  # L in rounds 1, 2, 3; GIANT after
 GLOBAL_STEPS = Armijo(trials=10)

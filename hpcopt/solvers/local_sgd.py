@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
-from hpcopt.solvers.step_size import Schedule, StepSize, asks, check_step_size, resolve
+from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
 
 @dataclass

@@ -14,7 +14,7 @@ import numpy as np
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
-from hpcopt.solvers.line_search import Armijo
+from hpcopt.solvers.parts.line_search import Armijo
 
 
 @dataclass

@@ -7,7 +7,7 @@
 Groups are of any workers: the cluster's network is not used. A straggler holds up its own group, and whoever is drawn
 into one with it. With few groups, division redraws the same ones for long: whoever asks while the other groups wait
 for their stragglers finds nobody but its last companions free; below some 30 workers `division = false` mixes better.
-The generator, its filter and its division are in `hpcopt.solvers.group_division`.
+The generator, its filter and its division are in `hpcopt.solvers.parts.group_division`.
 
 A partial all-reduce goes through one of the group's members, who adds in ascending order and sends the mean back:
 2 (g-1) models a group. The authors' static schedule for clusters of equal workers is not here. Iterations are the
@@ -27,11 +27,11 @@ import numpy as np
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.base import Vector, at_least, register
-from hpcopt.solvers.gossip import check_descent
-from hpcopt.solvers.group_division import ARRIVE, DETACH, GROUP, STOP, Averaging, GroupDivision
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
+from hpcopt.solvers.parts.gossip import check_descent
+from hpcopt.solvers.parts.group_division import ARRIVE, DETACH, GROUP, STOP, Averaging, GroupDivision
+from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
 

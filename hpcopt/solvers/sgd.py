@@ -21,8 +21,8 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
-from hpcopt.solvers.compressed_mean import FEEDBACKS, CompressedMean, Feedback, objection
-from hpcopt.solvers.step_size import Schedule, StepSize, asks, check_step_size, resolve
+from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, CompressedMean, Feedback, objection
+from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 from hpcopt.topology.mixing import Mixing
 
 

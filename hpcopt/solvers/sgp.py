@@ -23,9 +23,9 @@ import numpy as np
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
-from hpcopt.solvers.gossip import GossipSolver, GossipState, LocalGradient, check_descent
-from hpcopt.solvers.push_sum import mass_of, model_of, packed, smallest_weight, unpacked
-from hpcopt.solvers.step_size import StepSize
+from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.parts.push_sum import mass_of, model_of, packed, smallest_weight, unpacked
+from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
-from hpcopt.reports.plots import draw_compare
-from hpcopt.reports.tables import JUDGED, compare_rows, judged, write_csv
-from hpcopt.runs import folder as folders
+from hpcopt.results import folder as folders
+from hpcopt.results.plots import draw_compare
+from hpcopt.results.tables import JUDGED, compare_rows, judged, write_csv
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, check, execute
 from hpcopt.runs.prepare import prepare

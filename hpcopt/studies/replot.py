@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hpcopt.errors import InputError
-from hpcopt.reports.plots import draw_compare, draw_convergence
-from hpcopt.reports.tables import JUDGED, judged
-from hpcopt.reports.timeline import draw_timeline, write_events
-from hpcopt.runs import folder as folders
+from hpcopt.results import folder as folders
+from hpcopt.results.plots import draw_compare, draw_convergence
+from hpcopt.results.tables import JUDGED, judged
+from hpcopt.results.timeline import draw_timeline, write_events
 from hpcopt.runs.network import draw_edges
 
 

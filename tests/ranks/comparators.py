@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
 from hpcopt.fabric.mpi.cluster import MPICluster
-from hpcopt.runs.stopping import Status
+from hpcopt.results.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.sgp import SGP
 from hpcopt.topology import TOPOLOGIES

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.bench.plain_codecs import NUMPY, Codec, torch_codecs
+from hpcopt.bench.timing import Call, Case, Peer, compared
 from hpcopt.compression import COMPRESSORS, Compressor
 from hpcopt.compression.low_rank import LowRank
 from hpcopt.compression.qsgd import QSGD
 from hpcopt.compression.random_k import RandomK
 from hpcopt.compression.top_k import TopK
 from hpcopt.problems.dense_matrix import aligned_empty
-from hpcopt.studies.plain_codecs import NUMPY, Codec, torch_codecs
-from hpcopt.studies.timing import Call, Case, Peer, compared
 
 MEMCPY = "memcpy of the vector"
 QUICK, ALL = (10_000, 1_000_000), (10_000, 1_000_000, 10_000_000)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from hpcopt.bench.gossip import row, timed
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.window import Window
-from hpcopt.solvers.pathsearch import ARRIVE, Pathsearch
-from hpcopt.studies.bench_gossip import row, timed
+from hpcopt.solvers.parts.pathsearch import ARRIVE, Pathsearch
 
 SIZES = (1, 1_250, 12_500, 100_000)  # doubles: from the latency to the bandwidth
 COMPARED = 10_000  # bytes: from here on there is a goal for the ratio

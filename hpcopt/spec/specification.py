@@ -18,13 +18,13 @@ from msgspec.structs import replace
 
 from hpcopt.errors import InputError
 from hpcopt.problems.losses import LOSSES
-from hpcopt.runs.overrides import apply_overrides
-from hpcopt.runs.parts import as_table, build_part
-from hpcopt.runs.sections import STARTS, ClusterTable, Data, Output, Problem, Section, Stop
-from hpcopt.runs.suitable import lacking
-from hpcopt.runs.toml_lines import KeyPath, key_lines
-from hpcopt.runs.validation import Origin, checked, plain, shown
 from hpcopt.solvers import SOLVERS, Solver
+from hpcopt.spec.overrides import apply_overrides
+from hpcopt.spec.parts import as_table, build_part
+from hpcopt.spec.sections import STARTS, ClusterTable, Data, Output, Problem, Section, Stop
+from hpcopt.spec.suitable import lacking
+from hpcopt.spec.toml_lines import KeyPath, key_lines
+from hpcopt.spec.validation import Origin, checked, plain, shown
 from hpcopt.topology import TOPOLOGIES, Topology
 
 _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)

@@ -24,7 +24,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Bytes, Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import S, Solver, State, Vector, at_least
-from hpcopt.solvers.step_size import Schedule, StepSize, check_step_size, schedule_of
+from hpcopt.solvers.parts.step_size import Schedule, StepSize, check_step_size, schedule_of
 from hpcopt.topology.mixing import Mixing, Row
 
 BLOCK = 8192  # numbers that are mixed at a time: a few such arrays stay in the cache

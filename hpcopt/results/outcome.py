@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.runs.stopping import Status
+from hpcopt.results.stopping import Status
 from hpcopt.solvers.base import State
 
 Vector = NDArray[np.float64]

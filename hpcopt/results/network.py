@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.reports.plots import COLOURS, GREY, UNITS, new_figure
+from hpcopt.results.plots import COLOURS, GREY, UNITS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

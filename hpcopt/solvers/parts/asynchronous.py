@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcopt.solvers.base import S, Vector
-from hpcopt.solvers.gossip import GossipSolver, GossipState, LocalGradient
+from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient
 
 
 @dataclass

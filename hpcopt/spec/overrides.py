@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hpcopt.errors import InputError
-from hpcopt.runs.toml_lines import KeyPath
+from hpcopt.spec.toml_lines import KeyPath
 
 
 def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[KeyPath, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
-from hpcopt.solvers.gossip import Gossip
+from hpcopt.solvers.parts.gossip import Gossip
 from hpcopt.topology import TOPOLOGIES, build
 
 BARE = "bare persistent Neighbor_allgatherv"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.timeline import COMPUTE, KINDS
-from hpcopt.reports.plots import COLOURS, GREY, new_figure
+from hpcopt.results.plots import COLOURS, GREY, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

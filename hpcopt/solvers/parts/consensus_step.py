@@ -13,7 +13,7 @@ from hpcopt.compression import Compressor
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.solvers.base import Vector
-from hpcopt.solvers.gossip import Gossip, GossipState
+from hpcopt.solvers.parts.gossip import Gossip, GossipState
 from hpcopt.topology.mixing import Mixing
 
 Gamma = float | Literal["auto", "theory"]

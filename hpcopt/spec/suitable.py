@@ -6,7 +6,7 @@ from typing import Any
 
 from hpcopt.problems.losses import LOSSES, Loss
 from hpcopt.solvers import SOLVERS, Solver
-from hpcopt.solvers.step_size import asks
+from hpcopt.solvers.parts.step_size import asks
 
 
 def lacking(solver: Solver[Any], loss: type[Loss]) -> tuple[str, str] | None:

@@ -24,8 +24,8 @@ from hpcopt.data.table import Features
 from hpcopt.errors import InputError
 from hpcopt.problems.layers import ACTIVATIONS
 from hpcopt.problems.losses import LOSSES, ClassLoss, MarginLoss
+from hpcopt.problems.problem import Problem
 from hpcopt.problems.targets import Targets
-from hpcopt.runs.measuring import Problem
 
 Vector = NDArray[np.float64]
 Coefficients = NDArray[np.float64]

@@ -9,8 +9,8 @@ from typing import Any
 from hpcopt.compression import COMPRESSORS, Compressor
 from hpcopt.errors import InputError
 from hpcopt.registry import Registry
-from hpcopt.runs.toml_lines import KeyPath
-from hpcopt.runs.validation import Origin, checked, shown
+from hpcopt.spec.toml_lines import KeyPath
+from hpcopt.spec.validation import Origin, checked, shown
 
 
 def build_part(registry: Registry[Any], table: Any, where: KeyPath = (), origin: Origin | None = None) -> Any:

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from hpcopt.bench.gossip import gossip_rows, row, timed
+from hpcopt.bench.windows import window_rows
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
+from hpcopt.results.outcome import Recording
+from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
-from hpcopt.runs.measuring import Problem, Shard
-from hpcopt.runs.outcome import Recording
-from hpcopt.runs.stopping import StopRule
 from hpcopt.solvers.base import Solver, State, Vector
-from hpcopt.studies.bench_gossip import gossip_rows, row, timed
-from hpcopt.studies.bench_windows import window_rows
 
 BUDGET = 10e-6  # seconds that the driver may add to a round
 TELLABLE = 1e-7  # seconds; a smaller difference of medians is noise

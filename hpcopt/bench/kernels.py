@@ -15,12 +15,12 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from hpcopt.bench.timing import Case, Peer, compared
 from hpcopt.kernels.cache import kernel
 from hpcopt.kernels.pointwise import LOGISTIC, derivatives
 from hpcopt.problems.dense_matrix import aligned_empty
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.storage import as_matrix
-from hpcopt.studies.timing import Case, Peer, compared
 
 READ = "read X once"
 NUMPY = "numpy, two products"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.studies.timing import Call
+from hpcopt.bench.timing import Call
 
 Vector = NDArray[np.float32]
 Codec = Callable[[Vector], tuple[Call, Call]]

@@ -21,7 +21,7 @@ import numpy as np
 
 from hpcopt.errors import InputError
 from hpcopt.registry import nearest
-from hpcopt.runs.toml_lines import KeyPath
+from hpcopt.spec.toml_lines import KeyPath
 
 T = TypeVar("T")
 

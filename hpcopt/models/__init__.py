@@ -1,0 +1,1 @@
+"""Models: what training leaves behind, as a file and as predictions."""
