@@ -1,0 +1,68 @@
+"""What run.json says: what runs where, with which versions, and how it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import platform
+from typing import Any
+
+import numpy as np
+
+from hpcopt.fabric.launch import mpi_library
+from hpcopt.results.outcome import Outcome
+from hpcopt.results.tables import WHERE_THERE
+from hpcopt.runs.prepare import Prepared
+from hpcopt.solvers.base import Solver
+from hpcopt.spec.specification import Specification, as_toml_dict
+from hpcopt.version import __version__
+
+VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
+
+
+def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
+    """Return run.json as it stands while the run goes on."""
+    cluster = prepared.cluster
+    host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
+    hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
+    windows = cluster.probe_windows() if solver.asynchronous else None
+    unlike = cluster.heterogeneity.words(cluster.size)
+    return {
+        "hpcopt": __version__,
+        "label": label,
+        "solver": type(solver).name,
+        "problem": prepared.words(),
+        "specification": as_toml_dict(spec),
+        "seed": spec.seed,
+        "cluster": cluster.kind,
+        "nodes": cluster.size,
+        **({"network": cluster.mixing.words()} if cluster.mixing is not None else {}),
+        **({"unlike": unlike} if unlike else {}),
+        **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
+        "clock": cluster.clock,
+        "mpi": mpi_library(),
+        "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "result": None,
+    }
+
+
+def result_of(outcome: Outcome) -> dict[str, Any]:
+    """Return how the run ended, with the numbers of the model that is kept."""
+    last, kept = outcome.last, outcome.row
+    return {
+        "status": outcome.status.name.lower(),
+        "message": outcome.status.value,
+        "reached": outcome.status.reached,
+        "rounds": last["round"],
+        "iterations": last["iteration"],
+        "seconds": last["seconds"],
+        "bytes": last["bytes"],
+        "messages": last["messages"],
+        "work": last["work"],
+        "objective": kept["objective"],
+        "grad_norm": kept["grad_norm"],
+        **{key: kept[key] for key in WHERE_THERE if key in kept},
+    }

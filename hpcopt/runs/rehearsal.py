@@ -1,0 +1,45 @@
+"""A few rounds on a few rows that nobody sees, so that what is slow at its first call is over when the clock starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpcopt.fabric.heterogeneity import Heterogeneity
+from hpcopt.fabric.interface import Node
+from hpcopt.fabric.virtual.cluster import VirtualCluster
+from hpcopt.problems.problem import Shard
+from hpcopt.results.outcome import Recording
+from hpcopt.results.stopping import StopRule
+from hpcopt.runs.driver import drive
+from hpcopt.runs.prepare import Prepared
+from hpcopt.solvers.base import Solver
+
+ROWS, ROUNDS = 64, 12
+ALONE = 2**25  # numbers that one process can hold for all: every node's model at every node
+
+
+def rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
+    """Run a few rounds on a few rows and forget them.
+
+    The first calls of anything are slow (caches, lazy connections, the libraries' own set-up). Without this the
+    solver that happens to be compared first would pay for all of them.
+    """
+    few = {rank: Shard(shard.matrix.head(ROWS), shard.y[:ROWS]) for rank, shard in prepared.shards.items()}
+    stop, cluster = StopRule(rounds=ROUNDS), prepared.cluster
+
+    def program(node: Node) -> None:
+        shard = few.get(node.rank, few[cluster.local_nodes[0]])
+        drive(node, prepared.problem, shard, solver, prepared.w0, stop, Recording(every=0))
+
+    def alone() -> None:
+        virtual = VirtualCluster(cluster.size)
+        virtual.mixing = cluster.mixing
+        virtual.run(program)
+
+    if cluster.processes.size > 1 and cluster.size**2 * len(prepared.w0) <= ALONE:
+        cluster.led(alone)  # so that one process of a host compiles what the solver needs, not all at once
+    heterogeneity, cluster.heterogeneity = cluster.heterogeneity, Heterogeneity()  # nobody waits for rehearsed delays
+    try:
+        cluster.run(program)
+    finally:
+        cluster.heterogeneity = heterogeneity
