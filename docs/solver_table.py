@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import hpcopt.solvers
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.problems.losses import LOSSES
@@ -49,9 +50,7 @@ def what_iterations_cost(solver: Solver[Any]) -> list[tuple[int, int, int]]:
             so_far.append((node.ledger.solver.rounds, one - none, none))
         return so_far
 
-    cluster = SoloCluster()
-    cluster.mixing = build(TOPOLOGIES["ring"](), 1)
-    so_far = cluster.run(program)[0]
+    so_far = SoloCluster().run(program, Conditions(mixing=build(TOPOLOGIES["ring"](), 1)))[0]
     each = [(r - r0, a - a0, b - b0) for (r0, a0, b0), (r, a, b) in pairwise(so_far)]
     return each[1:] or each
 

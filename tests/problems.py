@@ -10,6 +10,8 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from hpcopt.fabric.conditions import Conditions
+from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import Network
@@ -148,12 +150,13 @@ def solve(
     seed: int = 0,
     topology: Topology | None = None,
     mixing: Mixing | None = None,
+    heterogeneity: Heterogeneity = EVEN,
     **stop: Any,
 ) -> Solved:
     """Run `solver` on `spread`, on a virtual cluster unless another is given; `stop` are StopRule's fields."""
     cluster = cluster or VirtualCluster(spread.nodes, network, speeds=speeds, seed=seed)
     if solver.decentralised:
-        cluster.mixing = mixing or build(topology or TOPOLOGIES["ring"](), spread.nodes, seed)
+        mixing = mixing or build(topology or TOPOLOGIES["ring"](), spread.nodes, seed)
     shards, problem = spread.shards(), spread.problem
     w0 = np.zeros(spread.d) if start is None else start
     rows: list[dict[str, Any]] = []
@@ -171,5 +174,5 @@ def solve(
             Recording(record_every, None, rows.append) if node.rank == 0 else Recording(record_every),
         )
 
-    outcomes = cluster.run(program)
+    outcomes = cluster.run(program, Conditions(mixing=mixing, heterogeneity=heterogeneity))
     return Solved(outcomes[0], rows, outcomes, sorted(nodes, key=lambda node: node.rank))

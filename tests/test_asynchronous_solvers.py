@@ -51,10 +51,9 @@ def apart(solver_class, starts):
     return Apart
 
 
-def cluster_of(n, heterogeneity=STRAGGLERS, network=QUICK, **parameters):
-    cluster = VirtualCluster(n, network, flops=1e6, **parameters)
-    cluster.heterogeneity = heterogeneity
-    return cluster
+def straggling(n, heterogeneity=STRAGGLERS, network=QUICK):
+    """Return what `solve` takes for such a run."""
+    return {"cluster": VirtualCluster(n, network, flops=1e6), "heterogeneity": heterogeneity}
 
 
 def models(solved):
@@ -73,11 +72,11 @@ def test_a_target_is_reached_among_stragglers(name, network):
     _, best = spread.optimum()
     step = {} if name == "async-local-newton" else {"step_size": 0.4, "batch": 10}
     stop = {"target": best + 3e-3, "seconds": 5.0}
-    solved = solve(SOLVERS[name](**step), spread, cluster=cluster_of(8, network=network), **stop)
+    solved = solve(SOLVERS[name](**step), spread, **straggling(8, network=network), **stop)
     assert solved.outcome.status is Status.TARGET
     assert solved.outcome.row["gradients"] <= sum(outcome.state.steps for outcome in solved.outcomes)
     if network is QUICK and name in {"ad-psgd", "agp"}:
-        in_step = solve(DPSGD(step_size=0.4, batch=10), spread, cluster=cluster_of(8), **stop)
+        in_step = solve(DPSGD(step_size=0.4, batch=10), spread, **straggling(8), **stop)
         assert in_step.outcome.status is Status.TARGET
         assert solved.rows[-1]["seconds"] < 0.8 * in_step.rows[-1]["seconds"]
 
@@ -92,7 +91,7 @@ def test_averaging_keeps_the_mean_and_brings_agreement(name, topology, network):
     solved = solve(
         apart(SOLVERS[name], starts)(step_size=NO_STEP, batch=5, **without_division),
         spread,
-        cluster=cluster_of(7, network=network),
+        **straggling(7, network=network),
         topology=TOPOLOGIES[topology](),
         iterations=150,
         record_every=0,
@@ -109,7 +108,7 @@ def test_averaging_keeps_the_mean_and_brings_agreement(name, topology, network):
 @FIRST_ORDER
 def test_every_gradient_is_counted(name):
     spread = logistic(nodes=5)
-    solved = solve(SOLVERS[name](), spread, cluster=cluster_of(5), iterations=30, record_every=0)
+    solved = solve(SOLVERS[name](), spread, **straggling(5), iterations=30, record_every=0)
     steps = [outcome.state.steps for outcome in solved.outcomes]
     assert solved.outcome.row["gradients"] == sum(steps)
     assert max(steps) >= solved.outcome.row["iteration"] >= 30
@@ -129,7 +128,7 @@ def test_every_gradient_is_counted(name):
 )
 def test_every_rule_ends_all(name, nodes, stop, status):
     parameters = {} if name == "async-local-newton" else {"step_size": 0.05}
-    solved = solve(SOLVERS[name](**parameters), logistic(nodes=nodes), cluster=cluster_of(nodes), **stop)
+    solved = solve(SOLVERS[name](**parameters), logistic(nodes=nodes), **straggling(nodes), **stop)
     assert {outcome.status for outcome in solved.outcomes} == {status}
 
 
@@ -143,7 +142,7 @@ def test_the_others_go_on_without_who_leaves(name, topology):
     solved = solve(
         SOLVERS[name](**parameters),
         spread,
-        cluster=cluster_of(6, heterogeneity),
+        **straggling(6, heterogeneity),
         topology=TOPOLOGIES[topology](),
         iterations=150,
     )
@@ -156,10 +155,10 @@ def test_the_others_go_on_without_who_leaves(name, topology):
 def test_who_has_left_is_no_part_of_what_is_measured(name, pauses):
     spread = logistic(n=400, nodes=4)
     leave = (Departure(node=2, at=0.002),)
-    cluster = cluster_of(4, Heterogeneity(departures=leave, pauses=pauses))
+    conditions = straggling(4, Heterogeneity(departures=leave, pauses=pauses))
     complete = TOPOLOGIES["complete"]()
     _, best = spread.optimum()
-    solved = solve(SOLVERS[name](step_size=0.2), spread, cluster=cluster, topology=complete, target=best + 0.03)
+    solved = solve(SOLVERS[name](step_size=0.2), spread, **conditions, topology=complete, target=best + 0.03)
     left = models(solved)[2]
     rest = np.delete(models(solved), 2, axis=0)
     model = solved.outcome.w
@@ -170,11 +169,11 @@ def test_who_has_left_is_no_part_of_what_is_measured(name, pauses):
 @ALL
 @pytest.mark.parametrize("node", [0, 2])
 def test_a_pause_ends_with_the_run(name, node):
-    cluster = cluster_of(4, Heterogeneity(pauses=(Pause(node, 0.01, 1e6),)))
+    conditions = straggling(4, Heterogeneity(pauses=(Pause(node, 0.01, 1e6),)))
     parameters = {} if name == "async-local-newton" else {"step_size": 0.05}
     if name == "agp":
         parameters["ahead"] = 4  # it diverges where a node stands still, unless the others wait
-    solved = solve(SOLVERS[name](**parameters), logistic(nodes=4), cluster=cluster, seconds=0.2)
+    solved = solve(SOLVERS[name](**parameters), logistic(nodes=4), **conditions, seconds=0.2)
     assert {outcome.status for outcome in solved.outcomes} == {Status.SECONDS}
     assert 0.2 <= solved.rows[-1]["seconds"] < 0.3
     assert solved.nodes[node].now() < 0.3
@@ -235,25 +234,25 @@ def test_the_smallest_weight_is_that_of_the_run():
 @pytest.mark.parametrize("nodes", range(2, 10))
 def test_ad_psgd_takes_no_lock_for_ever_however_contended(topology, nodes):
     spread = ridge(n=90, nodes=nodes)
-    cluster = cluster_of(nodes, Heterogeneity(), SLOW)
+    conditions = straggling(nodes, Heterogeneity(), SLOW)
     starts = np.random.default_rng(5).standard_normal((nodes, spread.d))
     solver = apart(ADPSGD, starts)(step_size=NO_STEP, batch=5)
-    solved = solve(solver, spread, cluster=cluster, topology=TOPOLOGIES[topology](), iterations=25, record_every=0)
+    solved = solve(solver, spread, **conditions, topology=TOPOLOGIES[topology](), iterations=25, record_every=0)
     assert solved.outcome.status is Status.ITERATIONS
-    assert locks(cluster) == [FREE] * nodes
+    assert locks(conditions["cluster"]) == [FREE] * nodes
     assert_allclose(models(solved).mean(axis=0), starts.mean(axis=0), rtol=1e-11)  # no average undid another
 
 
 def test_ad_psgd_marks_who_has_left():
-    cluster = cluster_of(5, Heterogeneity(departures=(Departure(node=3, at=0.001),)))
-    solve(ADPSGD(), logistic(nodes=5), cluster=cluster, topology=TOPOLOGIES["complete"](), iterations=60)
-    assert locks(cluster) == [FREE, FREE, FREE, GONE, FREE]
+    conditions = straggling(5, Heterogeneity(departures=(Departure(node=3, at=0.001),)))
+    solve(ADPSGD(), logistic(nodes=5), **conditions, topology=TOPOLOGIES["complete"](), iterations=60)
+    assert locks(conditions["cluster"]) == [FREE, FREE, FREE, GONE, FREE]
     assert len({LOCKED, FREE, GONE}) == 3
 
 
 def test_ad_psgd_sends_two_models_an_average():
     spread = logistic(nodes=4)
-    solved = solve(ADPSGD(), spread, cluster=cluster_of(4), iterations=20, record_every=0)
+    solved = solve(ADPSGD(), spread, **straggling(4), iterations=20, record_every=0)
     for node, outcome in zip(solved.nodes, solved.outcomes, strict=True):
         account = node.ledger.solver
         averages = outcome.state.steps  # one each
@@ -264,8 +263,7 @@ def test_ad_psgd_sends_two_models_an_average():
 
 def test_ad_psgd_counts_how_stale_gradients_are():
     stale = {
-        nodes: solve(ADPSGD(), logistic(nodes=nodes), cluster=cluster_of(nodes), iterations=40).outcomes
-        for nodes in (1, 6)
+        nodes: solve(ADPSGD(), logistic(nodes=nodes), **straggling(nodes), iterations=40).outcomes for nodes in (1, 6)
     }
     assert sum(outcome.state.staleness for outcome in stale[1]) == 0
     each = [outcome.state.staleness / outcome.state.steps for outcome in stale[6]]
@@ -280,7 +278,7 @@ def test_agp_with_equal_speeds_is_sgp(topology):
     spread = logistic(n=180, nodes=9)
     chosen = {"batch": 5, "step_size": 0.3}
     one, other = (
-        solve(solver, spread, cluster=cluster_of(9, Heterogeneity()), topology=TOPOLOGIES[topology](), iterations=40)
+        solve(solver, spread, **straggling(9, Heterogeneity()), topology=TOPOLOGIES[topology](), iterations=40)
         for solver in (AGP(**chosen), SGP(**chosen))
     )
     for row, expected in zip(one.rows[:40], other.rows[:40], strict=True):
@@ -289,8 +287,8 @@ def test_agp_with_equal_speeds_is_sgp(topology):
 
 def of_two(slowness, **parameters):
     """Run on two nodes, the second of which is slower; return their states."""
-    cluster = cluster_of(2, Heterogeneity(slow_nodes=(1,), node_slowdown=slowness))
-    solved = solve(AGP(step_size=1e-3, **parameters), logistic(nodes=2), cluster=cluster, seconds=0.5, record_every=0)
+    conditions = straggling(2, Heterogeneity(slow_nodes=(1,), node_slowdown=slowness))
+    solved = solve(AGP(step_size=1e-3, **parameters), logistic(nodes=2), **conditions, seconds=0.5, record_every=0)
     return [outcome.state for outcome in solved.outcomes]
 
 
@@ -321,7 +319,7 @@ def test_agp_always_goes_on_and_loses_no_mass(seed, topology, nodes, patience, a
     solved = solve(
         solver,
         logistic(nodes=nodes),
-        cluster=cluster_of(nodes, heterogeneity, Network(latency=latency)),
+        **straggling(nodes, heterogeneity, Network(latency=latency)),
         topology=TOPOLOGIES[topology](),
         iterations=40,
         record_every=0,
@@ -337,8 +335,8 @@ def test_agp_always_goes_on_and_loses_no_mass(seed, topology, nodes, patience, a
 def test_prague_with_one_group_and_equal_speeds_is_exact_averaging():
     spread = logistic(n=120, nodes=6)
     chosen = {"batch": 5, "step_size": 0.3}
-    cluster = cluster_of(6, Heterogeneity())
-    one = solve(Prague(group_size=6, **chosen), spread, cluster=cluster, iterations=40)
+    conditions = straggling(6, Heterogeneity())
+    one = solve(Prague(group_size=6, **chosen), spread, **conditions, iterations=40)
     other = solve(DPSGD(order="adapt-then-combine", **chosen), spread, topology=TOPOLOGIES["complete"](), iterations=40)
     for row, expected in zip(one.rows[:40], other.rows[:40], strict=True):
         assert row["objective"] == pytest.approx(expected["objective"], rel=1e-10)
@@ -347,7 +345,7 @@ def test_prague_with_one_group_and_equal_speeds_is_exact_averaging():
 
 def test_a_group_sends_each_model_there_and_back():
     spread = logistic(nodes=6)
-    solved = solve(Prague(group_size=3), spread, cluster=cluster_of(6, Heterogeneity()), iterations=10, record_every=0)
+    solved = solve(Prague(group_size=3), spread, **straggling(6, Heterogeneity()), iterations=10, record_every=0)
     accounts = [node.ledger.solver for node in solved.nodes]
     averaged = {outcome.state.iteration for outcome in solved.outcomes}
     assert len(averaged) == 1  # in step, two groups at a time
@@ -373,8 +371,8 @@ def test_one_group_of_all_goes_through_each_member_by_turns():
 def test_in_step_and_among_all_it_is_local_newton(local_steps):
     spread = logistic(n=200, nodes=5)
     complete = TOPOLOGIES["complete"]()
-    cluster = cluster_of(5, Heterogeneity())
-    one = solve(AsyncLocalNewton(local_steps=local_steps), spread, cluster=cluster, topology=complete, iterations=6)
+    conditions = straggling(5, Heterogeneity())
+    one = solve(AsyncLocalNewton(local_steps=local_steps), spread, **conditions, topology=complete, iterations=6)
     other = solve(LocalNewton(local_steps=local_steps), spread, iterations=6)
     for row, expected in zip(one.rows[:6], other.rows[:6], strict=True):
         assert row["objective"] == pytest.approx(expected["objective"], rel=1e-10)
@@ -386,7 +384,7 @@ def test_damped_newton_steps_go_part_of_the_way():
         solve(
             AsyncLocalNewton(damping=damping),
             spread,
-            cluster=cluster_of(5, Heterogeneity()),
+            **straggling(5, Heterogeneity()),
             topology=TOPOLOGIES["complete"](),
             iterations=1,
         ).rows[1]["objective"]

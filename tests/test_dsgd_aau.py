@@ -41,9 +41,8 @@ class Apart(Logged):
 
 
 def straggling(n, heterogeneity=STRAGGLERS, network=QUICK):
-    cluster = VirtualCluster(n, network, flops=1e6)
-    cluster.heterogeneity = heterogeneity
-    return cluster
+    """Return what `solve` takes for such a run."""
+    return {"cluster": VirtualCluster(n, network, flops=1e6), "heterogeneity": heterogeneity}
 
 
 def logged(n=6, topology="erdos-renyi", iterations=60, **parameters):
@@ -51,7 +50,7 @@ def logged(n=6, topology="erdos-renyi", iterations=60, **parameters):
     solver = Logged(step_size=0.2, batch=5, **parameters)
     mixing = build(TOPOLOGIES[topology](), n, 1)
     spread = logistic(n=30 * n, nodes=n)
-    return solver, mixing, solve(solver, spread, mixing=mixing, cluster=straggling(n), iterations=iterations)
+    return solver, mixing, solve(solver, spread, mixing=mixing, **straggling(n), iterations=iterations)
 
 
 @pytest.mark.parametrize("rule", ["unseen", "component"])
@@ -88,7 +87,7 @@ def test_same_seed_same_trace():
 def test_recording_disturbs_neither_order_nor_bytes():
     spread = logistic(nodes=6)
     solver = DSGDAAU(step_size=0.2, batch=5)
-    runs = [solve(solver, spread, cluster=straggling(6), iterations=40, record_every=every) for every in (0, 1, 3)]
+    runs = [solve(solver, spread, **straggling(6), iterations=40, record_every=every) for every in (0, 1, 3)]
     for run in runs[1:]:
         np.testing.assert_array_equal(run.w, runs[0].w)
         for column in ("bytes", "messages", "gradients", "seconds", "iteration"):
@@ -129,7 +128,7 @@ def test_without_steps_only_the_disagreement_shrinks():
     spread = logistic(n=120, nodes=6)
     starts = np.random.default_rng(0).standard_normal((6, 6))
     solver = Apart(starts=starts)
-    solved = solve(solver, spread, cluster=straggling(6), topology=TOPOLOGIES["ring"](), iterations=80)
+    solved = solve(solver, spread, **straggling(6), topology=TOPOLOGIES["ring"](), iterations=80)
     np.testing.assert_allclose(solved.w, starts.mean(axis=0), rtol=0, atol=1e-13)
     models, distances, epochs = starts.copy(), [], []
     for entry in sorted(solver.log, key=lambda entry: entry.k):
@@ -161,7 +160,7 @@ def test_it_trains_under_stragglers(parameters):
     target = spread.optimum()[1] + 2e-3
     solver = DSGDAAU(step_size=0.3, batch=10, **parameters)
     topology = TOPOLOGIES["random-regular"](degree=3)
-    solved = solve(solver, spread, cluster=straggling(8), topology=topology, target=target, iterations=5000)
+    solved = solve(solver, spread, **straggling(8), topology=topology, target=target, iterations=5000)
     assert solved.outcome.status.reached
 
 
@@ -183,7 +182,7 @@ def test_a_compressed_exchange_keeps_the_mean():
 
     solver = Apart(starts=starts, compressor=compressor)
     topology = TOPOLOGIES["complete"]()
-    solved = solve(solver, spread, cluster=straggling(6), topology=topology, iterations=200)
+    solved = solve(solver, spread, **straggling(6), topology=topology, iterations=200)
     assert solved.outcome.row["consensus"] < 0.1 * solved.rows[0]["consensus"]
     np.testing.assert_allclose(solved.w, starts.mean(axis=0), rtol=0, atol=1e-12)
 
@@ -207,7 +206,7 @@ def test_inverse_rates_help_slow_nodes_to_their_weight():
 
 @pytest.mark.parametrize("rule", [{"rounds": 7}, {"iterations": 9}, {"seconds": 0.02}, {"bytes": 20_000}])
 def test_every_budget_ends_the_run_soon_after_it_is_used_up(rule):
-    solved = solve(DSGDAAU(step_size=0.1, batch=5), logistic(nodes=6), cluster=straggling(6), **rule)
+    solved = solve(DSGDAAU(step_size=0.1, batch=5), logistic(nodes=6), **straggling(6), **rule)
     assert solved.outcome.status.name.lower() == next(iter(rule))
     ((name, budget),) = rule.items()
     column = {"rounds": "round", "iterations": "iteration"}.get(name, name)
@@ -218,14 +217,14 @@ def test_every_budget_ends_the_run_soon_after_it_is_used_up(rule):
 def test_a_target_ends_the_run_where_it_was_seen():
     spread = logistic(nodes=6)
     target = spread.optimum()[1] + 0.02
-    solved = solve(DSGDAAU(step_size=0.3, batch=5), spread, cluster=straggling(6), target=target)
+    solved = solve(DSGDAAU(step_size=0.3, batch=5), spread, **straggling(6), target=target)
     assert solved.outcome.row["objective"] <= target
     assert solved.rows[-1]["objective"] == solved.outcome.row["objective"]
     np.testing.assert_allclose(spread.serial().at(solved.w).value, solved.outcome.row["objective"], rtol=1e-12)
 
 
 def test_a_diverging_run_ends():
-    solved = solve(DSGDAAU(step_size=50.0, batch=0), ridge(nodes=5), cluster=straggling(5), iterations=5000)
+    solved = solve(DSGDAAU(step_size=50.0, batch=0), ridge(nodes=5), **straggling(5), iterations=5000)
     assert solved.outcome.status.diverged
     assert np.isfinite(solved.w).all()
 
@@ -237,8 +236,8 @@ def test_workers_leave_and_pause_while_the_others_go_on():
         pauses=(Pause(node=1, at=0.005, seconds=0.02),),
     )
     spread = logistic(n=180, nodes=6)
-    cluster = straggling(6, heterogeneity)
-    solved = solve(DSGDAAU(step_size=0.2, batch=10), spread, cluster=cluster, seconds=0.1)
+    conditions = straggling(6, heterogeneity)
+    solved = solve(DSGDAAU(step_size=0.2, batch=10), spread, **conditions, seconds=0.1)
     steps = [outcome.state.steps for outcome in solved.outcomes]
     assert max(steps[0], steps[2]) < min(steps[i] for i in (1, 3, 4, 5))
     assert solved.outcome.status.name == "SECONDS"
@@ -250,8 +249,8 @@ def test_workers_leave_and_pause_while_the_others_go_on():
 
 def test_a_run_whose_workers_have_all_left_ends():
     departures = tuple(Departure(node=node, at=0.005 * (1 + node)) for node in range(3))
-    cluster = straggling(3, replace(STRAGGLERS, departures=departures))
-    solved = solve(DSGDAAU(step_size=0.2, batch=10), logistic(nodes=3), cluster=cluster, iterations=10**6)
+    conditions = straggling(3, replace(STRAGGLERS, departures=departures))
+    solved = solve(DSGDAAU(step_size=0.2, batch=10), logistic(nodes=3), **conditions, iterations=10**6)
     assert solved.outcome.status.name == "LEFT"
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcopt.compression import COMPRESSORS
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.results.stopping import Disagreement, Status
 from hpcopt.solvers import SOLVERS
@@ -154,18 +155,16 @@ def test_with_the_identity_as_weights_every_node_descends_alone():
     from scipy.sparse import csr_array
 
     spread = heterogeneous(3)
-    cluster = VirtualCluster(3)
     alone = Mixing("nobody", "metropolis", (csr_array(np.eye(3)),))
     shards, w0 = spread.shards(), np.zeros(spread.d)
 
     def program(node):
-        node.mixing = alone
         f = spread.problem.on(shards[node.rank], node.meter)
         solver = deli_coco()
         rounds = solver.rounds(node, f, solver.init(node, f, w0))
         return [next(rounds).w.copy() for _ in range(4)][-1]
 
-    for own, x in zip(spread.objectives(), cluster.run(program), strict=True):
+    for own, x in zip(spread.objectives(), VirtualCluster(3).run(program, Conditions(mixing=alone)), strict=True):
         w = np.zeros(spread.d)
         for _ in range(4):
             w -= 0.2 * own.at(w).gradient
@@ -478,9 +477,8 @@ def test_a_run_goes_on_from_its_state_as_if_it_had_not_been_interrupted():
             again = solver.rounds(node, f, kept[cut - 1])
             return kept[-1].w, [next(again).w.copy() for _ in range(6 - cut)][-1]
 
-        cluster = VirtualCluster(NODES)
-        cluster.mixing = build(TOPOLOGIES["ring"](), NODES)
-        for whole, resumed in cluster.run(program):
+        ring = Conditions(mixing=build(TOPOLOGIES["ring"](), NODES))
+        for whole, resumed in VirtualCluster(NODES).run(program, ring):
             np.testing.assert_array_equal(whole, resumed)
 
 

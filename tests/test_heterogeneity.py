@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcopt.errors import InputError
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.heterogeneity import SPREADS, Departure, Heterogeneity, Pause
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import KEPT, Network, Port
@@ -28,9 +29,8 @@ FREE = Network(0.0, math.inf)
 SETTINGS = Heterogeneity(seed=3, probability=0.3, slowdown=5.0, distribution="lognormal", slow_nodes=0.25)
 
 
-def unlike(cluster, **settings):
-    cluster.heterogeneity = Heterogeneity(**settings)
-    return cluster
+def unlike(**settings):
+    return Conditions(heterogeneity=Heterogeneity(**settings))
 
 
 def steps(count, flops=1e9):
@@ -65,12 +65,11 @@ def test_a_node_has_the_same_pace_on_any_cluster_and_in_every_run():
             told.append(node.pace.factor)
         return told
 
-    virtual, alone = VirtualCluster(8, seed=1), SoloCluster()
-    virtual.heterogeneity = alone.heterogeneity = SETTINGS
-    first = virtual.run(program)
-    assert virtual.run(program) == first
+    virtual, conditions = VirtualCluster(8, seed=1), Conditions(heterogeneity=SETTINGS)
+    first = virtual.run(program, conditions)
+    assert virtual.run(program, conditions) == first
     assert len({tuple(told) for told in first}) == 8
-    assert alone.run(program)[0][1:] == list(factors(SETTINGS, size=1, count=50))
+    assert SoloCluster().run(program, conditions)[0][1:] == list(factors(SETTINGS, size=1, count=50))
 
 
 @requires_mpi
@@ -155,7 +154,7 @@ def test_what_is_unlike_is_told():
 
 def test_a_slow_node_takes_longer_for_the_same_work():
     cluster = VirtualCluster(3, FREE, speeds=[1.0, 2.0, 1.0])
-    told = unlike(cluster, slow_nodes=(1, 2), node_slowdown=4.0).run(steps(2))
+    told = cluster.run(steps(2), unlike(slow_nodes=(1, 2), node_slowdown=4.0))
     assert told == [[1.0, 2.0], [2.0, 4.0], [4.0, 8.0]]
 
 
@@ -165,14 +164,14 @@ def test_measuring_is_not_slowed():
             steps(3)(node)
         return node.now()
 
-    assert unlike(VirtualCluster(1), slow_nodes=1.0).run(program) == [0.0]
+    assert VirtualCluster(1).run(program, unlike(slow_nodes=1.0)) == [0.0]
 
 
 def test_a_pause_holds_up_the_next_step_once():
     cluster = VirtualCluster(2, FREE)
     pauses = (Pause(1, 1.5, 10.0), Pause(1, 0.0, 0.25))
     for _ in range(2):  # and again in the next run
-        assert unlike(cluster, pauses=pauses).run(steps(4)) == [[1.0, 2.0, 3.0, 4.0], [1.25, 2.25, 13.25, 14.25]]
+        assert cluster.run(steps(4), unlike(pauses=pauses)) == [[1.0, 2.0, 3.0, 4.0], [1.25, 2.25, 13.25, 14.25]]
 
 
 def test_a_node_that_departs_has_left_from_then_on():
@@ -185,9 +184,8 @@ def test_d_psgd_among_stragglers_takes_the_time_that_a_hand_computes():
     spread, latency, bandwidth, rounds = logistic(nodes=4), 1e-6, 1e8, 12
     settings = Heterogeneity(seed=11, probability=0.3, slowdown=10.0, distribution="uniform", spread=0.1)
     cluster = VirtualCluster(4, Network(latency, bandwidth))
-    cluster.heterogeneity = settings
     solver = SOLVERS["d-psgd"](step_size=0.1, batch=0)
-    nodes = solve(solver, spread, cluster=cluster, iterations=rounds).nodes
+    nodes = solve(solver, spread, cluster=cluster, heterogeneity=settings, iterations=rounds).nodes
 
     n, d = 30, spread.d
     work = (4.0 * n * d + 20.0 * n + 4.0 * d) / 1e9
@@ -203,8 +201,8 @@ def test_d_psgd_among_stragglers_takes_the_time_that_a_hand_computes():
 
 def test_stragglers_change_the_times_of_a_run_and_nothing_else():
     def run(**settings):
-        cluster = unlike(VirtualCluster(4, seed=1), **settings)
-        return solve(SOLVERS["d-psgd"](step_size=0.1, batch=4), logistic(nodes=4), cluster=cluster, iterations=9)
+        heterogeneity, solver = Heterogeneity(**settings), SOLVERS["d-psgd"](step_size=0.1, batch=4)
+        return solve(solver, logistic(nodes=4), seed=1, heterogeneity=heterogeneity, iterations=9)
 
     even, uneven = run(), run(probability=0.5)
     assert np.array_equal(even.w, uneven.w)
@@ -228,8 +226,8 @@ def test_a_cluster_uses_its_slow_links_anew_in_every_run():
         node.neighbourhood([1 - node.rank], [1 - node.rank]).exchange(np.zeros(8, dtype=np.uint8))
         return node.now()
 
-    cluster = unlike(VirtualCluster(2, Network(1.0, 4.0)), slow_links=1.0, link_slowdown=3.0)
-    assert cluster.run(program) == cluster.run(program) == [1.0 + 3.0 * 2.0] * 2
+    cluster, slow = VirtualCluster(2, Network(1.0, 4.0)), unlike(slow_links=1.0, link_slowdown=3.0)
+    assert cluster.run(program, slow) == cluster.run(program, slow) == [1.0 + 3.0 * 2.0] * 2
 
 
 @pytest.mark.parametrize(("links", "times"), [("pairs", [3.0, 3.0, 3.0]), ("ports", [3.0, 5.0, 7.0])])
@@ -314,8 +312,8 @@ def test_on_the_wall_clock_a_slow_node_waits_for_real():
                 time.sleep(4e-3)
         return time.perf_counter() - begun
 
-    assert unlike(SoloCluster(), slow_nodes=(0,), node_slowdown=5.0).run(program)[0] >= 3 * 5 * 4e-3
-    assert unlike(SoloCluster(), pauses=(Pause(0, 0.0, 0.05),)).run(program)[0] >= 0.05 + 3 * 4e-3
+    assert SoloCluster().run(program, unlike(slow_nodes=(0,), node_slowdown=5.0))[0] >= 3 * 5 * 4e-3
+    assert SoloCluster().run(program, unlike(pauses=(Pause(0, 0.0, 0.05),)))[0] >= 0.05 + 3 * 4e-3
 
 
 def test_whoever_idles_lets_others_in_every_millisecond():

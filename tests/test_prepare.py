@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from hpcopt.fabric.conditions import PLAIN
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.prepare import prepare
 from hpcopt.spec.specification import specification_from
@@ -15,6 +16,7 @@ def prepared(path, nodes=2, **problem):
     return prepare(
         specification_from({"data": {"path": str(path)}, "problem": problem, "solver": {"name": "giant"}}),
         VirtualCluster(nodes),
+        PLAIN,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from hpcopt.bench.gossip import gossip_rows, row, timed
 from hpcopt.bench.windows import window_rows
 from hpcopt.errors import InputError
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
@@ -21,6 +22,7 @@ from hpcopt.results.outcome import Recording
 from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
 from hpcopt.solvers.base import Solver, State, Vector
+from hpcopt.topology import TOPOLOGIES, build
 
 BUDGET = 10e-6  # seconds that the driver may add to a round
 TELLABLE = 1e-7  # seconds; a smaller difference of medians is noise
@@ -66,7 +68,8 @@ def bench_fabric(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
     if not hasattr(cluster.processes, "comm"):
         raise InputError("bench fabric: measures beside MPI, and there is none here (pip install 'hpcopt[mpich]')")
     repeats, count = (7, 500) if quick else (25, 2000)
-    return cluster.run(lambda node: _rows(node, repeats, count))[0]
+    ring = Conditions(mixing=build(TOPOLOGIES["ring"](), cluster.size))
+    return cluster.run(lambda node: _rows(node, repeats, count), ring)[0]
 
 
 def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:

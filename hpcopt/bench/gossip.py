@@ -11,7 +11,6 @@ import numpy as np
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.solvers.parts.gossip import Gossip
-from hpcopt.topology import TOPOLOGIES, build
 
 BARE = "bare persistent Neighbor_allgatherv"
 GOAL = 1.0 / 1.1
@@ -21,8 +20,7 @@ CACHED = 100_000  # doubles; beyond that a call lasts long enough to repeat it l
 
 
 def gossip_rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
-    """Return rows of {name, ours, peer, peer_name, ratio, goal}, on a ring of all ranks; collective."""
-    node.mixing = build(TOPOLOGIES["ring"](), node.size)
+    """Return rows of {name, ours, peer, peer_name, ratio, goal}, over the network of the ranks; collective."""
     rows = []
     for d in SIZES:
         times = count if d < CACHED else max(count // 100, 5)

@@ -5,6 +5,7 @@
     publication.py, cas_board.py   protocols over any window: whole vectors, one state without a server
     lone.py        what a node has that is alone       heterogeneity.py   who is slow, and when
     ledger.py      every round and byte                meter.py           every piece of work
+    conditions.py  network and heterogeneity of a run
     network.py     what a message costs                timeline.py        what a node did when
     launch.py      how a job starts and how it fails together; agreement.py: how bad input is told once
 

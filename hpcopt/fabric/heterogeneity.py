@@ -135,6 +135,10 @@ class Heterogeneity:
         return self.link_slowdown if _uniform(key(self.seed, low, _LINKS, high)) < self.slow_links else 1.0
 
 
+EVEN = Heterogeneity()
+"""Nothing is unlike."""
+
+
 class Pace:
     """How fast one node works at its present step.
 

@@ -4,7 +4,7 @@
       .world            the group of all nodes
       .group(ranks)     a group of some of them: a communicator
       .neighbourhood()  its links to neighbours in a graph: a distributed-graph communicator
-      .mixing           the weights of the network that the cluster stands for
+      .mixing           the weights of the run's network
       .ledger .meter    what it sent, what it computed
       .timeline         when it computed, waited and exchanged, if that is recorded
       .rng .key()       its own stream of random numbers, and keys of others
@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.board import Board, Machine
-from hpcopt.fabric.heterogeneity import Heterogeneity, Pace
+from hpcopt.fabric.conditions import PLAIN, Conditions
+from hpcopt.fabric.heterogeneity import Pace
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
@@ -172,7 +173,7 @@ class Node(abc.ABC):
     rng: np.random.Generator
     """This node's own stream, keyed by (seed, rank)."""
     mixing: Mixing | None = None
-    """The network over which neighbours talk, and its weights; None where the cluster has none."""
+    """The network over which neighbours talk, and its weights; None where the run has none."""
     pace: Pace
     """How fast this node works at its present step."""
     timeline: Timeline | None = None
@@ -309,14 +310,10 @@ class Cluster(abc.ABC):
     """The group of the operating-system processes that carry the nodes (they share the reading of data)."""
     local_nodes: range
     """Ranks of the nodes that this process carries."""
-    mixing: Mixing | None = None
-    """The network between the nodes, for those who gossip; set before `run`."""
-    heterogeneity: Heterogeneity = Heterogeneity()
-    """Which nodes and links are slow, and when; set before `run`, and the same from its start in every run."""
 
     @abc.abstractmethod
-    def run(self, program: Callable[[Node], T]) -> list[T]:
-        """Run `program(node)` on every node; return the local nodes' results in rank order."""
+    def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
+        """Run `program(node)` on every node under `conditions`; return the local nodes' results in rank order."""
 
     @abc.abstractmethod
     def led(self, work: Callable[[], object]) -> bool:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.join import join
 from hpcopt.fabric.launch import abort_on_error, started
@@ -23,17 +24,18 @@ from hpcopt.spec.specification import Specification, as_toml_dict
 
 
 @contextmanager
-def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tuple[Specification, Cluster]]:
+def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tuple[Specification, Cluster, Conditions]]:
     """Open what a specification asks for, close it at the end, and end the whole job if one rank fails meanwhile.
+
+    The specification comes with its cluster and with the conditions of the runs there.
 
     Parameters and errors as in `open_cluster`.
     """
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
         with closing(cluster), one_thread(cluster):
-            if spec.is_networked:
-                cluster.mixing = connected(spec, cluster)
-            yield spec, cluster
+            mixing = connected(spec, cluster) if spec.is_networked else None
+            yield spec, cluster, Conditions(mixing=mixing, heterogeneity=spec.cluster.heterogeneity(spec.seed))
 
 
 @contextmanager
@@ -103,9 +105,7 @@ def _virtual(spec: Specification) -> Cluster:
     if asked.workers is None:
         raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it (or give --virtual N)')
     network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links)
-    cluster = VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
-    cluster.heterogeneity = asked.heterogeneity(spec.seed)
-    return cluster
+    return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
 
 
 def _ranks(spec: Specification, comm: Any) -> Cluster:
@@ -123,5 +123,4 @@ def _ranks(spec: Specification, comm: Any) -> Cluster:
     if stranger is not None:
         cluster.close()
         raise AgreedError(f"cluster.{stranger}")
-    cluster.heterogeneity = spec.cluster.heterogeneity(spec.seed)
     return cluster

@@ -22,11 +22,11 @@ VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
     """Return run.json as it stands while the run goes on."""
-    cluster = prepared.cluster
+    cluster, conditions = prepared.cluster, prepared.conditions
     host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
     hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
     windows = cluster.probe_windows() if solver.asynchronous else None
-    unlike = cluster.heterogeneity.words(cluster.size)
+    unlike = conditions.heterogeneity.words(cluster.size)
     return {
         "hpcopt": __version__,
         "label": label,
@@ -36,7 +36,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "seed": spec.seed,
         "cluster": cluster.kind,
         "nodes": cluster.size,
-        **({"network": cluster.mixing.words()} if cluster.mixing is not None else {}),
+        **({"network": conditions.mixing.words()} if conditions.mixing is not None else {}),
         **({"unlike": unlike} if unlike else {}),
         **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,

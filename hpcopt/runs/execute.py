@@ -101,7 +101,7 @@ def check(solvers: Iterable[tuple[str, Solver[Any]]], prepared: Prepared, *, for
             refusal = solver.refuses(prepared.w0.size)
             if refusal:
                 raise InputError(f"{label}: {refusal}")
-            objection = None if force else solver.condition(prepared.w0.size, prepared.cluster.mixing)
+            objection = None if force else solver.condition(prepared.w0.size, prepared.conditions.mixing)
             if objection:
                 raise InputError(f"{label}: {objection} (--force runs it all the same)")
 
@@ -161,7 +161,7 @@ def execute(
                 else Recording(spec.output.record_every, spec.output.record_seconds),
             )
 
-        outcomes = cluster.run(program)
+        outcomes = cluster.run(program, prepared.conditions)
         outcome = outcomes[0]
     result = folders.finite(result_of(outcome))
     with agreed(cluster.processes):

@@ -43,9 +43,9 @@ def fit(
     """
     output = Path(output)
     read = partial(_specification, data, solver, output, tables, overrides)
-    with opened(read, comm) as (spec, cluster):
+    with opened(read, comm) as (spec, cluster, conditions):
         speaks = cluster.local_nodes[0] == 0
-        prepared = prepare(spec, cluster)
+        prepared = prepare(spec, cluster, conditions)
         ((label, chosen),) = solvers = spec.labelled_solvers()
         check(solvers, prepared, force=False)
         if speaks and not quiet:

@@ -16,6 +16,7 @@ from hpcopt.data import ChosenClasses, DataRequest, Loaded, load
 from hpcopt.data.table import Table
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.cache import compile_safely
@@ -37,11 +38,14 @@ class Prepared:
 
     Attributes
     ----------
+    conditions
+        Of the runs there.
     shards
         By node, for the nodes of this process.
     """
 
     cluster: Cluster
+    conditions: Conditions
     problem: Problem
     shards: dict[int, Shard]
     w0: Vector
@@ -54,7 +58,7 @@ class Prepared:
         return f"{self.loaded.name}, {self.loaded.rows:,} rows x {self.loaded.features:,} features on {size} {nodes}"
 
 
-def prepare(spec: Specification, cluster: Cluster) -> Prepared:
+def prepare(spec: Specification, cluster: Cluster, conditions: Conditions) -> Prepared:
     """Read and distribute the data, compile the kernels, and set the start."""
     loss = LOSSES[spec.problem.loss]
     with agreed(cluster.processes):
@@ -77,7 +81,7 @@ def prepare(spec: Specification, cluster: Cluster) -> Prepared:
     d = loaded.features + problem.intercept if problem.layers is None else problem.layers.size
     with agreed(cluster.processes):
         w0 = starting_point(spec.problem, d, spec.seed, problem.layers)
-    return Prepared(cluster, problem, shards, w0, loaded)
+    return Prepared(cluster, conditions, problem, shards, w0, loaded)
 
 
 def _warm(problem: Problem, shard: Shard) -> None:

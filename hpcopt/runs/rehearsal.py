@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpcopt.fabric.heterogeneity import Heterogeneity
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.problems.problem import Shard
@@ -26,20 +26,15 @@ def rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
     """
     few = {rank: Shard(shard.matrix.head(ROWS), shard.y[:ROWS]) for rank, shard in prepared.shards.items()}
     stop, cluster = StopRule(rounds=ROUNDS), prepared.cluster
+    conditions = Conditions(mixing=prepared.conditions.mixing)  # nobody waits for rehearsed delays
 
     def program(node: Node) -> None:
         shard = few.get(node.rank, few[cluster.local_nodes[0]])
         drive(node, prepared.problem, shard, solver, prepared.w0, stop, Recording(every=0))
 
     def alone() -> None:
-        virtual = VirtualCluster(cluster.size)
-        virtual.mixing = cluster.mixing
-        virtual.run(program)
+        VirtualCluster(cluster.size).run(program, conditions)
 
     if cluster.processes.size > 1 and cluster.size**2 * len(prepared.w0) <= ALONE:
         cluster.led(alone)  # so that one process of a host compiles what the solver needs, not all at once
-    heterogeneity, cluster.heterogeneity = cluster.heterogeneity, Heterogeneity()  # nobody waits for rehearsed delays
-    try:
-        cluster.run(program)
-    finally:
-        cluster.heterogeneity = heterogeneity
+    cluster.run(program, conditions)

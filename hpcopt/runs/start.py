@@ -60,9 +60,9 @@ def run(
         In one line, on every rank: whatever is wrong with the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=False)
-    with opened(read, comm) as (spec, cluster):
+    with opened(read, comm) as (spec, cluster, conditions):
         out = checked_folder(spec, cluster, overwrite=overwrite)
-        prepared = prepare(spec, cluster)
+        prepared = prepare(spec, cluster, conditions)
         ((label, solver),) = solvers = spec.labelled_solvers()
         check(solvers, prepared, force=force)
         windows = windows_for(solvers, cluster)
@@ -120,10 +120,10 @@ def announce(label: str, prepared: Prepared, windows: str | None = None) -> None
         same = f"Ridge alpha = {strength:.6g}" if problem.loss.targets is Targets.REAL else f"C = {1.0 / strength:.6g}"
         objective += f" (scikit-learn: {same})"
     print(objective, flush=True)
-    unlike = prepared.cluster.heterogeneity.words(prepared.cluster.size)
+    unlike = prepared.conditions.heterogeneity.words(prepared.cluster.size)
     if unlike:
         print(f"unlike: {unlike}", flush=True)
-    if prepared.cluster.mixing is not None:
-        print(f"network: {prepared.cluster.mixing.words()}", flush=True)
+    if prepared.conditions.mixing is not None:
+        print(f"network: {prepared.conditions.mixing.words()}", flush=True)
     if windows is not None:
         print(windows, flush=True)

@@ -62,9 +62,9 @@ def compare(
         In one line, on every rank: whatever is wrong with the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=True)
-    with opened(read, comm) as (spec, cluster):
+    with opened(read, comm) as (spec, cluster, conditions):
         out = checked_folder(spec, cluster, overwrite=overwrite)
-        prepared = prepare(spec, cluster)
+        prepared = prepare(spec, cluster, conditions)
         solvers = spec.labelled_solvers()
         check(solvers, prepared, force=force)
         windows = windows_for(solvers, cluster)

@@ -30,8 +30,8 @@ faulthandler.dump_traceback_later(PATIENCE, exit=True)
 
 def run(solver, engine, heterogeneity=STRAGGLERS, topology="ring", **stop):
     cluster = MPICluster(seed=5, windows=engine)
-    cluster.heterogeneity = heterogeneity
-    solved = solve(solver, spread, cluster=cluster, seed=5, topology=TOPOLOGIES[topology](), **stop)
+    network = TOPOLOGIES[topology]()
+    solved = solve(solver, spread, cluster=cluster, seed=5, topology=network, heterogeneity=heterogeneity, **stop)
     cluster.close()
     return solved.outcome
 

@@ -4,6 +4,7 @@ import time
 
 from mpi4py import MPI
 
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.fabric.virtual.cluster import VirtualCluster
@@ -32,11 +33,11 @@ def work(node):
 
 rank, size = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
 ranks, nodes = MPICluster(), VirtualCluster(size)
-ranks.heterogeneity = nodes.heterogeneity = Heterogeneity(
-    seed=5, probability=0.3, slowdown=4.0, distribution="uniform", slow_nodes=0.5
+unlike = Conditions(
+    heterogeneity=Heterogeneity(seed=5, probability=0.3, slowdown=4.0, distribution="uniform", slow_nodes=0.5)
 )
-assert ranks.run(program)[0] == nodes.run(program)[rank]
-((waited, owed),) = ranks.run(work)
+assert ranks.run(program, unlike)[0] == nodes.run(program, unlike)[rank]
+((waited, owed),) = ranks.run(work, unlike)
 assert waited >= owed - 1e-3, (waited, owed)
 ranks.close()
 print("done")

@@ -9,6 +9,7 @@ import time
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.fabric.mpi.mailbox import MOST
@@ -104,11 +105,10 @@ def model(node):
 
 nodes = VirtualCluster(size, Network(0.0, BANDWIDTH))
 even = nodes.run(model)
-nodes.heterogeneity = unlike
-modelled = np.subtract(nodes.run(model), even)
+conditions = Conditions(heterogeneity=unlike)
+modelled = np.subtract(nodes.run(model, conditions), even)
 assert modelled.max() > LONG
 ranks = MPICluster(windows=sys.argv[1], bandwidth=BANDWIDTH)
-ranks.heterogeneity = unlike
-ranks.run(program)
+ranks.run(program, conditions)
 ranks.close()
 print("done")

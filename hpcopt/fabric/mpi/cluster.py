@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cas_board import LINK_CLASS, CASBoard
-from hpcopt.fabric.heterogeneity import Heterogeneity
+from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.launch import abort_on_error
 from hpcopt.fabric.ledger import Ledger
@@ -35,7 +35,6 @@ from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Window, Windows
-from hpcopt.topology.mixing import Mixing
 
 AWAKE = 1.0  # seconds
 
@@ -73,14 +72,14 @@ class MPINode(WallClockNode):
         self,
         comm: MPI.Intracomm,
         seed: int,
-        mixing: Mixing | None,
-        heterogeneity: Heterogeneity,
+        conditions: Conditions,
         *,
         bandwidth: float,
         ordered: bool,
         one_sided: Callable[[], bool],
     ) -> None:
-        self.mixing = mixing
+        heterogeneity = conditions.heterogeneity
+        self.mixing = conditions.mixing
         self._seed = seed
         self._comm = comm
         self._ordered = ordered
@@ -237,12 +236,11 @@ class MPICluster(Cluster):
             self._engine = choose(self._comm, self._windows)
         return self._engine
 
-    def run(self, program: Callable[[Node], T]) -> list[T]:
+    def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
         node = MPINode(
             self._comm,
             self._seed,
-            self.mixing,
-            self.heterogeneity,
+            conditions,
             bandwidth=self._bandwidth,
             ordered=self._ordered,
             one_sided=lambda: self._choose().one_sided,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.lone import LoneGroup
@@ -42,15 +43,15 @@ class VirtualNode(Node):
 
     clock = "virtual"
 
-    def __init__(self, cluster: VirtualCluster, rank: int, speed: float) -> None:
+    def __init__(self, cluster: VirtualCluster, rank: int, speed: float, conditions: Conditions) -> None:
         self.rank, self.size = rank, cluster.size
-        self.mixing = cluster.mixing
+        self.mixing = conditions.mixing
         self._seed = cluster.seed
         self.ledger = Ledger()
         self.meter = Meter(self._work)
         self.rng = stream(cluster.seed, rank)
         self.time = 0.0  # seconds
-        self.pace = cluster.heterogeneity.pace(rank, cluster.size)
+        self.pace = conditions.heterogeneity.pace(rank, cluster.size)
         self.delivered: Any = None  # the result of the collective this node waits in
         self.waits_in = ""
         self.greenlet: greenlet.greenlet | None = None
@@ -313,11 +314,11 @@ class VirtualCluster(Cluster):
         self.seed = seed
         self._model = network or Network()
         self._rates = [flops * s for s in (speeds or [1.0] * size)]
-        self._fresh()
+        self._fresh(PLAIN)
 
-    def _fresh(self) -> None:
+    def _fresh(self, conditions: Conditions) -> None:
         """Forget the run before: idle links, no meetings, no events."""
-        self.network = self._model.idle(self.heterogeneity)
+        self.network = self._model.idle(conditions.heterogeneity)
         self.loop = EventLoop()
         self._meetings: dict[tuple[int, ...], Meeting] = {}
         self._things: dict[tuple[str, int], Any] = {}
@@ -333,9 +334,9 @@ class VirtualCluster(Cluster):
         thing: T = self._things[name]
         return thing
 
-    def run(self, program: Callable[[Node], T]) -> list[T]:
-        self._fresh()
-        nodes = [VirtualNode(self, rank, rate) for rank, rate in enumerate(self._rates)]
+    def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
+        self._fresh(conditions)
+        nodes = [VirtualNode(self, rank, rate, conditions) for rank, rate in enumerate(self._rates)]
         results: dict[int, T] = {}
 
         def start(node: VirtualNode) -> Callable[[], None]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.lone import LoneBoard, LoneGroup, LoneMailbox, LoneNeighbourhood, LoneWindow
@@ -19,7 +20,6 @@ from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.wall.survey import WallSurvey
 from hpcopt.fabric.window import Window
-from hpcopt.topology.mixing import Mixing
 
 T = TypeVar("T")
 
@@ -27,9 +27,10 @@ T = TypeVar("T")
 class SoloNode(WallClockNode):
     """The only node."""
 
-    def __init__(self, seed: int, mixing: Mixing | None) -> None:
+    def __init__(self, seed: int, conditions: Conditions) -> None:
         self.rank, self.size = 0, 1
-        self.mixing = mixing
+        self.mixing = conditions.mixing
+        self.pace = conditions.heterogeneity.pace(0, 1)
         self._seed = seed
         self.ledger = Ledger()
         self.meter = Meter(self._work)
@@ -108,9 +109,8 @@ class SoloCluster(Cluster):
         self.local_nodes = range(1)
         self._seed = seed
 
-    def run(self, program: Callable[[Node], T]) -> list[T]:
-        node = SoloNode(self._seed, self.mixing)
-        node.pace = self.heterogeneity.pace(0, 1)
+    def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
+        node = SoloNode(self._seed, conditions)
         node.start()
         return [program(node)]
 
