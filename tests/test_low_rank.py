@@ -114,7 +114,7 @@ def test_numbers_whose_factors_leave_float32_are_refused(value):
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"rank": 0}, "rank: expected at least 1, got 0"), ({"iterations": 0}, "iterations: expected at least 1, got 0")],
+    [({"rank": 0}, "rank: at least 1, got 0"), ({"iterations": 0}, "iterations: at least 1, got 0")],
 )
 def test_bad_parameters_are_refused_in_one_line(parameters, message):
     with pytest.raises(InputError, match=message):

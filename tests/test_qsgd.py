@@ -226,5 +226,5 @@ def test_symbols_take_the_bits_of_the_better_way(levels, bits):
 
 @pytest.mark.parametrize(("field", "value"), [("levels", 0), ("levels", 32768), ("bucket", -1)])
 def test_parameters_out_of_range_are_refused_by_name(field, value):
-    with pytest.raises(InputError, match=f"^{field}: expected .*, got {value}$"):
+    with pytest.raises(InputError, match=f"^{field}: at least .*, got {value}$"):
         QSGD(**{field: value})

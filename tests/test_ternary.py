@@ -299,10 +299,10 @@ def test_numbers_near_the_ends_of_float32_are_coded(compressor, size):
     ("kind", "parameters", "message"),
     [
         (Ternary, {"clip": 0.5}, "clip: expected 0 (off) or at least 1, got 0.5"),
-        (Ternary, {"bucket": -1}, "bucket: expected 0 (all numbers) or more, got -1"),
-        (Threshold, {"coding": "sparse"}, 'coding: expected "auto" or "dense", got \'sparse\''),
-        (Threshold, {"rule": "mean"}, 'rule: expected "all", "nonzero" or "exact", got \'mean\''),
-        (Threshold, {"kappa": 1.0}, "kappa: expected a number in [0, 1), got 1.0"),
+        (Ternary, {"bucket": -1}, "bucket: at least 0, got -1"),
+        (Threshold, {"coding": "sparse"}, "coding: one of auto, dense; got 'sparse'"),
+        (Threshold, {"rule": "mean"}, "rule: one of all, nonzero, exact; got 'mean'"),
+        (Threshold, {"kappa": 1.0}, "kappa: at least 0 and below 1, got 1.0"),
     ],
 )
 def test_wrong_parameters_are_named(kind, parameters, message):

@@ -141,10 +141,10 @@ def test_the_loss_is_that_of_the_numbers_left_out():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"fraction": 0.0}, r"fraction: expected a number in \(0, 1\], got 0.0"),
-        ({"fraction": 1.5}, r"fraction: expected a number in \(0, 1\], got 1.5"),
-        ({"fraction": float("nan")}, r"fraction: expected a number in \(0, 1\], got nan"),
-        ({"k": 0}, "k: expected at least 1, got 0"),
+        ({"fraction": 0.0}, r"fraction: above 0 and at most 1, got 0.0"),
+        ({"fraction": 1.5}, r"fraction: above 0 and at most 1, got 1.5"),
+        ({"fraction": float("nan")}, r"fraction: above 0 and at most 1, got nan"),
+        ({"k": 0}, "k: at least 1, got 0"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(parameters, message):

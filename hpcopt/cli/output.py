@@ -1,4 +1,4 @@
-"""Files named with -o: refused before any work if they cannot be written, and written whole or not at all."""
+"""Files named with -o: refused before any work if they cannot be written."""
 
 from __future__ import annotations
 
@@ -30,13 +30,3 @@ def check(path: Path) -> None:
         raise InputError(f"{path}: the folder {path.parent} takes no files ({error.strerror})") from None
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(f"{path}: no permission to write it")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file; a reader finds the old one or the new one, never a half."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_text(text)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

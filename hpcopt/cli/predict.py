@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpcopt.cli import output as outputs
+from hpcopt.files import written_whole
 
 if TYPE_CHECKING:
     from hpcopt.data import ChosenClasses
@@ -45,7 +46,8 @@ def predict(
         if quality is not None:
             print(quality, file=sys.stderr)
         return 0
-    outputs.write(output, lines)
+    with written_whole(output) as file:
+        file.write(lines)
     print(f"{len(predicted)} predictions in {output}")
     if quality is not None:
         print(quality)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from hpcopt.checks import at_least, one_of
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, room
-from hpcopt.errors import InputError
 from hpcopt.kernels import sparse_levels, ternary
 from hpcopt.kernels.trits import PER_BYTE, TERNARY
 
@@ -39,10 +39,8 @@ class FewLevels(Compressor):
     coding: Literal["auto", "dense"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.bucket < 0:
-            raise InputError(f"bucket: expected 0 (all numbers) or more, got {self.bucket}")
-        if self.coding not in {"auto", "dense"}:
-            raise InputError(f'coding: expected "auto" or "dense", got {self.coding!r}')
+        at_least(0, bucket=self.bucket)
+        one_of(("auto", "dense"), coding=self.coding)
 
     @property
     def base(self) -> int:

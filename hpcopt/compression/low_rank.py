@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcopt.checks import at_least
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
-from hpcopt.errors import InputError
 from hpcopt.kernels import low_rank
 
 
@@ -45,10 +45,7 @@ class LowRank(Compressor):
     iterations: int = 1
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise InputError(f"rank: expected at least 1, got {self.rank}")
-        if self.iterations < 1:
-            raise InputError(f"iterations: expected at least 1, got {self.iterations}")
+        at_least(1, rank=self.rank, iterations=self.iterations)
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
         rank, m, n = self._shape(x.size)

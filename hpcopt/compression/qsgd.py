@@ -28,8 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcopt.checks import at_least, within
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
-from hpcopt.errors import InputError
 from hpcopt.kernels.levels import decode, encode
 from hpcopt.kernels.packing import PER
 
@@ -57,10 +57,8 @@ class QSGD(Compressor):
     scaled: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.levels <= 32767:
-            raise InputError(f"levels: expected 1 to 32767, got {self.levels}")
-        if self.bucket < 0:
-            raise InputError(f"bucket: expected 0 (all numbers) or more, got {self.bucket}")
+        within(1, 32767, including="both", levels=self.levels)
+        at_least(0, bucket=self.bucket)
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
         plan = _plan(self.levels, self.bucket, x.size)

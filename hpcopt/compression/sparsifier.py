@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 
+from hpcopt.checks import at_least, within
 from hpcopt.compression.base import Compressor
 from hpcopt.errors import InputError
 
@@ -27,10 +28,9 @@ class Sparsifier(Compressor, abc.ABC):
     k: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.fraction <= 1.0:
-            raise InputError(f"fraction: expected a number in (0, 1], got {self.fraction}")
-        if self.k is not None and self.k < 1:
-            raise InputError(f"k: expected at least 1, got {self.k}")
+        within(0, 1, including="high", fraction=self.fraction)
+        if self.k is not None:
+            at_least(1, k=self.k)
 
     def kept(self, d: int) -> int:
         """Return k for vectors of d numbers; raises `InputError` where `k` is more than d."""

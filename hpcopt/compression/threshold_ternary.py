@@ -28,10 +28,10 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.checks import one_of, within
 from hpcopt.compression.base import Floats, Message, register
 from hpcopt.compression.few_levels import FewLevels
 from hpcopt.compression.ternary import variance_of_ternary
-from hpcopt.errors import InputError
 from hpcopt.kernels import ternary
 from hpcopt.kernels.trits import QUINARY, TERNARY
 
@@ -65,10 +65,8 @@ class ThresholdTernary(FewLevels):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rule not in _RULES:
-            raise InputError(f'rule: expected "all", "nonzero" or "exact", got {self.rule!r}')
-        if not 0.0 <= self.kappa < 1.0:
-            raise InputError(f"kappa: expected a number in [0, 1), got {self.kappa}")
+        one_of(_RULES, rule=self.rule)
+        within(0, 1, including="low", kappa=self.kappa)
 
     @property
     def randomised(self) -> bool:  # type: ignore[override]

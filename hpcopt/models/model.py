@@ -7,7 +7,6 @@ coefficients, so that nobody who reads `coef` has to know of it. It holds arrays
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from hpcopt.data import Loaded
 from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.table import Features
 from hpcopt.errors import InputError
+from hpcopt.files import written_whole
 from hpcopt.problems.layers import ACTIVATIONS
 from hpcopt.problems.losses import LOSSES, ClassLoss, MarginLoss
 from hpcopt.problems.problem import Problem
@@ -159,25 +159,17 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write the model to `path`; a reader finds the old file or the new one, never a half."""
-        path = Path(path)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(
-                    file,
-                    format=np.array(FORMAT),
-                    coef=self.coef,
-                    intercept=np.array(self.intercept),
-                    classes=np.zeros(0) if self.classes is None else self.classes,
-                    loss=np.array(self.loss),
-                    meta=np.array(json.dumps(self.meta)),
-                    **self._layer_arrays(),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(Path(path), "wb") as file:
+            np.savez(
+                file,
+                format=np.array(FORMAT),
+                coef=self.coef,
+                intercept=np.array(self.intercept),
+                classes=np.zeros(0) if self.classes is None else self.classes,
+                loss=np.array(self.loss),
+                meta=np.array(json.dumps(self.meta)),
+                **self._layer_arrays(),
+            )
 
     def _layer_arrays(self) -> dict[str, Any]:
         """Return what a file says of hidden layers: hidden_1_coef, hidden_1_intercept, ..., and the activation."""

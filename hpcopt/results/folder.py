@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.timeline import KINDS
+from hpcopt.files import written_whole
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
 EDGES, NETWORK = "edges.csv", "network.png"
@@ -86,9 +87,8 @@ def finite(numbers: dict[str, Any]) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    partial.replace(path)
+    with written_whole(path) as file:
+        file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def write_edges(folder: Path, edges: NDArray[np.int64]) -> None:

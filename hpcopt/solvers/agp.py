@@ -33,9 +33,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hpcopt.checks import at_least
 from hpcopt.fabric.interface import Bytes, Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, at_least, register
+from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.gossip import check_descent
 from hpcopt.solvers.parts.push_sum import mass_of, model_of, packed, smallest_weight, unpacked

@@ -15,10 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hpcopt.errors import InputError
+from hpcopt.checks import at_least, within
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Point
-from hpcopt.solvers.base import Vector, at_least, register
+from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.dsgd_aau import AAUState, Adapt, AdaptiveAveraging
 from hpcopt.solvers.parts.line_search import Armijo
 
@@ -61,8 +61,7 @@ class AsyncLocalNewton(AdaptiveAveraging):
     def __post_init__(self) -> None:
         self.check()
         at_least(1, local_steps=self.local_steps)
-        if not 0.0 < self.damping <= 1.0:
-            raise InputError(f"damping: over 0, at most 1; got {self.damping!r}")
+        within(0, 1, including="high", damping=self.damping)
 
     def adapter(self, node: Node, f: Any, s: AAUState) -> Adapt:  # noqa: ARG002
         def adapted(w: Vector, factor: float) -> Vector:  # noqa: ARG001  (equal weights)

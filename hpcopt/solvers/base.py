@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.registry import Registry
 from hpcopt.topology.mixing import Mixing
@@ -102,24 +101,3 @@ class Solver(abc.ABC, Generic[S]):
 
 SOLVERS: Registry[type[Solver[Any]]] = Registry("solver")
 register = SOLVERS.register
-
-
-def at_least(low: float, **values: float) -> None:
-    """Refuse parameters below `low`: `at_least(1, local_steps=self.local_steps)`."""
-    for name, value in values.items():
-        if not value >= low:
-            raise InputError(f"{name}: at least {low:g}, got {value!r}")
-
-
-def within(low: float, high: float, **values: float) -> None:
-    """Refuse parameters outside the open interval (low, high)."""
-    for name, value in values.items():
-        if not low < value < high:
-            raise InputError(f"{name}: between {low:g} and {high:g}, got {value!r}")
-
-
-def one_of(choices: tuple[str, ...], **values: str) -> None:
-    """Refuse parameters that are none of `choices`."""
-    for name, value in values.items():
-        if value not in choices:
-            raise InputError(f"{name}: one of {', '.join(choices)}; got {value!r}")

@@ -20,12 +20,13 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.checks import at_least, one_of, within
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, at_least, one_of, register
+from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.gradient_tracking import tracking_factor
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
@@ -90,8 +91,7 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
         check_gamma(self.gamma)
         one_of(("beer", "c-gt"), form=self.form)
         at_least(1, gossip_steps=self.gossip_steps)
-        if not 0.0 < self.alpha <= 1.0:
-            raise InputError(f"alpha: above 0 and at most 1, got {self.alpha!r}")
+        within(0, 1, including="high", alpha=self.alpha)
         if self.form == "beer" and self.alpha != 1.0:
             raise InputError('alpha: only form = "c-gt" takes it, form is "beer"')
         if self.form == "c-gt" and self.gossip_steps != 1:

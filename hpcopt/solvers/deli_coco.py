@@ -23,11 +23,12 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.checks import at_least
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, at_least, register
+from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize

@@ -27,6 +27,7 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.checks import at_least, one_of
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
@@ -34,7 +35,7 @@ from hpcopt.fabric.board import Board
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.publication import Publication
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, at_least, one_of, register
+from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.edge_copies import EdgeCopies
 from hpcopt.solvers.parts.gossip import check_descent
@@ -84,7 +85,7 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
     def check(self) -> None:
         """Refuse parameters out of range."""
         one_of(RULES, rule=self.rule)
-        one_of(tuple(MEMBERS), members=self.members)
+        one_of(MEMBERS, members=self.members)
         one_of(("equal", "inverse-rate"), weight=self.weight)
         at_least(0, grace=self.grace)
         if self.gamma != "auto" and not (isinstance(self.gamma, (int, float)) and 0 < self.gamma <= 1):

@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.checks import at_least, one_of
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
+from hpcopt.solvers.base import Solver, State, Vector, register
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
 

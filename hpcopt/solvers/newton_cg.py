@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpcopt.checks import at_least
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.objective import Objective, Point
-from hpcopt.solvers.base import Solver, State, Vector, at_least, register
+from hpcopt.solvers.base import Solver, State, Vector, register
 from hpcopt.solvers.parts.line_search import Armijo
 
 MESSAGES = 6  # of a line search: down to steps of 2^-59, for starts where the Hessian has all but vanished

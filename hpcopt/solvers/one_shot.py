@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.checks import at_least, one_of
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
-from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
+from hpcopt.solvers.base import Solver, State, Vector, register
 from hpcopt.solvers.parts.line_search import Armijo
 
 

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcopt.checks import at_least
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, at_least, register
+from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.gossip import check_descent
 from hpcopt.solvers.parts.group_division import ARRIVE, DETACH, GROUP, STOP, Averaging, GroupDivision

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcopt.checks import at_least, one_of, within
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Solver, State, Vector, at_least, one_of, register
+from hpcopt.solvers.base import Solver, State, Vector, register
 from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, CompressedMean, Feedback, objection
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 from hpcopt.topology.mixing import Mixing
@@ -72,8 +73,7 @@ class SGD(Solver[SGDState]):
         one_of(FEEDBACKS, error_feedback=self.error_feedback)
         if self.error_feedback == "ef21" and self.batch:
             raise InputError(f'error_feedback: "ef21" takes full gradients, batch = 0; got batch = {self.batch}')
-        if not 0.0 <= self.momentum < 1.0:
-            raise InputError(f"momentum: at least 0 and below 1, got {self.momentum!r}")
+        within(0, 1, including="low", momentum=self.momentum)
 
     def refuses(self, d: int) -> str | None:
         refusal = self.compressor.refuses(d)

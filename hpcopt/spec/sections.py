@@ -7,7 +7,6 @@ something; keys of the virtual cluster pass on MPI ranks, so that one file serve
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -21,6 +20,7 @@ from hpcopt.data.request import GENERATED, RECIPE_KEYS, SOURCES, default_partiti
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import SPREADS, Departure, Distribution, Heterogeneity, Pause
 from hpcopt.fabric.window import Windows
+from hpcopt.portions import portion
 from hpcopt.problems.losses import LOSSES
 from hpcopt.registry import nearest
 
@@ -35,8 +35,6 @@ STARTS = ("zeros", "ones", "random")
 DEFAULT_WIDTH = 64  # units of a hidden layer
 DEFAULT_ROUNDS = 100
 GOAL_ROUNDS = 10_000  # where only goals are given
-
-_OVER_N = re.compile(r"\s*(?P<c>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*/\s*n\s*")
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,7 +165,7 @@ class Problem(Section, frozen=True, kw_only=True):
             raise InputError(
                 f'start: with loss "{self.loss}" nothing moves from zeros; expected another start, as "random"'
             )
-        if isinstance(self.l2, str) and not _OVER_N.fullmatch(self.l2):
+        if isinstance(self.l2, str) and portion(self.l2, "n") is None:
             raise InputError(f'l2: expected a number >= 0 or "c/n", as in "1/n", got "{self.l2}"')
         if self.l1 > 0:
             raise InputError(f"l1: only 0 is possible, got {self.l1:g}: no solver here takes an l1 term yet")
@@ -198,11 +196,8 @@ class Problem(Section, frozen=True, kw_only=True):
 
     def l2_value(self, n: int) -> float:
         """Return l2 as a number, given the number `n` of training rows."""
-        if isinstance(self.l2, str):
-            over_n = _OVER_N.fullmatch(self.l2)
-            assert over_n, "checked at construction"
-            return float(over_n["c"]) / n
-        return float(self.l2)
+        part = portion(self.l2, "n")
+        return float(self.l2) if part is None else part / n
 
 
 class Stragglers(Section, frozen=True, kw_only=True):

@@ -138,13 +138,6 @@ TOPOLOGIES: Registry[type[Topology]] = Registry("topology")
 register = TOPOLOGIES.register
 
 
-def at_least(low: int, **values: int) -> None:
-    """Refuse parameters below `low`: `at_least(1, links=self.links)`."""
-    for name, value in values.items():
-        if value < low:
-            raise InputError(f"{name}: expected at least {low}, got {value}")
-
-
 def from_networkx(drawn: Any, layout: Layout | None = None) -> Graph:
     """Return an undirected networkx graph of the nodes 0 to n - 1."""
     pairs = np.array(list(drawn.edges), dtype=np.int64).reshape(-1, 2)

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hpcopt.checks import at_least
 from hpcopt.errors import InputError
-from hpcopt.topology.base import Graph, Topology, at_least, from_networkx, register
+from hpcopt.topology.base import Graph, Topology, from_networkx, register
 from hpcopt.topology.layout import rectangle
 
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from hpcopt.checks import at_least, within
 from hpcopt.errors import InputError
-from hpcopt.topology.base import Graph, Layout, Topology, at_least, from_networkx, register
+from hpcopt.topology.base import Graph, Layout, Topology, from_networkx, register
 from hpcopt.topology.connected import apart
 from hpcopt.topology.layout import circle
 
@@ -118,7 +119,7 @@ class ErdosRenyi(_Drawn):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within(1.0, probability=self.probability)
+        within(0, 1.0, including="both", probability=self.probability)
 
     def check(self, n: int) -> None:
         """Every number of nodes will do."""
@@ -185,7 +186,7 @@ class Geometric(_Drawn):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within(math.sqrt(2.0), radius=self.radius)
+        within(0, math.sqrt(2.0), including="both", radius=self.radius)
 
     def check(self, n: int) -> None:
         """Every number of nodes will do."""
@@ -224,7 +225,7 @@ class SmallWorld(_Drawn):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(2, neighbours=self.neighbours)
-        _within(1.0, rewiring=self.rewiring)
+        within(0, 1.0, including="both", rewiring=self.rewiring)
         if self.neighbours % 2:
             raise InputError(f"neighbours: expected an even number, as many on each side, got {self.neighbours}")
 
@@ -241,9 +242,3 @@ def _below(n: int, **values: int) -> None:
     for name, value in values.items():
         if value >= n:
             raise InputError(f"{name}: expected less than the {n} nodes, got {value}")
-
-
-def _within(high: float, **values: float) -> None:
-    for name, value in values.items():
-        if not 0.0 <= value <= high:
-            raise InputError(f"{name}: expected a number from 0 to {high:.4g}, got {value!r}")

@@ -19,11 +19,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.checks import at_least
 from hpcopt.compression import Compressor, NotFiniteError
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Bytes, Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import S, Solver, State, Vector, at_least
+from hpcopt.solvers.base import S, Solver, State, Vector
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, check_step_size, schedule_of
 from hpcopt.topology.mixing import Mixing, Row
 

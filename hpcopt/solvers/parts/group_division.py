@@ -28,7 +28,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.errors import InputError
+from hpcopt.checks import at_least
 from hpcopt.fabric.board import Mail, Words
 from hpcopt.fabric.streams import key
 from hpcopt.kernels.pathsearch import ARRIVE, DETACH, GROUP, STOP, STOPPED
@@ -112,8 +112,7 @@ class GroupDivision:
     """
 
     def __init__(self, n: int, size: int, *, seed: int, division: bool = True, slack: int = -1) -> None:
-        if size < 2:
-            raise InputError(f"group_size: at least 2, got {size}")
+        at_least(2, group_size=size)
         self.n = n
         self.size = min(size, n)
         self.seed = seed

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.checks import at_least, within
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective, Point
-from hpcopt.solvers.base import at_least, within
 
 Vector = NDArray[np.float64]
 

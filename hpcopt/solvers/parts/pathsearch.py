@@ -36,6 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.checks import one_of
 from hpcopt.errors import InputError
 from hpcopt.fabric.board import Mail, Words
 from hpcopt.kernels import pathsearch as kernels
@@ -133,10 +134,8 @@ class Pathsearch:
         members: str = "all_linked",
         grace: bool = False,
     ) -> None:
-        if rule not in RULES:
-            raise InputError(f"rule: one of {', '.join(RULES)}, got {rule!r}")
-        if members not in MEMBERS:
-            raise InputError(f"members: one of {', '.join(MEMBERS)}, got {members!r}")
+        one_of(RULES, rule=rule)
+        one_of(MEMBERS, members=members)
         self._graph = _neighbourhoods(n, np.asarray(pairs, dtype=np.int64).reshape(-1, 2))
         starts, neighbours, _ = self._graph
         self.words = kernels.HEADER + 2 * n + -(-len(pairs) // 64)

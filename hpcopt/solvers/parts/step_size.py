@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.checks import at_least
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
+from hpcopt.portions import portion
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import at_least
 
 Vector = NDArray[np.float64]
 
@@ -47,15 +47,12 @@ class Schedule:
 StepSize = float | Schedule | str
 """A number, a schedule, "c/L" with L a smoothness constant that the solver names, or "auto"."""
 
-_OVER_L = re.compile(r"\s*(?P<c>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*/\s*L\s*")
-
 
 def check_step_size(step_size: StepSize) -> None:
     """Refuse a step size that is neither positive, a schedule, "c/L" nor "auto"."""
     if isinstance(step_size, Schedule) or step_size == "auto":
         return
-    over = _OVER_L.fullmatch(step_size) if isinstance(step_size, str) else None
-    if over and float(over["c"]) > 0.0:
+    if (portion(step_size, "L") or 0.0) > 0.0:
         return
     if not isinstance(step_size, (int, float)) or not step_size > 0:
         wanted = 'a number > 0, "auto", a part of 1/L as in "0.5/L", or a table { initial, decay, power }'
@@ -76,8 +73,7 @@ def schedule_of(step_size: StepSize, smoothness: Callable[[], float], auto: floa
         return step_size
     if not isinstance(step_size, str):
         return Schedule(initial=float(step_size))
-    over = _OVER_L.fullmatch(step_size)
-    part = float(over["c"]) if over else auto
+    part = portion(step_size, "L") or auto
     largest = smoothness()
     return Schedule(initial=part / largest if largest > 0.0 else 1.0)  # 0: the objective is constant
 

@@ -1,0 +1,31 @@
+"""Files written whole or not at all, whatever interrupts the writing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open `path` for writing; a reader finds the old file or the new one on the disk, never a half.
+
+    What is written stands in a hidden file beside it until all of it is on the disk; an error leaves `path` alone.
+
+    Parameters
+    ----------
+    mode
+        "w" for text, "wb" for bytes.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open(mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
