@@ -219,7 +219,7 @@ def test_the_smallest_weight_is_that_of_the_run():
     lowest = min(
         min(
             outcome.state.mass[-1]
-            for outcome in solve(SGP(), spread, mixing=mixing, iterations=steps, record_every=0).outcomes
+            for outcome in solve(SGP(), spread, topology=mixing, iterations=steps, record_every=0).outcomes
         )
         for steps in range(1, 8)
     )

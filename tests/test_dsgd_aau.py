@@ -50,7 +50,7 @@ def logged(n=6, topology="erdos-renyi", iterations=60, **parameters):
     solver = Logged(step_size=0.2, batch=5, **parameters)
     mixing = build(TOPOLOGIES[topology](), n, 1)
     spread = logistic(n=30 * n, nodes=n)
-    return solver, mixing, solve(solver, spread, mixing=mixing, **straggling(n), iterations=iterations)
+    return solver, mixing, solve(solver, spread, topology=mixing, **straggling(n), iterations=iterations)
 
 
 @pytest.mark.parametrize("rule", ["unseen", "component"])

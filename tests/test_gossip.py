@@ -226,7 +226,7 @@ def test_other_names_for_the_nodes_with_the_same_weights_give_the_same_models():
     ring = build(TOPOLOGIES["ring"](), NODES)
     renamed = Mixing("ring", "metropolis", (ring.matrices[0][order][:, order],))
     solver = deli_coco(compressor=COMPRESSED["top"], gossip_steps=2)
-    here, there = solve(solver, spread, rounds=12, mixing=ring), solve(solver, moved, rounds=12, mixing=renamed)
+    here, there = solve(solver, spread, rounds=12, topology=ring), solve(solver, moved, rounds=12, topology=renamed)
     np.testing.assert_allclose(models(there), models(here)[order], atol=1e-12)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.network import Network
+from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.parts.line_search import ROUNDOFF, Armijo
 from tests.problems import Spread, equal, logistic, ridge, solve
@@ -180,8 +181,8 @@ def test_the_papers_schedule_takes_three_two_one_local_steps_then_giant():
 def test_a_round_lasts_as_long_as_the_slowest_node():
     spread = logistic(nodes=3)
     network = Network(latency=2.0, bandwidth=1e12, collective="star")
-    even = solve(LocalNewton(), spread, network=network, rounds=1).rows[-1]["seconds"]
-    slow = solve(LocalNewton(), spread, network=network, speeds=[1.0, 1e-6, 1.0], rounds=1).rows[-1]["seconds"]
+    clusters = VirtualCluster(3, network), VirtualCluster(3, network, speeds=[1.0, 1e-6, 1.0])
+    even, slow = (solve(LocalNewton(), spread, cluster=cluster, rounds=1).rows[-1]["seconds"] for cluster in clusters)
     assert 4.0 < even < 4.1
     assert slow > 4.1
 

@@ -14,7 +14,7 @@ import hpcopt
 ROOT = Path(hpcopt.__file__).parent
 FLOORS = [  # from the top down; a room may import those below it and, in its own files, itself
     {"cli"},
-    {"studies", "bench"},
+    {"studies", "bench", "conformance"},
     {"runs"},
     {"spec"},
     {"results", "models"},

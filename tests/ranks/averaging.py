@@ -57,7 +57,7 @@ def run(engine, iterations, seed, topology):
     spread = logistic(n=20 * world.size, nodes=world.size, seed=seed)
     mixing = build(topology, world.size, seed)
     cluster = MPICluster(seed=seed, windows=engine)
-    solved = solve(solver, spread, cluster=cluster, mixing=mixing, seed=seed, iterations=iterations, record_every=1)
+    solved = solve(solver, spread, cluster=cluster, topology=mixing, seed=seed, iterations=iterations, record_every=1)
     cluster.close()
     gathered = world.gather((solver.log, solved.outcome.state))
     if world.rank:
@@ -88,7 +88,7 @@ def warm():
     """Let one rank compile what all need, before patience is measured."""
     few, ring = logistic(n=20, nodes=2, seed=0), build(TOPOLOGIES["ring"](), 2, 0)
     cluster = MPICluster()
-    cluster.led(lambda: solve(DSGDAAU(step_size=0.2), few, mixing=ring, iterations=1))
+    cluster.led(lambda: solve(DSGDAAU(step_size=0.2), few, topology=ring, iterations=1))
     cluster.close()
 
 

@@ -1,0 +1,8 @@
+"""Conformance: what every solver must do, checked on small problems with known optima.
+
+One suite for the solvers of this package (`tests/test_every_solver.py`) and for those of others (`hpcopt check`).
+"""
+
+from hpcopt.conformance.checks import CHECKS
+
+__all__ = ["CHECKS"]

@@ -1,0 +1,281 @@
+"""The checks: plain functions whose names are the properties; each is given a solver's class and a setting.
+
+They read what the solver declares and nothing else about it: no solver is known here by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from hpcopt.compression import COMPRESSORS
+from hpcopt.conformance.check import (
+    Check,
+    Kind,
+    asked_of_all,
+    expect,
+    expect_close,
+    expect_near,
+    expect_same_rows,
+    has,
+    made,
+)
+from hpcopt.conformance.problems import PROBLEMS, Spread, equal, logistic
+from hpcopt.conformance.solving import solve
+from hpcopt.fabric.wall.solo import SoloCluster
+from hpcopt.results.stopping import Status
+from hpcopt.topology import TOPOLOGIES
+
+CHECKS: list[Check] = []
+"""All checks, in the order in which they are made."""
+
+LOGISTIC: Mapping[str, Callable[..., Spread]] = MappingProxyType({"logistic": logistic})
+LONGEST_SUMMARY = 120  # characters
+
+
+def check(
+    settings: Mapping[str, Any] = LOGISTIC, unless: Callable[[Kind], str | None] = asked_of_all
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Enter a function as a check, with the settings to try it in and whom it is not asked of."""
+
+    def enter(body: Callable[..., None]) -> Callable[..., None]:
+        CHECKS.append(Check(body, settings, unless))
+        return body
+
+    return enter
+
+
+def _has_floor(kind: Kind) -> str | None:
+    if kind.floor is not None:
+        return f"it has a floor ({kind.floor})"
+    return _minimises_nothing(kind)
+
+
+def _has_no_floor(kind: Kind) -> str | None:
+    return "it has no floor: it must reach the optimum" if kind.floor is None else _minimises_nothing(kind)
+
+
+def _minimises_nothing(kind: Kind) -> str | None:
+    return None if kind.minimises else "it minimises nothing"
+
+
+def _is_decentralised(kind: Kind) -> str | None:
+    return "it is decentralised: its bytes are compared edge by edge" if kind.decentralised else None
+
+
+def _has_a_centre(kind: Kind) -> str | None:
+    return _is_asynchronous(kind) if kind.decentralised else "it is not decentralised"
+
+
+def _is_asynchronous(kind: Kind) -> str | None:
+    return "it is asynchronous: who comes first decides" if kind.asynchronous else None
+
+
+def _is_not_randomised(kind: Kind) -> str | None:
+    return None if kind.randomised else "it is not randomised"
+
+
+@check(PROBLEMS, _has_floor)
+def it_reaches_the_optimum(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect the objective to 12 digits and the model to 7."""
+    spread = problem()
+    w, best = spread.optimum()
+    solved = solve(kind(), spread, rounds=2000, gradient_norm=1e-9)
+    row = solved.outcome.row
+    expect(
+        solved.outcome.status is Status.GRADIENT,
+        f"after {row['round']} rounds the gradient's norm is {row['grad_norm']:.3g} and the objective "
+        f"{row['objective'] - best:.3g} above the optimum; expected a norm of 1e-9 within 2000 rounds, "
+        f"since no floor is declared (the run ended so: {solved.outcome.status.value})",
+    )
+    expect_near("the objective", row["objective"], best, rel=1e-12)
+    expect_close("the model", solved.w, w, rtol=1e-7, atol=1e-7)
+
+
+@check(PROBLEMS, _has_no_floor)
+def it_comes_near_the_optimum_down_to_its_floor(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect at most 5 % of the way to be left after 300 rounds, and nothing below the optimum."""
+    spread = problem(n=400)
+    _, best = spread.optimum()
+    solved = solve(kind(), spread, rounds=300)
+    first, last = solved.rows[0]["objective"], solved.rows[-1]["objective"]
+    expect(
+        last - best < 0.05 * (first - best),
+        f"after 300 rounds the objective is {last:.6g}, which leaves {100 * (last - best) / (first - best):.3g} % of "
+        f"the way from {first:.6g} to the optimum {best:.6g}; expected less than 5 %",
+    )
+    expect(last >= best * (1 - 1e-12), f"the objective {last:.15g} is below the optimum {best:.15g}")
+
+
+@check(PROBLEMS)
+def every_row_of_the_trace_is_the_objective_at_its_model(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect the last row to be what one node computes from all rows at the model returned."""
+    spread = problem()
+    solved = solve(kind(), spread, rounds=12)
+    here, row = spread.serial().at(solved.w), solved.outcome.row
+    expect_near("the objective in the trace", row["objective"], here.value, rel=1e-12)
+    expect_near("the gradient's norm in the trace", row["grad_norm"], float(np.linalg.norm(here.gradient)), rel=1e-6)
+
+
+@check({"logistic, 5 nodes": partial(logistic, nodes=5)})
+def all_nodes_end_with_the_same_model(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect equal bits; of a decentralised solver, whose nodes have models of their own, of the mean model."""
+    solved = solve(kind(), problem(), rounds=9)
+    for node, outcome in enumerate(solved.outcomes):
+        expect_close(f"the model of node {node}, beside that of node 0", outcome.w, solved.w)
+
+
+@check({f"{name}, 1 node": partial(problem, nodes=1) for name, problem in PROBLEMS.items()})
+def on_one_node_it_is_the_same_as_without_any_cluster(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect equal bits, and that nothing is sent."""
+    alone = solve(kind(), problem(), cluster=SoloCluster(), rounds=9)
+    virtual = solve(kind(), problem(), rounds=9)
+    expect_close("the model on a virtual cluster of one node, beside that without a cluster", virtual.w, alone.w)
+    for cluster, run in (("without a cluster", alone), ("on a virtual cluster of one node", virtual)):
+        sent = run.rows[-1]["bytes"]
+        expect(sent == 0, f"{sent} bytes were sent {cluster}; expected none")
+
+
+def _logistic_on(*counts: int) -> dict[str, Callable[..., Spread]]:
+    return {f"logistic, {n} node{'s' * (n > 1)}": partial(logistic, nodes=n) for n in counts}
+
+
+@check(_logistic_on(1, 2, 3, 7), _is_decentralised)
+def the_ledger_shows_the_doubles_that_it_declares(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect 2 (K - 1) * 8 bytes for each double declared, and 2 (K - 1) messages a round."""
+    spread, solver = problem(), kind()
+    solved = solve(solver, spread, rounds=13)
+    row, links = solved.rows[-1], 2 * (spread.nodes - 1)
+    declared = solver.doubles(solved.outcome.state, spread.d)
+    expect(
+        row["bytes"] == links * 8 * declared,
+        f"doubles() says {declared} after {row['round']} rounds, which makes {links * 8 * declared} bytes over "
+        f"{spread.nodes} nodes; the ledger has {row['bytes']}"
+        + (f", that is {row['bytes'] / (links * 8):g} doubles" if links else ""),
+    )
+    expect(
+        row["messages"] == links * row["round"],
+        f"the ledger has {row['messages']} messages in {row['round']} rounds; "
+        f"expected {links} a round, as reductions over all nodes have",
+    )
+
+
+@check(
+    {
+        f"logistic, {n} node{'s' * (n > 1)} in a ring": (partial(logistic, nodes=n), arcs)
+        for n, arcs in ((1, 0), (2, 2), (3, 6), (7, 14))
+    },
+    _has_a_centre,
+)
+def the_ledger_shows_the_bytes_that_it_declares_to_each_neighbour(
+    kind: Kind, setting: tuple[Callable[..., Spread], int]
+) -> None:
+    """Expect 8 bytes for each double reduced, twice for each node but one, and what is exchanged over each arc."""
+    problem, arcs = setting
+    spread = problem()
+    solver: Any = kind()
+    solved = solve(solver, spread, rounds=13)
+    row, state = solved.rows[-1], solved.outcome.state
+    reduced, exchanged = 8 * solver.doubles(state, spread.d), solver.exchanged(state, spread.d)
+    expected = 2 * (spread.nodes - 1) * reduced + arcs * exchanged
+    expect(
+        row["bytes"] == expected,
+        f"exchanged() says {exchanged} bytes to each neighbour and doubles() {reduced} bytes reduced, which makes "
+        f"{expected} bytes over {spread.nodes} nodes and {arcs} arcs; the ledger has {row['bytes']}",
+    )
+    busiest = exchanged if arcs else 0
+    expect(
+        row["edge_bytes"] == busiest,
+        f"exchanged() says {busiest} bytes to each neighbour; the busiest edge of the ledger has {row['edge_bytes']}",
+    )
+
+
+@check()
+def its_inputs_are_left_alone(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect the data and the start to be what they were."""
+    spread = problem()
+    X, y, start = spread.X.copy(), spread.y.copy(), np.full(spread.d, 0.3)
+    solve(kind(), spread, start=start, rounds=6)
+    expect_close("the data X after the run", spread.X, X)
+    expect_close("the targets y after the run", spread.y, y)
+    expect_close("the start w0 after the run (init returns a state at a copy of it)", start, np.full(spread.d, 0.3))
+
+
+@check(PROBLEMS, _is_asynchronous)
+def dense_and_sparse_data_give_the_same_iterates(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect them beyond roundoff."""
+    spread = problem()
+    dense = solve(kind(), spread, rounds=9)
+    sparse = solve(kind(), spread.sparse(), rounds=9)
+    expect_close("the model from sparse data, beside that from dense data", sparse.w, dense.w, rtol=1e-9, atol=1e-11)
+
+
+@check(
+    {f"logistic, shards of {', '.join(map(str, s))} rows": s for s in ((1, 119), (60, 1, 59), (117, 1, 1, 1))},
+    _minimises_nothing,
+)
+def uneven_and_tiny_shards_are_survived(kind: Kind, sizes: tuple[int, ...]) -> None:
+    """Expect finite numbers and an objective below the first one."""
+    solved = solve(kind(), logistic().over(*sizes), rounds=12)
+    first, last = solved.rows[0]["objective"], solved.rows[-1]["objective"]
+    expect(np.isfinite(solved.w).all(), "the model holds numbers that are not finite")
+    expect(last < first, f"after 12 rounds the objective is {last:.6g}; expected less than the first one, {first:.6g}")
+
+
+@check()
+def the_same_seed_gives_the_same_trace(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect equal rows and models, to the last bit."""
+    one, two = (solve(kind(), problem(), rounds=9, seed=3) for _ in range(2))
+    expect_same_rows("a second run with the same seed", two.rows, one.rows)
+    expect_close("the model of a second run with the same seed", two.w, one.w)
+
+
+@check(unless=_is_not_randomised)
+def another_seed_gives_another_run(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect another model, with small batches where it has them, else with a compressor that draws."""
+    drawing = {"batch": 3} if has(kind, "batch") else {"compressor": COMPRESSORS["qsgd"](), "gamma": 0.5}
+    one, two = (solve(made(kind, **drawing), problem(), rounds=9, seed=seed) for seed in (1, 2))
+    expect(
+        not np.array_equal(one.w, two.w),
+        "seeds 1 and 2 give the same model; expected another one, since it is declared randomised",
+    )
+
+
+@check()
+def measuring_changes_neither_iterates_nor_bytes_nor_time(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect the same last row and model, whether each iteration is recorded or only the first and the last."""
+    recorded = solve(kind(), problem(), rounds=9, record_every=1)
+    silent = solve(kind(), problem(), rounds=9, record_every=0)
+    expect(len(silent.rows) == 2, f"{len(silent.rows)} rows were recorded; expected the first and the last")
+    expect_same_rows("the last row of a run that records little", silent.rows[-1:], recorded.rows[-1:])
+    expect_close("the model of a run that records little", silent.w, recorded.w)
+
+
+@check(unless=_is_asynchronous)
+def another_order_of_the_nodes_gives_the_same_iterates(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect them beyond roundoff, with whole shards as batches, and without a start drawn at each node."""
+    spread, order = problem(), [2, 0, 3, 1]
+    size = len(spread.y) // 4
+    rows = np.concatenate([np.arange(k * size, (k + 1) * size) for k in order])
+    moved = Spread(spread.loss, spread.X[rows], spread.y[rows], spread.l2, equal(len(rows), 4))
+    everyone = TOPOLOGIES["complete"]()  # where all nodes have the same place
+    here, there = (
+        solve(made(kind, batch=0, scatter=0.0), data, rounds=9, topology=everyone) for data in (spread, moved)
+    )
+    expect_close("the model with the nodes in another order", there.w, here.w, rtol=1e-9, atol=1e-11)
+
+
+@check({"its declaration": None})
+def it_names_its_paper_and_sums_itself_up_in_a_line(kind: Kind, _: None) -> None:
+    """Expect the class attribute `paper` and a docstring with a short first line."""
+    expect(getattr(kind, "paper", ""), 'there is no paper; expected the class attribute paper = "where it is stated"')
+    summary = (kind.__doc__ or "").strip().splitlines()
+    expect(summary, "there is no docstring; expected one whose first line says what it does")
+    expect(
+        len(summary[0]) < LONGEST_SUMMARY,
+        f"the docstring's first line has {len(summary[0])} characters; expected fewer than {LONGEST_SUMMARY}",
+    )

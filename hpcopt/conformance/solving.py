@@ -1,0 +1,84 @@
+"""One call that solves a small problem on a virtual cluster and keeps all there is to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcopt.conformance.problems import Spread, Vector
+from hpcopt.fabric.conditions import Conditions
+from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
+from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.fabric.virtual.cluster import VirtualCluster
+from hpcopt.results.outcome import Outcome, Recording
+from hpcopt.results.stopping import StopRule
+from hpcopt.runs.driver import drive
+from hpcopt.solvers import Solver
+from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build
+
+RING = TOPOLOGIES["ring"]()
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a run came to, with the trace of node 0 and every node's outcome and node."""
+
+    outcome: Outcome
+    rows: list[dict[str, Any]]
+    outcomes: list[Outcome]
+    nodes: list[Node]
+
+    @property
+    def w(self) -> Vector:
+        """The model, shape (d,)."""
+        return self.outcome.w
+
+
+def solve(
+    solver: Solver[Any],
+    spread: Spread,
+    *,
+    start: Vector | None = None,
+    cluster: Cluster | None = None,
+    record_every: int = 1,
+    seed: int = 0,
+    topology: Topology | Mixing | None = None,
+    heterogeneity: Heterogeneity = EVEN,
+    **stop: Any,
+) -> Solved:
+    """Run `solver` on `spread`, on a virtual cluster unless another is given.
+
+    Parameters
+    ----------
+    start
+        Where to start, shape (d,); default zeros.
+    topology
+        The network of a decentralised solver, or its weights; default a ring.
+    stop
+        The fields of `StopRule`.
+    """
+    cluster = cluster or VirtualCluster(spread.nodes, seed=seed)
+    mixing = None
+    if solver.decentralised:
+        mixing = topology if isinstance(topology, Mixing) else build(topology or RING, spread.nodes, seed)
+    shards, problem = spread.shards(), spread.problem
+    w0 = np.zeros(spread.d) if start is None else start
+    rows: list[dict[str, Any]] = []
+    nodes: list[Node] = []
+
+    def program(node: Node) -> Outcome:
+        nodes.append(node)
+        return drive(
+            node,
+            problem,
+            shards[node.rank],
+            solver,
+            w0,
+            StopRule(l2=spread.l2, **stop),
+            Recording(record_every, None, rows.append) if node.rank == 0 else Recording(record_every),
+        )
+
+    outcomes = cluster.run(program, Conditions(mixing=mixing, heterogeneity=heterogeneity))
+    return Solved(outcomes[0], rows, outcomes, sorted(nodes, key=lambda node: node.rank))
