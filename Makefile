@@ -29,7 +29,7 @@ export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 export PRTE_MCA_hwloc_default_binding_policy := none
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress lint format docs bench clean distclean
+.PHONY: help run test wheel test-wheel stress lint format docs bench clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## list the tasks
@@ -40,11 +40,29 @@ help:  ## list the tasks
 run: $(VENV)/.installed-run $(matched)  ## the main job: solvers compared on real data, on MPI ranks
 	$(MPIEXEC) -n $(RANKS) $(BIN)/hpcopt compare $(SPEC) --overwrite
 
+# Tests that start ranks take all cores, so they run one after another; the others use a process a core. Pytest ends
+# with 5 where it has found nothing to run: with ARGS="-k name" that may be so in one of the two, not in both.
 test: $(VENV)/.installed-test $(matched)  ## all tests (ARGS="-k name" for some)
-	HPCOPT_REQUIRE_MPI=1 $(BIN)/python -m pytest $(ARGS)
+	@export HPCOPT_REQUIRE_MPI=1; pytest="$(BIN)/python -m pytest"; \
+	$$pytest -m "not mpi" -n auto --dist worksteal $(ARGS); alone=$$?; \
+	$$pytest -m mpi $(ARGS); ranks=$$?; \
+	case $$alone,$$ranks in 0,0|0,5|5,0) ;; 0,*|5,*) exit $$ranks ;; *) exit $$alone ;; esac
 
 mpi-%: $(VENV)/.installed-test $(matched)  ## the tests that start real ranks, at N ranks: make mpi-3
 	HPCOPT_REQUIRE_MPI=1 HPCOPT_TEST_RANKS=$* $(BIN)/python -m pytest -m mpi $(ARGS)
+
+wheel: $(VENV)/.installed-test  ## the package as users install it, in dist/
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+# In a folder of its own: from here Python would find the checkout instead of what is installed.
+test-wheel: wheel  ## the tests that start real ranks against the installed wheel, on 1 and 3 ranks
+	rm -rf build/wheel && mkdir -p build/wheel && cp -r pyproject.toml tests docs jobs build/wheel
+	'$(PYTHON)' -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	    "$$(echo dist/*.whl)[$(mpi-extra)$(extras-test)]"
+	cd build/wheel && venv/bin/python -c "import hpcopt; assert 'site-packages' in hpcopt.__file__, hpcopt.__file__"
+	cd build/wheel && HPCOPT_REQUIRE_MPI=1 HPCOPT_TEST_RANKS=1,3 venv/bin/python -m pytest -m mpi $(ARGS)
 
 stress: $(VENV)/.installed-test $(matched)  ## asynchronous runs by the hundred on 2 to 16 real ranks: takes long
 	$(BIN)/python -m tests.stress $(ARGS)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.streams import key
@@ -187,6 +187,15 @@ class Pace:
     def left(self, now: float) -> bool:
         """Tell whether the node has left the cluster when its clock shows `now`."""
         return now >= self._leaves
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return where the node is as plain data: its step, its factor, and the pauses still to come."""
+        return {"step": self.step, "factor": self.factor, "pauses": [list(pause) for pause in self._pauses]}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned, under the same settings."""
+        self.step, self.factor = int(snapshot["step"]), float(snapshot["factor"])
+        self._pauses = [(float(at), float(seconds)) for at, seconds in snapshot["pauses"]]
 
     def _drawn(self, step: int) -> float:
         settings = self._settings

@@ -6,6 +6,7 @@
       .neighbourhood()  its links to neighbours in a graph: a distributed-graph communicator
       .mixing           the weights of the run's network
       .ledger .meter    what it sent, what it computed
+      .snapshot()       what of it survives an iteration, for a checkpoint; .restore() goes on from there
       .timeline         when it computed, waited and exchanged, if that is recorded
       .rng .key()       its own stream of random numbers, and keys of others
 
@@ -281,6 +282,33 @@ class Node(abc.ABC):
         if pause:
             (rest or self.idle)(pause)
         self.leaving = self.pace.left(self.now())
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what survives an iteration outside a solver's state, as plain data: ledger, meter, pace and clock.
+
+        Taken by all nodes together while no message is under way: they meet before and after.
+
+        Returns
+        -------
+        dict
+            Of dicts, lists, numbers, strings and arrays, with keys that are strings.
+        """
+        return {
+            "ledger": self.ledger.snapshot(),
+            "meter": self.meter.snapshot(),
+            "pace": self.pace.snapshot(),
+            "clock": self.now(),
+        }
+
+    @abc.abstractmethod
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned on the same node of an equal cluster; before the solver goes on.
+
+        All nodes do so together, and meet afterwards.
+        """
+        self.ledger.restore(snapshot["ledger"])
+        self.meter.restore(snapshot["meter"])
+        self.pace.restore(snapshot["pace"])
 
     def record(self, limit: int) -> None:
         """Keep a timeline of at most `limit` spans from here on; called by all nodes, before they make any group."""

@@ -10,6 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(slots=True)
@@ -35,6 +38,26 @@ class Account:
         for target in targets:
             self.by_edge[target] += size
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return the account as plain data."""
+        return {
+            "rounds": self.rounds,
+            "messages": self.messages,
+            "bytes": self.bytes,
+            "by_class": dict(self.by_class),
+            "targets": np.array(list(self.by_edge), dtype=np.int64),
+            "bytes_to_targets": np.array(list(self.by_edge.values()), dtype=np.int64),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned."""
+        self.rounds = int(snapshot["rounds"])
+        self.messages = int(snapshot["messages"])
+        self.bytes = int(snapshot["bytes"])
+        self.by_class = defaultdict(int, {name: int(size) for name, size in snapshot["by_class"].items()})
+        sizes = zip(snapshot["targets"].tolist(), snapshot["bytes_to_targets"].tolist(), strict=True)
+        self.by_edge = defaultdict(int, sizes)
+
 
 class Ledger:
     """A node's two accounts: the solver's and the monitoring's; `current` is where bookings go."""
@@ -54,3 +77,12 @@ class Ledger:
             yield
         finally:
             self.current = before
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return both accounts as plain data."""
+        return {"solver": self.solver.snapshot(), "monitored": self.monitored.snapshot()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned."""
+        self.solver.restore(snapshot["solver"])
+        self.monitored.restore(snapshot["monitored"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Any
 
 
 class Meter:
@@ -61,6 +62,14 @@ class Meter:
             yield
         finally:
             self.is_paused = before
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the counts as plain data."""
+        return {"flops": self.flops, "touched": self.touched}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned."""
+        self.flops, self.touched = float(snapshot["flops"]), float(snapshot["touched"])
 
 
 class Work:

@@ -19,7 +19,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from hpcopt.fabric.heterogeneity import Heterogeneity
 
@@ -60,6 +62,15 @@ class Port:
         if len(self._begins) > KEPT:
             self._begins.pop(0)
             self._forgotten = self._ends.pop(0)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the times as plain data."""
+        return {"begins": np.array(self._begins), "ends": np.array(self._ends), "forgotten": self._forgotten}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned."""
+        self._begins, self._ends = snapshot["begins"].tolist(), snapshot["ends"].tolist()
+        self._forgotten = float(snapshot["forgotten"])
 
 
 @dataclass
@@ -112,6 +123,23 @@ class Network:
         came = max(begun + self.latency, free)  # the first byte, behind the last one of the message before
         arrived = self._free[link] = self._in.setdefault(target, Port()).take(came, seconds) + seconds
         return arrived
+
+    def snapshot(self, node: int) -> dict[str, Any]:
+        """Return what is remembered of a node's ports and of the links that lead away from it, as plain data."""
+        free = {target: time for (source, target), time in self._free.items() if source == node}
+        return {
+            "targets": np.array(list(free), dtype=np.int64),
+            "free": np.array(list(free.values())),
+            "out": self._out.get(node, Port()).snapshot(),
+            "in": self._in.get(node, Port()).snapshot(),
+        }
+
+    def restore(self, node: int, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned for that node."""
+        for target, time in zip(snapshot["targets"].tolist(), snapshot["free"].tolist(), strict=True):
+            self._free[node, target] = time
+        self._out.setdefault(node, Port()).restore(snapshot["out"])
+        self._in.setdefault(node, Port()).restore(snapshot["in"])
 
     def _hops(self, count: int) -> list[tuple[int, int]]:
         """Return (child, parent) places in the order in which a reduction to place 0 uses them."""

@@ -102,6 +102,14 @@ class VirtualNode(Node):
         surveyor = self._shared("survey", lambda: Surveyor(self.size, self._cluster.loop, steps, seconds))
         return VirtualSurvey(self.rank, surveyor, stages, done)
 
+    def snapshot(self) -> dict[str, Any]:
+        return {**super().snapshot(), "links": self._cluster.network.snapshot(self.rank)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self.time = float(snapshot["clock"])
+        self._cluster.network.restore(self.rank, snapshot["links"])
+
     def settle(self) -> None:
         loop = self._cluster.loop
         if self.time > loop.now:

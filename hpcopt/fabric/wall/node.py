@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hpcopt.fabric.interface import Group, Neighbourhood, Node
 from hpcopt.fabric.ledger import Ledger
@@ -73,6 +74,15 @@ class WallClockNode(Node):
         self._paused = 0.0
         self._owed = 0.0  # seconds by which a slow node is still too fast
         self._start = time.perf_counter()
+
+    def snapshot(self) -> dict[str, Any]:
+        return {**super().snapshot(), "owed": self._owed}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        super().restore(snapshot)
+        self._owed = float(snapshot["owed"])
+        self._paused = 0.0
+        self._start = time.perf_counter() - float(snapshot["clock"])
 
     def now(self) -> float:
         return time.perf_counter() - self._start - self._paused
