@@ -74,7 +74,7 @@ def test_a_target_is_reached_among_stragglers(name, network):
     stop = {"target": best + 3e-3, "seconds": 5.0}
     solved = solve(SOLVERS[name](**step), spread, **straggling(8, network=network), **stop)
     assert solved.outcome.status is Status.TARGET
-    assert solved.outcome.row["gradients"] <= sum(outcome.state.steps for outcome in solved.outcomes)
+    assert solved.outcome.record.gradients <= sum(outcome.state.steps for outcome in solved.outcomes)
     if network is QUICK and name in {"ad-psgd", "agp"}:
         in_step = solve(DPSGD(step_size=0.4, batch=10), spread, **straggling(8), **stop)
         assert in_step.outcome.status is Status.TARGET
@@ -110,9 +110,9 @@ def test_every_gradient_is_counted(name):
     spread = logistic(nodes=5)
     solved = solve(SOLVERS[name](), spread, **straggling(5), iterations=30, record_every=0)
     steps = [outcome.state.steps for outcome in solved.outcomes]
-    assert solved.outcome.row["gradients"] == sum(steps)
-    assert max(steps) >= solved.outcome.row["iteration"] >= 30
-    assert solved.outcome.row["discarded"] == sum(outcome.state.discarded for outcome in solved.outcomes)
+    assert solved.outcome.record.gradients == sum(steps)
+    assert max(steps) >= solved.outcome.record.iteration >= 30
+    assert solved.outcome.record.discarded == sum(outcome.state.discarded for outcome in solved.outcomes)
 
 
 @ALL

@@ -7,7 +7,7 @@ import pytest
 
 from hpcopt.results.stopping import Status, StopRule
 from hpcopt.solvers import SOLVERS
-from tests.problems import logistic, ridge, solve
+from tests.problems import logistic, record, ridge, solve
 
 
 def test_the_first_row_is_the_start_and_costs_nothing():
@@ -72,7 +72,7 @@ def test_a_diverging_run_ends_and_keeps_its_best_model(record_every):
     assert solved.outcome.status is Status.DIVERGED
     kept = spread.serial().at(solved.w).value
     assert kept == pytest.approx(min(row["objective"] for row in solved.rows))
-    assert solved.outcome.row["objective"] == pytest.approx(kept)
+    assert solved.outcome.record.objective == pytest.approx(kept)
 
 
 def test_a_run_of_numbers_that_are_none_has_diverged():
@@ -101,9 +101,8 @@ def test_work_counts_passes_over_all_the_data():
 
 def test_goals_come_before_budgets_and_a_divergence_before_both():
     rule = StopRule(rounds=5, target=1.0)
-    row = {"round": 5, "iteration": 5, "seconds": 1.0, "bytes": 1, "objective": 0.5, "grad_norm": 1.0}
-    first = {**row, "round": 0, "objective": 2.0}
-    assert rule.verdict(row, first) is Status.TARGET
-    assert rule.verdict({**row, "objective": 1.5}, first) is Status.ROUNDS
-    assert rule.verdict({**row, "objective": float("inf")}, first) is Status.DIVERGED
-    assert rule.verdict({**row, "objective": 1.5, "round": 4}, first) is None
+    first = record(objective=2.0)
+    assert rule.verdict(record(round=5, objective=0.5), first) is Status.TARGET
+    assert rule.verdict(record(round=5, objective=1.5), first) is Status.ROUNDS
+    assert rule.verdict(record(round=5, objective=float("inf")), first) is Status.DIVERGED
+    assert rule.verdict(record(round=4, objective=1.5), first) is None

@@ -64,16 +64,16 @@ def test_what_holds_in_every_iteration_and_epoch(rule, members):
 @pytest.mark.parametrize("overlap", [False, True])
 def test_gradients_are_counted(overlap):
     solver, _, solved = logged(overlap=overlap)
-    row = solved.outcome.row
-    assert row["gradients"] == len(solver.log) + row["discarded"]
-    assert 0 < row["discarded"] <= 6
+    record = solved.outcome.record
+    assert record.gradients == len(solver.log) + record.discarded
+    assert 0 < record.discarded <= 6
 
 
 def test_forced_onto_one_way_edges_it_takes_them_both_ways():
     solver, mixing, solved = logged(topology="one-peer-exponential")
     assert mixing.one_way
     assert solver.condition(1, mixing) is not None
-    assert solved.outcome.row["iteration"] == 60
+    assert solved.outcome.record.iteration == 60
     neighbours = {(entry.rank, rank) for entry in solver.log for rank in entry.turn.ranks.tolist()}
     assert neighbours == {(j, i) for i, j in neighbours}
 
@@ -91,7 +91,7 @@ def test_recording_disturbs_neither_order_nor_bytes():
     for run in runs[1:]:
         np.testing.assert_array_equal(run.w, runs[0].w)
         for column in ("bytes", "messages", "gradients", "seconds", "iteration"):
-            assert run.outcome.row[column] == runs[0].outcome.row[column]
+            assert getattr(run.outcome.record, column) == getattr(runs[0].outcome.record, column)
     assert len(runs[0].rows) == 2 < len(runs[2].rows) < len(runs[1].rows)
 
 
@@ -112,7 +112,7 @@ def test_everybody_ready_on_a_complete_graph_is_minibatch_sgd():
     solved = solve(DSGDAAU(step_size=0.05, batch=0), spread, topology=TOPOLOGIES["complete"](), iterations=20)
     central = solve(SOLVERS["sgd"](step_size=0.05, batch=0), spread, iterations=20)
     np.testing.assert_allclose(solved.w, central.w, rtol=1e-12, atol=1e-14)
-    assert solved.outcome.row["consensus"] < 1e-14
+    assert solved.outcome.record.consensus < 1e-14
 
 
 def test_two_nodes_average_every_step_at_any_speed():
@@ -183,7 +183,7 @@ def test_a_compressed_exchange_keeps_the_mean():
     solver = Apart(starts=starts, compressor=compressor)
     topology = TOPOLOGIES["complete"]()
     solved = solve(solver, spread, **straggling(6), topology=topology, iterations=200)
-    assert solved.outcome.row["consensus"] < 0.1 * solved.rows[0]["consensus"]
+    assert solved.outcome.record.consensus < 0.1 * solved.rows[0]["consensus"]
     np.testing.assert_allclose(solved.w, starts.mean(axis=0), rtol=0, atol=1e-12)
 
 
@@ -210,7 +210,7 @@ def test_every_budget_ends_the_run_soon_after_it_is_used_up(rule):
     assert solved.outcome.status.name.lower() == next(iter(rule))
     ((name, budget),) = rule.items()
     column = {"rounds": "round", "iterations": "iteration"}.get(name, name)
-    assert budget <= solved.outcome.row[column] <= 3 * budget
+    assert budget <= getattr(solved.outcome.record, column) <= 3 * budget
     assert all(outcome.status is solved.outcome.status for outcome in solved.outcomes)
 
 
@@ -218,9 +218,9 @@ def test_a_target_ends_the_run_where_it_was_seen():
     spread = logistic(nodes=6)
     target = spread.optimum()[1] + 0.02
     solved = solve(DSGDAAU(step_size=0.3, batch=5), spread, **straggling(6), target=target)
-    assert solved.outcome.row["objective"] <= target
-    assert solved.rows[-1]["objective"] == solved.outcome.row["objective"]
-    np.testing.assert_allclose(spread.serial().at(solved.w).value, solved.outcome.row["objective"], rtol=1e-12)
+    assert solved.outcome.record.objective <= target
+    assert solved.rows[-1]["objective"] == solved.outcome.record.objective
+    np.testing.assert_allclose(spread.serial().at(solved.w).value, solved.outcome.record.objective, rtol=1e-12)
 
 
 def test_a_diverging_run_ends():

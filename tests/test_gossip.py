@@ -18,7 +18,7 @@ from hpcopt.results.stopping import Disagreement, Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.parts.consensus_step import theory
 from hpcopt.topology import TOPOLOGIES, Mixing, build
-from tests.problems import Spread, equal, logistic, ridge, solve
+from tests.problems import Spread, equal, logistic, record, ridge, solve
 
 NODES = 9
 COMPRESSED = {
@@ -500,7 +500,8 @@ def test_a_run_whose_nodes_drift_apart_is_stopped_with_advice():
     assert solved.rows[-1]["round"] < 500
     assert "lower gamma" in solved.outcome.status.value
     assert (
-        solved.outcome.row["objective"] < solved.rows[-1]["objective"] or solved.outcome.row is not solved.outcome.last
+        solved.outcome.record.objective < solved.rows[-1]["objective"]
+        or solved.outcome.record is not solved.outcome.last
     )
 
 
@@ -514,7 +515,7 @@ def test_honest_disagreement_is_left_alone():
 
 
 def told(watch, consensus, gradients, way=0.0):
-    return watch.verdict({"consensus": consensus, "gradients": gradients}, np.array([way]))
+    return watch.verdict(record(consensus=consensus, gradients=gradients), np.array([way]))
 
 
 def test_measurements_before_all_nodes_have_moved_say_nothing():

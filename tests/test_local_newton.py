@@ -68,10 +68,10 @@ def test_that_mean_is_not_the_optimum_and_giant_started_there_removes_the_floor(
     spread = ridge(n=60)
     w, best = spread.optimum()
     floor = solve(LocalNewton(), spread, rounds=5)
-    assert floor.outcome.row["objective"] > best * (1 + 1e-6)
+    assert floor.outcome.record.objective > best * (1 + 1e-6)
     ended = solve(Giant(), spread, start=floor.w, rounds=300)
     np.testing.assert_allclose(ended.w, w, rtol=1e-6)  # a search on f resolves w to the root of f's roundoff
-    assert ended.outcome.row["objective"] == pytest.approx(best, rel=1e-13)
+    assert ended.outcome.record.objective == pytest.approx(best, rel=1e-13)
 
 
 @pytest.mark.parametrize("name", ["local-newton", "giant"])

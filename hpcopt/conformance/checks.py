@@ -85,14 +85,14 @@ def it_reaches_the_optimum(kind: Kind, problem: Callable[..., Spread]) -> None:
     spread = problem()
     w, best = spread.optimum()
     solved = solve(kind(), spread, rounds=2000, gradient_norm=1e-9)
-    row = solved.outcome.row
+    record = solved.outcome.record
     expect(
         solved.outcome.status is Status.GRADIENT,
-        f"after {row['round']} rounds the gradient's norm is {row['grad_norm']:.3g} and the objective "
-        f"{row['objective'] - best:.3g} above the optimum; expected a norm of 1e-9 within 2000 rounds, "
+        f"after {record.round} rounds the gradient's norm is {record.grad_norm:.3g} and the objective "
+        f"{record.objective - best:.3g} above the optimum; expected a norm of 1e-9 within 2000 rounds, "
         f"since no floor is declared (the run ended so: {solved.outcome.status.value})",
     )
-    expect_near("the objective", row["objective"], best, rel=1e-12)
+    expect_near("the objective", record.objective, best, rel=1e-12)
     expect_close("the model", solved.w, w, rtol=1e-7, atol=1e-7)
 
 
@@ -116,9 +116,9 @@ def every_row_of_the_trace_is_the_objective_at_its_model(kind: Kind, problem: Ca
     """Expect the last row to be what one node computes from all rows at the model returned."""
     spread = problem()
     solved = solve(kind(), spread, rounds=12)
-    here, row = spread.serial().at(solved.w), solved.outcome.row
-    expect_near("the objective in the trace", row["objective"], here.value, rel=1e-12)
-    expect_near("the gradient's norm in the trace", row["grad_norm"], float(np.linalg.norm(here.gradient)), rel=1e-6)
+    here, record = spread.serial().at(solved.w), solved.outcome.record
+    expect_near("the objective in the trace", record.objective, here.value, rel=1e-12)
+    expect_near("the gradient's norm in the trace", record.grad_norm, float(np.linalg.norm(here.gradient)), rel=1e-6)
 
 
 @check({"logistic, 5 nodes": partial(logistic, nodes=5)})

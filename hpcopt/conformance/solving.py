@@ -13,6 +13,7 @@ from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.results.outcome import Outcome, Recording
+from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
 from hpcopt.solvers import Solver
@@ -26,9 +27,14 @@ class Solved:
     """What a run came to, with the trace of node 0 and every node's outcome and node."""
 
     outcome: Outcome
-    rows: list[dict[str, Any]]
+    records: list[Record]
     outcomes: list[Outcome]
     nodes: list[Node]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The records as a person reads them from trace.jsonl."""
+        return [record.as_dict() for record in self.records]
 
     @property
     def w(self) -> Vector:
@@ -65,7 +71,7 @@ def solve(
         mixing = topology if isinstance(topology, Mixing) else build(topology or RING, spread.nodes, seed)
     shards, problem = spread.shards(), spread.problem
     w0 = np.zeros(spread.d) if start is None else start
-    rows: list[dict[str, Any]] = []
+    records: list[Record] = []
     nodes: list[Node] = []
 
     def program(node: Node) -> Outcome:
@@ -77,8 +83,8 @@ def solve(
             solver,
             w0,
             StopRule(l2=spread.l2, **stop),
-            Recording(record_every, None, rows.append) if node.rank == 0 else Recording(record_every),
+            Recording(record_every, None, records.append) if node.rank == 0 else Recording(record_every),
         )
 
     outcomes = cluster.run(program, Conditions(mixing=mixing, heterogeneity=heterogeneity))
-    return Solved(outcomes[0], rows, outcomes, sorted(nodes, key=lambda node: node.rank))
+    return Solved(outcomes[0], records, outcomes, sorted(nodes, key=lambda node: node.rank))

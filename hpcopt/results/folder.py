@@ -1,7 +1,7 @@
 """What a run leaves behind, written so that nothing half-done can be taken for a result.
 
     run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
-    trace.jsonl         one object per recorded round, appended as the run goes
+    trace.jsonl         a record a line (`hpcopt.results.record`), appended as the run goes
     model.npz           the model            convergence.png    the picture
     edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; network.png draws it
     timeline.csv        if asked for: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
@@ -12,7 +12,6 @@ A comparison leaves compare.csv, compare.png and compare.json, which lists the f
 from __future__ import annotations
 
 import json
-import math
 import os
 import warnings
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from hpcopt.errors import InputError
 from hpcopt.fabric.timeline import KINDS
 from hpcopt.files import written_whole
+from hpcopt.results.record import Record
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
 EDGES, NETWORK = "edges.csv", "network.png"
@@ -33,7 +33,6 @@ OURS = (
     *(RUN, TRACE, MODEL, PICTURE, EDGES, NETWORK, TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS),
     *(TABLE, COMPARISON, INDEX),
 )
-MEASURED = {"round", "seconds", "bytes", "objective", "grad_norm"}  # what every row of a trace has
 
 
 def check(folder: Path, *, overwrite: bool) -> None:
@@ -78,11 +77,6 @@ def _remove_run(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return the same with None, JSON's null, for each number that is infinite or none."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -150,22 +144,22 @@ def read_timeline(folder: Path) -> NDArray[np.float64] | None:
 
 
 class TraceFile:
-    """trace.jsonl, one row a line, readable while the run goes on."""
+    """trace.jsonl, one record a line, readable while the run goes on."""
 
     def __init__(self, folder: Path) -> None:
         self._file: TextIO = (folder / TRACE).open("w", buffering=1)
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Write one row; a value that is no number becomes null."""
-        self._file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+    def append(self, record: Record) -> None:
+        """Write one record."""
+        self._file.write(record.line())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a run's run.json and its trace rows.
+def read(folder: Path) -> tuple[dict[str, Any], list[Record]]:
+    """Return a run's run.json and its records.
 
     Raises
     ------
@@ -175,15 +169,17 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         described = json.loads((folder / RUN).read_text())
         lines = (folder / TRACE).read_text().splitlines()
-        rows = [json.loads(line) for line in lines]
+        objects = [json.loads(line) for line in lines]
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no run here ({Path(error.filename).name} is missing)") from None
     except (ValueError, NotADirectoryError) as error:
         raise InputError(f"{folder}: not a run's folder ({error})") from None
     if not (isinstance(described, dict) and {"label", "problem", "specification"} <= described.keys()):
         raise InputError(f"{folder}: not a run's folder ({RUN} is not what a run writes)")
-    for number, row in enumerate(rows, start=1):
-        if not (isinstance(row, dict) and row.keys() >= MEASURED):
-            raise InputError(f"{folder / TRACE}, line {number}: not a row of a trace")
-        row.update({name: math.nan for name in ("objective", "grad_norm") if row[name] is None})
-    return described, rows
+    records = []
+    for number, columns in enumerate(objects, start=1):
+        try:
+            records.append(Record.of(columns))
+        except ValueError as error:
+            raise InputError(f"{folder / TRACE}, line {number}: {error}") from None
+    return described, records

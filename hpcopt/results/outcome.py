@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status
 from hpcopt.solvers.base import State
 
 Vector = NDArray[np.float64]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended on this node: the model kept, the trace row that belongs to it, the solver's last state."""
+    """How a run ended on this node: the model kept, the record that belongs to it, the solver's last state."""
 
     status: Status
     w: Vector  # (d,)
-    row: Row  # of `w`
-    last: Row  # of the end; another one than `row` only after a divergence
+    record: Record  # of `w`
+    last: Record  # of the end; another one than `record` only after a divergence
     state: State
     edges: dict[int, int]  # bytes sent to each neighbour
 
 
-def _forget(row: Row) -> None:
+def _forget(record: Record) -> None:
     """Record nothing."""
 
 
@@ -45,9 +44,9 @@ class Recording:
     seconds
         Of asynchronous solvers: each time so many seconds have passed, instead.
     tell
-        Called with each recorded row, on every node (give it on one).
+        Called with each record, on every node (give it on one).
     """
 
     every: int = 1
     seconds: float | None = None
-    tell: Callable[[Row], None] = _forget
+    tell: Callable[[Record], None] = _forget

@@ -7,12 +7,13 @@ pictures. matplotlib is imported only when something is drawn, since a rank that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcopt.errors import MissingLibraryError
+from hpcopt.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,8 +27,7 @@ _BELOW = {
 }
 """What one run's picture shows below the objective: a column of the trace, in words, and whether logarithmic."""
 
-Row = Mapping[str, Any]
-Run = tuple[str, Sequence[Row]]  # label, trace rows
+Run = tuple[str, Sequence[Record]]  # label, trace
 
 # Okabe and Ito's palette, told apart with any colour vision; its yellow, too pale on white, is darkened
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#E69F00")
@@ -78,10 +78,12 @@ def height_for(runs: Sequence[Run], target: float | None = None, optimum: float 
     seen, if that falls far enough for a logarithmic axis to show more (a target must have a place on it, too).
     Else the objective itself.
     """
-    values = [value for _, rows in runs for value in map(_objective, rows) if math.isfinite(value)]
+    values = [
+        value for _, records in runs for value in (record.objective for record in records) if math.isfinite(value)
+    ]
     if not values:
         return Height(0.0, "objective", False)
-    lowest, start = min(values), max(_objective(rows[0]) for _, rows in runs if rows)
+    lowest, start = min(values), max(records[0].objective for _, records in runs if records)
     if optimum is not None and optimum <= lowest:
         return Height(optimum, f"objective - optimum ({optimum:.6g})", True)
     above = [value - lowest for value in values if value - lowest > _ROUNDOFF * abs(lowest)]
@@ -97,7 +99,7 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: floa
     Parameters
     ----------
     runs
-        A label and the trace rows of each.
+        A label and the records of each.
     target
         Objective to mark: a line, and a ring where a run first reaches it.
 
@@ -111,10 +113,10 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: floa
     axes = figure.subplots(1, 3, sharey=True)
     ceiling = _ceiling(runs)
     for axis, measure in zip(axes, _measures(runs), strict=True):
-        for place, (label, rows) in enumerate(runs):
-            last = _objective(rows[-1]) if rows else 0.0
+        for place, (label, records) in enumerate(runs):
+            last = records[-1].objective if records else 0.0
             leaves = not math.isfinite(last) or last > ceiling
-            _curve(axis, measure, height, rows, target, f"{label} (off the scale)" if leaves else label, place)
+            _curve(axis, measure, height, records, target, f"{label} (off the scale)" if leaves else label, place)
         _dress(axis, measure, runs)
         _mark_target(axis, height, target)
     _set_heights(axes[0], height, runs)
@@ -125,7 +127,7 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: floa
 
 
 def draw_convergence(
-    rows: Sequence[Row], path: str | Path, title: str, target: float | None = None, optimum: float | None = None
+    records: Sequence[Record], path: str | Path, title: str, target: float | None = None, optimum: float | None = None
 ) -> None:
     """Draw one run into the PNG `path`.
 
@@ -134,8 +136,8 @@ def draw_convergence(
 
     Parameters
     ----------
-    rows
-        Trace rows.
+    records
+        What was recorded.
     target
         Objective to mark.
     optimum
@@ -146,69 +148,77 @@ def draw_convergence(
     MissingLibraryError
         Without matplotlib.
     """
-    below = [name for name in _BELOW if name == "grad_norm" or any(name in row for row in rows)]
+    below = [
+        name for name in _BELOW if name == "grad_norm" or any(getattr(record, name) is not None for record in records)
+    ]
     figure = new_figure(13.0, 8.0)
     (top, bottom) = figure.subplots(2, 3)
-    runs = [("", rows)]
+    runs = [("", records)]
     measures = _measures(runs)
     height = height_for(runs, target, optimum)
     for axis, measure in zip(top, measures, strict=True):
-        _curve(axis, measure, height, rows, target, "", 0)
+        _curve(axis, measure, height, records, target, "", 0)
         _set_heights(axis, height, runs)
         _mark_target(axis, height, target)
         _dress(axis, measure, runs)
     for axis, name in zip(bottom, below, strict=False):
         words, logarithmic = _BELOW[name]
-        _plain_curve(axis, rows, name, words, 1, logarithmic=logarithmic)
+        _plain_curve(axis, records, name, words, 1, logarithmic=logarithmic)
         _dress(axis, measures[0], runs)
     for axis in bottom[len(below) :]:
         axis.remove()
-    figure.suptitle(f"{title}\n{_totals(rows, measures)}", fontsize=12)
+    figure.suptitle(f"{title}\n{_totals(records, measures)}", fontsize=12)
     figure.savefig(path, dpi=130)
 
 
 @dataclass(frozen=True)
 class _Measure:
-    """What is drawn to the right: its axis' name, and how to read it from a row."""
+    """What is drawn to the right: its axis' name, and how to read it from a record."""
 
     name: str
-    of: Callable[[Row], float]
+    of: Callable[[Record], float]
 
 
 def _measures(runs: Sequence[Run]) -> tuple[_Measure, _Measure, _Measure]:
     """Return rounds, bytes in the unit that suits the longest run, and seconds of the runs' clock."""
-    sent = max((float(row["bytes"]) for _, rows in runs for row in rows), default=0.0)
+    sent = max((float(record.bytes) for _, records in runs for record in records), default=0.0)
     size, unit = next(((size, unit) for size, unit in UNITS if sent >= size), (1.0, "bytes"))
-    clock = " and ".join(sorted({str(row.get("clock", "wall")) for _, rows in runs for row in rows[:1]}))
+    clock = " and ".join(sorted({record.clock for _, records in runs for record in records[:1]}))
     return (
-        _Measure("rounds", lambda row: float(row["round"])),
-        _Measure(f"{unit} sent" if sent else "bytes sent (none: one node)", lambda row: float(row["bytes"]) / size),
-        _Measure(f"seconds ({clock} clock)", lambda row: float(row["seconds"])),
+        _Measure("rounds", lambda record: float(record.round)),
+        _Measure(f"{unit} sent" if sent else "bytes sent (none: one node)", lambda record: record.bytes / size),
+        _Measure(f"seconds ({clock} clock)", lambda record: record.seconds),
     )
 
 
 def _curve(
-    axis: Axes, measure: _Measure, height: Height, rows: Sequence[Row], target: float | None, label: str, place: int
+    axis: Axes,
+    measure: _Measure,
+    height: Height,
+    records: Sequence[Record],
+    target: float | None,
+    label: str,
+    place: int,
 ) -> None:
     """Draw one run, with a ring where it first reaches the target."""
     colour = COLOURS[place % len(COLOURS)]
-    xs = [measure.of(row) for row in rows]
+    xs = [measure.of(record) for record in records]
     axis.plot(
         xs,
-        [height.of(_objective(row)) for row in rows],
+        [height.of(record.objective) for record in records],
         color=colour,
         linestyle=_LINES[place // len(COLOURS) % len(_LINES)],
         marker=_MARKERS[place % len(_MARKERS)],
-        markevery=max(1, math.ceil(len(rows) / _MARKERS_A_CURVE)),
+        markevery=max(1, math.ceil(len(records) / _MARKERS_A_CURVE)),
         markersize=5,
         linewidth=1.7,
         label=label,
     )
-    reached = next((row for row in rows if target is not None and _objective(row) <= target), None)
+    reached = next((record for record in records if target is not None and record.objective <= target), None)
     if reached is not None:
         axis.plot(
             measure.of(reached),
-            height.of(_objective(reached)),
+            height.of(reached.objective),
             "o",
             markersize=13,
             markerfacecolor="none",
@@ -217,9 +227,9 @@ def _curve(
         )
 
 
-def _plain_curve(axis: Axes, rows: Sequence[Row], key: str, name: str, place: int, *, logarithmic: bool) -> None:
+def _plain_curve(axis: Axes, records: Sequence[Record], key: str, name: str, place: int, *, logarithmic: bool) -> None:
     """Draw one column of a trace over rounds."""
-    present = [(float(row["round"]), float(row[key])) for row in rows if key in row]
+    present = [(float(record.round), float(y)) for record in records if (y := getattr(record, key)) is not None]
     drawn = [(x, y) for x, y in present if math.isfinite(y) and (y > 0 or not logarithmic)]
     axis.plot(
         [x for x, _ in drawn],
@@ -237,9 +247,9 @@ def _plain_curve(axis: Axes, rows: Sequence[Row], key: str, name: str, place: in
 
 def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
     """Name the horizontal axis, make it logarithmic where the runs' lengths differ widely, draw the grid."""
-    ends = [end for end in (max(map(measure.of, rows), default=0.0) for _, rows in runs) if end > 0]
+    ends = [end for end in (max(map(measure.of, records), default=0.0) for _, records in runs) if end > 0]
     if ends and max(ends) > _WIDE * min(ends):
-        first = min(x for _, rows in runs for x in map(measure.of, rows) if x > 0)
+        first = min(x for _, records in runs for x in map(measure.of, records) if x > 0)
         axis.set_xscale("symlog", linthresh=first, linscale=0.4)  # linear up to `first`: a run's start lies at 0
         decades = range(math.ceil(math.log10(first)), math.floor(math.log10(max(ends))) + 1)
         ticks = [0.0, *(10.0**decade for decade in decades)]
@@ -262,7 +272,7 @@ def _set_heights(axis: Axes, height: Height, runs: Sequence[Run]) -> None:
     if height.logarithmic:
         axis.set_yscale("log")
     top = _ceiling(runs)
-    drawn = [(value, height.of(value)) for _, rows in runs for value in map(_objective, rows)]
+    drawn = [(value, height.of(value)) for _, records in runs for value in (record.objective for record in records)]
     if not any(math.isfinite(value) and value > top for value, _ in drawn):
         return
     inside = [high for value, high in drawn if value <= top and math.isfinite(high)]
@@ -275,7 +285,7 @@ def _set_heights(axis: Axes, height: Height, runs: Sequence[Run]) -> None:
 
 def _ceiling(runs: Sequence[Run]) -> float:
     """Return the objective above which nothing is drawn: somewhat higher than every start."""
-    starts = [_objective(rows[0]) for _, rows in runs if rows]
+    starts = [records[0].objective for _, records in runs if records]
     highest = max((start for start in starts if math.isfinite(start)), default=math.inf)
     return highest + max(abs(highest), 1.0)
 
@@ -298,16 +308,10 @@ def _mark_target(axis: Axes, height: Height, target: float | None) -> None:
         )
 
 
-def _totals(rows: Sequence[Row], measures: Sequence[_Measure]) -> str:
-    if not rows:
-        return "no rows"
-    return ", ".join(f"{measure.of(rows[-1]):.4g} {measure.name}" for measure in measures)
-
-
-def _objective(row: Row) -> float:
-    """Return a row's objective, NaN where a run that diverged has none."""
-    value = row["objective"]
-    return math.nan if value is None else float(value)
+def _totals(records: Sequence[Record], measures: Sequence[_Measure]) -> str:
+    if not records:
+        return "no records"
+    return ", ".join(f"{measure.of(records[-1]):.4g} {measure.name}" for measure in measures)
 
 
 def new_figure(width: float, height: float) -> Figure:

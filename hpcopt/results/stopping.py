@@ -8,10 +8,11 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpcopt.results.record import Record
 
 Vector = NDArray[np.float64]
 
@@ -73,14 +74,15 @@ class Disagreement:
         self._rises: deque[bool] = deque(maxlen=self.RECENT)
         self._last = 0.0
 
-    def verdict(self, row: dict[str, Any], model: Vector) -> Status | None:
-        """Take one more row of the trace and its model; return how the run ends if the models drift apart, or None."""
-        if "consensus" not in row:
+    def verdict(self, record: Record, model: Vector) -> Status | None:
+        """Take one more record and its model; return how the run ends if the models drift apart, or None."""
+        consensus = record.consensus
+        if consensus is None:
             return None
-        steps = row["gradients"] / self._size if "gradients" in row else row["iteration"]
-        if not self._grows(row["consensus"], steps):
+        steps = record.iteration if record.gradients is None else record.gradients / self._size
+        if not self._grows(consensus, steps):
             return None
-        return Status.APART if row["consensus"] > np.linalg.norm(model - self._start) else None
+        return Status.APART if consensus > np.linalg.norm(model - self._start) else None
 
     def _grows(self, consensus: float, steps: float) -> bool:
         self._rises.append(consensus > self._last)
@@ -114,7 +116,7 @@ class StopRule:
     target
         Objective.
     target_on
-        The column of the trace that the target is for, where a row has it; else the objective.
+        The column of the trace that the target is for, where a record has it; else the objective.
     gradient_norm
         Euclidean norm of the objective's gradient.
     relative_gradient
@@ -142,24 +144,25 @@ class StopRule:
         free = {"rounds", "iterations", "target_on", "l2"}
         return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in free)
 
-    def verdict(self, row: dict[str, float], first: dict[str, float]) -> Status | None:
-        """Return how the run ends at this trace row, None if it goes on, given the first row.
+    def verdict(self, record: Record, first: Record) -> Status | None:
+        """Return how the run ends at this record, None if it goes on, given the first record.
 
         A divergence comes before goals, goals before budgets.
         """
-        return self.judged(row, first) or self.spent(row)
+        used = {column: getattr(record, column) for column in ("round", "iteration", "seconds", "bytes")}
+        return self.judged(record, first) or self.spent(used)
 
-    def judged(self, row: dict[str, float], first: dict[str, float]) -> Status | None:
-        """Return how the run ends for what the model is at this row, whatever has been spent."""
-        known = math.isfinite(row["objective"]) and math.isfinite(row["grad_norm"])
-        if not known or row["objective"] > DIVERGED * max(abs(first["objective"]), 1.0):
+    def judged(self, record: Record, first: Record) -> Status | None:
+        """Return how the run ends for what the model is at this record, whatever has been spent."""
+        known = math.isfinite(record.objective) and math.isfinite(record.grad_norm)
+        if not known or record.objective > DIVERGED * max(abs(first.objective), 1.0):
             return Status.DIVERGED
-        norm = row["grad_norm"]
+        norm = record.grad_norm
         gap = norm * norm / (2.0 * self.l2) if self.l2 > 0.0 else math.inf
         checks = (
-            (Status.TARGET, self.target, row.get(self.target_on, row["objective"])),
+            (Status.TARGET, self.target, record.judged(self.target_on).objective),
             (Status.GRADIENT, self.gradient_norm, norm),
-            (Status.GRADIENT, self.relative_gradient, norm / (first["grad_norm"] or 1.0)),
+            (Status.GRADIENT, self.relative_gradient, norm / (first.grad_norm or 1.0)),
             (Status.GAP, self.gap, gap),
         )
         for status, goal, value in checks:

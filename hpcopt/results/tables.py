@@ -1,7 +1,7 @@
 """Tables of finished runs: what `compare.csv` holds and what a person reads at the end.
 
-The numbers are made by a pure function; rich only lays them out, and only when a table is shown. Without colour,
-in a batch log 100 columns wide, the tables say the same.
+The numbers are made by a pure function of records; rich only lays them out, and only when a table is shown. Without
+colour, in a batch log 100 columns wide, the tables say the same.
 """
 
 from __future__ import annotations
@@ -12,23 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hpcopt.results.record import WHERE_THERE, Record
+
 if TYPE_CHECKING:
     from rich.table import Table
-
-Row = Mapping[str, Any]
-
-WHERE_THERE = (
-    "test_accuracy",
-    "test_error",
-    "consensus",
-    "mean_objective",
-    "worst_objective",
-    "edge_bytes",
-    "model_bytes",
-    "gradients",
-    "discarded",
-)
-"""What the results of some runs have, and those of others not."""
 
 COLUMNS = (
     *("solver", "reached", "rounds", "seconds", "bytes", "objective", "grad_norm", "work"),
@@ -55,22 +42,22 @@ class Finished(Protocol):
         """What it is called."""
 
     @property
-    def trace(self) -> Sequence[Row]:
-        """The recorded rows."""
+    def records(self) -> Sequence[Record]:
+        """What was recorded."""
 
     @property
     def result(self) -> Mapping[str, Any]:
         """As in `run.json`: status, message, rounds, seconds, bytes, work, objective, grad_norm, test measures."""
 
 
-def first_at(rows: Sequence[Row], target: float) -> Row | None:
-    """Return the first recorded row whose objective is at most `target`; None if there is none."""
-    return next((row for row in rows if row["objective"] is not None and row["objective"] <= target), None)
+def first_at(records: Sequence[Record], target: float) -> Record | None:
+    """Return the first record whose objective is at most `target`; None if there is none."""
+    return next((record for record in records if record.objective <= target), None)
 
 
-def judged(rows: Sequence[Row], column: str) -> Sequence[Row]:
-    """Return the rows with what stands in `column`, where a row has it, for their objective."""
-    return rows if column == "objective" else [{**row, "objective": row.get(column, row["objective"])} for row in rows]
+def judged(records: Sequence[Record], column: str) -> Sequence[Record]:
+    """Return the records with what stands in `column`, where a record has it, for their objective."""
+    return [record.judged(column) for record in records]
 
 
 def compare_rows(
@@ -90,7 +77,7 @@ def compare_rows(
     Returns
     -------
     list of dict
-        With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` are those of the first recorded row that reached
+        With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` are those of the first record that reached
         the target, None where none did; those of the whole run are in `total_...`. `objective`, `grad_norm` and the
         test measures are those of the model that the run left, `work` (passes over the data) is all of it; None
         for what there is not.
@@ -156,7 +143,9 @@ def compare_table(
     return table
 
 
-def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], title: str | None = None) -> Table:
+def summary_table(
+    result: Mapping[str, Any], clock: str, places: Mapping[str, str | Path], title: str | None = None
+) -> Table:
     """Return the table about one run.
 
     Parameters
@@ -200,7 +189,7 @@ def summary_table(result: Row, clock: str, places: Mapping[str, str | Path], tit
     return table
 
 
-def _gradients(result: Row) -> str:
+def _gradients(result: Mapping[str, Any]) -> str:
     """Return how many steps an asynchronous run has made, and how many were under way and thrown away at its end."""
     if "gradients" not in result:
         return ""
@@ -213,19 +202,18 @@ _COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g"}
 """What reaching the target cost, and how it is written (bytes as MB)."""
 
 _IN_TRACE = {"rounds": "round"}
-"""Other names that a trace row has for them."""
+"""Other names that a record has for them."""
 
 
 def _compare_row(run: Finished, target: float | None, column: str) -> dict[str, Any]:
     result = run.result
     total = {key: result[key] for key in _COSTS}
-    if target is None:
-        reached, cost, beside = None, total, {}
-    else:
-        there = first_at(judged(run.trace, column), target)
-        reached = there is not None
-        cost = dict.fromkeys(_COSTS) if there is None else {key: there[_IN_TRACE.get(key, key)] for key in _COSTS}
-        beside = {key: there[key] for key in ("model_bytes", "gradients") if there is not None and key in there}
+    reached, cost, beside = None, total, dict[str, Any]()
+    if target is not None:
+        there = first_at(judged(run.records, column), target)
+        reached, found = there is not None, {} if there is None else there.as_dict()
+        cost = {key: found.get(_IN_TRACE.get(key, key)) for key in _COSTS}
+        beside = {key: found[key] for key in ("model_bytes", "gradients") if key in found}
     row = {
         **result,
         **cost,

@@ -1,21 +1,23 @@
 """The loop over an asynchronous solver's steps: nobody waits to be measured, and all end soon after one of them.
 
-Each node lays its model and its counts aside after every step. Surveys on the side sum what was laid aside, so a row of
-the trace holds the mean of the models as they stood at one time, and neither the order of events nor the bytes of
-the run depend on how often it is measured. A rule of the stop table that any row or any node finds fulfilled ends
+Each node lays its model and its counts aside after every step. Surveys on the side sum what was laid aside, so a record
+holds the mean of the models as they stood at one time, and neither the order of events nor the bytes of
+the run depend on how often it is measured. A rule of the stop table that any record or any node finds fulfilled ends
 the run: the node that knows tells all, and whoever waits for a partner is told by the solver's own protocol.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.problem import Problem, Shard
-from hpcopt.results.outcome import Outcome, Recording, Row, Vector
+from hpcopt.results.outcome import Outcome, Recording, Vector
+from hpcopt.results.record import Record
 from hpcopt.results.stopping import Disagreement, Status, StopRule
 from hpcopt.runs.measuring import Watch, counted
 from hpcopt.solvers.base import Solver
@@ -44,7 +46,7 @@ def drive_asynchronous(
     f = problem.on(shard, node.meter)
     state = solver.init(node, f, w0)
     first, model = watch.measure(state.w, 0)
-    first["gradients"] = 0
+    first = replace(first, gradients=0)
     recording.tell(first)
     status = stop.verdict(first, first)
     if status is not None:
@@ -87,17 +89,17 @@ class _Measured:
     Attributes
     ----------
     status
-        How the run ends, once a row has told.
+        How the run ends, once a record has told.
     """
 
     def __init__(
-        self, watch: Watch, node: Node, stop: StopRule, first: Row, model: Vector, recording: Recording
+        self, watch: Watch, node: Node, stop: StopRule, first: Record, model: Vector, recording: Recording
     ) -> None:
         self.status: Status | None = None
         self._watch = watch
         self._node = node
         self._stop = stop
-        self._first = self._row = self._best = first
+        self._first = self._record = self._best = first
         self._model = self._kept = model
         self._recording = recording
         self._disagreement = Disagreement(node.size, model)
@@ -115,7 +117,7 @@ class _Measured:
         return here * np.concatenate(([1.0, at], self._w))
 
     def share(self, at: float, total: Vector) -> Vector:  # noqa: ARG002
-        """Return this node's part of the row about the mean model, given the sum of `mean`."""
+        """Return this node's part of the record about the mean model, given the sum of `mean`."""
         self._there = total[0]
         there = self._there or 1.0
         self._at, self._mean = float(total[1]) / there, total[2:] / there
@@ -126,22 +128,22 @@ class _Measured:
         return np.concatenate((self._watch.share_of(self._mean, counts), [steps, apart], largest.ravel()))
 
     def done(self, sums: Vector) -> None:
-        """Record the row, and end the run if it fulfils a rule."""
+        """Tell the record, and end the run if it fulfils a rule."""
         size = self._node.size
         shares, (steps, apart), largest = np.split(sums, [len(sums) - 2 - 3 * size, len(sums) - 3 * size])
         rounds, busiest, iteration = largest.reshape(3, size).max(axis=1)
-        row = self._watch.row(shares, int(iteration), self._at, int(rounds))
-        row |= {"consensus": float(np.sqrt(apart)), "edge_bytes": int(busiest), "gradients": int(steps)}
-        if self.status is not None or not self._there or row["seconds"] <= self._row["seconds"]:
+        record = self._watch.record(shares, int(iteration), self._at, int(rounds))
+        record = replace(record, consensus=float(np.sqrt(apart)), edge_bytes=int(busiest), gradients=int(steps))
+        if self.status is not None or not self._there or record.seconds <= self._record.seconds:
             return  # the run is over, all have left, or nothing has happened
-        self._row, self._model = row, self._mean
-        self.status = self._stop.judged(row, self._first) or self._disagreement.verdict(row, self._model)
+        self._record, self._model = record, self._mean
+        self.status = self._stop.judged(record, self._first) or self._disagreement.verdict(record, self._model)
         if self._recording.every or self._recording.seconds or self.status is not None:
-            self._recording.tell(row)
-        if self.status is not None or self._stop.spent({"bytes": row["bytes"]}) is not None:
+            self._recording.tell(record)
+        if self.status is not None or self._stop.spent({"bytes": record.bytes}) is not None:
             self._node.stopping = True  # of the other budgets each node knows its own part
-        elif row["objective"] < self._best["objective"]:
-            self._best, self._kept = row, self._mean
+        elif record.objective < self._best.objective:
+            self._best, self._kept = record, self._mean
 
     def outcome(self, state: AsynchronousState) -> Outcome:
         """Return how the run ended; collective, when all nodes have."""
@@ -153,17 +155,17 @@ class _Measured:
         with node.monitoring():
             gradients, discarded = node.world.sum(np.array([float(state.steps), float(state.discarded)]))
             iteration = node.world.max(np.array([float(state.iteration)]))[0]
-        ending = {"gradients": int(gradients), "discarded": int(discarded)}
+        ending: dict[str, Any] = {"gradients": int(gradients), "discarded": int(discarded)}
         edges = dict(node.ledger.solver.by_edge)
         if self.status is None:
-            last |= {**ending, "iteration": int(iteration)}
+            last = replace(last, iteration=int(iteration), **ending)
             self._recording.tell(last)
             self.status = self._stop.verdict(last, self._first) or (Status.FINISHED if there else Status.LEFT)
-            self._row, self._model = last, model
+            self._record, self._model = last, model
         if self.status.diverged:
-            return Outcome(self.status, self._kept, {**self._best, **ending}, self._row, state, edges)
-        row = {**self._row, **ending}  # of the whole run, also where an earlier row ended it
-        return Outcome(self.status, self._model, row, row, state, edges)
+            return Outcome(self.status, self._kept, replace(self._best, **ending), self._record, state, edges)
+        record = replace(self._record, **ending)  # of the whole run, also where an earlier record ended it
+        return Outcome(self.status, self._model, record, record, state, edges)
 
 
 class _Word:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.results.outcome import Outcome
-from hpcopt.results.tables import WHERE_THERE
+from hpcopt.results.record import WHERE_THERE, finite
 from hpcopt.runs.prepare import Prepared
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification, as_toml_dict
@@ -50,19 +50,18 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:
-    """Return how the run ended, with the numbers of the model that is kept."""
-    last, kept = outcome.last, outcome.row
-    return {
+    """Return how the run ended, with the numbers of the model that is kept, as run.json has it."""
+    last, kept = outcome.last, outcome.record.as_dict()
+    result = {
         "status": outcome.status.name.lower(),
         "message": outcome.status.value,
         "reached": outcome.status.reached,
-        "rounds": last["round"],
-        "iterations": last["iteration"],
-        "seconds": last["seconds"],
-        "bytes": last["bytes"],
-        "messages": last["messages"],
-        "work": last["work"],
-        "objective": kept["objective"],
-        "grad_norm": kept["grad_norm"],
-        **{key: kept[key] for key in WHERE_THERE if key in kept},
+        "rounds": last.round,
+        "iterations": last.iteration,
+        "seconds": last.seconds,
+        "bytes": last.bytes,
+        "messages": last.messages,
+        "work": last.work,
+        **{column: kept[column] for column in ("objective", "grad_norm", *WHERE_THERE) if column in kept},
     }
+    return finite(result)

@@ -44,7 +44,7 @@ def drive(
     w0
         Where to start, shape (d,); left alone.
     """
-    with np.errstate(all="ignore"):  # a diverging run overflows; its rows say so
+    with np.errstate(all="ignore"):  # a diverging run overflows; its records say so
         if solver.asynchronous:
             return drive_asynchronous(node, problem, shard, solver, w0, stop, recording)
         return _drive_rounds(node, problem, shard, solver, w0, stop, recording)
@@ -86,7 +86,7 @@ def _drive_rounds(
         status = stop.verdict(last, first) or disagreement.verdict(last, model)
         if status is not None:
             break
-        if last["objective"] < best["objective"]:
+        if last.objective < best.objective:
             best, kept = last, model.copy()
 
     if status is None:  # the solver ended: what it sent after its last iterate counts too

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Node
 from hpcopt.models.model import Model, trained
 from hpcopt.results import folder as folders
-from hpcopt.results.outcome import Outcome, Recording, Row
+from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
+from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status, StopRule
 from hpcopt.results.tables import JUDGED, judged
 from hpcopt.runs.description import describe, result_of
@@ -45,8 +47,8 @@ class Run:
     result
         As in run.json: status, message, reached, rounds, iterations, seconds, bytes, messages, work, objective,
         grad_norm.
-    trace
-        The recorded rows (on MPI: kept by every rank, written by rank 0).
+    records
+        What was recorded (on MPI: kept by every rank, written by rank 0).
     model
         The last iterate; after a divergence the best one.
     """
@@ -55,13 +57,18 @@ class Run:
     folder: Path | None
     status: Status
     result: dict[str, Any]
-    trace: list[Row]
+    records: list[Record]
     model: Model
 
     @property
     def diverged(self) -> bool:
         """Whether going on was hopeless."""
         return self.status.diverged
+
+    @cached_property
+    def trace(self) -> list[dict[str, Any]]:
+        """The records as the objects of trace.jsonl, a dict each; what is no number is NaN or inf, not None."""
+        return [record.as_dict() for record in self.records]
 
 
 def stop_rule(spec: Specification, total: int) -> StopRule:
@@ -129,7 +136,7 @@ def execute(
     speaks = first == 0
     stop = stop_rule(spec, prepared.problem.total)
     described = describe(spec, prepared, label, solver)
-    trace: list[Row] = []
+    records: list[Record] = []
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:
@@ -140,11 +147,11 @@ def execute(
         progress = open_now.enter_context(Progress(label, stop, silent=quiet or not speaks))
         file = None if folder is None or not speaks else open_now.enter_context(closing(folders.TraceFile(folder)))
 
-        def record(row: Row) -> None:
-            trace.append(row)
-            progress.update(row)
+        def tell(record: Record) -> None:
+            records.append(record)
+            progress.update(record)
             if file is not None:
-                file.append(row)
+                file.append(record)
 
         def program(node: Node) -> Outcome:
             if timelines is not None:
@@ -156,17 +163,17 @@ def execute(
                 solver,
                 prepared.w0,
                 stop,
-                Recording(spec.output.record_every, spec.output.record_seconds, record)
+                Recording(spec.output.record_every, spec.output.record_seconds, tell)
                 if node.rank == first
                 else Recording(spec.output.record_every, spec.output.record_seconds),
             )
 
         outcomes = cluster.run(program, prepared.conditions)
         outcome = outcomes[0]
-    result = folders.finite(result_of(outcome))
+    result = result_of(outcome)
     with agreed(cluster.processes):
         model = _model(prepared, outcome, label, result)
-    run = Run(label, folder, outcome.status, result, trace, model)
+    run = Run(label, folder, outcome.status, result, records, model)
     edges = _edges(prepared, outcomes) if solver.decentralised else None
     spans = None if timelines is None else timelines.gathered()
     with agreed(cluster.processes, one_tells=True):
@@ -206,8 +213,8 @@ def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule) ->
     run.model.save(folder / folders.MODEL)
     title = f"{run.label}: {described['problem']}"
     try:
-        rows = judged(run.trace, stop.target_on)
-        draw_convergence(rows, folder / folders.PICTURE, title + JUDGED[stop.target_on], target=stop.target)
+        records = judged(run.records, stop.target_on)
+        draw_convergence(records, folder / folders.PICTURE, title + JUDGED[stop.target_on], target=stop.target)
         if (folder / folders.EDGES).exists():
             draw_edges(described, folder, folder / folders.NETWORK)
     except MissingLibraryError as error:

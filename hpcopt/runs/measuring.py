@@ -1,9 +1,8 @@
-"""What a trace row holds, measured over all nodes and booked as monitoring: no bytes, work or time of the solver's."""
+"""What a record holds, measured over all nodes and booked as monitoring: no bytes, work or time of the solver's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.targets import Targets
+from hpcopt.results.record import Record
 
 Vector = NDArray[np.float64]
 
@@ -51,8 +51,8 @@ class Watch:
         self._shard = shard
         self._oracle = problem.on(shard, Meter())
 
-    def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[dict[str, Any], Vector]:
-        """Return the trace row of the model `w` and the model that it is about, the same on every node.
+    def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[Record, Vector]:
+        """Return the record of the model `w` and the model that it is about, the same on every node.
 
         Of a decentralised solver, whose nodes have a `w` each, that is the mean model of the nodes that are still
         `here`.
@@ -60,46 +60,45 @@ class Watch:
         seconds = self._node.now()
         with self._node.monitoring():
             if not self._decentralised:
-                return self._row(w, iteration, seconds), w
+                return self._record(w, iteration, seconds), w
             everyones = self._node.world.allgather(w if here else w[:0])
             mean, apart, objectives = self._surveyed([model for model in everyones if model.size])
-            return {**self._row(mean, iteration, seconds), **self._disagreement(apart, objectives)}, mean
+            return self._disagreement(self._record(mean, iteration, seconds), apart, objectives), mean
 
-    def _row(self, w: Vector, iteration: int, seconds: float) -> dict[str, Any]:
-        """Return what every row has."""
+    def _record(self, w: Vector, iteration: int, seconds: float) -> Record:
+        """Return what every record has."""
         node = self._node
         sums = node.world.sum(self.share_of(w, counted(node)))
         ends = node.world.max(np.array([seconds, float(node.ledger.solver.rounds)]))
-        return self.row(sums, iteration, float(ends[0]), int(ends[1]))
+        return self.record(sums, iteration, float(ends[0]), int(ends[1]))
 
     def share_of(self, w: Vector, counts: Counts) -> Vector:
-        """Return what this node adds to the sums of a row about the model `w`, shape (7 + d,)."""
+        """Return what this node adds to the sums of a record about the model `w`, shape (7 + d,)."""
         here = self._oracle.at(w)
         share = self._oracle.share
         tested, right = self._test(w)
         local = [share * here.value, counts.bytes, counts.messages, counts.touched, tested, right, counts.over_edges]
         return np.concatenate((local, share * here.gradient))
 
-    def row(self, sums: Vector, iteration: int, seconds: float, rounds: int) -> dict[str, Any]:
-        """Return what every row has, given the sums of all nodes' shares, shape (7 + d,)."""
+    def record(self, sums: Vector, iteration: int, seconds: float, rounds: int) -> Record:
+        """Return what every record has, given the sums of all nodes' shares, shape (7 + d,)."""
         objective, size, messages, touched, tests, hits, over_edges = (float(v) for v in sums[:7])
-        row: dict[str, Any] = {
-            "round": rounds,
-            "iteration": iteration,
-            "seconds": float(seconds),
-            "clock": self._node.clock,
-            "bytes": int(size),
-            "messages": int(messages),
-            "work": touched / self._problem.entries,
-            "objective": objective,
-            "grad_norm": float(np.linalg.norm(sums[7:])),
-        }
-        if tests:
-            name = "test_error" if self._problem.loss.targets is Targets.REAL else "test_accuracy"
-            row[name] = hits / tests
-        if self._decentralised:
-            row["model_bytes"] = int(over_edges)
-        return row
+        tested = hits / tests if tests else None
+        is_error = self._problem.loss.targets is Targets.REAL
+        return Record(
+            round=rounds,
+            iteration=iteration,
+            seconds=float(seconds),
+            clock=self._node.clock,
+            bytes=int(size),
+            messages=int(messages),
+            work=touched / self._problem.entries,
+            objective=objective,
+            grad_norm=float(np.linalg.norm(sums[7:])),
+            test_accuracy=None if is_error else tested,
+            test_error=tested if is_error else None,
+            model_bytes=int(over_edges) if self._decentralised else None,
+        )
 
     def _surveyed(self, everyones: list[Vector]) -> tuple[Vector, float, Vector]:
         """Return the mean of the nodes' models, their root mean squared distance to it, and this shard's f_k of each.
@@ -111,18 +110,19 @@ class Watch:
         apart = float(np.sqrt(np.mean(np.sum((models - mean) ** 2, axis=1))))
         return mean, apart, self._oracle.values(models)
 
-    def _disagreement(self, apart: float, objectives: Vector) -> dict[str, Any]:
-        """Return how far the nodes' models are apart, and the objective of each over all the data."""
+    def _disagreement(self, record: Record, apart: float, objectives: Vector) -> Record:
+        """Return `record` with how far the nodes' models are apart, and the objective of each over all the data."""
         node = self._node
         objectives = node.world.sum(self._oracle.share * objectives)
         busiest = counted(node).busiest
         consensus, most = node.world.max(np.array([apart, float(busiest)]))  # the same on all nodes, to the last bit
-        return {
-            "consensus": float(consensus),
-            "mean_objective": float(objectives.mean()),
-            "worst_objective": float(objectives.max()),
-            "edge_bytes": int(most),
-        }
+        return replace(
+            record,
+            consensus=float(consensus),
+            mean_objective=float(objectives.mean()),
+            worst_objective=float(objectives.max()),
+            edge_bytes=int(most),
+        )
 
     def _test(self, w: Vector) -> tuple[float, float]:
         """Return (test rows here, how many are classified right, or the sum of their squared errors)."""

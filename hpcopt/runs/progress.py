@@ -9,6 +9,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
 from hpcopt.results.terminal import is_terminal
 
@@ -16,7 +17,7 @@ EVERY = 5.0  # seconds between two plain lines
 
 
 class Progress:
-    """Tells of a run's recorded rows as they come.
+    """Tells of a run's records as they come.
 
     Parameters
     ----------
@@ -53,20 +54,20 @@ class Progress:
             self._task = self._bar.add_task(self._label, total=self._rounds, objective="")
         return self
 
-    def update(self, row: dict[str, Any]) -> None:
-        """Tell of one more row, if it is time."""
+    def update(self, record: Record) -> None:
+        """Tell of one more record, if it is time."""
         if self._silent:
             return
         if self._bar is not None:
-            self._bar.update(self._task, completed=row["round"], objective=f"{row['objective']:.6g}")
+            self._bar.update(self._task, completed=record.round, objective=f"{record.objective:.6g}")
             return
         now = time.monotonic()
         if now - self._spoke < EVERY:
             return
         self._spoke = now
         print(
-            f"{self._label}: round {row['round']}, {row['seconds']:.3g} s, objective {row['objective']:.6g}, "
-            f"gradient {row['grad_norm']:.3g}",
+            f"{self._label}: round {record.round}, {record.seconds:.3g} s, objective {record.objective:.6g}, "
+            f"gradient {record.grad_norm:.3g}",
             flush=True,
         )
 

@@ -112,7 +112,7 @@ def _make(out: Path, places: list[Path | None], *, overwrite: bool) -> None:
 def _leave(comparison: Comparison, out: Path) -> None:
     """Write the table and the picture."""
     write_csv(comparison.rows(), out / folders.TABLE)
-    curves = [(run.label, judged(run.trace, comparison.target_on)) for run in comparison.runs]
+    curves = [(run.label, judged(run.records, comparison.target_on)) for run in comparison.runs]
     title = f"{comparison.title}{JUDGED[comparison.target_on]}"
     try:
         draw_compare(curves, out / folders.COMPARISON, title=title, target=comparison.target)

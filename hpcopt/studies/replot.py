@@ -8,6 +8,7 @@ from typing import Any
 from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
 from hpcopt.results.plots import draw_compare, draw_convergence
+from hpcopt.results.record import Record
 from hpcopt.results.tables import JUDGED, judged
 from hpcopt.results.timeline import draw_timeline, write_events
 from hpcopt.runs.network import draw_edges
@@ -24,11 +25,11 @@ def replot(paths: list[Path], output: Path | None = None) -> list[Path]:
     Raises
     ------
     InputError
-        If a folder holds no run, or an unfinished one without a row.
+        If a folder holds no run, or an unfinished one without a record.
     """
     read = [(path, *folders.read(path)) for place in paths for path in _runs(place)]
-    for path, _, rows in read:
-        if not rows:
+    for path, _, records in read:
+        if not records:
             raise InputError(f"{path}: the run has recorded nothing yet")
     if len(read) == 1 and read[0][0] == paths[0]:
         return _one(*read[0], output)
@@ -37,7 +38,7 @@ def replot(paths: list[Path], output: Path | None = None) -> list[Path]:
     column = stops[0].get("target_on", "objective")
     problems = list(dict.fromkeys(described["problem"] for _, described, _ in read))
     picture = output or paths[0] / folders.COMPARISON
-    curves = [(_label(path, described, len(paths)), judged(rows, column)) for path, described, rows in read]
+    curves = [(_label(path, described, len(paths)), judged(records, column)) for path, described, records in read]
     draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
     return [picture]
 
@@ -84,12 +85,12 @@ def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
     return picture, events
 
 
-def _one(folder: Path, described: dict[str, Any], rows: list[dict[str, Any]], output: Path | None) -> list[Path]:
+def _one(folder: Path, described: dict[str, Any], records: list[Record], output: Path | None) -> list[Path]:
     stop = described["specification"]["stop"]
     column = stop.get("target_on", "objective")
     picture = output or folder / folders.PICTURE
     title = f"{described['label']}: {described['problem']}{JUDGED[column]}"
-    draw_convergence(judged(rows, column), picture, title, target=stop.get("target"))
+    draw_convergence(judged(records, column), picture, title, target=stop.get("target"))
     if not (folder / folders.EDGES).exists():
         return [picture]
     network = picture.with_name(_beside(picture, output))

@@ -66,9 +66,9 @@ def run(engine, iterations, seed, topology):
     states = [state for _, state in gathered]
     start = np.zeros(spread.d)
     check_log(log, mixing, start, [state.w for state in states])
-    row = solved.outcome.row
-    assert row["gradients"] == sum(state.steps for state in states)
-    assert row["gradients"] == len(log) + row["discarded"]
+    record = solved.outcome.record
+    assert record.gradients == sum(state.steps for state in states)
+    assert record.gradients == len(log) + record.discarded
     assert max(entry.k for entry in log) >= iterations, solved.outcome.status
     mean = np.mean([state.w for state in states], axis=0)
     np.testing.assert_allclose(solved.outcome.w, mean, rtol=0, atol=1e-14)

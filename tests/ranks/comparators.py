@@ -46,15 +46,15 @@ for engine in sys.argv[1:]:
         states = world.allgather(outcome.state)
         kept = [np.append(state.w, 1.0) if name != "agp" else state.mass for state in states]
         np.testing.assert_allclose(np.mean(kept, axis=0), np.append(starts.mean(axis=0), 1.0), rtol=1e-10)
-        assert outcome.row["gradients"] == sum(state.steps for state in states)
+        assert outcome.record.gradients == sum(state.steps for state in states)
         assert max(np.abs(state.w - starts.mean(axis=0)).max() for state in states) < 1e-2
 
         outcome = run(SOLVERS[name](step_size=0.4, batch=10, **guards), engine, target=best + 0.01, seconds=20.0)
-        assert outcome.status is Status.TARGET, (name, outcome.row)
+        assert outcome.status is Status.TARGET, (name, outcome.record)
 
         leaving = Heterogeneity(departures=(Departure(node=LAST, at=0.02),))
         outcome = run(SOLVERS[name](step_size=0.4, **guards), engine, leaving, "complete", seconds=0.1)
-        assert outcome.status is Status.SECONDS, (name, outcome.status, outcome.row)
+        assert outcome.status is Status.SECONDS, (name, outcome.status, outcome.record)
 
 for topology in ("ring", "one-peer-exponential"):
     virtual = solve(SGP(batch=10), spread, iterations=20, seed=5, topology=TOPOLOGIES[topology]())
