@@ -6,7 +6,7 @@ Enough of the fabric to read and distribute data, so that "the same for any numb
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -87,14 +87,19 @@ class FakeCluster(Cluster):
     kind = "fake"
     clock = "wall"
 
-    def __init__(self, group: Group, size: int) -> None:
+    def __init__(self, group: Group, size: int, holders: Sequence[int] | None = None) -> None:
         assert group.size in (1, size)
         self.size = size
+        self._holders = range(size) if holders is None else holders
         self.processes = group
         self.local_nodes = range(size) if group.size == 1 else range(group.rank, group.rank + 1)
 
-    def run(self, program):
-        raise AssertionError(program, "a fake cluster runs nothing")
+    @property
+    def holders(self):
+        return self._holders
+
+    def run(self, program, conditions=None):
+        raise AssertionError(program, conditions, "a fake cluster runs nothing")
 
     def led(self, work):
         work()

@@ -57,6 +57,22 @@ def test_nodes_without_rows_get_an_empty_table_of_the_right_width(sparse, many):
     assert (last.n, last.d, last.sparse) == (0, 3, sparse)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+def test_rows_go_to_the_holders_only(sparse, many):
+    nodes, holders = 5, (1, 2, 4)
+    assignment = assign("shuffled", ROWS, len(holders), 3)
+
+    def work(group):
+        return distribute(numbered(group, sparse, np.float64), assignment, FakeCluster(group, nodes, holders))
+
+    shards = {node: shard for here in on_processes(nodes if many else 1, work) for node, shard in here.items()}
+    for node in range(nodes):
+        held = np.flatnonzero(assignment.owner == holders.index(node)) if node in holders else []
+        assert sorted(shards[node].y.astype(int)) == list(held)
+        assert (shards[node].d, shards[node].sparse) == (3, sparse)
+
+
 def test_rows_in_the_order_of_their_places_are_not_copied():
     part = numbered(LoneGroup(), False, np.float64)
     shards = distribute(part, assign("contiguous", ROWS, 3, 0), FakeCluster(LoneGroup(), 3))

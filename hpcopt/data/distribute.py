@@ -22,7 +22,7 @@ def distribute(part: Part, assignment: Assignment, cluster: Cluster) -> dict[int
     part
         What this process holds now.
     assignment
-        Owner and place of all `part.total` rows, the same on all processes.
+        Owner, among the holders, and place of all `part.total` rows, the same on all processes.
 
     Returns
     -------
@@ -30,10 +30,11 @@ def distribute(part: Part, assignment: Assignment, cluster: Cluster) -> dict[int
         The shard of each node this process carries, possibly with no rows; shards may share memory.
     """
     table, rows = part.table, part.rows
+    holders = np.array(cluster.holders, dtype=np.int32)
     if cluster.processes.size > 1:
-        carrier = np.array([cluster.process_of(node) for node in range(cluster.size)])
+        carrier = np.array([cluster.process_of(node) for node in cluster.holders])
         table, rows = _exchange(part, carrier[assignment.owner[rows]], cluster.processes)
-    owner = assignment.owner[rows]
+    owner = holders[assignment.owner[rows]]
     order = np.lexsort((assignment.place[rows], owner))
     if (order != np.arange(len(order))).any():
         table, owner = table.take(order), owner[order]

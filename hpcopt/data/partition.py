@@ -1,5 +1,7 @@
 """Which node gets which row: pure functions of sizes, labels and a seed, so every process finds the same answer.
 
+Nodes are counted here among those that hold rows, `cluster.holders`.
+
     shuffled     a random order cut into equal runs            (iid shards)
     contiguous   the file's order cut into equal runs
     by-label     the order of labels cut into equal runs       (as unlike as shards can be),
@@ -34,9 +36,9 @@ class Assignment:
     Parameters
     ----------
     owner
-        The node of each row, (n,) int32.
+        The holder of each row, (n,) int32: its place in `cluster.holders`.
     place
-        Each row's place in its node's shard, (n,) int64: 0 .. rows of the node - 1.
+        Each row's place in its holder's shard, (n,) int64: 0 .. rows of the node - 1.
     """
 
     owner: NDArray[np.int32]
@@ -54,7 +56,7 @@ def assign(
     fractions: Sequence[float] | None = None,
     labels_per_node: int | None = None,
 ) -> Assignment:
-    """Give each of `n` rows to one of `nodes` nodes.
+    """Give each of `n` rows to one of `nodes` nodes, all of which hold some.
 
     Rows stand in a shard in the drawn order for "shuffled" and "unequal", else in the file's.
 

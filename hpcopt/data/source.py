@@ -36,7 +36,7 @@ class Loaded:
     Parameters
     ----------
     shards
-        Training rows of the nodes that this process carries.
+        Training rows of the nodes that this process carries; none on those that are no holders.
     test_shards
         Test rows, spread evenly (a node may have none); None without a test set.
     rows, test_rows
@@ -86,7 +86,7 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
         On all processes, with one line: whatever is wrong with the request, a file, or the data.
     """
     group = cluster.processes
-    train = read_training(request, group, cluster.size)
+    train = read_training(request, group, len(cluster.holders))
     test = None
     if request.test is not None:
         test = read_file(Path(request.test), group, rows=request.rows, labels=request.test_labels)
@@ -101,7 +101,7 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
         shards=distribute(rows.train, assignment, cluster),
         test_shards=None
         if rows.test is None
-        else distribute(rows.test, spread(rows.test.total, cluster.size), cluster),
+        else distribute(rows.test, spread(rows.test.total, len(cluster.holders)), cluster),
         rows=rows.train.total,
         test_rows=0 if rows.test is None else rows.test.total,
         features=rows.train.table.d,
@@ -161,7 +161,7 @@ def _scaled(rows: _Rows, request: DataRequest, group: Group) -> tuple[_Rows, Sca
 
 
 def _assignment(rows: _Rows, request: DataRequest, cluster: Cluster) -> Assignment:
-    """Partition the training rows; every process knows the whole answer."""
+    """Partition the training rows among the holders; every process knows the whole answer."""
     group, part = cluster.processes, rows.train
     everyones: NDArray[np.float64] | None = None
     if request.rule in ("by-label", "dirichlet"):
@@ -172,7 +172,7 @@ def _assignment(rows: _Rows, request: DataRequest, cluster: Cluster) -> Assignme
         return assign(
             request.rule,
             part.total,
-            cluster.size,
+            len(cluster.holders),
             request.seed,
             labels=everyones,
             alpha=request.alpha,

@@ -361,6 +361,11 @@ class Cluster(abc.ABC):
     def close(self) -> None:
         """Free what the cluster holds; the cluster can't be used afterwards."""
 
+    @property
+    def holders(self) -> Sequence[int]:
+        """Ranks of the nodes that hold rows, ascending: all of them."""
+        return range(self.size)
+
     def process_of(self, node: int) -> int:
         """Return the rank, in `processes`, of the process that carries `node`."""
         return node if self.processes.size > 1 else 0

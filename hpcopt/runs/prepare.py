@@ -41,7 +41,7 @@ class Prepared:
     conditions
         Of the runs there.
     shards
-        By node, for the nodes of this process.
+        By node, for the nodes of this process; without rows on those that are no holders.
     """
 
     cluster: Cluster
@@ -75,7 +75,7 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions) -> Pr
         entries=_entries(shards, cluster.processes),
         layers=_layers(spec.problem, loaded),
     )
-    warm_up = partial(_warm, problem, shards[cluster.local_nodes[0]])
+    warm_up = partial(_warm, problem, [shards[node] for node in cluster.local_nodes if node in cluster.holders])
     if not cluster.led(warm_up):
         warm_up()
     d = loaded.features + problem.intercept if problem.layers is None else problem.layers.size
@@ -84,8 +84,11 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions) -> Pr
     return Prepared(cluster, conditions, problem, shards, w0, loaded)
 
 
-def _warm(problem: Problem, shard: Shard) -> None:
-    """Compile or load all kernels, and the linear algebra, so that no solver's clock pays for it."""
+def _warm(problem: Problem, shards: list[Shard]) -> None:
+    """Compile or load all kernels for such shards, and the linear algebra, so that no solver's clock pays for it."""
+    if not shards:
+        return
+    shard = shards[0]
     if issubclass(problem.loss, MarginLoss):
         compile_safely(partial(warm, shard.matrix, problem.loss.code, shard.y))
     compile_safely(partial(_try_out, problem, Shard(shard.matrix.head(2), shard.y[:2])))
