@@ -69,13 +69,13 @@ def table(pages: set[str]) -> str:
         page = name.replace("-", "_")
         shown = f"[`{name}`]({page}.md)" if f"solvers/{page}" in pages else f"`{name}`"
         summary = (kind.__doc__ or "").splitlines()[0].rstrip(".")
-        if kind.asynchronous:  # who talks to whom is found out on the way
+        if kind.needs.pace == "own":  # who talks to whom is found out on the way
             costs = ("one a step of its own", "see its page")
             lines.append((shown, f"{summary}. *{_linked(kind.paper)}*", kind.floor or "none", *costs))
             continue
         each = what_iterations_cost(kind())
         rounds = _span([str(rounds) for rounds, _, _ in sorted(each)])
-        doubles = _span([_linear(a, b) for _, a, b in sorted(each)]) + (EACH if kind.decentralised else "")
+        doubles = _span([_linear(a, b) for _, a, b in sorted(each)]) + (EACH if kind.needs.models == "own" else "")
         lines.append((shown, f"{summary}. *{_linked(kind.paper)}*", kind.floor or "none", rounds, doubles))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

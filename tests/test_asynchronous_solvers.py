@@ -427,12 +427,3 @@ def test_on_real_ranks_by_one_sided_operations_and_by_messages():
 def test_parameters_out_of_range_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
-
-
-def test_networks_that_do_not_do_are_told_before_the_run():
-    network = build(TOPOLOGIES["one-peer-exponential"](), 8, 0)
-    assert "one-way" in ADPSGD().condition(3, network)
-    assert "one-way" in AsyncLocalNewton().condition(3, network)
-    assert "changes neighbours" in AGP(ahead=2).condition(3, network)
-    for solver in (SGP(), AGP(), Prague()):
-        assert solver.condition(3, network) is None

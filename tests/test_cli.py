@@ -342,7 +342,7 @@ def test_the_rehearsal_before_a_wall_clock_run_changes_nothing(solver):
     virtual = hpcopt.run({**specification, "cluster": {"kind": "virtual", "workers": 1}})
     np.testing.assert_array_equal(real.model.coef, virtual.model.coef)
     kept = ("round", "iteration", "bytes", "work", "objective")
-    if SOLVERS[solver].asynchronous:  # their rows come when the wall's clock says
+    if SOLVERS[solver].needs.pace == "own":  # their rows come when the wall's clock says
         return
     assert [[row[key] for key in kept] for row in real.trace] == [[row[key] for key in kept] for row in virtual.trace]
 
@@ -401,4 +401,4 @@ def test_what_a_theory_does_not_cover_runs_if_the_person_insists(tmp_path, spec,
 
 def test_a_solver_that_minimises_nothing_fits_nothing(tmp_path, labelled, capsys):
     assert main(["fit", str(labelled[0]), "--solver", "choco-gossip", "-o", str(tmp_path / "m.npz")]) == 1
-    assert "choco-gossip minimises nothing" in capsys.readouterr().err
+    assert "choco-gossip: minimises nothing" in capsys.readouterr().err

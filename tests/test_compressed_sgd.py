@@ -26,14 +26,6 @@ def test_feedback_brings_biased_compressors_to_the_optimum(feedback, near, compr
     assert solved.rows[-1]["objective"] == pytest.approx(best, rel=near)
 
 
-def test_without_feedback_a_biased_compressor_is_told_and_an_unbiased_one_is_not():
-    assert "biased" in sgd(compressor=TOP).condition(6, None)
-    assert "contracts" in sgd(compressor=COMPRESSORS["ternary"](), error_feedback="ef").condition(600, None)
-    assert sgd(compressor=COMPRESSORS["ternary"]()).condition(6, None) is None
-    assert sgd(compressor=TOP, error_feedback="ef21").condition(6, None) is None
-    assert sgd().condition(6, None) is None
-
-
 def test_terngrad_comes_near_the_optimum_and_sends_a_fraction_of_the_bytes():
     spread = ridge(n=400, d=40)
     _, best = spread.optimum()

@@ -551,35 +551,3 @@ def test_messages_whose_size_varies_cost_two_rounds_and_are_booked_as_they_are()
     assert (sizes > 4 * 8).all()
     assert (sizes <= 4 * (8 + varying.capacity(400))).all()
     assert solved.rows[-1]["bytes"] == sizes.sum()
-
-
-CONDITIONS = [
-    ("deli-coco", {"compressor": COMPRESSORS["qsgd"](levels=1, scaled=False)}, "ring", "compressor that contracts"),
-    ("dgd", {"compressor": COMPRESSED["16 levels"]}, "ring", "sends the models themselves"),
-    ("dcd-psgd", {"compressor": COMPRESSED["top"]}, "ring", "needs an unbiased compressor"),
-    ("dcd-psgd", {"compressor": COMPRESSORS["qsgd"](levels=1, scaled=False)}, "ring", "relative error below"),
-    ("choco-sgd", {}, "one-peer-exponential", "its neighbours may not change"),
-    ("extra", {}, "one-peer-exponential", "its neighbours may not change"),
-]
-
-
-@pytest.mark.parametrize(("name", "parameters", "topology", "told"), CONDITIONS)
-def test_what_the_theory_does_not_cover_is_told(name, parameters, topology, told):
-    mixing = build(TOPOLOGIES[topology](), 8)
-    assert told in SOLVERS[name](**parameters).condition(100, mixing)
-
-
-def test_weights_that_are_not_symmetric_or_not_doubly_stochastic_are_told():
-    star = build(TOPOLOGIES["star"](weights="uniform"), 6)
-    assert "needs symmetric weights" in SOLVERS["deli-coco"]().condition(5, star)
-    assert "columns sum to one" in SOLVERS["dgd"]().condition(5, star)
-    directed = build(TOPOLOGIES["exponential"](directed=True), 6)
-    assert SOLVERS["dgd"]().condition(5, directed) is None
-    assert "needs symmetric weights" in SOLVERS["extra"]().condition(5, directed)
-
-
-@pytest.mark.parametrize("name", [name for name in SOLVERS if SOLVERS[name].decentralised])
-def test_every_default_meets_its_own_conditions(name):
-    mixing = build(TOPOLOGIES["ring"](), NODES)
-    assert SOLVERS[name]().condition(10, mixing) is None
-    assert SOLVERS[name]().refuses(10) is None

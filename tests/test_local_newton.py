@@ -218,14 +218,6 @@ def test_preconditioned_mixing_survives_a_singular_sum_of_hessians():
     assert solved.rows[-1]["objective"] < 0.5 * solved.rows[0]["objective"]
 
 
-@pytest.mark.parametrize("option", [{"mixing": "preconditioned"}, {"regulariser": "debiased"}])
-def test_options_with_dense_hessians_refuse_very_many_features(option):
-    solver = LocalNewton(**option)
-    assert solver.refuses(100) is None
-    assert "50,000 features are more than 10,000" in solver.refuses(50_000)
-    assert LocalNewton().refuses(50_000) is None
-
-
 def test_the_debiased_regulariser_turns_the_averaged_direction_towards_newtons():  # Derezinski et al. 2020
     def angle(regulariser, seed):
         rng = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ from hpcopt.solvers import SOLVERS
 N, D, CLASSES = 37, 5, 3
 FORM = pytest.mark.parametrize("form", ["dense", "sparse"])
 HIDDEN = pytest.mark.parametrize("hidden", [(), (4,), (4, 6)])
-FIRST_ORDER = [name for name in SOLVERS if SOLVERS[name].minimises and not SOLVERS[name].needs_hessian]
+FIRST_ORDER = [name for name in SOLVERS if SOLVERS[name].minimises and not SOLVERS[name].needs.hessian]
 DIGITS, LABELS = load_digits(return_X_y=True)
 
 

@@ -20,6 +20,8 @@ Message = NDArray[np.uint8]
 Floats = NDArray[Any]
 """float32 or float64, shape (d,), contiguous."""
 
+EXACT = 1e-12  # relative squared error below which a compressor counts as none
+
 if sys.byteorder != "little":  # the kernels write words as they stand in memory
     raise ImportError("hpcopt.compression packs little-endian messages; this machine is big-endian")
 
@@ -100,6 +102,10 @@ class Compressor(abc.ABC):
     def variance(self, d: int) -> float | None:  # noqa: ARG002
         """Return omega for vectors of d numbers; None where C is biased."""
         return None
+
+    def exact(self, d: int) -> bool:
+        """Tell whether vectors of d numbers come out as they went in, but for a squared error of 1e-12."""
+        return (self.contraction(d) or 0.0) >= 1.0 - EXACT
 
     def refuses(self, d: int) -> str | None:  # noqa: ARG002
         """Return why vectors of d numbers cannot be compressed so, None if they can; asked before a run."""

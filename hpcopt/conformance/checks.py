@@ -64,15 +64,15 @@ def _minimises_nothing(kind: Kind) -> str | None:
 
 
 def _is_decentralised(kind: Kind) -> str | None:
-    return "it is decentralised: its bytes are compared edge by edge" if kind.decentralised else None
+    return "it is decentralised: its bytes are compared edge by edge" if kind.needs.models == "own" else None
 
 
 def _has_a_centre(kind: Kind) -> str | None:
-    return _is_asynchronous(kind) if kind.decentralised else "it is not decentralised"
+    return _is_asynchronous(kind) if kind.needs.models == "own" else "it is not decentralised"
 
 
 def _is_asynchronous(kind: Kind) -> str | None:
-    return "it is asynchronous: who comes first decides" if kind.asynchronous else None
+    return "it is asynchronous: who comes first decides" if kind.needs.pace == "own" else None
 
 
 def _is_not_randomised(kind: Kind) -> str | None:

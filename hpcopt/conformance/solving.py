@@ -67,7 +67,7 @@ def solve(
     """
     cluster = cluster or VirtualCluster(spread.nodes, seed=seed)
     mixing = None
-    if solver.decentralised:
+    if solver.needs.models == "own":
         mixing = topology if isinstance(topology, Mixing) else build(topology or RING, spread.nodes, seed)
     shards, problem = spread.shards(), spread.problem
     w0 = np.zeros(spread.d) if start is None else start

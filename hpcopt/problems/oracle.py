@@ -1,7 +1,7 @@
 """What a first-order solver may ask of the objective f_k on a node's shard, whatever the model behind it is.
 
 `Objective` (losses of one margin) and `Perceptron` (outputs for many classes) both answer; the former tells second
-derivatives, too, and the solvers that need those say so (`Solver.needs_hessian`).
+derivatives, too, and the solvers that need those say so (`Needs.hessian`).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
     cluster, conditions = prepared.cluster, prepared.conditions
     host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
     hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
-    windows = cluster.probe_windows() if solver.asynchronous else None
+    windows = cluster.probe_windows() if solver.needs.pace == "own" else None
     unlike = conditions.heterogeneity.words(cluster.size)
     return {
         "hpcopt": __version__,

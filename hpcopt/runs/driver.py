@@ -45,7 +45,7 @@ def drive(
         Where to start, shape (d,); left alone.
     """
     with np.errstate(all="ignore"):  # a diverging run overflows; its records say so
-        if solver.asynchronous:
+        if solver.needs.pace == "own":
             return drive_asynchronous(node, problem, shard, solver, w0, stop, recording)
         return _drive_rounds(node, problem, shard, solver, w0, stop, recording)
 
@@ -60,7 +60,7 @@ def _drive_rounds(
     recording: Recording,
 ) -> Outcome:
     record_every, tell = recording.every, recording.tell
-    watch = Watch(node, problem, shard, decentralised=solver.decentralised)
+    watch = Watch(node, problem, shard, decentralised=solver.needs.models == "own")
     f = problem.on(shard, node.meter)
     state = solver.init(node, f, w0)
     first, model = watch.measure(state.w, 0)

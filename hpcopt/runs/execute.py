@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.errors import InputError, MissingLibraryError
+from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Node
 from hpcopt.models.model import Model, trained
@@ -88,31 +87,6 @@ def stop_rule(spec: Specification, total: int) -> StopRule:
     )
 
 
-def check(solvers: Iterable[tuple[str, Solver[Any]]], prepared: Prepared, *, force: bool) -> None:
-    """Refuse solvers that cannot work on this problem, or whose theory does not cover this network; collective.
-
-    Parameters
-    ----------
-    solvers
-        With their labels.
-    force
-        Whether the theory may be left aside.
-
-    Raises
-    ------
-    InputError
-        With the first one's label, on every process.
-    """
-    with agreed(prepared.cluster.processes):
-        for label, solver in solvers:
-            refusal = solver.refuses(prepared.w0.size)
-            if refusal:
-                raise InputError(f"{label}: {refusal}")
-            objection = None if force else solver.condition(prepared.w0.size, prepared.conditions.mixing)
-            if objection:
-                raise InputError(f"{label}: {objection} (--force runs it all the same)")
-
-
 def execute(
     spec: Specification,
     prepared: Prepared,
@@ -122,7 +96,7 @@ def execute(
     *,
     quiet: bool = False,
 ) -> Run:
-    """Run `solver`, which `check` has let pass; collective over the processes of the cluster.
+    """Run `solver`, which `admit` has let pass; collective over the processes of the cluster.
 
     Parameters
     ----------
@@ -174,7 +148,7 @@ def execute(
     with agreed(cluster.processes):
         model = _model(prepared, outcome, label, result)
     run = Run(label, folder, outcome.status, result, records, model)
-    edges = _edges(prepared, outcomes) if solver.decentralised else None
+    edges = _edges(prepared, outcomes) if solver.needs.models == "own" else None
     spans = None if timelines is None else timelines.gathered()
     with agreed(cluster.processes, one_tells=True):
         if folder is not None and speaks:

@@ -9,9 +9,9 @@ from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
+from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
-from hpcopt.runs.execute import Run, check, execute
-from hpcopt.runs.prepare import prepare
+from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.start import announce
 from hpcopt.solvers import SOLVERS
 from hpcopt.spec.specification import Specification, specification_from
@@ -45,9 +45,8 @@ def fit(
     read = partial(_specification, data, solver, output, tables, overrides)
     with opened(read, comm) as (spec, cluster, conditions):
         speaks = cluster.local_nodes[0] == 0
-        prepared = prepare(spec, cluster, conditions)
-        ((label, chosen),) = solvers = spec.labelled_solvers()
-        check(solvers, prepared, force=False)
+        prepared = admit(spec, cluster, conditions, fitting=True)
+        ((label, chosen),) = spec.labelled_solvers()
         if speaks and not quiet:
             announce(label, prepared)
         run = execute(spec, prepared, label, chosen, None, quiet=quiet)
@@ -68,8 +67,6 @@ def _specification(
         raise InputError(f"{output}: is a folder; give the model's file, as in -o {output / 'model.npz'}")
     if not output.resolve().parent.is_dir():
         raise InputError(f"{output}: its folder does not exist")
-    if solver in SOLVERS and not SOLVERS[solver].minimises:
-        raise InputError(f"--solver: {solver} minimises nothing; take another (see: hpcopt list solvers)")
     defaults = SOLVERS[solver].fit_defaults if solver in SOLVERS else {}
     whole = {"data": {"path": str(data)}, "solver": {"name": solver, **defaults}, **tables}
     return specification_from(whole, overrides=overrides)

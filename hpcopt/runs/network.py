@@ -62,7 +62,7 @@ def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> Non
         Without matplotlib.
     """
     edges = folders.read_edges(folder)
-    networked = SOLVERS[described["solver"]].networked
+    networked = SOLVERS[described["solver"]].needs.network == "graph"
     table = described["specification"]["cluster"]["topology"] if networked else {"name": "complete"}
     topology, nodes, seed = build_part(TOPOLOGIES, table), described["nodes"], described["seed"]
     mixing, layout = build(topology, nodes, seed), lay_out(topology, nodes, seed)

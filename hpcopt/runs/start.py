@@ -13,9 +13,10 @@ from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.problems.targets import Targets
 from hpcopt.results import folder as folders
+from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
-from hpcopt.runs.execute import Run, check, execute
-from hpcopt.runs.prepare import Prepared, prepare
+from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.prepare import Prepared
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification, read_specification, specification_from
 
@@ -62,9 +63,8 @@ def run(
     read = partial(reading, specification, overrides, folder, many=False)
     with opened(read, comm) as (spec, cluster, conditions):
         out = checked_folder(spec, cluster, overwrite=overwrite)
-        prepared = prepare(spec, cluster, conditions)
+        prepared = admit(spec, cluster, conditions, force=force)
         ((label, solver),) = solvers = spec.labelled_solvers()
-        check(solvers, prepared, force=force)
         windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:
             announce(label, prepared, windows)
@@ -106,7 +106,7 @@ def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) ->
     AgreedError
         If one-sided operations were insisted on and do not work.
     """
-    return cluster.probe_windows() if any(solver.asynchronous for _, solver in solvers) else None
+    return cluster.probe_windows() if any(solver.needs.pace == "own" for _, solver in solvers) else None
 
 
 def announce(label: str, prepared: Prepared, windows: str | None = None) -> None:

@@ -32,10 +32,10 @@ import numpy as np
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.gossip import check_descent
 from hpcopt.solvers.parts.step_size import StepSize
-from hpcopt.topology.mixing import Mixing
 
 VERSION, MODEL = 0, 1  # places in the window: the version counts the averages that others made
 LOCKED, FREE, GONE = 0, 1, -1  # values of the lock; as long as nothing is there it is locked
@@ -65,6 +65,7 @@ class ADPSGD(AsynchronousSolver[ADPSGDState]):
         Rows of each shard a gradient; 0 = all.
     """
 
+    needs = Needs(models="own", network="graph", pace="own", two_way=True)
     paper = "Lian, Zhang, Zhang, Liu 2018, ICML, arXiv 1710.06952"
     floor = (
         "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
@@ -75,11 +76,6 @@ class ADPSGD(AsynchronousSolver[ADPSGDState]):
 
     def __post_init__(self) -> None:
         check_descent(self.step_size, self.batch)
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
-        if mixing is not None and mixing.one_way:
-            return f"averages over edges that go both ways; those of {mixing.name} are one-way"
-        return None
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> ADPSGDState:  # noqa: ARG002
         return ADPSGDState(w=w0.copy())

@@ -37,6 +37,7 @@ from hpcopt.checks import at_least
 from hpcopt.fabric.interface import Bytes, Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.gossip import check_descent
 from hpcopt.solvers.parts.push_sum import mass_of, model_of, packed, smallest_weight, unpacked
@@ -54,6 +55,14 @@ class AGPState(AsynchronousState):
     """A worker's model z = x / y, and its mass."""
 
     mass: Vector = field(default_factory=lambda: np.empty(0))  # (d + 1,): x, y
+
+
+def _steady(solver: AGP, setting: Setting) -> Objection | None:
+    if not solver.ahead or setting.network is None or not setting.network.varying:
+        return None
+    name = setting.network.name
+    what = f"tells by their messages how far neighbours are (ahead > 0), but {name} changes neighbours"
+    return Objection("solver.ahead", what, can_be_forced=True)
 
 
 @register("agp")
@@ -76,6 +85,12 @@ class AGP(AsynchronousSolver[AGPState]):
         steps of the others draws their weights to itself: where that can happen, as on more ranks than cores, give one.
     """
 
+    needs = Needs(
+        models="own",
+        network="graph",
+        pace="own",
+        also=(Condition("neighbours that stay, where `ahead` is over 0", _steady),),
+    )
     paper = "Assran and Rabbat 2021, IEEE TAC 66(1), arXiv 1803.08950"
     floor = (
         "ends at a distance that grows with the step size, the gradients' noise and the spread of the workers' rates"
@@ -89,11 +104,6 @@ class AGP(AsynchronousSolver[AGPState]):
     def __post_init__(self) -> None:
         check_descent(self.step_size, self.batch)
         at_least(0, patience=self.patience, ahead=self.ahead)
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
-        if self.ahead and mixing is not None and mixing.varying:
-            return f"tells by their messages how far neighbours are (ahead > 0), but {mixing.name} changes neighbours"
-        return None
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AGPState:  # noqa: ARG002
         return AGPState(w=w0.copy(), mass=mass_of(w0))

@@ -12,7 +12,7 @@ their own optima.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hpcopt.checks import at_least, within
@@ -40,11 +40,11 @@ class AsyncLocalNewton(AdaptiveAveraging):
     See `dsgd-aau` for `rule`, `members` and `grace`.
     """
 
+    needs = replace(AdaptiveAveraging.needs, hessian=True)
     paper = "ours: dsgd-aau's averaging (arXiv 2306.06559) of local-newton's steps (arXiv 2105.07320)"
     floor = (
         "ends above f* by an amount that grows with L and the shards' differences, and falls with the rows of a shard"
     )
-    needs_hessian = True
     randomised = False
 
     local_steps: int = 1

@@ -1,8 +1,8 @@
 """What every solver is: frozen hyper-parameters, a state, and a generator that yields once per iteration.
 
 A solver sees a node and the objective on that node's shard; it never measures, prints, saves or stops
-itself for a budget: the driver does, once, for all of them. What a solver cannot do or promises is data on
-its class, read by the command line, the documentation and the conformance suite.
+itself for a budget: the driver does, once, for all of them. What a solver needs (`needs`) and promises is data
+on its class, read by the command line, the documentation and the conformance suite.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Node
 from hpcopt.registry import Registry
-from hpcopt.topology.mixing import Mixing
+from hpcopt.solvers.needs import Needs
 
 Vector = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ Vector = NDArray[np.float64]
 class State:
     """What survives an iteration (and what a checkpoint would hold)."""
 
-    w: Vector  # (d,) float64, when yielded equal on all nodes, unless the solver is decentralised
+    w: Vector  # (d,) float64, when yielded equal on all nodes, unless each keeps a model of its own
 
 
 S = TypeVar("S", bound=State)
@@ -37,21 +37,14 @@ class Solver(abc.ABC, Generic[S]):
 
     Class attributes
     ----------------
+    needs
+        What it needs of the driver, the problem, the network and its compressor.
     paper
         Where the algorithm is stated.
     floor
         None if the iterates reach the optimum; otherwise one line saying what keeps them above it.
     randomised
         Whether random numbers may be used.
-    decentralised
-        Whether each node keeps a model of its own; what is measured is then the mean model, and how far the nodes are
-        from it.
-    networked
-        Whether nodes talk to their neighbours in the cluster's network, and to nobody else.
-    asynchronous
-        Whether nodes go on at their own pace, with yields of their own, so that only surveys can measure the run.
-    needs_hessian
-        Whether the oracle must give second derivatives.
     minimises
         Whether the objective is minimised at all.
     fit_defaults
@@ -59,13 +52,10 @@ class Solver(abc.ABC, Generic[S]):
     """
 
     name: ClassVar[str]
+    needs: ClassVar[Needs] = Needs()
     paper: ClassVar[str]
     floor: ClassVar[str | None] = None
     randomised: ClassVar[bool] = False
-    decentralised: ClassVar[bool] = False
-    networked: ClassVar[bool] = False
-    asynchronous: ClassVar[bool] = False
-    needs_hessian: ClassVar[bool] = False
     minimises: ClassVar[bool] = True
     fit_defaults: ClassVar[dict[str, Any]] = {}
 
@@ -77,19 +67,8 @@ class Solver(abc.ABC, Generic[S]):
     def rounds(self, node: Node, f: Any, s: S) -> Iterator[S]:
         """Yield the state once per iteration; return when nothing is left to do.
 
-        `w` is the same on all nodes then, unless the solver is decentralised.
+        `w` is the same on all nodes then, unless each keeps a model of its own.
         """
-
-    def refuses(self, d: int) -> str | None:  # noqa: ARG002
-        """Return why this solver cannot work with models of `d` coordinates, None if it can; asked before the run."""
-        return None
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
-        """Return what the theory asks for and this setting, with models of `d` coordinates, lacks; None if nothing.
-
-        Asked before the run, with the cluster's network if it has one; a person may insist.
-        """
-        return None
 
     @abc.abstractmethod
     def doubles(self, s: S, d: int) -> int:

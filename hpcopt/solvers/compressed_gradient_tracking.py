@@ -28,6 +28,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.gradient_tracking import tracking_factor
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
@@ -76,6 +77,7 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
         Of "beer": compressed messages of each vector to each neighbour an iteration.
     """
 
+    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
     paper = "Zhao, Li, Li, Richtarik, Chi 2022, arXiv 2201.13320; Liao, Li, Huang, Pu 2022, arXiv 2105.01813"
     randomised = True
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcopt.compression import Compressor
+from hpcopt.compression.base import EXACT
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.dgd import stable_factor
-from hpcopt.solvers.parts.gossip import EXACT, Gossip, GossipSolver, GossipState, LocalGradient, check_descent
+from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
+from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
-from hpcopt.topology.mixing import Mixing
 
 
 @dataclass(kw_only=True)
@@ -29,6 +30,28 @@ class DCDState(GossipState):
     """A node's model x (`w`), and what its neighbourhood makes of the replicas."""
 
     surroundings: Vector  # (d,), sum_j w_ij x_j
+
+
+def _small_variance(solver: DCDPSGD, setting: Setting) -> Objection | None:
+    compressor, network, d = solver.compressor, setting.network, setting.d
+    if d is None:
+        return None
+    variance = compressor.variance(d)
+    if variance is None and compressor.exact(d):
+        variance = EXACT
+    if variance is None:
+        what = f"needs an unbiased compressor; {compressor.name} as set here is biased"
+        return Objection("solver.compressor", what, can_be_forced=True)
+    if network is None or network.n == 1 or not network.symmetric:
+        return None
+    limit, error = network.gap / (2.0 * network.beta), np.sqrt(variance)
+    if error < limit:
+        return None
+    what = (
+        f"needs a relative error below {limit:.3g} in this network (spectral gap / 2 ||I - W||); "
+        f"{compressor.name} as set here may have {error:.3g}"
+    )
+    return Objection("solver.compressor", what, can_be_forced=True)
 
 
 @register("dcd-psgd")
@@ -47,6 +70,14 @@ class DCDPSGD(GossipSolver[DCDState]):
         C, of the changes; unbiased, of small variance.
     """
 
+    needs = Needs(
+        models="own",
+        network="graph",
+        weights="symmetric",
+        fixed_graph=True,
+        compressor="contractive",
+        also=(Condition("an unbiased compressor of small variance", _small_variance),),
+    )
     paper = "Tang, Gan, Zhang, Zhang, Liu 2018, arXiv 1803.06443"
     floor = "a constant step size ends where the gradients pull as hard as the neighbours: proportional to eta^2"
 
@@ -56,21 +87,6 @@ class DCDPSGD(GossipSolver[DCDState]):
 
     def __post_init__(self) -> None:
         check_descent(self.step_size, self.batch)
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:
-        assert mixing is not None, "decentralised solvers run on a network"
-        variance = self.compressor.variance(d)
-        if variance is None and (self.compressor.contraction(d) or 0.0) >= 1.0 - EXACT:
-            variance = EXACT
-        if variance is None:
-            return f"needs an unbiased compressor; {self.compressor.name} as set here is biased"
-        limit = mixing.gap / (2.0 * mixing.beta) if mixing.symmetric and mixing.n > 1 else np.inf
-        if np.sqrt(variance) >= limit:
-            return (
-                f"needs a relative error below {limit:.3g} in this network (spectral gap / 2 ||I - W||); "
-                f"{self.compressor.name} as set here may have {np.sqrt(variance):.3g}"
-            )
-        return super().condition(d, mixing)
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> DCDState:  # noqa: ARG002
         return DCDState(w=w0.copy(), surroundings=w0.copy())  # all start at w0, and weights sum to one

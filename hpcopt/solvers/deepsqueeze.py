@@ -18,6 +18,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
@@ -49,9 +50,9 @@ class DeepSqueeze(GossipSolver[DeepSqueezeState]):
         C, of the models. It must contract.
     """
 
+    needs = Needs(models="own", network="graph", weights="symmetric", compressor="contractive")
     paper = "Tang, Lian, Qiu, Yuan, Zhang, Zhang, Liu 2019, arXiv 1907.07346"
     floor = "compressed models keep an error in proportion to themselves; and a constant step size as in dgd"
-    needs_fixed = False
 
     step_size: StepSize = "auto"
     gamma: Gamma = "auto"

@@ -29,6 +29,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
@@ -68,6 +69,7 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
         Whether Z begins at X_0, by one uncompressed exchange, instead of at 0.
     """
 
+    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
     paper = "Hashemi, Acharya, Das, Vikalo, Sanghavi, Dhillon 2022, arXiv 2011.10643"
     floor = "where the nodes' gradients differ at the optimum: proportional to eta^2, and shrinking with Q"
 

@@ -19,6 +19,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
@@ -46,11 +47,9 @@ class DGD(GossipSolver[GossipState]):
         Of the models sent; only the exact ones keep what the method promises.
     """
 
+    needs = Needs(models="own", network="graph", weights="doubly-stochastic", compressor="exact")
     paper = "Nedic and Ozdaglar 2009, IEEE TAC 54(1); Yuan, Ling, Yin 2016, SIAM J. Optim. 26(3)"
     floor = "a constant step size ends where the gradients pull as hard as the neighbours: proportional to eta^2"
-    needs_symmetric = False
-    needs_fixed = False
-    needs_exact = True
 
     step_size: StepSize = "auto"
     gossip_steps: int = 1

@@ -36,6 +36,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.publication import Publication
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.edge_copies import EdgeCopies
 from hpcopt.solvers.parts.gossip import check_descent
@@ -72,8 +73,15 @@ class AAUState(AsynchronousState):
 class AdaptiveAveraging(AsynchronousSolver[AAUState]):
     """Base of solvers whose local steps are averaged as DSGD-AAU does; what a local step is, is theirs to say."""
 
-    needs_symmetric = False  # the weights are those of the workers who are there
-    needs_fixed = True
+    needs = Needs(
+        models="own",
+        network="graph",
+        pace="own",
+        weights="doubly-stochastic",
+        fixed_graph=True,
+        two_way=True,
+        compressor="contractive",
+    )
 
     rule: str
     members: str
@@ -92,11 +100,6 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
             raise InputError(f'gamma: "auto" or a number over 0, at most 1; got {self.gamma!r}')
         if self.overlap and not isinstance(self.compressor, Identity):
             raise InputError("overlap: goes with uncompressed models only; keep one of overlap and compressor")
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:
-        if mixing is not None and mixing.one_way:
-            return f"averages over edges that go both ways; those of {mixing.name} are one-way"
-        return super().condition(d, mixing)
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AAUState:  # noqa: ARG002
         return AAUState(w=w0.copy(), start=w0.copy())

@@ -18,6 +18,7 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import Schedule, StepSize
 
@@ -45,9 +46,9 @@ class Extra(GossipSolver[ExtraState]):
         Of the models sent; only the exact ones keep what the method promises.
     """
 
+    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="exact")
     paper = "Shi, Ling, Wu, Yin 2015, SIAM J. Optim. 25(2), arXiv 1404.6264"
     randomised = False
-    needs_exact = True
 
     step_size: StepSize = "auto"
     compressor: Compressor = Identity()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.line_search import Armijo
 
 
@@ -40,8 +41,8 @@ class Giant(Solver[GiantState]):
         The steps tried, all in one message.
     """
 
+    needs = Needs(hessian=True)
     paper = "Wang, Roosta, Xu, Mahoney 2018, arXiv 1709.03528"
-    needs_hessian = True
     line_search: Armijo = Armijo(slope=0.01, shrink=0.25, trials=10)
 
     def init(self, node: Node, f: Objective, w0: Vector) -> GiantState:  # noqa: ARG002

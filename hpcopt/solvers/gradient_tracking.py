@@ -21,6 +21,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.dgd import ORDERS
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
 
@@ -49,11 +50,9 @@ class GradientTracking(GossipSolver[TrackingState]):
         Of the vectors sent; only the exact ones keep what the method promises.
     """
 
+    needs = Needs(models="own", network="graph", weights="doubly-stochastic", compressor="exact")
     paper = "Nedic, Olshevsky, Shi 2017, SIAM J. Optim. 27(4), arXiv 1607.03218"
     randomised = False
-    needs_symmetric = False
-    needs_fixed = False
-    needs_exact = True
 
     step_size: StepSize = "auto"
     order: Literal["combine-then-adapt", "adapt-then-combine"] = "combine-then-adapt"

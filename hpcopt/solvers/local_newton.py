@@ -34,6 +34,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective, Point
 from hpcopt.solvers.base import Solver, State, Vector, register
 from hpcopt.solvers.giant import giant_doubles, giant_iteration
+from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.line_search import Armijo
 
 PAPER_SCHEDULE = (3, 2, 1)  # L in rounds 1, 2, 3; GIANT after
@@ -52,6 +53,14 @@ class LocalNewtonState(State):
     checks: int = 0
     searches: int = 0
     giants: int = 0
+
+
+def _dense(solver: LocalNewton, setting: Setting) -> Objection | None:
+    for key, option in (("mixing", "preconditioned"), ("regulariser", "debiased")):
+        if getattr(solver, key) == option and setting.d is not None and setting.d > DENSE_LIMIT:
+            what = f'"{option}" works with d x d matrices; {setting.d:,} features are more than {DENSE_LIMIT:,}'
+            return Objection(f"solver.{key}", what, can_be_forced=False)
+    return None
 
 
 @register("local-newton")
@@ -84,9 +93,9 @@ class LocalNewton(Solver[LocalNewtonState]):
         The search of GIANT at the end.
     """
 
+    needs = Needs(hessian=True, also=(Condition("a model that d x d matrices suit, with some options", _dense),))
     paper = "Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney 2021, arXiv 2105.07320"
     floor = "a constant L ends above f* by an amount that grows with L and falls with the rows of a shard"
-    needs_hessian = True
     fit_defaults = {"schedule": "adaptive"}  # noqa: RUF012
 
     local_steps: int = 3
@@ -112,12 +121,6 @@ class LocalNewton(Solver[LocalNewtonState]):
         if self.schedule != "adaptive" and (self.carried or self.delta != DELTA):
             name = "carried" if self.carried else "delta"
             raise InputError(f'{name}: only schedule = "adaptive" asks for it, schedule is "{self.schedule}"')
-
-    def refuses(self, d: int) -> str | None:
-        dense = [name for name in ("preconditioned", "debiased") if name in (self.mixing, self.regulariser)]
-        if dense and d > DENSE_LIMIT:
-            return f'"{dense[0]}" works with d x d matrices; {d:,} features are more than {DENSE_LIMIT:,}'
-        return None
 
     def init(self, node: Node, f: Objective, w0: Vector) -> LocalNewtonState:  # noqa: ARG002
         first = PAPER_SCHEDULE[0] if self.schedule == "paper" else self.local_steps

@@ -20,6 +20,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.objective import Objective, Point
 from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.line_search import Armijo
 
 MESSAGES = 6  # of a line search: down to steps of 2^-59, for starts where the Hessian has all but vanished
@@ -47,8 +48,8 @@ class NewtonCG(Solver[NewtonCGState]):
         The steps tried, all in one message; where none passes, as many smaller ones follow in another message.
     """
 
+    needs = Needs(hessian=True)
     paper = "Dembo, Eisenstat, Steihaug 1982; Nocedal and Wright, Numerical Optimization, 7.1"
-    needs_hessian = True
     cg_steps: int = 200
     line_search: Armijo = Armijo(slope=1e-4, trials=10)
 

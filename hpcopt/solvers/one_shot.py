@@ -15,6 +15,7 @@ from hpcopt.checks import at_least, one_of
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
 from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.line_search import Armijo
 
 
@@ -40,9 +41,9 @@ class OneShot(Solver[OneShotState]):
         Of the mean: "equal" (1/K) or "rows" (n_k/n).
     """
 
+    needs = Needs(hessian=True)
     paper = "Zhang, Duchi, Wainwright 2013, arXiv 1209.4129"
     floor = "the mean of the shards' minimisers is not the minimiser of their mean"
-    needs_hessian = True
 
     tolerance: float = 1e-10
     newton_steps: int = 100

@@ -29,11 +29,11 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.gossip import check_descent
 from hpcopt.solvers.parts.group_division import ARRIVE, DETACH, GROUP, STOP, Averaging, GroupDivision
 from hpcopt.solvers.parts.step_size import StepSize
-from hpcopt.topology.mixing import Mixing
 
 
 @register("prague")
@@ -56,12 +56,11 @@ class Prague(AsynchronousSolver[AsynchronousState]):
         Only those are drawn who have computed at most so many gradients fewer than the asking worker; -1 = anybody.
     """
 
+    needs = Needs(models="own", pace="own")
     paper = "Luo, He, Zhuo, Qian 2020, ASPLOS, arXiv 1909.08029"
     floor = (
         "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
     )
-
-    networked = False
 
     step_size: StepSize = "auto"
     batch: int = 32
@@ -73,9 +72,6 @@ class Prague(AsynchronousSolver[AsynchronousState]):
         check_descent(self.step_size, self.batch)
         at_least(2, group_size=self.group_size)
         at_least(-1, slack=self.slack)
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
-        return None
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AsynchronousState:  # noqa: ARG002
         return AsynchronousState(w=w0.copy())

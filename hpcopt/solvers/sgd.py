@@ -22,9 +22,9 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, register
-from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, CompressedMean, Feedback, objection
+from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
+from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, CompressedMean, Feedback
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
-from hpcopt.topology.mixing import Mixing
 
 
 @dataclass
@@ -36,6 +36,23 @@ class SGDState(State):
     copies: Vector  # (d,), "ef21": the mean of all nodes' copies
     steps: int = 0
     schedule: Schedule | None = None
+
+
+def _feedback(solver: SGD, setting: Setting) -> Objection | None:
+    compressor, feedback, d = solver.compressor, solver.error_feedback, setting.d
+    if d is not None and feedback == "none" and compressor.variance(d) is None:
+        what = (
+            f"{compressor.name} as set here is biased, and what it loses is lost; "
+            'take error_feedback = "ef" or "ef21", or an unbiased compressor'
+        )
+        return Objection("solver.compressor", what, can_be_forced=True)
+    if d is not None and feedback != "none" and compressor.contraction(d) is None:
+        what = (
+            f'error_feedback = "{feedback}" needs a compressor that contracts, and {compressor.name} as set here may '
+            "lose more than it was given"
+        )
+        return Objection("solver.compressor", what, can_be_forced=True)
+    return None
 
 
 @register("sgd")
@@ -57,6 +74,7 @@ class SGD(Solver[SGDState]):
         "none"; "ef": what was lost goes along with the next gradient; "ef21": differences to a copy are sent.
     """
 
+    needs = Needs(also=(Condition("an unbiased compressor, or a contractive one with error feedback", _feedback),))
     paper = "Robbins and Monro 1951; Polyak 1964 (momentum)"
     floor = "with a batch and a constant step size: proportional to the step size and the gradients' variance"
     randomised = True
@@ -74,13 +92,6 @@ class SGD(Solver[SGDState]):
         if self.error_feedback == "ef21" and self.batch:
             raise InputError(f'error_feedback: "ef21" takes full gradients, batch = 0; got batch = {self.batch}')
         within(0, 1, including="low", momentum=self.momentum)
-
-    def refuses(self, d: int) -> str | None:
-        refusal = self.compressor.refuses(d)
-        return refusal and f"compressor: {refusal}"
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
-        return objection(self.compressor, self.error_feedback, d)
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> SGDState:  # noqa: ARG002
         return SGDState(w=w0.copy(), velocity=np.zeros_like(w0), memory=np.zeros_like(w0), copies=np.zeros_like(w0))

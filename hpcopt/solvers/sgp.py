@@ -23,10 +23,10 @@ import numpy as np
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.push_sum import mass_of, model_of, packed, smallest_weight, unpacked
 from hpcopt.solvers.parts.step_size import StepSize
-from hpcopt.topology.mixing import Mixing
 
 
 @dataclass
@@ -50,21 +50,17 @@ class SGP(GossipSolver[SGPState]):
         Rows of each shard a gradient; 0 = all.
     """
 
+    needs = Needs(models="own", network="graph")
     paper = "Assran, Loizou, Ballas, Rabbat 2019, ICML, arXiv 1811.10792"
     floor = (
         "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
     )
-    needs_symmetric = False
-    needs_fixed = False
 
     step_size: StepSize = "auto"
     batch: int = 32
 
     def __post_init__(self) -> None:
         check_descent(self.step_size, self.batch)
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:  # noqa: ARG002
-        return None  # whatever the weights
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> SGPState:  # noqa: ARG002
         return SGPState(w=w0.copy(), mass=mass_of(w0))

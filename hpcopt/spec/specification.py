@@ -18,11 +18,13 @@ from msgspec.structs import replace
 
 from hpcopt.errors import InputError
 from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.offers import offers_of
 from hpcopt.solvers import SOLVERS, Solver
+from hpcopt.solvers.needs import Setting
+from hpcopt.solvers.objections import objections
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
 from hpcopt.spec.sections import STARTS, ClusterTable, Data, Output, Problem, Section, Stop
-from hpcopt.spec.suitable import lacking
 from hpcopt.spec.toml_lines import KeyPath, key_lines
 from hpcopt.spec.validation import Origin, checked, plain, shown
 from hpcopt.topology import TOPOLOGIES, Topology
@@ -63,7 +65,14 @@ class Specification(Section, frozen=True, kw_only=True):
     @property
     def is_networked(self) -> bool:
         """Whether a solver talks to neighbours only."""
-        return any(SOLVERS[table["name"]].networked for _, table in self.solver_tables())
+        return any(SOLVERS[table["name"]].needs.network == "graph" for _, table in self.solver_tables())
+
+    @property
+    def setting(self) -> Setting:
+        """What is known of where the solvers are to run before any data are read or nodes are met."""
+        return Setting(
+            problem=offers_of(LOSSES[self.problem.loss]), heterogeneity=self.cluster.heterogeneity(self.seed)
+        )
 
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
         """Return the solvers, each under a label that no other one has."""
@@ -164,7 +173,6 @@ def labels(tables: list[SolverTable]) -> list[str]:
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     specification = checked(tables, Specification, origin=origin)
     _check_solvers(specification, many, origin)
-    _check_departures(specification, origin)
     cluster = _with_topology(specification, origin, file)
     data, problem, output = specification.data, specification.problem, specification.output
     start = problem.start if problem.start in STARTS else _found(problem.start, file)
@@ -197,17 +205,6 @@ def _with_topology(specification: Specification, origin: Origin, file: Path | No
     return replace(cluster, topology={**table, **({"path": _found(table["path"], file)} if "path" in table else {})})
 
 
-def _check_departures(specification: Specification, origin: Origin) -> None:
-    """Refuse nodes that leave where a solver's other nodes would wait for them for ever."""
-    stragglers = specification.cluster.stragglers
-    if stragglers is None or not stragglers.departures:
-        return
-    for _, table in specification.solver_tables():
-        if not SOLVERS[table["name"]].asynchronous:
-            told = f"{table['name']} is synchronous: all others would wait for a node that has left; try pauses instead"
-            raise origin.error(("cluster", "stragglers", "departures"), told)
-
-
 def _check_solvers(specification: Specification, many: bool, origin: Origin) -> None:
     """Refuse what is wrong with the solvers' tables: how many there are, and what each holds."""
     one, several = specification.solver, specification.solvers
@@ -220,9 +217,7 @@ def _check_solvers(specification: Specification, many: bool, origin: Origin) -> 
         raise origin.error(("solvers",) if many else ("solver",), f"missing; expected {wanted}")
     seen: set[str] = set()
     for path, table in specification.solver_tables():
-        lack = lacking(build_solver(table, path, origin), LOSSES[specification.problem.loss])
-        if lack is not None:
-            raise origin.error((*path, lack[0]), lack[1])
+        _check_needs(build_solver(table, path, origin), path, specification.setting, origin)
         label = table.get("label")
         if label is None:
             continue
@@ -231,6 +226,14 @@ def _check_solvers(specification: Specification, many: bool, origin: Origin) -> 
         if label in seen:
             raise origin.error((*path, "label"), f"{shown(label)} is another solver's label, too")
         seen.add(label)
+
+
+def _check_needs(solver: Solver[Any], path: KeyPath, setting: Setting, origin: Origin) -> None:
+    """Refuse a solver that cannot run; what a person may insist on is told later, when more is known."""
+    for objection in objections(solver, setting):
+        if not objection.can_be_forced:
+            table, *key = objection.key.split(".")
+            raise origin.error((*path, *key) if table == "solver" else (table, *key), objection.text)
 
 
 def _read(path: str | Path) -> str:

@@ -1,23 +1,8 @@
-"""Which solvers suit a loss: its oracle must have what they ask for. Told before any run."""
+"""What suits a loss where nothing else is asked for: the usual solver, and the usual tolerance."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from hpcopt.problems.losses import LOSSES, Loss
-from hpcopt.solvers import SOLVERS, Solver
-from hpcopt.solvers.parts.step_size import asks
-
-
-def lacking(solver: Solver[Any], loss: type[Loss]) -> tuple[str, str] | None:
-    """Return the solver's key that cannot be served and why, None if `loss` has all that `solver` asks for."""
-    if solver.needs_hessian and not loss.hessian:
-        names = ", ".join(name for name in SOLVERS if SOLVERS[name].minimises and not SOLVERS[name].needs_hessian)
-        return "name", f'{solver.name} needs second derivatives, and loss "{loss.name}" gives none; take one of {names}'
-    step_size = getattr(solver, "step_size", 0.0)
-    if asks(step_size) and not loss.bounded:
-        return "step_size", f'"{step_size}" needs a smoothness constant, and loss "{loss.name}" has none; give a number'
-    return None
+from hpcopt.problems.losses import LOSSES
 
 
 def usual_solver(loss: str) -> str:

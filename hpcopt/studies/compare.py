@@ -15,9 +15,9 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.results import folder as folders
 from hpcopt.results.plots import draw_compare
 from hpcopt.results.tables import JUDGED, compare_rows, judged, write_csv
+from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
-from hpcopt.runs.execute import Run, check, execute
-from hpcopt.runs.prepare import prepare
+from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.start import announce, checked_folder, cleared, reading, windows_for
 
 
@@ -64,9 +64,8 @@ def compare(
     read = partial(reading, specification, overrides, folder, many=True)
     with opened(read, comm) as (spec, cluster, conditions):
         out = checked_folder(spec, cluster, overwrite=overwrite)
-        prepared = prepare(spec, cluster, conditions)
+        prepared = admit(spec, cluster, conditions, force=force)
         solvers = spec.labelled_solvers()
-        check(solvers, prepared, force=force)
         windows = windows_for(solvers, cluster)
         places = _places(out, [label for label, _ in solvers])
         speaks = cluster.local_nodes[0] == 0

@@ -10,7 +10,7 @@ from tests.problems import logistic, ridge, solve
 ranks = MPI.COMM_WORLD.size
 for problem in (logistic, ridge):
     spread = problem(n=61, nodes=ranks)
-    for name in (name for name in SOLVERS if not SOLVERS[name].asynchronous):
+    for name in (name for name in SOLVERS if SOLVERS[name].needs.pace == "rounds"):
         solver = SOLVERS[name]()
         virtual = solve(solver, spread, rounds=8, seed=5)
         for ordered in (False, True):

@@ -7,7 +7,7 @@ An asynchronous solver's generator yields after each step of its own node, whate
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class AsynchronousState(GossipState):
 class AsynchronousSolver(GossipSolver[S], abc.ABC):
     """Base of asynchronous solvers."""
 
-    asynchronous = True
+    needs = replace(GossipSolver.needs, pace="own")
 
     def exchanged(self, s: S, d: int) -> int:  # noqa: ARG002
         return -1  # who talks to whom is found out on the way

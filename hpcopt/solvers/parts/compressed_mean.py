@@ -55,18 +55,3 @@ class CompressedMean:
             return total
         self._copies += total
         return self._copies.copy()
-
-
-def objection(compressor: Compressor, feedback: Feedback, d: int) -> str | None:
-    """Return why the theory does not cover this compressor with this feedback, None if it does."""
-    if feedback == "none" and compressor.variance(d) is None:
-        return (
-            f"{compressor.name} as set here is biased, and what it loses is lost; "
-            'take error_feedback = "ef" or "ef21", or an unbiased compressor'
-        )
-    if feedback != "none" and compressor.contraction(d) is None:
-        return (
-            f'error_feedback = "{feedback}" needs a compressor that contracts, and {compressor.name} as set here may '
-            "lose more than it was given"
-        )
-    return None

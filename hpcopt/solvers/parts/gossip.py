@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +24,11 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Bytes, Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import S, Solver, State, Vector
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, check_step_size, schedule_of
-from hpcopt.topology.mixing import Mixing, Row
+from hpcopt.topology.mixing import Row
 
 BLOCK = 8192  # numbers that are mixed at a time: a few such arrays stay in the cache
-EXACT = 1e-12  # relative squared error below which a compressor counts as none
 
 
 @dataclass
@@ -44,23 +43,10 @@ class GossipState(State):
 
 
 class GossipSolver(Solver[S], abc.ABC):
-    """Base of decentralised solvers.
+    """Base of decentralised solvers; one that says nothing else needs all that compressed gossip may need."""
 
-    Class attributes
-    ----------------
-    needs_symmetric, needs_fixed
-        Whether the theory asks for a symmetric W, and for the same W in every step.
-    needs_exact
-        Whether it sends models themselves, so that what compression loses never fades; else differences or errors
-        are sent, and the compressor must contract.
-    """
-
-    decentralised = True
-    networked = True
+    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
     randomised = True
-    needs_symmetric: ClassVar[bool] = True
-    needs_fixed: ClassVar[bool] = True
-    needs_exact: ClassVar[bool] = False
 
     compressor: Compressor = Identity()
 
@@ -71,31 +57,6 @@ class GossipSolver(Solver[S], abc.ABC):
     def doubles(self, s: S, d: int) -> int:  # noqa: ARG002
         assert isinstance(s, GossipState)
         return s.reduced
-
-    def refuses(self, d: int) -> str | None:
-        refusal = self.compressor.refuses(d)
-        return refusal and f"compressor: {refusal}"
-
-    def condition(self, d: int, mixing: Mixing | None) -> str | None:
-        delta = self.compressor.contraction(d)
-        if self.needs_exact and (delta is None or delta < 1.0 - EXACT):
-            return (
-                f"sends the models themselves, so what {self.compressor.name} loses stays as noise; "
-                'take "identity" or "f32", or a solver that sends differences (choco-sgd, compressed-gradient-tracking)'
-            )
-        if delta is None:
-            return (
-                f"needs a compressor that contracts, and {self.compressor.name} as set here may lose more "
-                "than it was given"
-            )
-        assert mixing is not None, "decentralised solvers run on a network"
-        if self.needs_fixed and mixing.varying:
-            return f"keeps sums over neighbours, so its neighbours may not change; {mixing.name} changes them"
-        if self.needs_symmetric and not mixing.symmetric:
-            return f"needs symmetric weights; those of {mixing.name} ({mixing.rule}) are not"
-        if not mixing.doubly_stochastic:
-            return f"needs weights whose columns sum to one; those of {mixing.name} ({mixing.rule}) do not"
-        return None
 
 
 class Gossip:

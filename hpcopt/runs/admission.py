@@ -1,0 +1,50 @@
+"""Which solvers a run lets in: what `hpcopt.solvers.objections` finds ends the run before its first round."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.conditions import Conditions
+from hpcopt.fabric.interface import Cluster
+from hpcopt.runs.prepare import Prepared, prepare
+from hpcopt.solvers.needs import Setting
+from hpcopt.solvers.objections import objections
+from hpcopt.spec.specification import Specification
+
+
+def admit(
+    spec: Specification, cluster: Cluster, conditions: Conditions, *, force: bool = False, fitting: bool = False
+) -> Prepared:
+    """Return the problem laid out over the cluster, for solvers that nothing speaks against; collective.
+
+    What is known before the data are read is told before.
+
+    Parameters
+    ----------
+    force
+        Whether to leave aside what goes beyond a solver's theory.
+    fitting
+        Whether the run is to leave a model that fits the data.
+
+    Raises
+    ------
+    InputError
+        On every process: what speaks against a solver, with its label; whatever is wrong with the data.
+    """
+    setting = replace(spec.setting, network=conditions.mixing, fitting=fitting)
+    _refuse(spec, cluster, setting, force=force)
+    prepared = prepare(spec, cluster, conditions)
+    _refuse(spec, cluster, replace(setting, d=prepared.w0.size), force=force)
+    return prepared
+
+
+def _refuse(spec: Specification, cluster: Cluster, setting: Setting, *, force: bool) -> None:
+    with agreed(cluster.processes):
+        for label, solver in spec.labelled_solvers():
+            for objection in objections(solver, setting):
+                if not objection.can_be_forced:
+                    raise InputError(f"{label}: {objection.text}")
+                if not force:
+                    raise InputError(f"{label}: {objection.text} (--force runs it all the same)")

@@ -1,0 +1,209 @@
+"""What speaks against a solver in a setting: which key, in which words, and whether a person may insist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+import hpcopt
+from hpcopt.compression import COMPRESSORS
+from hpcopt.errors import InputError
+from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
+from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.offers import offers_of
+from hpcopt.solvers import SOLVERS, Solver, State
+from hpcopt.solvers.base import register
+from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
+from hpcopt.solvers.objections import objections
+from hpcopt.topology import TOPOLOGIES, build
+
+TOP = COMPRESSORS["top-k"](k=1)
+WIDE = COMPRESSORS["qsgd"](levels=1, scaled=False)  # unbiased, and its error may be larger than the vector
+LEVELS = COMPRESSORS["qsgd"](levels=16)
+TERNARY = COMPRESSORS["ternary"]()
+NINE = COMPRESSORS["top-k"](k=9)
+
+
+def network(name: str, nodes: int = 8, **parameters):
+    return build(TOPOLOGIES[name](**parameters), nodes, 0)
+
+
+def problem(loss: str):
+    return offers_of(LOSSES[loss])
+
+
+RING, ONE_PEER = network("ring"), network("one-peer-exponential")
+STAR = network("star", weights="uniform")
+DIRECTED = network("exponential", directed=True)
+LEAVING = Heterogeneity(departures=(Departure(1, 5.0),))
+
+REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
+    ("newton-cg", {}, {"problem": problem("softmax")}, "solver.name", "newton-cg needs second derivatives"),
+    (
+        "async-local-newton",
+        {},
+        {"problem": problem("mlp")},
+        "solver.name",
+        'loss "mlp" gives none; take one of ad-psgd',
+    ),
+    ("sgd", {}, {"problem": problem("mlp")}, "solver.step_size", '"auto" needs a smoothness constant'),
+    ("dgd", {"step_size": "1/L"}, {"problem": problem("mlp")}, "solver.step_size", '"1/L" needs a smoothness'),
+    ("giant", {}, {"heterogeneity": LEAVING}, "cluster.stragglers.departures", "giant is synchronous"),
+    ("sgp", {}, {"heterogeneity": LEAVING}, "cluster.stragglers.departures", "sgp is synchronous"),
+    ("choco-gossip", {}, {"fitting": True}, "solver.name", "minimises nothing"),
+    ("sgd", {"compressor": NINE}, {"d": 8}, "solver.compressor", "compressor: k: expected at most 8"),
+    ("dgd", {"compressor": NINE}, {"d": 8}, "solver.compressor", "compressor: k: expected at most 8"),
+    (
+        "local-newton",
+        {"mixing": "preconditioned"},
+        {"d": 50_000},
+        "solver.mixing",
+        "50,000 features are more than 10,000",
+    ),
+    ("local-newton", {"regulariser": "debiased"}, {"d": 50_000}, "solver.regulariser", '"debiased" works with d x d'),
+]
+BEYOND_THEORY = [
+    ("sgd", {"compressor": TOP}, {"d": 6}, "solver.compressor", "top-k as set here is biased"),
+    (
+        "sgd",
+        {"compressor": TERNARY, "error_feedback": "ef"},
+        {"d": 600},
+        "solver.compressor",
+        "compressor that contracts",
+    ),
+    ("deli-coco", {"compressor": WIDE}, {"d": 100}, "solver.compressor", "needs a compressor that contracts"),
+    ("dgd", {"compressor": LEVELS}, {"d": 100}, "solver.compressor", "sends the models themselves"),
+    ("dcd-psgd", {"compressor": TOP}, {"d": 100}, "solver.compressor", "needs an unbiased compressor"),
+    ("dcd-psgd", {"compressor": WIDE}, {"d": 100, "network": RING}, "solver.compressor", "relative error below"),
+    ("choco-sgd", {}, {"network": ONE_PEER}, "cluster.topology", "its neighbours may not change"),
+    ("extra", {}, {"network": ONE_PEER}, "cluster.topology", "its neighbours may not change"),
+    (
+        "deli-coco",
+        {},
+        {"network": STAR},
+        "cluster.topology",
+        "needs symmetric weights; those of star (uniform) are not",
+    ),
+    ("extra", {}, {"network": DIRECTED}, "cluster.topology", "needs symmetric weights"),
+    ("dgd", {}, {"network": STAR}, "cluster.topology", "columns sum to one; those of star (uniform) do not"),
+    ("dsgd-aau", {}, {"network": STAR}, "cluster.topology", "columns sum to one"),
+    ("ad-psgd", {}, {"network": ONE_PEER}, "cluster.topology", "edges that go both ways"),
+    ("async-local-newton", {}, {"network": DIRECTED}, "cluster.topology", "edges that go both ways"),
+    ("agp", {"ahead": 2}, {"network": ONE_PEER}, "solver.ahead", "one-peer-exponential changes neighbours"),
+]
+SUITED = [
+    ("lbfgs", {}, {"problem": problem("softmax"), "fitting": True}),
+    ("newton-cg", {}, {"problem": problem("relu")}),
+    ("sgd", {"step_size": 0.1}, {"problem": problem("mlp")}),
+    ("dsgd-aau", {}, {"heterogeneity": LEAVING, "network": RING, "d": 3}),
+    ("local-newton", {}, {"d": 50_000}),
+    ("local-newton", {"mixing": "preconditioned"}, {"d": 100}),
+    ("sgd", {"compressor": TERNARY}, {"d": 6}),
+    ("sgd", {"compressor": TOP, "error_feedback": "ef21"}, {"d": 6}),
+    ("dgd", {}, {"network": DIRECTED, "d": 5}),
+    ("sgp", {}, {"network": STAR, "d": 3}),
+    ("agp", {}, {"network": ONE_PEER, "d": 3}),
+    ("prague", {}, {"network": ONE_PEER, "d": 3}),
+    ("sgd", {}, {"network": STAR, "d": 3}),  # in a comparison with solvers that use it
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "setting", "key", "text"), REFUSED)
+def test_what_cannot_run_is_refused_whoever_insists(name, parameters, setting, key, text):
+    first, *_ = objections(SOLVERS[name](**parameters), Setting(**setting))
+    assert (first.key, first.can_be_forced) == (key, False)
+    assert text in first.text
+
+
+@pytest.mark.parametrize(("name", "parameters", "setting", "key", "text"), BEYOND_THEORY)
+def test_what_a_theory_does_not_cover_is_told_and_can_be_forced(name, parameters, setting, key, text):
+    first, *_ = objections(SOLVERS[name](**parameters), Setting(**setting))
+    assert (first.key, first.can_be_forced) == (key, True)
+    assert text in first.text
+
+
+@pytest.mark.parametrize(("name", "parameters", "setting"), SUITED)
+def test_what_suits_meets_no_objection(name, parameters, setting):
+    assert objections(SOLVERS[name](**parameters), Setting(**setting)) == []
+
+
+@pytest.mark.parametrize("name", list(SOLVERS))
+def test_by_default_a_solver_meets_its_own_needs_and_of_what_is_unknown_nothing_is_said(name):
+    usual = Setting(problem=problem("logistic"), d=10, network=RING, heterogeneity=Heterogeneity())
+    assert objections(SOLVERS[name](), usual) == []
+    assert objections(SOLVERS[name](), Setting()) == []
+
+
+def test_theory_is_not_asked_of_what_cannot_run():
+    told = objections(SOLVERS["dgd"](compressor=NINE), Setting(problem=problem("mlp"), d=8, network=STAR))
+    assert [objection.key for objection in told] == ["solver.step_size", "solver.compressor"]
+    assert not any(objection.can_be_forced for objection in told)
+
+
+def test_of_a_solvers_own_conditions_what_nobody_can_insist_on_comes_first():
+    def says(key, can_be_forced):
+        return Condition(key, lambda solver, setting: Objection(key, "no", can_be_forced))  # noqa: ARG005
+
+    class Picky(SOLVERS["sgd"]):
+        needs = Needs(also=(says("first", True), says("second", False)))
+
+    assert [objection.key for objection in objections(Picky(), Setting())] == ["second", "first"]
+
+
+@pytest.fixture
+def few_coordinates(request):
+    """A solver with a need that no other one has, registered for a test; the parameter: may a person insist?"""
+
+    def crowded(solver, setting: Setting) -> Objection | None:
+        if setting.d is None or setting.d <= solver.most:
+            return None
+        return Objection("solver.most", f"knows {solver.most} coordinates at most, not {setting.d}", request.param)
+
+    @register("few-coordinates")
+    @dataclass(frozen=True, kw_only=True)
+    class FewCoordinates(Solver[State]):
+        """Stands still."""
+
+        needs = Needs(also=(Condition("few coordinates", crowded),))
+        paper = "none"
+        most: int = 3
+
+        def init(self, node, f, w0) -> State:  # noqa: ARG002
+            return State(w=w0.copy())
+
+        def rounds(self, node, f, s) -> Iterator[State]:  # noqa: ARG002
+            yield s
+
+        def doubles(self, s, d) -> int:  # noqa: ARG002
+            return 0
+
+    yield FewCoordinates
+    del SOLVERS._entries["few-coordinates"]
+
+
+def specification(**solver):
+    return {
+        "data": {"source": "logistic", "rows": 40, "features": 5},
+        "solver": {"name": "few-coordinates", **solver},
+        "cluster": {"kind": "virtual", "workers": 2},
+    }
+
+
+@pytest.mark.parametrize("few_coordinates", [True, False], indirect=True)
+def test_a_solver_with_a_need_of_its_own_is_refused_by_a_run(few_coordinates):
+    with pytest.raises(InputError, match="few-coordinates: knows 3 coordinates at most, not 5"):
+        hpcopt.run(specification())
+    assert hpcopt.run(specification(most=5)).model is not None
+
+
+@pytest.mark.parametrize("few_coordinates", [True], indirect=True)
+def test_who_insists_runs_it_beyond_its_theory(few_coordinates):
+    assert hpcopt.run(specification(), force=True).model is not None
+
+
+@pytest.mark.parametrize("few_coordinates", [False], indirect=True)
+def test_nobody_can_insist_on_what_cannot_run(few_coordinates):
+    with pytest.raises(InputError, match="knows 3 coordinates at most"):
+        hpcopt.run(specification(), force=True)
