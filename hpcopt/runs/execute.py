@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.network import draw_edges
 from hpcopt.runs.prepare import Prepared
-from hpcopt.runs.progress import Progress
+from hpcopt.runs.recorder import Recorder
 from hpcopt.runs.rehearsal import rehearse
 from hpcopt.runs.timelines import Timelines
 from hpcopt.solvers.base import Solver
@@ -106,58 +105,54 @@ def execute(
         Whether to tell nothing of the progress.
     """
     cluster = prepared.cluster
-    first = cluster.local_nodes[0]
-    speaks = first == 0
+    speaks = cluster.local_nodes[0] == 0
+    out = folder if speaks else None  # where this process writes
     stop = stop_rule(spec, prepared.problem.total)
     described = describe(spec, prepared, label, solver)
-    records: list[Record] = []
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
-        if folder is not None and speaks:
-            folders.write_json(folder / folders.RUN, described)
+        if out is not None:
+            folders.write_json(out / folders.RUN, described)
     if cluster.clock == "wall":
         rehearse(prepared, solver)
-    with ExitStack() as open_now:
-        progress = open_now.enter_context(Progress(label, stop, silent=quiet or not speaks))
-        file = None if folder is None or not speaks else open_now.enter_context(closing(folders.TraceFile(folder)))
-
-        def tell(record: Record) -> None:
-            records.append(record)
-            progress.update(record)
-            if file is not None:
-                file.append(record)
-
-        def program(node: Node) -> Outcome:
-            if timelines is not None:
-                timelines.begin(node)
-            return drive(
-                node,
-                prepared.problem,
-                prepared.shards[node.rank],
-                solver,
-                prepared.w0,
-                stop,
-                Recording(spec.output.record_every, spec.output.record_seconds, tell)
-                if node.rank == first
-                else Recording(spec.output.record_every, spec.output.record_seconds),
-            )
-
-        outcomes = cluster.run(program, prepared.conditions)
-        outcome = outcomes[0]
+    with Recorder(label, stop, out, silent=quiet or not speaks) as recorder:
+        outcomes = _driven(spec, prepared, solver, stop, recorder, timelines)
+    outcome = outcomes[0]
     result = result_of(outcome)
     with agreed(cluster.processes):
         model = _model(prepared, outcome, label, result)
-    run = Run(label, folder, outcome.status, result, records, model)
+    run = Run(label, folder, outcome.status, result, recorder.records, model)
     edges = _edges(prepared, outcomes) if solver.needs.models == "own" else None
     spans = None if timelines is None else timelines.gathered()
     with agreed(cluster.processes, one_tells=True):
-        if folder is not None and speaks:
+        if out is not None:
             if edges is not None:
-                folders.write_edges(folder, edges)
+                folders.write_edges(out, edges)
             if spans is not None:
-                folders.write_timeline(folder, spans)
-            _leave(run, folder, described, stop)
+                folders.write_timeline(out, spans)
+            _leave(run, out, described, stop)
     return run
+
+
+def _driven(
+    spec: Specification,
+    prepared: Prepared,
+    solver: Solver[Any],
+    stop: StopRule,
+    recorder: Recorder,
+    timelines: Timelines | None,
+) -> list[Outcome]:
+    """Run `solver` on the cluster's nodes; return how it ended on those of this process, the first of which records."""
+    cluster, output = prepared.cluster, spec.output
+    silent = Recording(output.record_every, output.record_seconds)
+
+    def program(node: Node) -> Outcome:
+        if timelines is not None:
+            timelines.begin(node)
+        recording = replace(silent, tell=recorder.tell) if node.rank == cluster.local_nodes[0] else silent
+        return drive(node, prepared.problem, prepared.shards[node.rank], solver, prepared.w0, stop, recording)
+
+    return cluster.run(program, prepared.conditions)
 
 
 def _edges(prepared: Prepared, outcomes: list[Outcome]) -> NDArray[np.int64]:
