@@ -161,9 +161,9 @@ def test_labels_of_a_file_that_holds_its_own_are_refused(tmp_path):
 
 
 def test_labels_without_their_images_are_refused():
-    with pytest.raises(InputError, match=r"data.labels: given without data.path, the file that they are the labels of"):
+    with pytest.raises(InputError, match=r"^labels: goes with path, the IDX file that they are the labels of"):
         DataRequest(source="digits", labels="a")
-    with pytest.raises(InputError, match=r"data.test_labels: given without data.test, the file that they are the"):
+    with pytest.raises(InputError, match=r"^test_labels: goes with test, the IDX file that they are the labels of"):
         DataRequest(path="a", test_labels="a")
 
 

@@ -27,7 +27,7 @@ def test_generated_data_are_resolved_to_the_defaults_of_their_source(source):
 
 @pytest.mark.parametrize("source", RECIPES)
 def test_a_resolved_table_resolves_to_itself(source):
-    table = resolved(source=source, heterogeneity=0.2)
+    table = resolved(source=source, noise=0.2)
     assert resolved(**table) == table
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from hpcopt.data.partition import RULES, assign, chosen_sizes, spread
+from hpcopt.data.partition import Rule, assign, chosen_sizes, spread
 from hpcopt.errors import InputError
 
 LABELS = np.random.default_rng(0).integers(0, 4, size=200).astype(float)
@@ -26,7 +28,7 @@ def by(rule, n, nodes, seed=0, **changes):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(RULES), st.integers(1, 200), st.integers(1, 200), st.integers(0, 2**63))
+@given(st.sampled_from(get_args(Rule)), st.integers(1, 200), st.integers(1, 200), st.integers(0, 2**63))
 def test_every_row_has_one_place_on_one_node_and_no_node_is_empty(rule, n, nodes, seed):
     nodes = min(n, nodes)
     assignment = by(rule, n, nodes, seed)
@@ -99,7 +101,7 @@ def test_fewer_test_rows_than_nodes_leave_some_nodes_without():
     assert_array_equal(sizes_of(spread(2, 4), 4), [1, 1, 0, 0])
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", get_args(Rule))
 def test_more_nodes_than_rows_are_refused_with_the_largest_number_that_works(rule):
     with pytest.raises(InputError, match=r"200 nodes but 150 rows: an empty shard .*; use at most 150 nodes"):
         by(rule, 150, 200)
@@ -108,7 +110,6 @@ def test_more_nodes_than_rows_are_refused_with_the_largest_number_that_works(rul
 @pytest.mark.parametrize(
     ("rule", "changes", "message"),
     [
-        ("shufled", {}, "data.partition: unknown rule 'shufled'; did you mean 'shuffled'"),
         ("by-label", {"labels": None}, "data.partition: 'by-label' needs labels"),
         ("dirichlet", {"alpha": None}, "data.alpha: 'dirichlet' needs a number above 0, got None"),
         ("dirichlet", {"alpha": 0.0}, "data.alpha: 'dirichlet' needs a number above 0, got 0.0"),

@@ -72,19 +72,23 @@ def request_for(files, **keys):
     for key in ("path", "test"):
         if key in keys:
             keys[key] = str(files / keys[key])
-    return DataRequest(**{"targets": Targets.REAL, **keys})
+    return DataRequest(**keys)
+
+
+def loaded(files, cluster, targets=Targets.REAL, **keys):
+    return load(request_for(files, **keys), cluster, targets)
 
 
 @pytest.mark.parametrize("case", REQUESTS)
 @pytest.mark.parametrize("nodes", [1, 2, 3, 5])
 def test_shards_are_the_same_on_one_process_as_on_many(files, case, nodes):
-    request = request_for(files, **REQUESTS[case])
-    whole = load(request, alone(nodes))
+    keys = REQUESTS[case]
+    whole = loaded(files, alone(nodes), **keys)
     assert list(whole.shards) == list(range(nodes))
-    for rank, loaded in enumerate(on_processes(nodes, lambda group: load(request, FakeCluster(group, nodes)))):
-        assert list(loaded.shards) == [rank]
-        assert (loaded.rows, loaded.test_rows, loaded.features) == (whole.rows, whole.test_rows, whole.features)
-        for ours, theirs in ((loaded.shards, whole.shards), (loaded.test_shards, whole.test_shards)):
+    for rank, own in enumerate(on_processes(nodes, lambda group: loaded(files, FakeCluster(group, nodes), **keys))):
+        assert list(own.shards) == [rank]
+        assert (own.rows, own.test_rows, own.features) == (whole.rows, whole.test_rows, whole.features)
+        for ours, theirs in ((own.shards, whole.shards), (own.test_shards, whole.test_shards)):
             if theirs is None:
                 assert ours is None
                 continue
@@ -96,10 +100,10 @@ def test_shards_are_the_same_on_one_process_as_on_many(files, case, nodes):
 
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_standard_scaling_is_the_same_on_many_processes_up_to_rounding(files, nodes):
-    request = request_for(files, path="dense.npz", scale="standard", test_fraction=0.2)
-    whole = load(request, alone(nodes))
-    for rank, loaded in enumerate(on_processes(nodes, lambda group: load(request, FakeCluster(group, nodes)))):
-        assert_allclose(loaded.shards[rank].X, whole.shards[rank].X, rtol=1e-12, atol=1e-14)
+    keys = {"path": "dense.npz", "scale": "standard", "test_fraction": 0.2}
+    whole = loaded(files, alone(nodes), **keys)
+    for rank, own in enumerate(on_processes(nodes, lambda group: loaded(files, FakeCluster(group, nodes), **keys))):
+        assert_allclose(own.shards[rank].X, whole.shards[rank].X, rtol=1e-12, atol=1e-14)
     rows = np.concatenate([shard.X for shard in whole.shards.values()])
     assert_allclose(rows.mean(axis=0), 0, atol=1e-14)
     assert_allclose(rows.std(axis=0), 1, rtol=1e-13)
@@ -108,18 +112,18 @@ def test_standard_scaling_is_the_same_on_many_processes_up_to_rounding(files, no
 @pytest.mark.parametrize("case", REQUESTS)
 @pytest.mark.parametrize("nodes", [1, 4])
 def test_shards_together_hold_every_row_once(files, case, nodes):
-    loaded = load(request_for(files, **REQUESTS[case]), alone(nodes))
-    assert sum(shard.n for shard in loaded.shards.values()) == loaded.rows
-    assert min(shard.n for shard in loaded.shards.values()) >= 1
-    together = np.concatenate([array_of(shard) for shard in loaded.shards.values()])
-    one = array_of(load(request_for(files, **REQUESTS[case]), alone()).shards[0])
+    made = loaded(files, alone(nodes), **REQUESTS[case])
+    assert sum(shard.n for shard in made.shards.values()) == made.rows
+    assert min(shard.n for shard in made.shards.values()) >= 1
+    together = np.concatenate([array_of(shard) for shard in made.shards.values()])
+    one = array_of(loaded(files, alone(), **REQUESTS[case]).shards[0])
     assert_array_equal(np.sort(together, axis=0), np.sort(one, axis=0))
 
 
 @pytest.mark.parametrize(("source", "theirs"), [("breast-cancer", load_breast_cancer), ("digits", load_digits)])
 def test_embedded_data_are_scikit_learns(source, theirs):
     X, y = theirs(return_X_y=True)
-    shard = load(DataRequest(source=source, partition="contiguous", targets=Targets.REAL), alone()).shards[0]
+    shard = load(DataRequest(source=source, partition="contiguous"), alone(), Targets.REAL).shards[0]
     assert_array_equal(shard.X, X)
     assert_array_equal(shard.y, y)
 
@@ -134,16 +138,16 @@ CHOSEN = ChosenClasses((0, 2), (3,))
 
 
 def test_two_groups_of_classes_are_told_with_a_two_class_loss(files):
-    loaded = load(request_for(files, path="dense.npz", classes=CHOSEN, targets=SIGNS), alone())
-    assert_array_equal(loaded.classes, [-1, 1])
-    assert loaded.groups == CHOSEN
+    made = loaded(files, alone(), path="dense.npz", classes=CHOSEN, targets=SIGNS)
+    assert_array_equal(made.classes, [-1, 1])
+    assert made.groups == CHOSEN
 
 
 def test_groups_of_classes_are_plain_numbers_to_a_loss_of_real_targets(files):
-    loaded = load(request_for(files, path="dense.npz", classes=CHOSEN), alone())
-    assert loaded.classes is None
-    assert loaded.groups is None
-    assert set(loaded.shards[0].y) == {-1.0, 1.0}
+    made = loaded(files, alone(), path="dense.npz", classes=CHOSEN)
+    assert made.classes is None
+    assert made.groups is None
+    assert set(made.shards[0].y) == {-1.0, 1.0}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_groups_of_classes_are_plain_numbers_to_a_loss_of_real_targets(files):
 )
 def test_only_text_says_whether_columns_count_from_zero(files, keys, zero_based):
     (files / "one_based.txt").write_text("1 1:1\n-1 2:1\n")
-    assert load(request_for(files, **keys), alone()).zero_based is zero_based
+    assert loaded(files, alone(), **keys).zero_based is zero_based
 
 
 def test_a_text_test_set_with_fewer_features_is_padded_and_numbered_like_the_training_set(tmp_path):
@@ -191,7 +195,7 @@ def test_a_table_to_predict_on_takes_width_and_numbering_of_the_model(tmp_path):
 
 
 def test_shards_on_one_process_share_the_memory_of_one_table(files):
-    shards = load(request_for(files, path="dense.npz"), alone(3)).shards
+    shards = loaded(files, alone(3), path="dense.npz").shards
     assert shards[0].X.base is not None
     assert all(shard.X.base is shards[0].X.base for shard in shards.values())
 
@@ -234,8 +238,6 @@ BAD_DATA = {
         {"path": "dense.npz", "partition": "unequal", "fractions": (1.0,), "nodes": 3},
         "data.fractions: one",
     ),
-    "alpha": ({"path": "dense.npz", "partition": "dirichlet"}, "data.alpha: 'dirichlet' needs a number above 0"),
-    "condition": ({"source": "logistic", "condition": 0.1}, "data.condition: at least 1, got 0.1"),
     "split": ({"path": "two.txt", "test_fraction": 0.1}, "data.test_fraction: 0.1 of 2 rows leaves 0 to test"),
 }
 
@@ -252,9 +254,8 @@ def test_bad_data_are_refused_in_one_line_on_every_process(files, case, many):
     keys, message = BAD_DATA[case]
     keys = dict(keys)
     nodes = keys.pop("nodes", 2)
-    request = request_for(files, **keys)
     processes = nodes if many else 1
-    told = messages_on_processes(processes, lambda group: load(request, FakeCluster(group, nodes)))
+    told = messages_on_processes(processes, lambda group: loaded(files, FakeCluster(group, nodes), **keys))
     assert len(set(told)) == 1
     assert told[0].startswith(message)
     assert "\n" not in told[0]
@@ -263,17 +264,21 @@ def test_bad_data_are_refused_in_one_line_on_every_process(files, case, many):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({}, "data: exactly one of data.path and data.source, got neither"),
-        ({"path": "a", "source": "digits"}, "data: exactly one of data.path and data.source, got both"),
-        ({"source": "digit"}, "data.source: unknown 'digit'; did you mean 'digits'"),
-        ({"path": "a", "partition": "shufled"}, "data.partition: unknown 'shufled'; did you mean 'shuffled'"),
-        ({"path": "a", "scale": "max"}, "data.scale: unknown 'max'; did you mean 'max-abs'"),
-        ({"path": "a", "rows": 0}, "data.rows: at least 1, got 0"),
-        ({"path": "a", "test_fraction": 1.0}, "data.test_fraction: at least 0 and below 1, got 1.0"),
-        ({"path": "a", "test": "b", "test_fraction": 0.5}, "data: at most one of data.test and data.test_fraction"),
-        ({"path": "a", "density": 0.5}, "data.density: only for generated data"),
-        ({"source": "digits", "features": 5}, "data.features: only for generated data"),
-        ({"path": "a", "heterogeneity": 0.1}, "data.heterogeneity: only for generated data (data.source = logistic, "),
+        ({}, 'missing; [data] needs path = "a file" or source = "embedded or generated data"'),
+        ({"path": "a", "source": "digits"}, "source: given together with path; keep one of the two"),
+        ({"source": "digit"}, 'source: expected one of "breast-cancer", "digits", '),
+        ({"path": "a", "partition": "shufled"}, 'partition: expected one of "by-label", '),
+        ({"path": "a", "scale": "max"}, 'scale: expected one of "global-max-abs", "max-abs", '),
+        ({"path": "a", "rows": 0}, "rows: expected an integer >= 1, got 0"),
+        ({"path": "a", "rows": 2.5}, "rows: expected an integer >= 1, got 2.5"),
+        ({"path": "a", "fractions": [1.0, 0.0]}, "fractions.1: expected a number > 0, got 0.0"),
+        ({"path": "a", "test_fraction": 1.0}, "test_fraction: expected a number >= 0 and < 1, got 1.0"),
+        ({"path": "a", "test": "b", "test_fraction": 0.5}, "test_fraction: given together with test"),
+        ({"path": "a", "partition": "dirichlet"}, 'alpha: missing; partition = "dirichlet" needs it'),
+        ({"path": "a", "density": 0.5}, "density: only generated data take it (source = logistic, "),
+        ({"source": "logistic", "condition": 0.1}, "condition: expected a number >= 1, got 0.1"),
+        ({"source": "digits", "features": 5}, "features: only generated data take it"),
+        ({"path": "a", "heterogeneity": float("nan")}, "heterogeneity: expected a finite number, got nan"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused_by_its_key(keys, message):

@@ -101,10 +101,7 @@ def test_logistic_labels_follow_the_logistic_model():
 
 @pytest.mark.parametrize("source", RECIPES)
 def test_the_seed_of_a_request_is_that_of_its_rows(source):
-    tables = [
-        load(DataRequest(source=source, targets=Targets.REAL, seed=seed), FakeCluster(LoneGroup(), 1))
-        for seed in (3, 4)
-    ]
+    tables = [load(DataRequest(source=source, seed=seed), FakeCluster(LoneGroup(), 1), Targets.REAL) for seed in (3, 4)]
     first, second = (np.sort(loaded.shards[0].X, axis=None) for loaded in tables)
     assert_array_equal(first, np.sort(from_source(source, seed=3).X, axis=None))
     assert (first != second).any()
@@ -179,7 +176,7 @@ def test_blobs_are_classes_of_equal_size_around_means_with_the_promised_moments(
 
 
 def test_blobs_take_no_heterogeneity():
-    with pytest.raises(InputError, match=r"data\.heterogeneity: blobs have no w"):
+    with pytest.raises(InputError, match=r"^heterogeneity: blobs have no w"):
         from_source("blobs", heterogeneity=0.1)
 
 
@@ -193,8 +190,8 @@ def test_without_heterogeneity_the_number_of_nodes_changes_nothing(source):
 @pytest.mark.parametrize(("partition", "apart"), [(None, True), ("contiguous", True), ("shuffled", False)])
 @pytest.mark.parametrize("nodes", [NODES, 11])  # 11: sizes that differ
 def test_the_default_partition_gives_each_node_the_rows_that_were_made_for_it(partition, apart, nodes):
-    request = DataRequest(source="heterogeneous-least-squares", noise=0.0, targets=Targets.REAL, partition=partition)
-    shards = load(request, FakeCluster(LoneGroup(), nodes)).shards
+    request = DataRequest(source="heterogeneous-least-squares", noise=0.0, partition=partition)
+    shards = load(request, FakeCluster(LoneGroup(), nodes), Targets.REAL).shards
     misfits = np.array([np.linalg.lstsq(shard.X, shard.y)[1].item() / shard.n for shard in shards.values()])
     assert (misfits < 1e-20).all() if apart else (misfits > 1e-3).all()
 
@@ -217,7 +214,7 @@ def test_rows_made_to_differ_from_node_to_node_stay_in_order_by_default(keys, ru
 
 def test_a_test_set_that_would_shift_rows_to_other_nodes_is_refused():
     keys = {"source": "heterogeneous-least-squares", "test_fraction": 0.2}
-    with pytest.raises(InputError, match=r"data.test_fraction: what is kept aside would shift the other rows to nodes"):
+    with pytest.raises(InputError, match=r"^test_fraction: what is kept aside would shift the other rows to nodes"):
         DataRequest(**keys)
     assert DataRequest(**keys, heterogeneity=0.0).rule == "contiguous"
     assert DataRequest(**keys, partition="shuffled").rule == "shuffled"
@@ -252,18 +249,18 @@ def test_rectified_targets_are_the_positive_parts_of_the_linear_ones():
 @pytest.mark.parametrize(
     ("key", "value", "right"),
     [
-        ("rows", 0, "at least 1"),
-        ("features", 0, "at least 1"),
-        ("density", 0.0, "above 0 and at most 1"),
-        ("density", 1.5, "above 0 and at most 1"),
-        ("condition", 0.5, "at least 1"),
-        ("condition", float("inf"), "at least 1"),
-        ("noise", -1.0, "at least 0"),
-        ("noise", float("nan"), "at least 0"),
-        ("heterogeneity", -0.1, "at least 0"),
-        ("heterogeneity", float("inf"), "at least 0"),
+        ("rows", 0, "an integer >= 1"),
+        ("features", 0, "an integer >= 1"),
+        ("density", 0.0, "a number > 0 and <= 1"),
+        ("density", 1.5, "a number > 0 and <= 1"),
+        ("condition", 0.5, "a number >= 1"),
+        ("condition", float("inf"), "a finite number"),
+        ("noise", -1.0, "a number >= 0"),
+        ("noise", float("nan"), "a finite number"),
+        ("heterogeneity", -0.1, "a number >= 0"),
+        ("heterogeneity", float("inf"), "a finite number"),
     ],
 )
 def test_a_number_out_of_range_is_refused_by_its_key(key, value, right):
-    with pytest.raises(InputError, match=f"data.{key}: {right}, got {value}"):
+    with pytest.raises(InputError, match=f"^{key}: expected {right}, got {value}"):
         Recipe(targets="logistic", **{key: value})

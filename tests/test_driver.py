@@ -102,7 +102,7 @@ def test_work_counts_passes_over_all_the_data():
 def test_goals_come_before_budgets_and_a_divergence_before_both():
     rule = StopRule(rounds=5, target=1.0)
     first = record(objective=2.0)
-    assert rule.verdict(record(round=5, objective=0.5), first) is Status.TARGET
-    assert rule.verdict(record(round=5, objective=1.5), first) is Status.ROUNDS
-    assert rule.verdict(record(round=5, objective=float("inf")), first) is Status.DIVERGED
-    assert rule.verdict(record(round=4, objective=1.5), first) is None
+    assert rule.verdict(record(round=5, objective=0.5), first, 0.0) is Status.TARGET
+    assert rule.verdict(record(round=5, objective=1.5), first, 0.0) is Status.ROUNDS
+    assert rule.verdict(record(round=5, objective=float("inf")), first, 0.0) is Status.DIVERGED
+    assert rule.verdict(record(round=4, objective=1.5), first, 0.0) is None

@@ -395,9 +395,9 @@ def test_the_table_is_resolved_and_reaches_the_cluster():
         "slow_nodes": [1, 2],
         "pauses": [{"node": 1, "at": 0, "seconds": 2}],
     }
-    tables = {"data": {"source": "breast-cancer"}, "cluster": {"workers": 4, "stragglers": given}}
+    tables = {"seed": 7, "data": {"source": "breast-cancer"}, "cluster": {"workers": 4, "stragglers": given}}
     spec = specification_from({**tables, "solver": {"name": "sgd"}})
-    assert spec.cluster.heterogeneity(7) == Heterogeneity(
+    assert spec.cluster.stragglers == Heterogeneity(
         seed=7,
         probability=0.1,
         node_slowdown=10.0,
@@ -408,4 +408,4 @@ def test_the_table_is_resolved_and_reaches_the_cluster():
     )
     assert specification_from(as_toml_dict(spec)).cluster == spec.cluster
     plain = specification_from({"data": {"source": "breast-cancer"}, "solver": {"name": "sgd"}})
-    assert plain.cluster.heterogeneity(0) == Heterogeneity()
+    assert plain.cluster.stragglers is None

@@ -22,6 +22,7 @@ FLOORS = [  # from the top down; a room may import those below it and, in its ow
     {"problems", "compression"},
     {"fabric"},
     {"kernels", "topology"},
+    {"annotations"},
     {"checks", "registry"},
     {"errors", "files", "portions", "version"},
 ]

@@ -19,6 +19,7 @@ from hpcopt.problems.objective import Objective
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
 from hpcopt.results.outcome import Recording
+from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
 from hpcopt.solvers.base import Solver, State, Vector
@@ -110,5 +111,5 @@ def _driven(node: Node, count: int) -> float:
     problem = Problem(LOSSES["squared"], 0.0, intercept=False, total=node.size, entries=node.size * DRIVEN)
     times: list[float] = []
     solver = OnlyMeans(count=count, times=times)
-    drive(node, problem, shard, solver, np.ones(DRIVEN), StopRule(rounds=2**62), Recording(every=0))
+    drive(node, problem, shard, solver, np.ones(DRIVEN), StopRule(rounds=2**62), Recording(Output(record_every=0)))
     return times[0]

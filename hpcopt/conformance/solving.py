@@ -13,6 +13,7 @@ from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.results.outcome import Outcome, Recording
+from hpcopt.results.output import Output
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
@@ -72,6 +73,7 @@ def solve(
     shards, problem = spread.shards(), spread.problem
     w0 = np.zeros(spread.d) if start is None else start
     records: list[Record] = []
+    output = Output(record_every=record_every)
     nodes: list[Node] = []
 
     def program(node: Node) -> Outcome:
@@ -82,8 +84,8 @@ def solve(
             shards[node.rank],
             solver,
             w0,
-            StopRule(l2=spread.l2, **stop),
-            Recording(record_every, None, records.append) if node.rank == 0 else Recording(record_every),
+            StopRule(**stop),
+            Recording(output, records.append) if node.rank == 0 else Recording(output),
         )
 
     outcomes = cluster.run(program, Conditions(mixing=mixing, heterogeneity=heterogeneity))

@@ -6,6 +6,7 @@ Everything is decided over all processes together. Scales come from the training
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.interface import Group
 
-SCALES = ("none", "standard", "max-abs", "global-max-abs")
+Scale = Literal["none", "standard", "max-abs", "global-max-abs"]
 
 _SMALLEST_SCALE = float(np.finfo(np.float64).tiny)  # the reciprocal of a smaller number can overflow
 
@@ -122,8 +123,8 @@ def split(part: Part, test_fraction: float, seed: int) -> tuple[Part, Part]:
     return part.keep(~test), part.keep(test)
 
 
-def fit_scaling(kind: str, part: Part, group: Group, where: str) -> Scaling | None:
-    """Return the scaling of a kind in `SCALES`, from the training rows of all processes; None for "none". Collective.
+def fit_scaling(kind: Scale, part: Part, group: Group, where: str) -> Scaling | None:
+    """Return the scaling of a kind, from the training rows of all processes; None for "none". Collective.
 
     "standard" takes each feature to mean 0 and variance 1 (the variance over all n rows), "max-abs" to a largest
     absolute value of 1; "global-max-abs" divides all features by one number, the largest absolute value of any (255

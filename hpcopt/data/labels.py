@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.annotations import check_types
 from hpcopt.data.faults import Fault, raise_first
 from hpcopt.data.partition import MANY_CLASSES
 from hpcopt.data.table import Part, RowNumbers
@@ -37,6 +38,7 @@ class ChosenClasses:
     negative: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        check_types(self)
         for side in ("positive", "negative"):
             if not getattr(self, side):
                 raise InputError(f"data.classes.{side}: at least one class, got none")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,8 @@ from numpy.typing import NDArray
 from hpcopt.data.few_labels import rows_of_labels
 from hpcopt.data.streams import Purpose, stream
 from hpcopt.errors import InputError
-from hpcopt.registry import nearest
 
-RULES = ("shuffled", "contiguous", "by-label", "dirichlet", "unequal")
+Rule = Literal["shuffled", "contiguous", "by-label", "dirichlet", "unequal"]
 MANY_CLASSES = 1000  # more distinct labels than this are real targets, whose "classes" have a row each
 
 
@@ -46,7 +46,7 @@ class Assignment:
 
 
 def assign(
-    rule: str,
+    rule: Rule,
     n: int,
     nodes: int,
     seed: int,
@@ -63,7 +63,7 @@ def assign(
     Parameters
     ----------
     rule
-        One of `RULES`.
+        Which of the orders above.
     labels
         (n,), for "by-label" and "dirichlet".
     alpha
@@ -77,10 +77,8 @@ def assign(
     Raises
     ------
     InputError
-        For more nodes than rows, an unknown rule, or a missing or wrong parameter of the rule.
+        For more nodes than rows, or a missing or wrong parameter of the rule.
     """
-    if rule not in RULES:
-        raise InputError(f"data.partition: unknown rule '{rule}'{nearest(rule, RULES)} (known: {', '.join(RULES)})")
     if nodes > n:
         s = "" if n == 1 else "s"
         most = f"use at most {n} node{s}"

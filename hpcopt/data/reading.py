@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from hpcopt.data.arrays import read_npy, read_npz
 from hpcopt.data.features import counts_from_zero, settle, width_of
 from hpcopt.data.idx import is_idx, labels_beside, read_idx
 from hpcopt.data.libsvm import read_libsvm
-from hpcopt.data.recipe import RECIPE_KEYS, RECIPES
 from hpcopt.data.request import GENERATED, DataRequest
 from hpcopt.data.synthesis import generate
 from hpcopt.data.table import Part, Table
@@ -41,10 +39,7 @@ def read_training(request: DataRequest, group: Group, nodes: int) -> Part:
         return read_file(Path(request.path), group, rows=request.rows, labels=request.labels)
     source = request.source or ""
     if source in GENERATED:
-        chosen = {key: getattr(request, key) for key in ("rows", *RECIPE_KEYS) if getattr(request, key) is not None}
-        with agreed(group):
-            recipe = replace(RECIPES[source], seed=request.seed, **chosen)
-        return generate(recipe, group, nodes)
+        return generate(request.recipe, group, nodes)
     part = _EMBEDDED[source](group)
     if request.rows is None or request.rows >= part.total:
         return part

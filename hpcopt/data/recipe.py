@@ -16,16 +16,20 @@ any key, except that blobs have no w that could differ from node to node.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from hpcopt.annotations import AtLeastZero, Count, Factor, Whole, check_types
 from hpcopt.errors import InputError
 
 EXACT_BLOCK = 1024  # at least this many rows a block (where there are so many), and twice the features if dense
 BLOCK = 64  # of rows without exact moments: small, so that each of many processes has some to make
+
+Density = Annotated[float, Meta(gt=0, le=1)]
 
 RECIPE_KEYS = ("features", "density", "condition", "noise", "heterogeneity")
 
@@ -61,29 +65,20 @@ class Recipe:
         For a value out of range, with the key of the specification.
     """
 
-    targets: str
-    design: str = "unit"
-    rows: int = 1000
-    features: int = 20
-    density: float = 1.0
-    condition: float = 10.0
-    noise: float = 0.1
-    heterogeneity: float = 0.0
-    seed: int = 0
+    targets: Literal["logistic", "least-squares", "relu", "classes"]
+    design: Literal["unit", "normal", "shifted", "blobs"] = "unit"
+    rows: Count = 1000
+    features: Count = 20
+    density: Density = 1.0
+    condition: Factor = 10.0
+    noise: AtLeastZero = 0.1
+    heterogeneity: AtLeastZero = 0.0
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
-        for key, given, good, right in (
-            ("rows", self.rows, self.rows >= 1, "at least 1"),
-            ("features", self.features, self.features >= 1, "at least 1"),
-            ("density", self.density, 0 < self.density <= 1, "above 0 and at most 1"),
-            ("condition", self.condition, 1 <= self.condition < math.inf, "at least 1"),
-            ("noise", self.noise, 0 <= self.noise < math.inf, "at least 0"),
-            ("heterogeneity", self.heterogeneity, 0 <= self.heterogeneity < math.inf, "at least 0"),
-        ):
-            if not good:
-                raise InputError(f"data.{key}: {right}, got {given}")
+        check_types(self)
         if self.design == "blobs" and self.heterogeneity:
-            raise InputError("data.heterogeneity: blobs have no w that could differ from node to node; give 0")
+            raise InputError("heterogeneity: blobs have no w that could differ from node to node; give 0")
 
     @property
     def spectrum(self) -> NDArray[np.float64]:

@@ -1,67 +1,61 @@
-"""What data a person asks for: the [data] table of a specification, checked as far as it can be without the data."""
+"""What data a person asks for: the table [data] of a specification, checked as far as it can be without the data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
-from hpcopt.data.features import SCALES
+from msgspec import Meta
+
+from hpcopt.annotations import AtLeastZero, Count, Factor, Positive, Whole, check_types, fill, no_such
+from hpcopt.data.features import Scale
 from hpcopt.data.labels import ChosenClasses
-from hpcopt.data.partition import RULES
-from hpcopt.data.recipe import RECIPE_KEYS, RECIPES
+from hpcopt.data.partition import Rule
+from hpcopt.data.recipe import RECIPE_KEYS, RECIPES, Density, Recipe
 from hpcopt.errors import InputError
-from hpcopt.problems.targets import Targets
-from hpcopt.registry import nearest
 
 EMBEDDED = ("breast-cancer", "digits")
 GENERATED = tuple(RECIPES)
 SOURCES = (*EMBEDDED, *GENERATED)
 
-__all__ = ["GENERATED", "RECIPE_KEYS", "SOURCES", "DataRequest", "default_partition"]  # what the other rooms use
-
-
-def default_partition(source: str | None, heterogeneity: float | None) -> str:
-    """Return "contiguous" for rows made to differ from node to node, which another order would mix; else "shuffled"."""
-    made_for_nodes = source in RECIPES and RECIPES[source].heterogeneity > 0
-    return "contiguous" if made_for_nodes or heterogeneity else "shuffled"
+__all__ = ["GENERATED", "RECIPE_KEYS", "SOURCES", "DataRequest"]  # what the other rooms use
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataRequest:
-    """Which data, and how they are prepared; exactly one of `path` and `source`.
+    """Where the rows come from, and how they are prepared and spread over the nodes.
 
     Parameters
     ----------
-    path
-        A file: `.npz`, `.npy`, IDX (known by its first bytes), or LIBSVM text; the last two plain or `.gz`, `.bz2`,
-        `.xz`.
-    labels
-        The file with the labels of an IDX file; default: the one beside it, see `idx.labels_beside`.
-    source
-        One of `SOURCES`.
-    test, test_labels
-        A file with test rows, and the one with their labels if it is IDX.
-    test_fraction
-        Or: the fraction of the rows to test on, in [0, 1).
-    partition, alpha, fractions, labels_per_node
-        See `partition.assign`; default `default_partition`.
+    path, source
+        A file, or the name of embedded or generated data (`SOURCES`): one of the two. A file is `.npz`, `.npy`, IDX
+        (known by its first bytes), or LIBSVM text; the last two plain or `.gz`, `.bz2`, `.xz`.
+    labels, test_labels
+        The files with the labels of IDX files; default: those beside them, see `idx.labels_beside`.
+    test, test_fraction
+        A file of test rows, or the part of the rows kept aside, in [0, 1): one of the two at most.
+    partition
+        How rows are given to nodes, see `partition.assign`; "dirichlet" needs `alpha`, "unequal" needs `fractions` (one
+        a node), "by-label" takes `labels_per_node`. Default: "shuffled", but "contiguous" for generated rows that
+        differ from node to node, which another order would mix.
     rows
-        How many rows to generate, or how many first rows of the files to use; default all.
+        Of generated data: how many; of a file or embedded data: only the first so many.
     features, density, condition, noise, heterogeneity
-        Of generated data; see `recipe.Recipe`, and `recipe.RECIPES` for the defaults (and that of `rows`).
+        Of generated data; see `recipe.Recipe`, and `recipe.RECIPES` for the defaults (and that of `rows`), which are
+        filled in.
     seed
-        Of the generated rows, the split and the partition.
+        Of generated rows, the split and the partition; in a specification the run's by default.
     scale
-        "none", "standard", "max-abs" or "global-max-abs"; see `features.fit_scaling`.
+        Scaling of the features, measured on the training rows; see `features.fit_scaling`.
+    storage
+        "f64" (eight bytes an entry) or "f32" (four); default: as the file has it, text as "f64".
     classes
-        Two groups of classes to tell apart.
-    targets
-        What the loss wants the labels to become.
+        Which labels to tell apart, where the data have others or more than two.
 
     Raises
     ------
     InputError
-        For an unknown name, a number out of range, or keys that exclude one another.
+        For a value of a wrong type or out of range, an unknown name, or keys that exclude one another.
     """
 
     path: str | None = None
@@ -69,67 +63,79 @@ class DataRequest:
     source: str | None = None
     test: str | None = None
     test_labels: str | None = None
-    test_fraction: float = 0.0
-    partition: str | None = None
-    alpha: float | None = None
-    fractions: Sequence[float] | None = None
-    labels_per_node: int | None = None
-    rows: int | None = None
-    features: int | None = None
-    density: float | None = None
-    condition: float | None = None
-    noise: float | None = None
-    heterogeneity: float | None = None
-    seed: int = 0
-    scale: str = "none"
+    test_fraction: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    partition: Rule | None = None
+    alpha: Positive | None = None
+    fractions: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
+    labels_per_node: Count | None = None
+    rows: Count | None = None
+    features: Count | None = None
+    density: Density | None = None
+    condition: Factor | None = None
+    noise: AtLeastZero | None = None
+    heterogeneity: AtLeastZero | None = None
+    seed: Whole = 0
+    scale: Scale = "none"
+    storage: Literal["f64", "f32"] | None = None
     classes: ChosenClasses | None = None
-    targets: Targets = Targets.SIGNS
 
     def __post_init__(self) -> None:
-        if (self.path is None) == (self.source is None):
-            given = "neither" if self.path is None else "both"
-            raise InputError(f"data: exactly one of data.path and data.source, got {given}")
-        if self.source is not None:
-            _known("source", self.source, SOURCES)
+        check_types(self)
+        self._check_origin()
+        self._fill()
+        if self.test is not None and self.source is not None:
+            raise InputError("test: goes with path; with source use test_fraction")
+        if self.test is not None and self.test_fraction:
+            raise InputError("test_fraction: given together with test; keep one of the two")
         for key, files in (("labels", "path"), ("test_labels", "test")):
             if getattr(self, key) is not None and getattr(self, files) is None:
-                raise InputError(f"data.{key}: given without data.{files}, the file that they are the labels of")
-        _known("partition", self.rule, RULES)
-        _known("scale", self.scale, SCALES)
-        if self.rows is not None and self.rows < 1:
-            raise InputError(f"data.rows: at least 1, got {self.rows}")
-        if not 0 <= self.test_fraction < 1:
-            raise InputError(f"data.test_fraction: at least 0 and below 1, got {self.test_fraction}")
-        if self.test is not None and self.test_fraction > 0:
-            raise InputError("data: at most one of data.test and data.test_fraction, got both")
-        self._check_recipe()
+                raise InputError(f"{key}: goes with {files}, the IDX file that they are the labels of")
+        self._check_partition()
 
-    def _check_recipe(self) -> None:
-        """Refuse the keys of a recipe where nothing is generated, and a test set that would shift the nodes' rows."""
-        misplaced = [key for key in RECIPE_KEYS if getattr(self, key) is not None]
-        if misplaced and self.source not in GENERATED:
-            raise InputError(f"data.{misplaced[0]}: only for generated data (data.source = {', '.join(GENERATED)})")
-        if self.source not in GENERATED:
-            return
-        differ = RECIPES[self.source].heterogeneity if self.heterogeneity is None else self.heterogeneity
-        if differ > 0 and self.rule == "contiguous" and self.test_fraction > 0:
+    def _check_origin(self) -> None:
+        if self.path is None and self.source is None:
+            raise InputError('missing; [data] needs path = "a file" or source = "embedded or generated data"')
+        if self.path is not None and self.source is not None:
+            raise InputError("source: given together with path; keep one of the two")
+        if self.source is not None and self.source not in SOURCES:
+            raise InputError(f"source: {no_such(self.source, SOURCES)}")
+        for key in RECIPE_KEYS:
+            if getattr(self, key) is not None and self.source not in GENERATED:
+                raise InputError(f"{key}: only generated data take it (source = {', '.join(GENERATED)})")
+
+    def _fill(self) -> None:
+        """Give the keys whose defaults hang on the source their values, so that the resolved table tells them."""
+        fill(self, partition=self.rule)
+        if self.source in RECIPES:
+            fill(self, **{key: getattr(self.recipe, key) for key in ("rows", *RECIPE_KEYS)})
+
+    def _check_partition(self) -> None:
+        keys = {"dirichlet": "alpha", "unequal": "fractions", "by-label": "labels_per_node"}
+        for partition, key in keys.items():
+            given = getattr(self, key) is not None
+            if given and self.partition != partition:
+                raise InputError(f'{key}: only partition = "{partition}" takes it, partition is "{self.partition}"')
+            if not given and self.partition == partition and key != "labels_per_node":
+                raise InputError(f'{key}: missing; partition = "{partition}" needs it')
+        if self.heterogeneity and self.partition == "contiguous" and self.test_fraction > 0:
             raise InputError(
-                "data.test_fraction: what is kept aside would shift the other rows to nodes they were not made for; "
+                "test_fraction: what is kept aside would shift the other rows to nodes they were not made for; "
                 'give 0, or data.partition = "shuffled"'
             )
 
     @property
-    def rule(self) -> str:
-        """The partition asked for, or that of the data."""
-        return self.partition or default_partition(self.source, self.heterogeneity)
+    def rule(self) -> Rule:
+        """The partition: the one asked for, or that of the data."""
+        made_for_nodes = self.source in RECIPES and RECIPES[self.source].heterogeneity > 0
+        return self.partition or ("contiguous" if made_for_nodes or self.heterogeneity else "shuffled")
+
+    @property
+    def recipe(self) -> Recipe:
+        """What to generate, where the source is generated: its defaults, and what is asked for instead."""
+        given = {key: getattr(self, key) for key in ("rows", *RECIPE_KEYS) if getattr(self, key) is not None}
+        return replace(RECIPES[self.source or ""], seed=self.seed, **given)
 
     @property
     def name(self) -> str:
         """What the data are called: the source, or the file's name."""
         return self.source or (self.path or "").rpartition("/")[2]
-
-
-def _known(key: str, name: str, known: Sequence[str]) -> None:
-    """Refuse a name that isn't one of the known ones."""
-    if name not in known:
-        raise InputError(f"data.{key}: unknown '{name}'{nearest(name, known)} (known: {', '.join(known)})")

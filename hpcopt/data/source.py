@@ -77,8 +77,13 @@ class _Rows:
     test_name: str
 
 
-def load(request: DataRequest, cluster: Cluster) -> Loaded:
+def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGNS) -> Loaded:
     """Read or generate, prepare and distribute the data of a run. Collective over `cluster.processes`.
+
+    Parameters
+    ----------
+    targets
+        What the loss wants the labels to become.
 
     Raises
     ------
@@ -94,7 +99,7 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
     zero_based = counts_from_zero(train, test)
     text = any(part is not None and part.numbering is not None for part in (train, test))
     rows = _settled(_Rows(train, test, request.name, test_name), zero_based, group)
-    rows, classes = _labelled(_chosen(rows, request, group), request, group)
+    rows, classes = _labelled(_chosen(rows, request, group), targets, group)
     rows, scaling = _scaled(rows, request, group)
     assignment = _assignment(rows, request, cluster)
     return Loaded(
@@ -106,7 +111,7 @@ def load(request: DataRequest, cluster: Cluster) -> Loaded:
         test_rows=0 if rows.test is None else rows.test.total,
         features=rows.train.table.d,
         classes=classes,
-        groups=None if request.targets is Targets.REAL else request.classes,
+        groups=None if targets is Targets.REAL else request.classes,
         scaling=scaling,
         zero_based=zero_based if text else None,
         name=request.name,
@@ -137,15 +142,15 @@ def _chosen(rows: _Rows, request: DataRequest, group: Group) -> _Rows:
     return rows
 
 
-def _labelled(rows: _Rows, request: DataRequest, group: Group) -> tuple[_Rows, NDArray[np.float64] | None]:
+def _labelled(rows: _Rows, targets: Targets, group: Group) -> tuple[_Rows, NDArray[np.float64] | None]:
     """Turn labels into -1 and +1, or 0, 1, ..., where the loss wants that; also return the labels behind them."""
-    if request.targets is Targets.REAL:
+    if targets is Targets.REAL:
         return rows, None
-    classes = classes_of(rows.train.table.targets, request.targets, group, rows.name)
+    classes = classes_of(rows.train.table.targets, targets, group, rows.name)
     if rows.test is not None:
         refuse_unknown(rows.test, classes, group, rows.test_name, rows.name)
-    train = relabelled(rows.train, classes, request.targets)
-    test = rows.test and relabelled(rows.test, classes, request.targets)
+    train = relabelled(rows.train, classes, targets)
+    test = rows.test and relabelled(rows.test, classes, targets)
     return replace(rows, train=train, test=test), classes
 
 

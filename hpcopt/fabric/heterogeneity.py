@@ -17,6 +17,8 @@ from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, Literal
 
+from hpcopt.annotations import AtLeastZero, Factor, Fraction, Whole, check_types, fill
+from hpcopt.checks import at_least
 from hpcopt.errors import InputError
 from hpcopt.fabric.streams import key
 
@@ -44,7 +46,7 @@ class Pause:
     seconds: float
 
     def __post_init__(self) -> None:
-        _refuse_negative(node=self.node, at=self.at, seconds=self.seconds)
+        at_least(0, node=self.node, at=self.at, seconds=self.seconds)
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,17 @@ class Departure:
     at: float
 
     def __post_init__(self) -> None:
-        _refuse_negative(node=self.node, at=self.at)
+        at_least(0, node=self.node, at=self.at)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heterogeneity:
-    """What makes the nodes and links of a cluster unlike; by default nothing.
+    """What makes the nodes and links of a cluster unlike, the table [cluster.stragglers]; by default nothing.
 
     Parameters
     ----------
     seed
-        Keys all draws.
+        Keys all draws; in a specification the run's by default.
     probability, slowdown
         With this probability, at each step anew, a node is a straggler: the step's work takes `slowdown` times as long.
     slow_nodes, node_slowdown
@@ -80,19 +82,53 @@ class Heterogeneity:
         With this probability a pair of nodes has a slow link, over which bytes take so many times as long.
     pauses, departures
         See `Pause` and `Departure`.
+
+    Raises
+    ------
+    InputError
+        For a value of a wrong type or out of range, or a spread that no distribution has.
     """
 
-    seed: int = 0
-    probability: float = 0.0
-    slowdown: float = 10.0
-    slow_nodes: float | tuple[int, ...] = 0.0
-    node_slowdown: float | None = None
+    seed: Whole = 0
+    probability: Fraction = 0.0
+    slowdown: Factor = 10.0
+    slow_nodes: Fraction | tuple[Whole, ...] = 0.0
+    node_slowdown: Factor | None = None
     distribution: Distribution = "constant"
-    spread: float | None = None
-    slow_links: float = 0.0
-    link_slowdown: float = 10.0
+    spread: AtLeastZero | None = None
+    slow_links: Fraction = 0.0
+    link_slowdown: Factor = 10.0
     pauses: tuple[Pause, ...] = ()
     departures: tuple[Departure, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.node_slowdown is None:
+            fill(self, node_slowdown=self.slowdown)
+        if self.distribution == "constant":
+            if self.spread is not None:
+                names = ", ".join(f'"{name}"' for name in SPREADS)
+                raise InputError(f"spread: given without a distribution that has one; give distribution = {names}")
+            return
+        usual, most = SPREADS[self.distribution]
+        if self.spread is None:
+            fill(self, spread=usual)
+        elif self.spread > most:
+            raise InputError(f'spread: expected at most {most:g} with "{self.distribution}", got {self.spread:g}')
+
+    def stranger(self, size: int) -> str | None:
+        """Return what is wrong with the first node named that is none of `size`; None if there is no such node."""
+        slow = self.slow_nodes if isinstance(self.slow_nodes, tuple) else ()
+        named = {
+            "slow_nodes": slow,
+            "pauses": [pause.node for pause in self.pauses],
+            "departures": [departure.node for departure in self.departures],
+        }
+        for name, nodes in named.items():
+            for node in nodes:
+                if node >= size:
+                    return f"{name}: no node {node} among {size}; they are counted from 0"
+        return None
 
     def pace(self, rank: int, size: int) -> Pace:
         """Return the pace of node `rank` of `size`, before its first step."""
@@ -110,7 +146,7 @@ class Heterogeneity:
         told = (
             (slow, f"slow {_listed(slow, 'node')} (x {self.node_slowdown or self.slowdown:g})"),
             (self.probability, f"stragglers with probability {self.probability:g} (x {self.slowdown:g})"),
-            (self.distribution != "constant", f"times of steps {self.distribution} ({self._spread():g})"),
+            (self.distribution != "constant", f"times of steps {self.distribution} ({self.spread or 0.0:g})"),
             (self.slow_links, f"slow {self._links(size)} (x {self.link_slowdown:g})"),
             (self.pauses, f"pauses of {_listed(sorted({p.node for p in self.pauses}), 'node')}"),
             (self.departures, f"departures of {_listed(sorted({d.node for d in self.departures}), 'node')}"),
@@ -123,11 +159,6 @@ class Heterogeneity:
             return f"links, each with probability {self.slow_links:g}"
         pairs = [(i, j) for i in range(size) for j in range(i + 1, size) if self.link_factor(i, j) > 1.0]
         return _listed([f"{i}-{j}" for i, j in pairs], "link") if pairs else "links: none drawn"
-
-    def _spread(self) -> float:
-        if self.distribution == "constant":
-            return 0.0
-        return SPREADS[self.distribution][0] if self.spread is None else self.spread
 
     def link_factor(self, source: int, target: int) -> float:
         """Return how many times as long a byte takes between two nodes; the same in both directions."""
@@ -203,7 +234,7 @@ class Pace:
         if settings.probability > 0.0 and self._uniform(step, _STRAGGLES) < settings.probability:
             factor = settings.slowdown
         if settings.distribution != "constant":
-            factor *= _spread(settings.distribution, settings._spread(), self._uniform(step, _SPREADS))
+            factor *= _spread(settings.distribution, settings.spread or 0.0, self._uniform(step, _SPREADS))
         return factor
 
     def _uniform(self, step: int, what: int) -> float:
@@ -239,9 +270,3 @@ def _spread(distribution: Distribution, s: float, u: float) -> float:
     if distribution == "lognormal":
         return math.exp(s * _NORMAL.inv_cdf(u) - 0.5 * s * s)
     return (1.0 - s) * math.pow(u, -s)
-
-
-def _refuse_negative(**values: float) -> None:
-    for name, value in values.items():
-        if value < 0:
-            raise InputError(f"{name}: at least 0, got {value!r}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.results.output import Output
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status
 from hpcopt.solvers.base import State
@@ -31,22 +32,20 @@ def _forget(record: Record) -> None:
     """Record nothing."""
 
 
+KEEP_ALL = Output()
+
+
 @dataclass(frozen=True)
 class Recording:
     """What is recorded of a run.
 
     Parameters
     ----------
-    every
-        Each so-many-th iteration; 0: only the first and the last. Of asynchronous solvers: each time all nodes
-        together have made so many steps for every one of them, on the wall clock as often as takes a small part of
-        the time.
-    seconds
-        Of asynchronous solvers: each time so many seconds have passed, instead.
+    output
+        Which rows.
     tell
         Called with each record, on every node (give it on one).
     """
 
-    every: int = 1
-    seconds: float | None = None
+    output: Output = KEEP_ALL
     tell: Callable[[Record], None] = _forget

@@ -8,14 +8,18 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.annotations import Positive, Whole, check_types, fill
 from hpcopt.results.record import Record
 
 Vector = NDArray[np.float64]
 
+DEFAULT_ROUNDS = 100
+GOAL_ROUNDS = 10_000  # where only goals are given
 DIVERGED = 1e3  # an objective so many times its first value (at least 1) does not come back
 
 
@@ -101,64 +105,71 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class StopRule:
-    """The first one reached ends the run; None = no such rule.
+    """When a run ends, the table [stop] of a specification: at the first of these that is reached.
+
+    A rule without any key stands for rounds = 100; goals without any budget get rounds = 10000, so that every run ends.
 
     Parameters
     ----------
-    rounds
-        Communication rounds.
-    iterations
-        Steps of the solver's listing.
-    seconds
-        On the run's clock (wall or virtual), monitoring left out.
-    bytes
-        Sent by all nodes together, monitoring left out.
+    rounds, iterations
+        Budgets: communication rounds; steps of the solver's listing.
+    seconds, bytes
+        Budgets: on the run's clock (wall or virtual); sent by all nodes together. Monitoring is left out of both.
     target
-        Objective.
+        Goal: the objective.
     target_on
-        The column of the trace that the target is for, where a record has it; else the objective.
+        Whose objective the target is for, where the nodes' models differ and a record has it: the mean model's
+        ("objective"), on average the nodes' own ("mean_objective"), or the worst node's ("worst_objective").
     gradient_norm
-        Euclidean norm of the objective's gradient.
+        Goal: the Euclidean norm of the objective's gradient.
     relative_gradient
-        The same as a part of the norm at the start.
+        Goal: the same as a part of the norm at the start.
     gap
-        Certified bound on f(w) - f*: ||gradient||^2 / (2 l2), from strong convexity; needs l2 > 0 and no intercept.
-    l2
-        The l2 of that bound.
+        Goal: the certified bound ||gradient||^2 / (2 l2) on f(w) - f*, from strong convexity; needs l2 > 0 and no
+        intercept.
+
+    Raises
+    ------
+    InputError
+        For a value of a wrong type or out of range.
     """
 
-    rounds: int | None = None
-    iterations: int | None = None
-    seconds: float | None = None
-    bytes: float | None = None
+    rounds: Whole | None = None
+    iterations: Whole | None = None
+    seconds: Positive | None = None
+    bytes: Positive | None = None
     target: float | None = None
-    target_on: str = "objective"
-    gradient_norm: float | None = None
-    relative_gradient: float | None = None
-    gap: float | None = None
-    l2: float = 0.0
+    target_on: Literal["objective", "mean_objective", "worst_objective"] = "objective"
+    gradient_norm: Positive | None = None
+    relative_gradient: Positive | None = None
+    gap: Positive | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if all(getattr(self, budget) is None for budget in ("rounds", "iterations", "seconds", "bytes")):
+            fill(self, rounds=GOAL_ROUNDS if self.measures else DEFAULT_ROUNDS)
 
     @property
     def measures(self) -> bool:
         """Whether any rule needs a measurement (rounds and iterations do not)."""
-        free = {"rounds", "iterations", "target_on", "l2"}
+        free = {"rounds", "iterations", "target_on"}
         return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in free)
 
-    def verdict(self, record: Record, first: Record) -> Status | None:
-        """Return how the run ends at this record, None if it goes on, given the first record.
+    def verdict(self, record: Record, first: Record, l2: float) -> Status | None:
+        """Return how the run ends at this record, None if it goes on, given the first record and the problem's l2.
 
         A divergence comes before goals, goals before budgets.
         """
         used = {column: getattr(record, column) for column in ("round", "iteration", "seconds", "bytes")}
-        return self.judged(record, first) or self.spent(used)
+        return self.judged(record, first, l2) or self.spent(used)
 
-    def judged(self, record: Record, first: Record) -> Status | None:
+    def judged(self, record: Record, first: Record, l2: float) -> Status | None:
         """Return how the run ends for what the model is at this record, whatever has been spent."""
         known = math.isfinite(record.objective) and math.isfinite(record.grad_norm)
         if not known or record.objective > DIVERGED * max(abs(first.objective), 1.0):
             return Status.DIVERGED
         norm = record.grad_norm
-        gap = norm * norm / (2.0 * self.l2) if self.l2 > 0.0 else math.inf
+        gap = norm * norm / (2.0 * l2) if l2 > 0.0 else math.inf
         checks = (
             (Status.TARGET, self.target, record.judged(self.target_on).objective),
             (Status.GRADIENT, self.gradient_norm, norm),

@@ -48,14 +48,15 @@ def drive_asynchronous(
     first, model = watch.measure(state.w, 0)
     first = replace(first, gradients=0)
     recording.tell(first)
-    status = stop.verdict(first, first)
+    status = stop.verdict(first, first, problem.l2)
     if status is not None:
         return Outcome(status, model, first, first, state, {})
 
-    measured = _Measured(watch, node, stop, first, model, recording)
+    measured = _Measured(watch, node, stop, first, model, recording, problem.l2)
     measured.lay_aside(state)
-    steps = node.size * (recording.every or (1 if stop.measures else 0))
-    survey = node.survey([measured.mean, measured.share], measured.done, steps=steps, seconds=recording.seconds)
+    output = recording.output
+    steps = node.size * (output.record_every or (1 if stop.measures else 0))
+    survey = node.survey([measured.mean, measured.share], measured.done, steps=steps, seconds=output.record_seconds)
     word = _Word(node)
 
     def is_over() -> bool:
@@ -93,12 +94,13 @@ class _Measured:
     """
 
     def __init__(
-        self, watch: Watch, node: Node, stop: StopRule, first: Record, model: Vector, recording: Recording
+        self, watch: Watch, node: Node, stop: StopRule, first: Record, model: Vector, recording: Recording, l2: float
     ) -> None:
         self.status: Status | None = None
         self._watch = watch
         self._node = node
         self._stop = stop
+        self._l2 = l2
         self._first = self._record = self._best = first
         self._model = self._kept = model
         self._recording = recording
@@ -137,8 +139,10 @@ class _Measured:
         if self.status is not None or not self._there or record.seconds <= self._record.seconds:
             return  # the run is over, all have left, or nothing has happened
         self._record, self._model = record, self._mean
-        self.status = self._stop.judged(record, self._first) or self._disagreement.verdict(record, self._model)
-        if self._recording.every or self._recording.seconds or self.status is not None:
+        verdict = self._stop.judged(record, self._first, self._l2)
+        self.status = verdict or self._disagreement.verdict(record, self._model)
+        output = self._recording.output
+        if output.record_every or output.record_seconds or self.status is not None:
             self._recording.tell(record)
         if self.status is not None or self._stop.spent({"bytes": record.bytes}) is not None:
             self._node.stopping = True  # of the other budgets each node knows its own part
@@ -160,7 +164,7 @@ class _Measured:
         if self.status is None:
             last = replace(last, iteration=int(iteration), **ending)
             self._recording.tell(last)
-            self.status = self._stop.verdict(last, self._first) or (Status.FINISHED if there else Status.LEFT)
+            self.status = self._stop.verdict(last, self._first, self._l2) or (Status.FINISHED if there else Status.LEFT)
             self._record, self._model = last, model
         if self.status.diverged:
             return Outcome(self.status, self._kept, replace(self._best, **ending), self._record, state, edges)

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
+from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.join import join
 from hpcopt.fabric.launch import abort_on_error, started
@@ -35,7 +36,7 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
         spec, cluster = open_cluster(read, comm)
         with closing(cluster), one_thread(cluster):
             mixing = connected(spec, cluster) if spec.is_networked else None
-            yield spec, cluster, Conditions(mixing=mixing, heterogeneity=spec.cluster.heterogeneity(spec.seed))
+            yield spec, cluster, Conditions(mixing=mixing, heterogeneity=spec.cluster.stragglers or EVEN)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def _drive_rounds(
     stop: StopRule,
     recording: Recording,
 ) -> Outcome:
-    record_every, tell = recording.every, recording.tell
+    record_every, tell = recording.output.record_every, recording.tell
     watch = Watch(node, problem, shard, decentralised=solver.needs.models == "own")
     f = problem.on(shard, node.meter)
     state = solver.init(node, f, w0)
@@ -69,7 +69,7 @@ def _drive_rounds(
     disagreement = Disagreement(node.size, kept)
     tell(first)
 
-    status = stop.verdict(first, first)
+    status = stop.verdict(first, first, problem.l2)
     every = record_every or (1 if stop.measures else sys.maxsize)  # measure so often
     limit = math.inf if stop.rounds is None else stop.rounds
     last_iteration = math.inf if stop.iterations is None else stop.iterations
@@ -83,7 +83,7 @@ def _drive_rounds(
         last, model = watch.measure(state.w, iteration)
         if record_every:
             tell(last)
-        status = stop.verdict(last, first) or disagreement.verdict(last, model)
+        status = stop.verdict(last, first, problem.l2) or disagreement.verdict(last, model)
         if status is not None:
             break
         if last.objective < best.objective:
@@ -91,7 +91,7 @@ def _drive_rounds(
 
     if status is None:  # the solver ended: what it sent after its last iterate counts too
         last, model = watch.measure(state.w, iteration)
-        status = stop.verdict(last, first)
+        status = stop.verdict(last, first, problem.l2)
         if record_every:
             tell(last)
     if not record_every and iteration:

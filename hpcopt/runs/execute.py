@@ -69,23 +69,6 @@ class Run:
         return [record.as_dict() for record in self.records]
 
 
-def stop_rule(spec: Specification, total: int) -> StopRule:
-    """Return the driver's rule for the specification's [stop]."""
-    stop = spec.stop.resolved()
-    return StopRule(
-        rounds=stop.rounds,
-        iterations=stop.iterations,
-        seconds=stop.seconds,
-        bytes=stop.bytes,
-        target=stop.target,
-        target_on=stop.target_on,
-        gradient_norm=stop.gradient_norm,
-        relative_gradient=stop.relative_gradient,
-        gap=stop.gap,
-        l2=spec.problem.l2_value(total),
-    )
-
-
 def execute(
     spec: Specification,
     prepared: Prepared,
@@ -107,7 +90,7 @@ def execute(
     cluster = prepared.cluster
     speaks = cluster.local_nodes[0] == 0
     out = folder if speaks else None  # where this process writes
-    stop = stop_rule(spec, prepared.problem.total)
+    stop = spec.stop
     described = describe(spec, prepared, label, solver)
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
@@ -143,8 +126,7 @@ def _driven(
     timelines: Timelines | None,
 ) -> list[Outcome]:
     """Run `solver` on the cluster's nodes; return how it ended on those of this process, the first of which records."""
-    cluster, output = prepared.cluster, spec.output
-    silent = Recording(output.record_every, output.record_seconds)
+    cluster, silent = prepared.cluster, Recording(spec.output)
 
     def program(node: Node) -> Outcome:
         if timelines is not None:

@@ -12,7 +12,7 @@ import scipy.linalg
 import scipy.sparse
 from numpy.typing import NDArray
 
-from hpcopt.data import ChosenClasses, DataRequest, Loaded, load
+from hpcopt.data import Loaded, load
 from hpcopt.data.table import Table
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
@@ -21,7 +21,7 @@ from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.problems.layers import Layers
-from hpcopt.problems.losses import LOSSES, Loss, MarginLoss
+from hpcopt.problems.losses import LOSSES, MarginLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.problem import Problem, Shard
@@ -61,9 +61,7 @@ class Prepared:
 def prepare(spec: Specification, cluster: Cluster, conditions: Conditions) -> Prepared:
     """Read and distribute the data, compile the kernels, and set the start."""
     loss = LOSSES[spec.problem.loss]
-    with agreed(cluster.processes):
-        request = _request(spec.data, loss, spec.seed)
-    loaded = load(request, cluster)
+    loaded = load(spec.data, cluster, loss.targets)
     with agreed(cluster.processes):
         shards = {node: _shard(loaded, node, spec) for node in cluster.local_nodes}
     loaded = replace(loaded, shards={}, test_shards=None)  # the shards may be copies: do not hold the rows twice
@@ -118,32 +116,6 @@ def _layers(section: sections.Problem, loaded: Loaded) -> Layers | None:
     assert loaded.classes is not None
     widths = (loaded.features, *(section.hidden or ()), len(loaded.classes))
     return Layers(widths, bool(section.intercept), section.activation or "relu")
-
-
-def _request(data: sections.Data, loss: type[Loss], seed: int) -> DataRequest:
-    classes = data.classes
-    return DataRequest(
-        path=data.path,
-        labels=data.labels,
-        source=data.source,
-        test=data.test,
-        test_labels=data.test_labels,
-        test_fraction=data.test_fraction,
-        partition=data.partition,
-        alpha=data.alpha,
-        fractions=None if data.fractions is None else tuple(data.fractions),
-        labels_per_node=data.labels_per_node,
-        rows=data.rows,
-        features=data.features,
-        density=data.density,
-        condition=data.condition,
-        noise=data.noise,
-        heterogeneity=data.heterogeneity,
-        seed=seed if data.seed is None else data.seed,
-        scale=data.scale,
-        classes=None if classes is None else ChosenClasses(tuple(classes.positive), tuple(classes.negative)),
-        targets=loss.targets,
-    )
 
 
 def _shard(loaded: Loaded, node: int, spec: Specification) -> Shard:

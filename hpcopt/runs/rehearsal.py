@@ -9,6 +9,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.problems.problem import Shard
 from hpcopt.results.outcome import Recording
+from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
 from hpcopt.runs.prepare import Prepared
@@ -30,7 +31,7 @@ def rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
 
     def program(node: Node) -> None:
         shard = few.get(node.rank, few[cluster.local_nodes[0]])
-        drive(node, prepared.problem, shard, solver, prepared.w0, stop, Recording(every=0))
+        drive(node, prepared.problem, shard, solver, prepared.w0, stop, Recording(Output(record_every=0)))
 
     def alone() -> None:
         VirtualCluster(cluster.size).run(program, conditions)

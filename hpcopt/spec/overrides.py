@@ -9,8 +9,8 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
+from hpcopt.annotations import KeyPath
 from hpcopt.errors import InputError
-from hpcopt.spec.toml_lines import KeyPath
 
 
 def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[KeyPath, str]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+from hpcopt.annotations import KeyPath, shown
 from hpcopt.compression import COMPRESSORS, Compressor
 from hpcopt.errors import InputError
 from hpcopt.registry import Registry
-from hpcopt.spec.toml_lines import KeyPath
-from hpcopt.spec.validation import Origin, checked, shown
+from hpcopt.spec.validation import Origin, checked
 
 
 def build_part(registry: Registry[Any], table: Any, where: KeyPath = (), origin: Origin | None = None) -> Any:

@@ -9,24 +9,29 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, field
-from msgspec.structs import replace
 
+from hpcopt.annotations import KeyPath, Whole, plain, shown
+from hpcopt.data.request import DataRequest
 from hpcopt.errors import InputError
+from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.offers import offers_of
+from hpcopt.results.output import Output
+from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
 from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
+from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
-from hpcopt.spec.sections import STARTS, ClusterTable, Data, Output, Problem, Section, Stop
-from hpcopt.spec.toml_lines import KeyPath, key_lines
-from hpcopt.spec.validation import Origin, checked, plain, shown
+from hpcopt.spec.sections import STARTS, Problem
+from hpcopt.spec.toml_lines import key_lines
+from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES, Topology
 
 _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
@@ -36,16 +41,17 @@ SolverTable = dict[str, Any]
 """`name`, perhaps `label`, and the parameters given: the fields of the registered dataclass."""
 
 
-class Specification(Section, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Specification:
     """A checked specification; every default is filled in except in the solvers' tables."""
 
-    seed: Annotated[int, Meta(ge=0)] = 0
-    data: Data
+    seed: Whole = 0
+    data: DataRequest
     problem: Problem = field(default_factory=Problem)
     solver: SolverTable | None = None
     solvers: list[SolverTable] | None = None
     cluster: ClusterTable = field(default_factory=ClusterTable)
-    stop: Stop = field(default_factory=Stop)
+    stop: StopRule = field(default_factory=StopRule)
     output: Output = field(default_factory=Output)
 
     def __post_init__(self) -> None:
@@ -70,9 +76,7 @@ class Specification(Section, frozen=True, kw_only=True):
     @property
     def setting(self) -> Setting:
         """What is known of where the solvers are to run before any data are read or nodes are met."""
-        return Setting(
-            problem=offers_of(LOSSES[self.problem.loss]), heterogeneity=self.cluster.heterogeneity(self.seed)
-        )
+        return Setting(problem=offers_of(LOSSES[self.problem.loss]), heterogeneity=self.cluster.stragglers or EVEN)
 
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
         """Return the solvers, each under a label that no other one has."""
@@ -171,6 +175,7 @@ def labels(tables: list[SolverTable]) -> list[str]:
 
 
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
+    _with_seeds(tables)
     specification = checked(tables, Specification, origin=origin)
     _check_solvers(specification, many, origin)
     cluster = _with_topology(specification, origin, file)
@@ -183,15 +188,22 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
             data,
             path=_found(data.path, file),
             test=_found(data.test, file),
-            seed=specification.seed if data.seed is None else data.seed,
             labels=_found(data.labels, file),
             test_labels=_found(data.test_labels, file),
         ),
-        problem=replace(problem, start=start),
+        problem=msgspec.structs.replace(problem, start=start or problem.start),
         cluster=cluster,
-        stop=specification.stop.resolved(),
         output=replace(output, folder=folder),
     )
+
+
+def _with_seeds(tables: dict[str, Any]) -> None:
+    """Give the tables that draw numbers the run's seed, where they have none of their own."""
+    seed, cluster = tables.get("seed", 0), tables.get("cluster")
+    stragglers = cluster.get("stragglers") if isinstance(cluster, dict) else None
+    for table in (tables.get("data"), stragglers):
+        if isinstance(table, dict) and isinstance(seed, int):
+            table.setdefault("seed", seed)
 
 
 def _with_topology(specification: Specification, origin: Origin, file: Path | None) -> ClusterTable:

@@ -1,0 +1,214 @@
+"""Tables of settings: frozen dataclasses whose annotations say what each key may be.
+
+A table is refused alike, and in the same words, whether it was read from a file or made in Python: `check_types` looks
+at the annotations (`Annotated[int, Meta(ge=1)]`), and what is wrong is told from them, so that a new key needs no check
+and no message of its own. Conditions between keys stand in the table's `__post_init__`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+import msgspec.inspect as kinds
+import numpy as np
+from msgspec import Meta
+
+from hpcopt.errors import InputError
+from hpcopt.registry import nearest
+
+KeyPath = tuple[str | int, ...]
+"""Names of tables and keys, and places in lists: ("solvers", 0, "local_steps")."""
+
+Positive = Annotated[float, Meta(gt=0)]
+AtLeastZero = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Factor = Annotated[float, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+
+_LONGEST_SHOWN = 60  # characters of a bad value repeated in a message
+_MOST_KEYS = 6  # of a table that are named where another thing was given
+_AT = re.compile(r" - at `\$(?P<path>.*)`$")
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<place>\d+)\]")
+_MISSING = re.compile(r"missing required field `(?P<name>.+?)`")
+_KEY_FIRST = re.compile(r"(?P<key>[A-Za-z_][\w.]*): (?P<rest>.*)", re.DOTALL)
+
+
+def check_types(table: object) -> None:
+    """Refuse a table, an instance of a frozen dataclass, with a value that its annotations do not allow.
+
+    Lists become tuples and integers floats where the annotations say so. To be called first in `__post_init__`.
+
+    Raises
+    ------
+    InputError
+        "key: what is allowed, what was given".
+    """
+    for name, hint in get_type_hints(type(table), include_extras=True).items():
+        given = plain(getattr(table, name))
+        try:
+            for where, message in not_finite(given):
+                raise _refusal((name, *where), message)
+            fill(table, **{name: msgspec.convert(given, hint)})
+        except msgspec.ValidationError as error:
+            where, message = explained(error, kinds.type_info(hint), given)
+            raise _refusal((name, *where), message) from None
+
+
+def fill(table: object, **values: Any) -> None:
+    """Give keys of a frozen table their values, while it is being made: defaults that hang on other keys."""
+    for name, value in values.items():
+        object.__setattr__(table, name, value)
+
+
+def plain(value: Any) -> Any:
+    """Return tables and lists made in Python as TOML would have given them (tuples, paths, numpy's numbers)."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def no_such(given: str, known: Iterable[str]) -> str:
+    """Return the message about a name that is none of the known ones."""
+    names = ", ".join(f'"{name}"' for name in known)
+    return f'expected one of {names}, got "{given}"{nearest(given, known)}'
+
+
+def shown(value: object) -> str:
+    """Return `value` as a person would have written it in TOML, cut short."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, (bool, str, int, float, list)):
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        text = text.replace("NaN", "nan").replace("Infinity", "inf") if isinstance(value, float) else text
+        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return f"{type(value).__name__} {value}"
+
+
+def not_finite(value: object) -> Iterator[tuple[KeyPath, str]]:
+    """Yield path and message of every number inside `value` that is NaN or infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield (), f"expected a finite number, got {shown(value)}"
+    elif isinstance(value, (dict, list)):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from (((name, *path), message) for path, message in not_finite(item))
+
+
+def explained(error: msgspec.ValidationError, info: kinds.Type, value: Any) -> tuple[KeyPath, str]:
+    """Return the path of what is wrong inside `value`, and what is wrong with it, in words."""
+    text = str(error)
+    at = _AT.search(text)
+    path: KeyPath = ()
+    for found in _STEP.finditer(at["path"] if at else ""):
+        path = (*path, found["name"] or int(found["place"]))
+    if isinstance(error.__cause__, ValueError):
+        return _told_by_the_object(str(error.__cause__), info, path)
+    missing = _MISSING.search(text)
+    if missing:
+        path = (*path, missing["name"])
+        return path, f"missing; expected {_words(_type_at(info, path))}"
+    kind = _type_at(info, path)
+    given = value
+    for step in path:
+        given = given[step]
+    guess = nearest(given, _choices(kind)) if isinstance(given, str) else ""
+    return path, f"expected {_words(kind)}, got {shown(given)}{guess}"
+
+
+def keys_of(info: kinds.Type | None) -> dict[str, kinds.Type] | None:
+    """Return the types of the keys of the table that `info` allows; None where it allows any key, or no table."""
+    if isinstance(info, (kinds.StructType, kinds.DataclassType)):
+        return {field.encode_name: field.type for field in info.fields}
+    for part in _parts(info):
+        fields = keys_of(part)
+        if fields is not None:
+            return fields
+    return None
+
+
+def inside(info: kinds.Type | None, step: str | int) -> kinds.Type | None:
+    """Return the type of the key or item `step` of a value of type `info`, None if it can have none."""
+    if isinstance(step, int) and isinstance(info, (kinds.ListType, kinds.VarTupleType)):
+        return info.item_type
+    if isinstance(step, str) and isinstance(info, (kinds.StructType, kinds.DataclassType)):
+        return (keys_of(info) or {}).get(step)
+    return next((found for part in _parts(info) if (found := inside(part, step)) is not None), None)
+
+
+def _refusal(path: KeyPath, message: str) -> InputError:
+    return InputError(f"{'.'.join(map(str, path))}: {message}")
+
+
+def _told_by_the_object(message: str, info: kinds.Type, path: KeyPath) -> tuple[KeyPath, str]:
+    """Move the key that begins an object's own complaint to the path.
+
+    "local_steps: at least 1, got 0" counts from the object, "data.classes: ..." from the whole.
+    """
+    begun = _KEY_FIRST.match(message)
+    if begun:
+        key = tuple(begun["key"].split("."))
+        for whole in ((*path, *key), key):
+            if _type_at(info, whole) is not None:
+                return whole, begun["rest"]
+    return path, message
+
+
+def _parts(info: kinds.Type | None) -> tuple[kinds.Type, ...]:
+    if isinstance(info, kinds.UnionType):
+        return tuple(part for part in info.types if not isinstance(part, kinds.NoneType))
+    return (info.type,) if isinstance(info, kinds.Metadata) else ()
+
+
+def _type_at(info: kinds.Type | None, path: KeyPath) -> kinds.Type | None:
+    for step in path:
+        info = inside(info, step)
+    return info
+
+
+def _choices(info: kinds.Type | None) -> list[str]:
+    if isinstance(info, kinds.LiteralType):
+        return [str(value) for value in info.values]
+    return [choice for part in _parts(info) for choice in _choices(part)]
+
+
+def _words(info: kinds.Type | None) -> str:
+    """Return what `info` allows, in words."""
+    if isinstance(info, kinds.Metadata) and (info.extra or {}).get("words"):
+        return str((info.extra or {})["words"])
+    if isinstance(info, (kinds.Metadata, kinds.UnionType)):
+        *most, last = map(_words, _parts(info))
+        return f"{', '.join(most)} or {last}" if most else last
+    words = "a table"
+    match info:
+        case kinds.LiteralType(values=values):
+            names = ", ".join(map(shown, values))
+            words = names if len(values) == 1 else f"one of {names}"
+        case kinds.FloatType():
+            words = f"a number{_bounds(info)}"
+        case kinds.IntType():
+            words = f"an integer{_bounds(info)}"
+        case kinds.StrType():
+            words = "text"
+        case kinds.BoolType():
+            words = "true or false"
+        case kinds.ListType(item_type=item) | kinds.VarTupleType(item_type=item):
+            words = f"a list (each item: {_words(item)})"
+        case kinds.DataclassType(fields=fields) if len(fields) <= _MOST_KEYS:
+            words = f"a table {{ {', '.join(field.name for field in fields)} }}"
+    return words
+
+
+def _bounds(info: kinds.FloatType | kinds.IntType) -> str:
+    signs = ((">", info.gt), (">=", info.ge), ("<", info.lt), ("<=", info.le))
+    bounds = [f"{sign} {limit:g}" for sign, limit in signs if limit is not None]
+    return f" {' and '.join(bounds)}" if bounds else ""
