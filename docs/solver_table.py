@@ -29,7 +29,7 @@ from hpcopt.topology import TOPOLOGIES, build
 
 ROWS, FEATURES = 200, 10
 ITERATIONS = 20
-HEAD = ("solver", "what it does", "floor", "rounds", "doubles")
+HEAD = ("solver", "what it does", "needs", "floor", "rounds", "doubles")
 EACH = " to each neighbour"
 
 
@@ -69,14 +69,14 @@ def table(pages: set[str]) -> str:
         page = name.replace("-", "_")
         shown = f"[`{name}`]({page}.md)" if f"solvers/{page}" in pages else f"`{name}`"
         summary = (kind.__doc__ or "").splitlines()[0].rstrip(".")
+        said = (shown, f"{summary}. *{_linked(kind.paper)}*", kind.needs.words() or "nothing", kind.floor or "none")
         if kind.needs.pace == "own":  # who talks to whom is found out on the way
-            costs = ("one a step of its own", "see its page")
-            lines.append((shown, f"{summary}. *{_linked(kind.paper)}*", kind.floor or "none", *costs))
+            lines.append((*said, "one a step of its own", "see its page"))
             continue
         each = what_iterations_cost(kind())
         rounds = _span([str(rounds) for rounds, _, _ in sorted(each)])
         doubles = _span([_linear(a, b) for _, a, b in sorted(each)]) + (EACH if kind.needs.models == "own" else "")
-        lines.append((shown, f"{summary}. *{_linked(kind.paper)}*", kind.floor or "none", rounds, doubles))
+        lines.append((*said, rounds, doubles))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

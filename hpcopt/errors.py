@@ -4,9 +4,40 @@ An `InputError` carries the one line its reader sees: what was given, where, and
 Anything else that escapes is a defect of ours and ends the job with a traceback.
 """
 
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Remedy(Enum):
+    """What the caller may ask for instead. The value ends the message, for callers from Python.
+
+    The command line has the same by the names of its flags (`hpcopt.cli.options.REMEDIES`): a message itself names keys
+    and parameters, never a flag.
+    """
+
+    FORCE = " (force=True runs it all the same)"
+    OVERWRITE = "; give overwrite=True to replace it, or another folder"
+    FOLDER = "; give another output folder"
+    RANKS = '; start it without mpiexec, or give kind = "mpi"'
+    WORKERS = " (the number of its nodes)"
+
 
 class InputError(ValueError):
-    """Bad input; `str(error)` is the one clear line shown to the person, without a traceback."""
+    """Bad input; `str(error)` is the one clear line shown to the person, without a traceback.
+
+    Parameters
+    ----------
+    message
+        What was given, where, and what would be right.
+    remedy
+        What else the caller may ask for.
+    """
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(message if remedy is None else message + remedy.value)
+        self.message = message
+        self.remedy = remedy
 
 
 class AgreedError(InputError):

@@ -276,12 +276,13 @@ def test_list_names_all_of_a_kind_with_a_line_each(kind, registry, capsys):
 
 
 @pytest.mark.parametrize("name", [*SOLVERS, *LOSSES])
-def test_show_tells_parameters_defaults_and_paper(name, capsys):
+def test_show_tells_parameters_defaults_needs_and_paper(name, capsys):
     assert main(["show", name]) == 0
     said = capsys.readouterr().out
     assert said.startswith(name)
     if name in SOLVERS:
         assert f"Paper: {SOLVERS[name].paper}" in said
+        assert ("Needs: " in said) == bool(SOLVERS[name].needs.words())
 
 
 @pytest.mark.parametrize(

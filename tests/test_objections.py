@@ -9,7 +9,7 @@ import pytest
 
 import hpcopt
 from hpcopt.compression import COMPRESSORS
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.offers import offers_of
@@ -129,6 +129,25 @@ def test_what_suits_meets_no_objection(name, parameters, setting):
     assert objections(SOLVERS[name](**parameters), Setting(**setting)) == []
 
 
+def test_needs_are_told_in_words():
+    wants = Needs(
+        models="own",
+        network="graph",
+        weights="doubly-stochastic",
+        fixed_graph=True,
+        two_way=True,
+        compressor="exact",
+        hessian=True,
+        also=(Condition("few coordinates", lambda solver, setting: None),),  # noqa: ARG005
+    )
+    assert wants.words() == (
+        "second derivatives; a fixed network of edges that go both ways with doubly stochastic weights; "
+        "an exact compressor; few coordinates"
+    )
+    assert Needs().words() == ""
+    assert Needs(network="graph").words() == "a network"
+
+
 @pytest.mark.parametrize("name", list(SOLVERS))
 def test_by_default_a_solver_meets_its_own_needs_and_of_what_is_unknown_nothing_is_said(name):
     usual = Setting(problem=problem("logistic"), d=10, network=RING, heterogeneity=Heterogeneity())
@@ -191,10 +210,13 @@ def specification(**solver):
     }
 
 
-@pytest.mark.parametrize("few_coordinates", [True, False], indirect=True)
-def test_a_solver_with_a_need_of_its_own_is_refused_by_a_run(few_coordinates):
-    with pytest.raises(InputError, match="few-coordinates: knows 3 coordinates at most, not 5"):
+@pytest.mark.parametrize(
+    ("few_coordinates", "remedy"), [(True, Remedy.FORCE), (False, None)], indirect=["few_coordinates"]
+)
+def test_a_solver_with_a_need_of_its_own_is_refused_by_a_run(few_coordinates, remedy):
+    with pytest.raises(InputError, match="few-coordinates: knows 3 coordinates at most, not 5") as caught:
         hpcopt.run(specification())
+    assert caught.value.remedy is remedy
     assert hpcopt.run(specification(most=5)).model is not None
 
 

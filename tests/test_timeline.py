@@ -180,7 +180,7 @@ def test_a_recorded_run_is_the_same_run_and_goes_when_it_is_replaced(tmp_path, c
     silent = hpcopt.run(RUN, folder=tmp_path, overwrite=True)
     assert recorded.trace == silent.trace
     assert main(["plot", "--timeline", str(tmp_path)]) == 1
-    assert f"{tmp_path}: no timeline here; a run keeps one with --set output.timeline=true" in capsys.readouterr().err
+    assert f"{tmp_path}: no timeline here; a run keeps one with output.timeline = true" in capsys.readouterr().err
 
 
 def test_too_many_spans_are_dropped_with_one_line(tmp_path, monkeypatch, capsys):

@@ -58,7 +58,13 @@ def _show(kind: str, entry: Any) -> None:
         for field in dataclasses.fields(entry):
             required = field.default is dataclasses.MISSING
             print(f"{field.name}: required" if required else f"{field.name} = {_shown(field.default)}")
-    for word, value in (("Paper", getattr(entry, "paper", None)), ("Floor", getattr(entry, "floor", None))):
+    needs = getattr(entry, "needs", None)
+    said = {
+        "Needs": needs and needs.words(),
+        "Paper": getattr(entry, "paper", None),
+        "Floor": getattr(entry, "floor", None),
+    }
+    for word, value in said.items():
         if value:
             print(f"\n{word}: {value}")
 

@@ -15,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from hpcopt.cli import bench, compare, describe, fit, info, plot, predict, run, topology
+from hpcopt.cli.options import REMEDIES
 from hpcopt.errors import InputError
 from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
 from hpcopt.version import __version__
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
     except TyperException as error:
         return _fail(f"{error.format_message()} (see: hpcopt --help)".replace("\n", " "), int(error.exit_code))
     except InputError as error:
-        return _fail(str(error), 1)
+        return _fail(error.message + (REMEDIES[error.remedy] if error.remedy else ""), 1)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     except KeyboardInterrupt:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hpcopt.errors import Remedy
+
 Spec = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The specification.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
@@ -27,6 +29,15 @@ Force = Annotated[
 RequireTarget = Annotated[
     bool, typer.Option("--require-target", help="Exit with 3 unless the stop rules' goal is reached.")
 ]
+
+REMEDIES = {
+    Remedy.FORCE: " (--force runs it all the same)",
+    Remedy.OVERWRITE: "; give --overwrite to replace it, or another --out",
+    Remedy.FOLDER: "; give another output folder with --out",
+    Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',
+    Remedy.WORKERS: " (or give --virtual N)",
+}
+"""How an error ends on the command line, by what the person may ask for instead."""
 
 DIVERGED_OR_MISSED = 3  # exit code
 

@@ -37,7 +37,7 @@ class Sparsifier(Compressor, abc.ABC):
         if self.k is None:
             return min(d, max(1, round(self.fraction * d)))
         if self.k > d:
-            raise InputError(self.refuses(d))
+            raise InputError(str(self.refuses(d)))
         return self.k
 
     def refuses(self, d: int) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from hpcopt.errors import AgreedError, InputError
+from hpcopt.errors import AgreedError, InputError, Remedy
 from hpcopt.fabric.interface import Group
 
 
@@ -27,26 +27,28 @@ def agreed(group: Group, *, one_tells: bool = False) -> Iterator[None]:
     AgreedError
         On every member, with the message of the lowest rank that failed (and how many failed, where only some did).
     """
-    message = ""
+    message, remedy = "", None
     try:
         yield
     except InputError as error:
-        message = str(error)
+        message, remedy = error.message, error.remedy
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    _raise_together(group, message, one_tells=one_tells)
+    _raise_together(group, message, remedy, one_tells=one_tells)
 
 
-def _raise_together(group: Group, message: str, *, one_tells: bool) -> None:
+def _raise_together(group: Group, message: str, remedy: Remedy | None, *, one_tells: bool) -> None:
     if group.size == 1:
         if message:
-            raise AgreedError(message)
+            raise AgreedError(message, remedy)
         return
-    told = [bytes(m).decode() for m in group.allgather(np.frombuffer(message.encode(), dtype=np.uint8))]
+    own = f"{message}\0{remedy.name if remedy else ''}" if message else ""
+    told = [bytes(m).decode() for m in group.allgather(np.frombuffer(own.encode(), dtype=np.uint8))]
     failed = [rank for rank, text in enumerate(told) if text]
     if failed:
         where = "" if one_tells or len(failed) == group.size else f" (on {_ranks(failed)} of {group.size})"
-        raise AgreedError(told[failed[0]] + where)
+        text, _, name = told[failed[0]].rpartition("\0")
+        raise AgreedError(text + where, Remedy[name] if name else None)
 
 
 def _ranks(ranks: list[int]) -> str:

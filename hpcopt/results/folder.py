@@ -20,7 +20,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.timeline import KINDS
 from hpcopt.files import written_whole
 from hpcopt.results.record import Record
@@ -45,12 +45,12 @@ def check(folder: Path, *, overwrite: bool) -> None:
     """
     existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not existing.is_dir():
-        raise InputError(f"{folder}: {existing} is a file; give another output folder with --out")
+        raise InputError(f"{folder}: {existing} is a file", Remedy.FOLDER)
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: no permission to write in {existing}; give another output folder with --out")
+        raise InputError(f"{folder}: no permission to write in {existing}", Remedy.FOLDER)
     held = [name for name in OURS if (folder / name).exists()]
     if held and not overwrite:
-        raise InputError(f"{folder}: holds another run ({held[0]}); give --overwrite to replace it, or another --out")
+        raise InputError(f"{folder}: holds another run ({held[0]})", Remedy.OVERWRITE)
 
 
 def clear(folder: Path) -> None:

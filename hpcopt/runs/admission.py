@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster
@@ -15,7 +15,7 @@ from hpcopt.spec.specification import Specification
 
 
 def admit(
-    spec: Specification, cluster: Cluster, conditions: Conditions, *, force: bool = False, fitting: bool = False
+    spec: Specification, cluster: Cluster, conditions: Conditions, *, force: bool | None, fitting: bool = False
 ) -> Prepared:
     """Return the problem laid out over the cluster, for solvers that nothing speaks against; collective.
 
@@ -24,7 +24,7 @@ def admit(
     Parameters
     ----------
     force
-        Whether to leave aside what goes beyond a solver's theory.
+        Whether to leave aside what goes beyond a solver's theory; None where the caller offers no such choice.
     fitting
         Whether the run is to leave a model that fits the data.
 
@@ -40,11 +40,10 @@ def admit(
     return prepared
 
 
-def _refuse(spec: Specification, cluster: Cluster, setting: Setting, *, force: bool) -> None:
+def _refuse(spec: Specification, cluster: Cluster, setting: Setting, *, force: bool | None) -> None:
     with agreed(cluster.processes):
         for label, solver in spec.labelled_solvers():
             for objection in objections(solver, setting):
-                if not objection.can_be_forced:
-                    raise InputError(f"{label}: {objection.text}")
-                if not force:
-                    raise InputError(f"{label}: {objection.text} (--force runs it all the same)")
+                if not (force and objection.can_be_forced):
+                    offered = objection.can_be_forced and force is not None
+                    raise InputError(f"{label}: {objection.text}", Remedy.FORCE if offered else None)

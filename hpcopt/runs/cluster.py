@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from hpcopt.errors import AgreedError, InputError
+from hpcopt.errors import AgreedError, InputError, Remedy
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.heterogeneity import EVEN
@@ -74,8 +74,8 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
             spec = read()
             if _is_virtual(spec) and processes.size > 1:
                 raise InputError(
-                    f"cluster.kind: a virtual cluster lives in one process, but {processes.size} ranks were started; "
-                    'start it without mpiexec, or leave out --virtual and give kind = "mpi"'
+                    f"cluster.kind: a virtual cluster lives in one process, but {processes.size} ranks were started",
+                    Remedy.RANKS,
                 )
         _compare_notes(spec, processes.processes)
     finally:
@@ -104,7 +104,7 @@ def _is_virtual(spec: Specification) -> bool:
 def _virtual(spec: Specification) -> Cluster:
     asked = spec.cluster
     if asked.workers is None:
-        raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it (or give --virtual N)')
+        raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it', Remedy.WORKERS)
     network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links)
     return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
 

@@ -45,7 +45,7 @@ def fit(
     read = partial(_specification, data, solver, output, tables, overrides)
     with opened(read, comm) as (spec, cluster, conditions):
         speaks = cluster.local_nodes[0] == 0
-        prepared = admit(spec, cluster, conditions, fitting=True)
+        prepared = admit(spec, cluster, conditions, force=None, fitting=True)
         ((label, chosen),) = spec.labelled_solvers()
         if speaks and not quiet:
             announce(label, prepared)
@@ -64,7 +64,7 @@ def _specification(
     overrides: Iterable[str],
 ) -> Specification:
     if output.is_dir():
-        raise InputError(f"{output}: is a folder; give the model's file, as in -o {output / 'model.npz'}")
+        raise InputError(f"{output}: is a folder; give the model's file, as in {output / 'model.npz'}")
     if not output.resolve().parent.is_dir():
         raise InputError(f"{output}: its folder does not exist")
     defaults = SOLVERS[solver].fit_defaults if solver in SOLVERS else {}

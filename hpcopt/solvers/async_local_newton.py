@@ -40,7 +40,7 @@ class AsyncLocalNewton(AdaptiveAveraging):
     See `dsgd-aau` for `rule`, `members` and `grace`.
     """
 
-    needs = replace(AdaptiveAveraging.needs, hessian=True)
+    needs = replace(AdaptiveAveraging.needs, hessian=True, compressor="any")
     paper = "ours: dsgd-aau's averaging (arXiv 2306.06559) of local-newton's steps (arXiv 2105.07320)"
     floor = (
         "ends above f* by an amount that grows with L and the shards' differences, and falls with the rows of a shard"

@@ -76,7 +76,7 @@ class DCDPSGD(GossipSolver[DCDState]):
         weights="symmetric",
         fixed_graph=True,
         compressor="contractive",
-        also=(Condition("an unbiased compressor of small variance", _small_variance),),
+        also=(Condition("an unbiased one of small variance", _small_variance),),
     )
     paper = "Tang, Gan, Zhang, Zhang, Liu 2018, arXiv 1803.06443"
     floor = "a constant step size ends where the gradients pull as hard as the neighbours: proportional to eta^2"

@@ -93,7 +93,10 @@ class LocalNewton(Solver[LocalNewtonState]):
         The search of GIANT at the end.
     """
 
-    needs = Needs(hessian=True, also=(Condition("a model that d x d matrices suit, with some options", _dense),))
+    needs = Needs(
+        hessian=True,
+        also=(Condition(f"at most {DENSE_LIMIT:,} features, with options that form d x d matrices", _dense),),
+    )
     paper = "Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney 2021, arXiv 2105.07320"
     floor = "a constant L ends above f* by an amount that grows with L and falls with the rows of a shard"
     fit_defaults = {"schedule": "adaptive"}  # noqa: RUF012

@@ -76,6 +76,9 @@ class Condition:
     objection: Callable[[Any, Setting], Objection | None]
 
 
+_ARTICLES = {"contractive": "a", "exact": "an"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Needs:
     """What a solver needs of the driver, the problem, the network and its compressor.
@@ -115,3 +118,16 @@ class Needs:
     compressor: Literal["any", "contractive", "exact"] = "any"
     hessian: bool = False
     also: tuple[Condition, ...] = ()
+
+    def words(self) -> str:
+        """Return what is asked of problem, network and compressor, in a line; empty where nothing is."""
+        network = f"a {'fixed ' if self.fixed_graph else ''}network"
+        network += " of edges that go both ways" if self.two_way else ""
+        network += f" with {self.weights.replace('-', ' ')} weights" if self.weights != "any" else ""
+        asked = (
+            "second derivatives" if self.hessian else "",
+            network if self.network == "graph" else "",
+            f"{_ARTICLES[self.compressor]} {self.compressor} compressor" if self.compressor != "any" else "",
+            *(condition.words for condition in self.also),
+        )
+        return "; ".join(words for words in asked if words)

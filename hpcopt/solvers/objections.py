@@ -1,6 +1,6 @@
 """Who refuses a solver: the one function that compares what it needs with the setting it is to run in.
 
-Whoever tells a person (the specification before data are read, a run once they are, the command line with `--force`)
+Whoever tells a person (the specification before anything is read, a run before and after the data are)
 asks here, with what is known by then.
 """
 

@@ -65,7 +65,7 @@ def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path
     if output is not None and len(folders_of_runs) > 1:
         raise InputError(
             f"{output}: one picture cannot hold the timelines of {len(folders_of_runs)} runs; "
-            f"leave -o away, and each run's folder gets its own"
+            f"give no file, and each run's folder gets its own"
         )
     return [written for folder in folders_of_runs for written in _timeline(folder, output)]
 
@@ -74,7 +74,7 @@ def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
     described, _ = folders.read(folder)
     spans, nodes = folders.read_timeline(folder), described["nodes"]
     if spans is None:
-        raise InputError(f"{folder}: no timeline here; a run keeps one with --set output.timeline=true")
+        raise InputError(f"{folder}: no timeline here; a run keeps one with output.timeline = true")
     if spans[:, 0].max(initial=0.0) >= nodes:
         raise InputError(f"{folder / folders.TIMELINE}: damaged (it has more nodes than the run's {nodes})")
     title = f"{described['label']}: {described['problem']}"

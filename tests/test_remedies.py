@@ -1,0 +1,65 @@
+"""The library names keys and parameters; the flags that do the same are the command line's to name."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import hpcopt
+from hpcopt.cli.main import main
+from hpcopt.cli.options import REMEDIES
+from hpcopt.errors import InputError, Remedy
+from hpcopt.fabric.agreement import agreed
+from tests.fake_group import on_processes
+
+ROOT = Path(hpcopt.__file__).parent
+LIBRARY = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] != "cli"]
+FLAG = re.compile(r"(?<![\w-])(--[a-z]+|-o)\b")
+OTHERS = ("--set", "--mpi")  # the words in which the person gave an override; a flag of srun
+
+
+def messages(path: Path):
+    """Yield all texts in a file that are no docstrings."""
+    tree = ast.parse(path.read_text())
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_message_of_the_library_names_a_flag_of_the_command_line(path):
+    named = [flag for text in messages(path) for flag in FLAG.findall(text)]
+    assert set(named) <= set(OTHERS)
+
+
+@pytest.mark.parametrize("remedy", list(Remedy), ids=lambda remedy: remedy.name)
+def test_the_command_line_ends_every_remedy_in_its_own_words(remedy, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("no", remedy)
+
+    monkeypatch.setattr("hpcopt.runs.start.run", refuse)
+    assert main(["run", "spec.toml"]) == 1
+    assert capsys.readouterr().err == f"hpcopt: error: no{REMEDIES[remedy]}\n"
+    assert "--" in REMEDIES[remedy]
+    assert str(InputError("no", remedy)) == f"no{remedy.value}"
+    assert "--" not in remedy.value
+
+
+@pytest.mark.parametrize("failing", [[1], [0, 1, 2]])
+def test_all_processes_agree_on_the_remedy_too(failing):
+    def fail(group):
+        with agreed(group):
+            if group.rank in failing:
+                raise InputError(f"no {group.rank}", Remedy.FORCE)
+
+    def body(group):
+        with pytest.raises(InputError) as caught:
+            fail(group)
+        return caught.value.message, caught.value.remedy
+
+    where = "" if len(failing) == 3 else " (on rank 1 of 3)"
+    assert on_processes(3, body) == [(f"no {failing[0]}{where}", Remedy.FORCE)] * 3
