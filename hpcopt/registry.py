@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from hpcopt.errors import InputError
@@ -38,13 +39,33 @@ class Registry(Generic[T]):
         """Return the class decorator that enters a class under `name` and gives it the attribute `name`."""
 
         def enter(entry: type) -> type:
-            if name in self._entries:
-                raise ValueError(f"{self.kind} '{name}' is registered twice")
+            self.enter(name, entry)  # type: ignore[arg-type]
             entry.name = name  # type: ignore[attr-defined]
-            self._entries[name] = entry  # type: ignore[assignment]
             return entry
 
         return enter
+
+    def enter(self, name: str, entry: T) -> None:
+        """Enter `entry` under `name`; raises `InputError` where another one has the name."""
+        if name in self._entries:
+            home = getattr(self._entries[name], "__module__", "?")
+            raise InputError(f"{self.kind} '{name}' is there already (in {home}); take another name")
+        self._entries[name] = entry
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take the entries of these names out; those that are not there are left alone."""
+        for name in names:
+            self._entries.pop(name, None)
+
+    @contextmanager
+    def aside(self) -> Iterator[dict[str, T]]:
+        """Collect what is registered inside, and take it out again at the end, where what is yielded holds it."""
+        before, new = dict(self._entries), dict[str, T]()
+        try:
+            yield new
+        finally:
+            new.update({name: entry for name, entry in self._entries.items() if name not in before})
+            self._entries = before
 
     def __getitem__(self, name: str) -> T:
         """Return the entry; raises `InputError` naming the nearest known name."""

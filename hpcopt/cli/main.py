@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from hpcopt.cli import bench, compare, describe, fit, info, plot, predict, run, topology
+from hpcopt.cli import bench, check, compare, describe, fit, info, plot, predict, run, topology
 from hpcopt.cli.options import REMEDIES
 from hpcopt.errors import InputError
 from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
@@ -86,6 +86,7 @@ for _name, _verb in (
     ("fit", fit.fit),
     ("predict", _on_first(predict.predict)),
     ("plot", _on_first(plot.plot)),
+    ("check", _on_first(check.check)),
     ("list", _on_first(describe.list_)),
     ("show", _on_first(describe.show)),
     ("topology", _on_first(topology.topology)),

@@ -20,6 +20,10 @@ def asked_of_all(kind: Kind) -> str | None:  # noqa: ARG001
     return None
 
 
+class PropertyError(AssertionError):
+    """A property does not hold; the message says what was found and what was expected."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One property that solvers must have.
@@ -27,7 +31,7 @@ class Check:
     Parameters
     ----------
     body
-        Called with a solver's class and one setting; raises `AssertionError` if the property does not hold there. Its
+        Called with a solver's class and one setting; raises `PropertyError` if the property does not hold there. Its
         name is the property as a sentence.
     settings
         What to try it in, by the words that messages name it with.
@@ -50,13 +54,13 @@ class Check:
 
         Raises
         ------
-        AssertionError
+        PropertyError
             If the property does not hold: where, what was found, what was expected. Whatever a solver raises passes.
         """
         try:
             self.body(kind, self.settings[setting])
-        except AssertionError as error:
-            raise AssertionError(f"on {setting}: {error}") from None
+        except PropertyError as error:
+            raise PropertyError(f"on {setting}: {error}") from None
 
 
 def made(kind: Kind, **wanted: Any) -> Solver[Any]:
@@ -70,9 +74,9 @@ def has(kind: Kind, parameter: str) -> bool:
 
 
 def expect(holds: object, message: str) -> None:
-    """Raise `AssertionError(message)` unless `holds`; other than `assert`, also under `python -O`."""
+    """Raise `PropertyError(message)` unless `holds`."""
     if not holds:
-        raise AssertionError(message)
+        raise PropertyError(message)
 
 
 def expect_near(what: str, found: float, wanted: float, *, rel: float, least: float = 1e-12) -> None:
@@ -93,7 +97,7 @@ def expect_close(
         return
     place = int(np.flatnonzero(off)[0])
     how = f"within {atol:g} + {rtol:g} |it|" if rtol or atol else "to the last bit"
-    raise AssertionError(
+    raise PropertyError(
         f"{what}: {np.count_nonzero(off)} of {off.size} numbers differ; number {place} is {found.flat[place]:.17g}, "
         f"expected {wanted.flat[place]:.17g} {how}"
     )

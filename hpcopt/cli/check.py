@@ -1,0 +1,55 @@
+"""`hpcopt check SOLVER.py`: the conformance suite on a solver of one's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpcopt.cli import output as outputs
+from hpcopt.files import written_whole
+
+if TYPE_CHECKING:
+    from hpcopt.conformance.verdict import Verdict
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="SOLVER.py", help="A file that registers one solver or several.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write solver, property, verdict, why as JSON.")
+    ] = None,
+    limit: Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds that a check may take.")] = 20.0,
+) -> int:
+    """Check a solver of one's own.
+
+    Runs the conformance suite, that of the solvers here, on small problems with known optima. Ends with 0 if all
+    that is asked of the solver holds, else with 1.
+    """
+    from hpcopt.conformance.checks import CHECKS
+    from hpcopt.conformance.examine import examine
+
+    if json_file is not None:
+        outputs.check(json_file)
+    width = max(len(check.sentence) for check in CHECKS)
+    verdicts: list[Verdict] = []
+    for verdict in examine(file, limit):
+        if not verdicts or verdicts[-1].solver != verdict.solver:
+            print(f"{file}: solver '{verdict.solver}'")
+        print(f"  {verdict.property:<{width}}  {_words(verdict)}", flush=True)
+        verdicts.append(verdict)
+    if json_file is not None:
+        with written_whole(json_file) as written:
+            written.write(json.dumps([asdict(verdict) for verdict in verdicts], indent=1) + "\n")
+    failed = sum(verdict.verdict == "fails" for verdict in verdicts)
+    held = sum(verdict.verdict == "holds" for verdict in verdicts)
+    print(f"{held} hold, {failed} fail{'s' * (failed == 1)}, {len(verdicts) - held - failed} not asked")
+    return 1 if failed else 0
+
+
+def _words(verdict: Verdict) -> str:
+    if verdict.verdict == "holds":
+        return "holds"
+    return f"{'FAILS' if verdict.verdict == 'fails' else verdict.verdict}: {verdict.why}"

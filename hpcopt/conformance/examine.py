@@ -1,0 +1,150 @@
+"""Somebody's solvers before the conformance suite, in a process of its own.
+
+Whatever a solver does (it loops for ever, leaves the process, brings it down), this process goes on: it ends the other
+one, writes the check down as failed, and starts another one for the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hpcopt.conformance.checks import CHECKS
+from hpcopt.conformance.verdict import Verdict
+from hpcopt.errors import InputError
+
+LOADING = 60.0  # seconds until a file must have been loaded, hpcopt's own imports with it
+LIMIT = 20.0  # seconds a check
+ENDING = 5.0  # seconds that a process may take to end
+STRIKES = 2  # checks of a solver that end the process or run out of time before the others are left out
+LEFT_OUT = f"{STRIKES} checks have ended the process or run out of time"
+
+_PROGRAM = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from hpcopt.conformance.worker import work
+work(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+"""
+
+
+def examine(path: str | Path, limit: float = LIMIT) -> Iterator[Verdict]:
+    """Yield the verdict on each solver that the file `path` registers and each check, as they come.
+
+    Parameters
+    ----------
+    limit
+        Seconds that a check may take.
+
+    Raises
+    ------
+    InputError
+        In one line: what is wrong with the file.
+    """
+    worker = _Worker(path, 0)
+    try:
+        todo = deque((name, check.sentence) for name in worker.names() for check in CHECKS)
+        strikes: Counter[str] = Counter()
+        total = len(todo)
+        while todo:
+            name, sentence = todo.popleft()
+            verdict = worker.verdict(limit)
+            if verdict is not None:
+                yield verdict
+                continue
+            yield Verdict(name, sentence, "fails", worker.fate)
+            strikes[name] += 1
+            while strikes[name] == STRIKES and todo and todo[0][0] == name:
+                yield Verdict(*todo.popleft(), "not asked", LEFT_OUT)
+            if todo:
+                worker.end()
+                worker = _Worker(path, total - len(todo))
+                worker.go_on()
+    finally:
+        worker.end()
+
+
+class _Worker:
+    """A process that checks the solvers of `path`, but for the first `skip` verdicts.
+
+    Attributes
+    ----------
+    fate
+        Why it tells nothing more, once it does not.
+    """
+
+    def __init__(self, path: str | Path, skip: int) -> None:
+        self.fate = ""
+        self._path = path
+        self._unread = b""
+        self._pipe, theirs = os.pipe()
+        arguments = json.dumps(sys.path), str(path), str(theirs), str(skip)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # what solvers print shall not stand in the table
+            pass_fds=(theirs,),
+            start_new_session=True,  # so that it ends with all that it may have started
+        )
+        os.close(theirs)
+
+    def names(self) -> list[str]:
+        """Return the names of the solvers; raises `InputError` with what is wrong with the file."""
+        told = self._next(LOADING)
+        if "error" in told or self.fate:
+            raise InputError(told.get("error") or f"{self._path}: while it was loaded, {self.fate}")
+        names: list[str] = told["solvers"]
+        return names
+
+    def go_on(self) -> None:
+        """Pass over the names, which are known; what a file says now that loaded well before is this one's fate."""
+        try:
+            self.names()
+        except InputError as error:
+            self.fate = str(error)
+
+    def verdict(self, limit: float) -> Verdict | None:
+        """Return the next verdict; None if there is none within `limit` seconds, nor will there be one."""
+        told = self._next(limit)
+        return None if self.fate else Verdict(**told["verdict"])
+
+    def end(self) -> None:
+        """End the process and all that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._pipe)
+
+    def _next(self, limit: float) -> dict[str, Any]:
+        deadline = time.monotonic() + limit
+        while not self.fate and b"\n" not in self._unread:
+            if not select.select([self._pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                self.fate = f"it was stopped after {limit:g} s, still running: does rounds() yield?"
+                continue
+            received = os.read(self._pipe, 1 << 16)
+            if not received:
+                self.fate = self._how_it_ended()
+            self._unread += received
+        if self.fate:
+            return {}
+        line, self._unread = self._unread.split(b"\n", 1)
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self._process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            return "the process said no more"
+        if code < 0:
+            return f"the process was brought down ({signal.Signals(-code).name})"
+        return f"the process was left with exit code {code}"

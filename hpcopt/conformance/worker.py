@@ -1,0 +1,37 @@
+"""What the process does in which somebody's solvers are checked; `examine.py` starts it, hears it, ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from hpcopt.conformance.checks import CHECKS
+from hpcopt.conformance.verdict import judged
+from hpcopt.errors import InputError
+from hpcopt.solvers.outside import load_files
+
+
+def work(path: str, pipe: int, skip: int) -> None:
+    """Check the solvers of the file `path`, and tell the file descriptor `pipe` of it in lines of JSON.
+
+    First {"solvers": names} or {"error": what is wrong with the file}, then {"verdict": a `Verdict`} for each solver
+    and each check, but the first `skip` of them.
+    """
+
+    def tell(**words: Any) -> None:
+        os.write(pipe, json.dumps(words).encode() + b"\n")
+
+    try:
+        (file,) = load_files([path])
+    except InputError as error:
+        tell(error=str(error))
+        return
+    tell(solvers=list(file.kinds))
+    asked = [(check, name) for name in file.kinds for check in CHECKS]
+    with threadpool_limits(1):
+        for check, name in asked[skip:]:
+            tell(verdict=asdict(judged(check, name, file.kinds[name], path)))
