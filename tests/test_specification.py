@@ -16,6 +16,7 @@ from hpcopt.solvers.parts.step_size import Schedule
 from hpcopt.spec.sections import Problem
 from hpcopt.spec.specification import as_toml_dict, build_solver, labels, read_specification, specification_from
 from hpcopt.spec.toml_lines import key_lines
+from hpcopt.topology import TOPOLOGIES
 
 ONE = """seed = 7                     # line 1
 [data]
@@ -315,6 +316,14 @@ def test_an_override_sets_its_key(write, override, path, value):
 
 def test_the_last_override_of_a_key_holds(write):
     assert read_specification(write(ONE), ["seed=1", "seed=2"]).seed == 2
+
+
+def test_a_solver_and_a_network_are_built_once():
+    spec = specification_from(minimal(solver={"name": "d-psgd"}))
+    assert spec.labelled_solvers()[0][1] is spec.labelled_solvers()[0][1] is spec.built[0]
+    assert spec.topology == TOPOLOGIES["ring"]()
+    assert as_toml_dict(spec)["cluster"]["topology"] == {"name": "ring", "weights": "auto"}
+    assert specification_from(minimal()).topology is None
 
 
 def test_an_override_reaches_one_of_several_solvers(write):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -17,6 +18,7 @@ from hpcopt.errors import InputError
 EMBEDDED = ("breast-cancer", "digits")
 GENERATED = tuple(RECIPES)
 SOURCES = (*EMBEDDED, *GENERATED)
+FILES = ("path", "test", "labels", "test_labels")  # the keys that name one
 
 __all__ = ["GENERATED", "RECIPE_KEYS", "SOURCES", "DataRequest"]  # what the other rooms use
 
@@ -122,6 +124,11 @@ class DataRequest:
                 "test_fraction: what is kept aside would shift the other rows to nodes they were not made for; "
                 'give 0, or data.partition = "shuffled"'
             )
+
+    def located(self, where: Callable[[str], str]) -> DataRequest:
+        """Return the request with every file named as `where` tells it, given its name."""
+        given: dict[str, Any] = {key: where(getattr(self, key)) for key in FILES if getattr(self, key) is not None}
+        return replace(self, **given)
 
     @property
     def rule(self) -> Rule:

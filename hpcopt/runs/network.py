@@ -32,9 +32,9 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
     packed = b""
     with agreed(group, one_tells=True):
         if group.rank == 0:
-            topology = build_part(TOPOLOGIES, spec.cluster.topology, ("cluster", "topology"))
+            assert spec.topology is not None, "networked solvers have a ring by default"
             try:
-                mixing = build(topology, cluster.size, spec.seed)
+                mixing = build(spec.topology, cluster.size, spec.seed)
             except InputError as error:
                 raise InputError(f"cluster.topology: {error}") from None
             mixing.words()  # finds the spectral gap, which then travels along

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ SolverTable = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Specification:
-    """A checked specification; every default is filled in except in the solvers' tables."""
+class Tables:
+    """The tables of a specification, each checked by itself, and what must hold between them."""
 
     seed: Whole = 0
     data: DataRequest
@@ -69,19 +70,34 @@ class Specification:
         return [(("solvers", place), table) for place, table in enumerate(self.solvers or [])]
 
     @property
-    def is_networked(self) -> bool:
-        """Whether a solver talks to neighbours only."""
-        return any(SOLVERS[table["name"]].needs.network == "graph" for _, table in self.solver_tables())
-
-    @property
     def setting(self) -> Setting:
         """What is known of where the solvers are to run before any data are read or nodes are met."""
         return Setting(problem=offers_of(LOSSES[self.problem.loss]), heterogeneity=self.cluster.stragglers or EVEN)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Specification(Tables):
+    """A checked specification: every default filled in except in the solvers' tables, and what tables name built.
+
+    Parameters
+    ----------
+    built
+        The solvers, in the order of their tables.
+    topology
+        Of the network; None where no solver needs one and none is given.
+    """
+
+    built: tuple[Solver[Any], ...]
+    topology: Topology | None
+
+    @property
+    def is_networked(self) -> bool:
+        """Whether a solver talks to neighbours only."""
+        return any(solver.needs.network == "graph" for solver in self.built)
+
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
         """Return the solvers, each under a label that no other one has."""
-        tables = [table for _, table in self.solver_tables()]
-        return list(zip(labels(tables), map(build_solver, tables), strict=True))
+        return list(zip(labels([table for _, table in self.solver_tables()]), self.built, strict=True))
 
 
 def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bool = False) -> Specification:
@@ -130,16 +146,17 @@ def as_toml_dict(specification: Specification) -> dict[str, Any]:
 
     `specification_from` makes a specification of the same run of it.
     """
-    resolved: dict[str, Any] = _without_none(msgspec.to_builtins(specification))
-    for path, table in specification.solver_tables():
-        filled = {**table, **_without_none(as_table(build_solver(table)))}
+    tables = {table.name: getattr(specification, table.name) for table in fields(Tables)}
+    resolved: dict[str, Any] = _without_none(msgspec.to_builtins(tables))
+    for (path, table), solver in zip(specification.solver_tables(), specification.built, strict=True):
+        filled = {**table, **_without_none(as_table(solver))}
         if path == ("solver",):
             resolved["solver"] = filled
         else:
             resolved["solvers"][path[1]] = filled
-    if specification.cluster.topology is not None:
-        topology: Topology = build_part(TOPOLOGIES, specification.cluster.topology, ("cluster", "topology"))
-        resolved["cluster"]["topology"] = {"name": topology.name, **_without_none(as_table(topology))}
+    if specification.topology is not None:
+        named = {"name": specification.topology.name, **_without_none(as_table(specification.topology))}
+        resolved["cluster"]["topology"] = named
     return resolved
 
 
@@ -176,25 +193,21 @@ def labels(tables: list[SolverTable]) -> list[str]:
 
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     _with_seeds(tables)
-    specification = checked(tables, Specification, origin=origin)
-    _check_solvers(specification, many, origin)
-    cluster = _with_topology(specification, origin, file)
-    data, problem, output = specification.data, specification.problem, specification.output
+    given = checked(tables, Tables, origin=origin)
+    built = _built_solvers(given, many, origin)
+    table = _topology_table(given.cluster, built, file)
+    topology = None if table is None else build_part(TOPOLOGIES, table, ("cluster", "topology"), origin)
+    data, problem, output = given.data, given.problem, given.output
     start = problem.start if problem.start in STARTS else _found(problem.start, file)
     folder = output.folder or (str(Path("runs") / file.stem) if file else None)
-    return replace(
-        specification,
-        data=replace(
-            data,
-            path=_found(data.path, file),
-            test=_found(data.test, file),
-            labels=_found(data.labels, file),
-            test_labels=_found(data.test_labels, file),
-        ),
-        problem=msgspec.structs.replace(problem, start=start or problem.start),
-        cluster=cluster,
+    resolved = replace(
+        given,
+        data=data.located(partial(_found, file=file)),
+        problem=msgspec.structs.replace(problem, start=start),
+        cluster=replace(given.cluster, topology=table),
         output=replace(output, folder=folder),
     )
+    return Specification(**vars(resolved), built=built, topology=topology)
 
 
 def _with_seeds(tables: dict[str, Any]) -> None:
@@ -206,30 +219,33 @@ def _with_seeds(tables: dict[str, Any]) -> None:
             table.setdefault("seed", seed)
 
 
-def _with_topology(specification: Specification, origin: Origin, file: Path | None) -> ClusterTable:
-    """Return the cluster's table with a checked topology; a ring where solvers need one and none is given."""
-    cluster = specification.cluster
-    table = cluster.topology or ("ring" if specification.is_networked else None)
+def _topology_table(
+    cluster: ClusterTable, solvers: tuple[Solver[Any], ...], file: Path | None
+) -> dict[str, Any] | None:
+    """Return the network's table; a ring where solvers need a network and none is given, None where none needs one."""
+    networked = any(solver.needs.network == "graph" for solver in solvers)
+    table = cluster.topology or ("ring" if networked else None)
     if table is None:
-        return cluster
+        return None
     table = {"name": table} if isinstance(table, str) else table
-    build_part(TOPOLOGIES, table, ("cluster", "topology"), origin)
-    return replace(cluster, topology={**table, **({"path": _found(table["path"], file)} if "path" in table else {})})
+    return {**table, "path": _found(table["path"], file)} if isinstance(table.get("path"), str) else table
 
 
-def _check_solvers(specification: Specification, many: bool, origin: Origin) -> None:
-    """Refuse what is wrong with the solvers' tables: how many there are, and what each holds."""
-    one, several = specification.solver, specification.solvers
+def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[Any], ...]:
+    """Return the solvers; refuse what is wrong with their tables: how many there are, and what each holds."""
+    one, several = tables.solver, tables.solvers
     if one is not None and several is not None:
         raise origin.error(("solvers",), "given together with [solver]; keep one of the two")
     if several is not None and not many:
         raise origin.error(("solvers",), "'hpcopt run' takes one table [solver]; for several, use 'hpcopt compare'")
-    if not specification.solver_tables():
+    if not tables.solver_tables():
         wanted = 'tables [[solvers]], each with name = "..."' if many else 'a table [solver] with name = "..."'
         raise origin.error(("solvers",) if many else ("solver",), f"missing; expected {wanted}")
     seen: set[str] = set()
-    for path, table in specification.solver_tables():
-        _check_needs(build_solver(table, path, origin), path, specification.setting, origin)
+    built = []
+    for path, table in tables.solver_tables():
+        built.append(build_solver(table, path, origin))
+        _check_needs(built[-1], path, tables.setting, origin)
         label = table.get("label")
         if label is None:
             continue
@@ -238,6 +254,7 @@ def _check_solvers(specification: Specification, many: bool, origin: Origin) -> 
         if label in seen:
             raise origin.error((*path, "label"), f"{shown(label)} is another solver's label, too")
         seen.add(label)
+    return tuple(built)
 
 
 def _check_needs(solver: Solver[Any], path: KeyPath, setting: Setting, origin: Origin) -> None:
@@ -268,9 +285,9 @@ def _syntax(message: str) -> str:
     return f"{where}: no valid TOML: {what[:1].lower()}{what[1:]}"
 
 
-def _found(given: str | None, file: Path | None) -> str | None:
+def _found(given: str, file: Path | None) -> str:
     """Return where `given` is: as written if there is such a file from here, else beside the specification's file."""
-    if given is None or file is None or Path(given).exists():
+    if file is None or Path(given).exists():
         return given
     beside = file.parent / given
     return str(beside) if beside.exists() else given
