@@ -17,6 +17,7 @@ from hpcopt.solvers import SOLVERS, Solver, State
 from hpcopt.solvers.base import register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.objections import objections
+from hpcopt.studies.compare import compare
 from hpcopt.topology import TOPOLOGIES, build
 
 TOP = COMPRESSORS["top-k"](k=1)
@@ -229,3 +230,25 @@ def test_who_insists_runs_it_beyond_its_theory(few_coordinates):
 def test_nobody_can_insist_on_what_cannot_run(few_coordinates):
     with pytest.raises(InputError, match="knows 3 coordinates at most"):
         hpcopt.run(specification(), force=True)
+
+
+def test_what_the_network_does_not_suit_is_told_before_the_data_are_read(tmp_path):
+    tables = {
+        "data": {"path": str(tmp_path / "nowhere.txt")},
+        "solver": {"name": "choco-sgd"},
+        "cluster": {"kind": "virtual", "workers": 4, "topology": {"name": "star", "weights": "uniform"}},
+    }
+    with pytest.raises(InputError, match="choco-sgd: needs symmetric weights"):
+        hpcopt.run(tables)
+    with pytest.raises(InputError, match=r"nowhere\.txt"):
+        hpcopt.run(tables, force=True)
+
+
+def test_a_comparison_names_the_solver_that_is_refused():
+    tables = {
+        "data": {"source": "logistic", "rows": 40, "features": 5},
+        "solvers": [{"name": "sgd"}, {"name": "dgd", "compressor": "top-k", "label": "squeezed"}],
+        "cluster": {"kind": "virtual", "workers": 2},
+    }
+    with pytest.raises(InputError, match=r"squeezed: sends the models themselves.*force=True"):
+        compare(tables)
