@@ -93,7 +93,7 @@ def test_averaging_keeps_the_mean_and_brings_agreement(name, topology, network):
         spread,
         **straggling(7, network=network),
         topology=TOPOLOGIES[topology](),
-        iterations=150,
+        iterations=300,
         record_every=0,
     )
     mean = starts.mean(axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpcopt.solvers import SOLVERS
-from hpcopt.solvers.local_sgd import shuffled_rows
+from hpcopt.solvers.parts.batches import shuffled_rows
 from tests.problems import logistic, ridge, solve
 
 LocalSGD, SGD = SOLVERS["local-sgd"], SOLVERS["sgd"]

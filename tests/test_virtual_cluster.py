@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hpcopt.fabric.network import Network
+from hpcopt.fabric.streams import Draw
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.virtual.events import DeadlockError
 
@@ -178,10 +179,34 @@ def test_an_exception_in_a_node_ends_the_run():
         on_all(3, program)
 
 
-def test_streams_differ_between_nodes_and_agree_between_runs():
-    draws = [on_all(3, lambda node: node.rng.random(), seed=4) for _ in range(2)]
-    assert draws[0] == draws[1]
-    assert len(set(draws[0])) == 3
+def test_draws_differ_between_nodes_purposes_and_steps_and_agree_between_runs():
+    def program(node):
+        return [node.draws(what, step).random() for what in (Draw.BATCH, Draw.PARTNER) for step in range(2)]
+
+    one, again = (on_all(3, program, seed=4) for _ in range(2))
+    assert one == again
+    assert len({number for numbers in one for number in numbers}) == 12
+
+
+def test_draws_do_not_hang_on_who_drew_before():
+    def program(node):
+        alone = node.draws(Draw.BATCH, 1).permutation(9).tolist()
+        node.draws(Draw.BATCH, 0).integers(2**31, dtype=np.uint32)  # keeps half of a word for the next of its kind
+        return (
+            alone
+            == node.draws(Draw.BATCH, 1).permutation(9).tolist()
+            != node.draws(Draw.BATCH, 2).permutation(9).tolist()
+        )
+
+    assert all(on_all(3, program))
+
+
+def test_draws_are_those_of_a_fresh_generator_of_their_key():
+    def program(node):
+        fresh = np.random.Generator(np.random.Philox(key=node.key(Draw.SCATTER, 5)))
+        return np.array_equal(node.draws(Draw.SCATTER, 5).standard_normal(99), fresh.standard_normal(99))
+
+    assert all(on_all(3, program))
 
 
 def test_a_cluster_starts_every_run_afresh():

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from hpcopt.annotations import AtLeastZero, Factor, Fraction, Whole, check_types, fill
 from hpcopt.checks import at_least
 from hpcopt.errors import InputError
-from hpcopt.fabric.streams import key
+from hpcopt.fabric.streams import Draw, key
 
 Distribution = Literal["constant", "uniform", "exponential", "lognormal", "pareto"]
 
@@ -31,7 +31,6 @@ SPREADS: dict[str, tuple[float, float]] = {  # distribution -> (spread where non
     "pareto": (0.5, 0.95),
 }
 
-_PACES, _NODES, _LINKS = 0x70616365, 0x6E6F6465, 0x6C696E6B  # mark these draws among all that come from the seed
 _STRAGGLES, _SPREADS = range(2)  # what is drawn for a step
 _NORMAL = NormalDist()
 _NAMED = 8  # most nodes or links that are told one by one
@@ -163,7 +162,7 @@ class Heterogeneity:
     def link_factor(self, source: int, target: int) -> float:
         """Return how many times as long a byte takes between two nodes; the same in both directions."""
         low, high = min(source, target), max(source, target)
-        return self.link_slowdown if _uniform(key(self.seed, low, _LINKS, high)) < self.slow_links else 1.0
+        return self.link_slowdown if _uniform(key(self.seed, low, Draw.LINKS, high)) < self.slow_links else 1.0
 
 
 EVEN = Heterogeneity()
@@ -238,14 +237,14 @@ class Pace:
         return factor
 
     def _uniform(self, step: int, what: int) -> float:
-        return _uniform(key(self._settings.seed, self._rank, _PACES, step, what))
+        return _uniform(key(self._settings.seed, self._rank, Draw.PACES, step, what))
 
 
 @lru_cache(maxsize=4)  # every node asks, and gets the same
 def _drawn_nodes(seed: int, fraction: float, size: int) -> tuple[int, ...]:
     if fraction == 0.0:
         return ()
-    drawn = sorted(range(size), key=lambda rank: key(seed, rank, _NODES))
+    drawn = sorted(range(size), key=lambda rank: key(seed, rank, Draw.NODES))
     return tuple(sorted(drawn[: max(1, round(fraction * size))]))
 
 

@@ -8,7 +8,7 @@
       .ledger .meter    what it sent, what it computed
       .snapshot()       what of it survives an iteration, for a checkpoint; .restore() goes on from there
       .timeline         when it computed, waited and exchanged, if that is recorded
-      .rng .key()       its own stream of random numbers, and keys of others
+      .draws() .key()   random numbers for a purpose and a step, and keys of others
 
 For those who wait for nobody, with one file a kind of cluster each:
 
@@ -36,7 +36,7 @@ from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.publication import Publication
-from hpcopt.fabric.streams import key
+from hpcopt.fabric.streams import Draws, key
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timed_windows import TimedBoard, TimedMailbox, TimedWindow
 from hpcopt.fabric.timeline import WAIT, Timeline
@@ -171,8 +171,6 @@ class Node(abc.ABC):
     world: Group
     ledger: Ledger
     meter: Meter
-    rng: np.random.Generator
-    """This node's own stream, keyed by (seed, rank)."""
     mixing: Mixing | None = None
     """The network over which neighbours talk, and its weights; None where the run has none."""
     pace: Pace
@@ -184,6 +182,7 @@ class Node(abc.ABC):
     leaving: bool = False
     """Set when this node is to leave the cluster, for good, instead of beginning its next step."""
     _seed: int
+    _draws: Draws
 
     @abc.abstractmethod
     def group(self, ranks: Sequence[int]) -> Group:
@@ -249,6 +248,23 @@ class Node(abc.ABC):
 
     def settle(self) -> None:  # noqa: B027  (clocks of the wall are always together)
         """Let the other nodes catch up with this one's clock, so that all that happened before has happened."""
+
+    def draws(self, what: int, *counters: int) -> np.random.Generator:
+        """Return the random numbers of this node for one purpose, the same on every cluster.
+
+        Parameters
+        ----------
+        what
+            The purpose, a `Draw`.
+        counters
+            Tell one time from another: the step, say.
+
+        Returns
+        -------
+        numpy.random.Generator
+            To be used up before the next call.
+        """
+        return self._draws.keyed(self.key(what, *counters))
 
     def key(self, *counters: int) -> int:
         """Return a key of random numbers for (seed, rank, counters), 0 <= key < 2**64, the same on every cluster."""

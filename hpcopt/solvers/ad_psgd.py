@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.needs import Needs
@@ -85,7 +86,7 @@ class ADPSGD(AsynchronousSolver[ADPSGDState]):
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, AUTO)
         models = _Models(node, s.w)
         while True:
-            step = eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            step = eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             s.staleness += models.average_with_any()
             s.w = models.step(step)
             s.steps += 1
@@ -117,7 +118,7 @@ class _Models:
         self._theirs = np.empty_like(self._content)
         pairs = node.mixing.pairs
         self._peers: list[int] = sorted({*pairs[pairs[:, 0] == node.rank, 1], *pairs[pairs[:, 1] == node.rank, 0]})
-        self._choices = np.random.Generator(np.random.Philox(key=node.key()))
+        self._tries = 0  # to lock two models
         self._seen = 0  # version at the last step
         self._longest = LONGEST
         self._window.sync()
@@ -173,11 +174,14 @@ class _Models:
         """Lock the own model and a random neighbour's; return whose, None where all have gone."""
         longest, begun = PAUSE, self._node.now()
         while True:
-            partner = int(self._choices.choice(self._peers)) if self._peers else self._node.rank
+            draws = self._node.draws(Draw.PARTNER, self._tries)
+            partner = int(draws.choice(self._peers)) if self._peers else self._node.rank
+            pause = longest * draws.random()
+            self._tries += 1
             if self._lock(sorted({partner, self._node.rank})):
                 self._window.sync()
                 return partner if self._peers else None
-            self._node.stand_by(longest * self._choices.random())
+            self._node.stand_by(pause)
             waited = self._node.now() - begun
             longest = min(2.0 * longest, max(self._longest, waited / 4))  # who failed often must not wait for ever
 

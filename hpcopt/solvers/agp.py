@@ -114,7 +114,7 @@ class AGP(AsynchronousSolver[AGPState]):
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, AUTO * smallest_weight(node.mixing))
         links = _Links(node, node.mixing)
         while not (node.stopping or node.leaving) and s.mass[-1] >= LEAST:
-            s.mass[:-1] -= eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            s.mass[:-1] -= eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             links.push(s.mass, s.steps)
             s.steps += 1
             links.receive(s.mass)

@@ -25,6 +25,7 @@ from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.gradient_tracking import tracking_factor
@@ -32,8 +33,6 @@ from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
-
-X, V = 0, 1  # streams of random numbers
 
 
 @dataclass
@@ -114,12 +113,12 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, factor)
         step = self._beer if self.form == "beer" else self._cgt
         if s.v is None or s.gradient is None:
-            s.gradient = gradient(s.w)
+            s.gradient = gradient(s.w, 0)
             s.v = s.gradient.copy()  # V^0 = grad F(X^0)
         while True:
-            s.w = step(gossip, s.w, s.h, gamma, -eta.sizes(s.steps, 1)[0] * s.v, X, s.steps)
-            before, s.gradient = s.gradient, gradient(s.w)
-            s.v = step(gossip, s.v, s.g, gamma, s.gradient - before, V, s.steps)
+            s.w = step(gossip, s.w, s.h, gamma, -eta.sizes(s.steps, 1)[0] * s.v, Draw.MESSAGE, s.steps)
+            before, s.gradient = s.gradient, gradient(s.w, s.steps)
+            s.v = step(gossip, s.v, s.g, gamma, s.gradient - before, Draw.SECOND_MESSAGE, s.steps)
             s.steps += 1
             yield s
 
@@ -129,20 +128,20 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
         lossless = self.compressor.contraction(d) == 1.0
         return gamma / 2.0 if self.gamma == "auto" and not lossless else gamma
 
-    def _beer(self, gossip: Gossip, x: Vector, h: Copies, gamma: float, change: Vector, stream: int, t: int) -> Vector:
+    def _beer(self, gossip: Gossip, x: Vector, h: Copies, gamma: float, change: Vector, what: int, t: int) -> Vector:
         """Return X + gamma H (W - I) + change, its copies renewed; then gossip alone, Q - 1 times."""
         for q in range(self.gossip_steps):
             x = x + gamma * (h.mixed - h.own)
             if q == 0:
                 x += change
-            D, DW = gossip.send(x - h.own, t * self.gossip_steps + q, stream)
+            D, DW = gossip.send(x - h.own, t * self.gossip_steps + q, what)
             h.own += D
             h.mixed += DW
         return x
 
-    def _cgt(self, gossip: Gossip, x: Vector, h: Copies, gamma: float, change: Vector, stream: int, t: int) -> Vector:
+    def _cgt(self, gossip: Gossip, x: Vector, h: Copies, gamma: float, change: Vector, what: int, t: int) -> Vector:
         """Return x - gamma (I - W) x^ + change with x^ = h + C(x - h), and let h follow by alpha C(x - h)."""
-        D, DW = gossip.send(x - h.own, t, stream)
+        D, DW = gossip.send(x - h.own, t, what)
         after = x - gamma * ((h.own + D) - (h.mixed + DW)) + change
         h.own += self.alpha * D
         h.mixed += self.alpha * DW

@@ -96,7 +96,7 @@ class DCDPSGD(GossipSolver[DCDState]):
         gradient = LocalGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, stable_factor(gossip.mixing))
         while True:
-            y = s.surroundings - eta.sizes(s.steps, 1)[0] * gradient(s.w)  # sum_j w_ij x_j - eta g_i
+            y = s.surroundings - eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)  # sum_j w_ij x_j - eta g_i
             q, qW = gossip.send(y - s.w, s.steps)
             s.w = s.w + q
             s.surroundings += qW

@@ -72,7 +72,7 @@ class DeepSqueeze(GossipSolver[DeepSqueezeState]):
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s)
         gamma = s.gamma = s.gamma or self._gamma(node, gossip, f.d, s)
         while True:
-            u = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            u = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             v = u + s.error
             C, CW = gossip.send(v, s.steps)
             s.error = v - C

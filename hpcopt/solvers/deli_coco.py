@@ -27,14 +27,13 @@ from hpcopt.checks import at_least
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.step_size import StepSize
-
-SCATTER = 2**33  # the stream of random numbers of the nodes' own starts
 
 
 @dataclass(kw_only=True)
@@ -90,8 +89,7 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
     def init(self, node: Node, f: Oracle, w0: Vector) -> DeLiCoCoState:  # noqa: ARG002
         x = w0.copy()
         if self.scatter:
-            own = np.random.Generator(np.random.Philox(key=node.key(SCATTER)))
-            x += self.scatter / np.sqrt(x.size) * own.standard_normal(x.size)
+            x += self.scatter / np.sqrt(x.size) * node.draws(Draw.SCATTER).standard_normal(x.size)
         return DeLiCoCoState(w=x, z=np.zeros_like(x), s=np.zeros_like(x))
 
     def rounds(self, node: Node, f: Oracle, s: DeLiCoCoState) -> Iterator[DeLiCoCoState]:
@@ -104,7 +102,9 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
             s.z[:] = s.w
         while True:
             if self.step_size:
-                s.w = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w)  # X^(0) = X_{t-1}^(Q) - eta G(X_{t-1}^(Q))
+                s.w = s.w - eta.sizes(s.steps, 1)[0] * gradient(
+                    s.w, s.steps
+                )  # X^(0) = X_{t-1}^(Q) - eta G(X_{t-1}^(Q))
             for q in range(self.gossip_steps):
                 D, DW = gossip.send(s.w - s.z, s.steps * self.gossip_steps + q)  # D = C(X^(q) - Z^(q))
                 s.s += DW  # S^(q+1) = S^(q) + D W

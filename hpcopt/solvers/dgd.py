@@ -72,7 +72,7 @@ class DGD(GossipSolver[GossipState]):
         factor = stable_factor(gossip.mixing, self.gossip_steps) if combines_first else 1.0
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, factor)
         while True:
-            step = eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            step = eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             if combines_first:
                 s.w = self._mixed(gossip, s.w, s.steps) - step
             else:

@@ -233,4 +233,4 @@ class DSGDAAU(AdaptiveAveraging):
     def adapter(self, node: Node, f: Oracle, s: AAUState) -> Adapt:
         gradient = PiecewiseGradient(node, f, self.batch)
         s.schedule = eta = s.schedule or gradient.schedule(self.step_size, s)
-        return lambda w, factor: w - factor * eta.sizes(s.iteration, 1)[0] * gradient(w)
+        return lambda w, factor: w - factor * eta.sizes(s.iteration, 1)[0] * gradient(w, s.steps)

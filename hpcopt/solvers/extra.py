@@ -67,7 +67,7 @@ class Extra(GossipSolver[ExtraState]):
         smallest = gossip.mixing.smallest_eigenvalue if gossip.mixing.symmetric else 0.0
         alpha = s.schedule = s.schedule or gradient.schedule(self.step_size, s, 0.5 * (1.0 + smallest))
         while True:
-            x, g = s.w, gradient(s.w)
+            x, g = s.w, gradient(s.w, s.steps)
             Wx = gossip.send(x, s.steps)[1].copy()
             step = alpha.sizes(s.steps, 1)[0]
             if s.before is None or s.mixed is None or s.gradient is None:

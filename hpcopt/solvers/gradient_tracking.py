@@ -18,6 +18,7 @@ from hpcopt.checks import one_of
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.dgd import ORDERS
@@ -72,18 +73,18 @@ class GradientTracking(GossipSolver[TrackingState]):
         factor = tracking_factor(smallest, gossip.mixing.gap)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, factor)
         if s.y is None or s.gradient is None:
-            s.gradient = gradient(s.w)
+            s.gradient = gradient(s.w, 0)
             s.y = s.gradient.copy()  # y^0 = grad f(x^0)
         while True:
             step = eta.sizes(s.steps, 1)[0]
             if self.order == "combine-then-adapt":
                 s.w = gossip.send(s.w, s.steps)[1] - step * s.y
-                g = gradient(s.w)
-                s.y = gossip.send(s.y, s.steps, stream=1)[1] + g - s.gradient
+                g = gradient(s.w, s.steps)
+                s.y = gossip.send(s.y, s.steps, Draw.SECOND_MESSAGE)[1] + g - s.gradient
             else:
                 s.w = gossip.send(s.w - step * s.y, s.steps)[1].copy()
-                g = gradient(s.w)
-                s.y = gossip.send(s.y + g - s.gradient, s.steps, stream=1)[1].copy()
+                g = gradient(s.w, s.steps)
+                s.y = gossip.send(s.y + g - s.gradient, s.steps, Draw.SECOND_MESSAGE)[1].copy()
             s.gradient = g
             s.steps += 1
             yield s

@@ -10,19 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hpcopt.checks import at_least, one_of
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.parts.batches import shuffled_rows
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
 
 @dataclass
 class LocalSGDState(State):
-    """The model, the rows of this epoch still to come, and what was sent."""
+    """The model and what was sent."""
 
     steps: int = 0  # local steps taken so far
     means: int = 0
@@ -69,7 +68,8 @@ class LocalSGD(Solver[LocalSGDState]):
         batch = min(self.batch or f.n, f.n)
         count = self.local_steps or -(-f.n // batch)
         while True:
-            rows = shuffled_rows(node.rng, f.n, batch * count if self.local_steps else f.n)
+            draws = node.draws(Draw.BATCH, s.steps)
+            rows = shuffled_rows(draws, f.n, batch * count if self.local_steps else f.n)
             w = f.sgd(s.w, rows, batch, s.schedule.sizes(s.steps, count))
             s.steps += count
             s.w = node.world.mean(w, weight=f.share if self.weights == "rows" else None)
@@ -78,9 +78,3 @@ class LocalSGD(Solver[LocalSGDState]):
 
     def doubles(self, s: LocalSGDState, d: int) -> int:
         return s.means * d + asks(self.step_size)
-
-
-def shuffled_rows(rng: np.random.Generator, n: int, count: int) -> NDArray[np.int64]:
-    """Return `count` row indices: permutations of all n rows, one after another."""
-    epochs = [rng.permutation(n) for _ in range(-(-count // n))]
-    return np.concatenate(epochs)[:count]

@@ -27,6 +27,7 @@ import numpy as np
 from hpcopt.checks import at_least
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Vector, register
 from hpcopt.solvers.needs import Needs
@@ -82,7 +83,7 @@ class Prague(AsynchronousSolver[AsynchronousState]):
         generator = node.board(self.generator(node))
         box = node.mailbox()
         while True:
-            s.w = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            s.w = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             s.steps += 1
             generator.post(ARRIVE, s.steps)
             turn = Averaging.of(generator.wait())
@@ -99,7 +100,7 @@ class Prague(AsynchronousSolver[AsynchronousState]):
 
     def generator(self, node: Node) -> GroupDivision:
         """Return the generator, with the same seed on all nodes; collective."""
-        seed = int(node.world.broadcast(np.array([float(node.key() >> 12)]))[0])  # 52 bits are exact
+        seed = int(node.world.broadcast(np.array([float(node.key(Draw.GROUPS) >> 12)]))[0])  # 52 bits are exact
         return GroupDivision(node.size, self.group_size, seed=seed, division=self.division, slack=self.slack)
 
 

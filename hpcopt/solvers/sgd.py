@@ -23,6 +23,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, Vector, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
+from hpcopt.solvers.parts.batches import batch_rows
 from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, CompressedMean, Feedback
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
@@ -101,7 +102,7 @@ class SGD(Solver[SGDState]):
         compressed = CompressedMean(node, self.compressor, self.error_feedback, s.memory, s.copies)
         while True:
             if 0 < self.batch < f.n:
-                gradient = f.gradient_of_rows(s.w, node.rng.choice(f.n, size=self.batch, replace=False))
+                gradient = f.gradient_of_rows(s.w, batch_rows(node, f.n, self.batch, s.steps))
             else:
                 gradient = f.at(s.w).gradient
             step = s.schedule.sizes(s.steps, 1)[0]

@@ -74,7 +74,7 @@ class SGP(GossipSolver[SGPState]):
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, smallest_weight(mixing))
         while True:
             link = links[s.steps % len(links)]
-            s.mass[:-1] -= eta.sizes(s.steps, 1)[0] * gradient(s.w)
+            s.mass[:-1] -= eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             part = s.mass / (1 + len(link.targets))
             parts = {source: unpacked(m) for source, m in zip(link.sources, link.exchange(packed(part)), strict=True)}
             parts[node.rank] = part

@@ -1,5 +1,6 @@
 """Windows, publications, boards, mailboxes and surveys of real ranks, under random sleeps, with each engine."""
 
+import itertools
 import sys
 import time
 
@@ -9,10 +10,13 @@ from hpcopt.fabric.cas_board import SLOTS
 from hpcopt.fabric.publication import Publication
 from tests.counting import Counting
 
+RESTS = 2**40  # the purpose of the draws below
+TIMES = itertools.count()
+
 
 def rest(node):
     """Compute a little, sometimes longer, and sometimes not at all."""
-    draw = node.rng.random()
+    draw = node.draws(RESTS, next(TIMES)).random()
     if draw < 0.6:
         node.idle(draw * 3e-4 if draw < 0.5 else 4e-3)
     else:

@@ -30,7 +30,7 @@ from hpcopt.fabric.mpi.slow_links import SlowGroup, SlowLinks, SlowMailbox, Slow
 from hpcopt.fabric.mpi.survey import MPISurvey
 from hpcopt.fabric.mpi.two_sided import Requests, TwoSidedWindow
 from hpcopt.fabric.mpi.window import MPIWindow
-from hpcopt.fabric.streams import stream
+from hpcopt.fabric.streams import Draws
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
@@ -92,7 +92,7 @@ class MPINode(WallClockNode):
         self.rank, self.size = comm.rank, comm.size
         self.ledger = Ledger()
         self.meter = Meter(self._work)
-        self.rng = stream(seed, comm.rank)
+        self._draws = Draws()
         self.pace = heterogeneity.pace(self.rank, self.size)
         has_slow_links = heterogeneity.slow_links > 0.0
         self._links = SlowLinks(self.rank, heterogeneity, bandwidth, self._hold) if has_slow_links else None

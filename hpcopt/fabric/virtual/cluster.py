@@ -23,7 +23,7 @@ from hpcopt.fabric.lone import LoneGroup
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.network import Network
-from hpcopt.fabric.streams import stream
+from hpcopt.fabric.streams import Draws
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timeline import COMPUTE
 from hpcopt.fabric.virtual.board import SharedState, VirtualBoard
@@ -49,7 +49,7 @@ class VirtualNode(Node):
         self._seed = cluster.seed
         self.ledger = Ledger()
         self.meter = Meter(self._work)
-        self.rng = stream(cluster.seed, rank)
+        self._draws = Draws()
         self.time = 0.0  # seconds
         self.pace = conditions.heterogeneity.pace(rank, cluster.size)
         self.delivered: Any = None  # the result of the collective this node waits in

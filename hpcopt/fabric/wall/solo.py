@@ -14,7 +14,7 @@ from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.lone import LoneBoard, LoneGroup, LoneMailbox, LoneNeighbourhood, LoneWindow
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
-from hpcopt.fabric.streams import stream
+from hpcopt.fabric.streams import Draws
 from hpcopt.fabric.survey import Stage, Survey, Vector
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
@@ -34,7 +34,7 @@ class SoloNode(WallClockNode):
         self._seed = seed
         self.ledger = Ledger()
         self.meter = Meter(self._work)
-        self.rng = stream(seed, 0)
+        self._draws = Draws()
         self.world = LoneGroup(self.ledger)
         self._progress = Progress(lambda: None)
 

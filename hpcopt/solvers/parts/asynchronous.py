@@ -38,10 +38,10 @@ class PiecewiseGradient(LocalGradient):
     The pieces are the same on every cluster, and so is the gradient, to the last bit.
     """
 
-    def __call__(self, x: Vector) -> Vector:
+    def __call__(self, x: Vector, step: int) -> Vector:
         if (self._batch or self._f.n) <= self._f.piece:
-            return super().__call__(x)
-        rows = self._rows() if self._batch else np.arange(self._f.n)
+            return super().__call__(x, step)
+        rows = self._rows(step) if self._batch else np.arange(self._f.n)
         total = np.zeros_like(x)
         for start in range(0, len(rows), self._f.piece):
             piece = rows[start : start + self._f.piece]

@@ -17,6 +17,7 @@ import numpy as np
 from hpcopt.compression import Compressor
 from hpcopt.compression.memory import ErrorFeedback, PublicCopy
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.solvers.base import Vector
 
 Feedback = Literal["none", "ef", "ef21"]
@@ -46,7 +47,7 @@ class CompressedMean:
         """Return the mean after `x`, shape (d,), was sent; one round. `step` chooses the random numbers."""
         if self._forgets:
             self._memory[:] = 0.0
-        message = self._sender.send(x, self._node.key(step))
+        message = self._sender.send(x, self._node.key(Draw.MESSAGE, step))
         total, part = np.zeros_like(x), np.empty_like(x)
         for received in self._node.world.allgather(message):
             total += self._compressor.decode(received, part)

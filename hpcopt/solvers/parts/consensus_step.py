@@ -12,6 +12,7 @@ import numpy as np
 from hpcopt.compression import Compressor
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.solvers.base import Vector
 from hpcopt.solvers.parts.gossip import Gossip, GossipState
 from hpcopt.topology.mixing import Mixing
@@ -21,7 +22,6 @@ Gamma = float | Literal["auto", "theory"]
 HALF, LONGEST_HALF = 10, 100  # gossip steps between two looks at the disagreement; a trial is two halves
 HALVINGS = 20
 NEARLY_ALL = 0.9  # of a normal vector's squared norm: compressors that keep less may let gossip fail late
-PROBE = 2**32  # the stream of the probe's random numbers
 
 
 def check_gamma(gamma: Gamma) -> None:
@@ -79,15 +79,14 @@ def _kept_of_noise(compressor: Compressor, d: int) -> float:
 
 def _contracts(gamma: float, half: int, node: Node, gossip: Gossip, d: int, s: GossipState) -> bool:
     """Tell whether the disagreement of random vectors falls in both halves of a trial; the same answer everywhere."""
-    rng = np.random.Generator(np.random.Philox(key=node.key(PROBE)))
-    x: Vector = rng.standard_normal(d)
+    x: Vector = node.draws(Draw.PROBE).standard_normal(d)
     z, surroundings = np.zeros(d), np.zeros(d)
     mean = node.world.mean(x)
     s.reduced += d
     left = [_disagreement(node, x - mean, s)]
     for _ in range(2):
         for _ in range(half):
-            own, mixed = gossip.send(x - z, s.probed, stream=PROBE)
+            own, mixed = gossip.send(x - z, s.probed, Draw.PROBE)
             z += own
             surroundings += mixed
             x += gamma * (surroundings - z)

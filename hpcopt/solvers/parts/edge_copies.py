@@ -19,6 +19,7 @@ import numpy as np
 
 from hpcopt.compression import Compressor, NotFiniteError
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.solvers.base import Vector
 
 
@@ -49,7 +50,7 @@ class EdgeCopies:
         for i in neighbours:
             mine = self._mine.setdefault(i, self._start.copy())
             self._sent += 1
-            key = node.key(i, self._sent) if self._compressor.randomised else 0
+            key = node.key(Draw.EDGE_MESSAGE, i, self._sent) if self._compressor.randomised else 0
             message = self._encode(w - mine, key)
             self._box.send(i, message)
             mine += self._decoded(message)

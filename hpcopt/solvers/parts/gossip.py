@@ -22,9 +22,11 @@ from hpcopt.checks import at_least
 from hpcopt.compression import Compressor, NotFiniteError
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Bytes, Node
+from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import S, Solver, State, Vector
 from hpcopt.solvers.needs import Needs
+from hpcopt.solvers.parts.batches import batch_rows
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, check_step_size, schedule_of
 from hpcopt.topology.mixing import Row
 
@@ -86,7 +88,7 @@ class Gossip:
         self._decoded = [np.empty(d) for _ in range(most if compressor.view(self._room, d) is None else 0)]
         self._mixed, self._zeros, self._scratch = np.empty(d), np.zeros(d), np.empty(min(d, BLOCK))
 
-    def send(self, v: Vector, step: int, stream: int = 0) -> tuple[Vector, Vector]:
+    def send(self, v: Vector, step: int, what: int = Draw.MESSAGE) -> tuple[Vector, Vector]:
         """Send C(v) to the neighbours; return C(v) and sum_j w_ij C(v_j), each (d,), to be read before the next call.
 
         Messages are added in ascending order of the nodes, this node's own in its place: the same bits on any cluster.
@@ -97,11 +99,11 @@ class Gossip:
             Shape (d,), float64. One that is not finite (a run that diverges) is sent as zeros.
         step
             Chooses the matrix, where they take turns, and the random numbers.
-        stream
-            Tells the random numbers of two vectors of the same step apart.
+        what
+            Tells the random numbers of two vectors of the same step apart; a `Draw`.
         """
         terms, links = self._links[step % len(self._links)]
-        key = self._node.key(stream, step) if self._compressor.randomised else 0
+        key = self._node.key(what, step) if self._compressor.randomised else 0
         varying = self._size is None
         message = self._encode(v, key, self._room if self._size is None else links.outbox(self._size))
         received = iter(links.exchange_varying(message) if varying else links.exchange(message))
@@ -159,15 +161,14 @@ class LocalGradient:
         self._batch = batch if 0 < batch < f.n else 0
         self._weight = node.size * f.share
 
-    def __call__(self, x: Vector) -> Vector:
-        """Return the gradient at `x`, shape (d,)."""
+    def __call__(self, x: Vector, step: int) -> Vector:
+        """Return the gradient at `x`, shape (d,); of the batch of that `step`, where there are batches."""
         if self._batch:
-            return self._weight * self._f.gradient_of_rows(x, self._rows())
+            return self._weight * self._f.gradient_of_rows(x, self._rows(step))
         return self._weight * self._f.at(x).gradient
 
-    def _rows(self) -> NDArray[np.int64]:
-        """Return the rows of the next batch."""
-        return self._node.rng.choice(self._f.n, size=self._batch, replace=False)
+    def _rows(self, step: int) -> NDArray[np.int64]:
+        return batch_rows(self._node, self._f.n, self._batch, step)
 
     def schedule(self, step_size: StepSize, s: GossipState, factor: float = 1.0) -> Schedule:
         """Return the schedule meant by `step_size`, with L the largest L_k of all nodes; "auto" is factor / L.
