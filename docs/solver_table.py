@@ -22,6 +22,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.storage import as_matrix
 from hpcopt.solvers import SOLVERS, Solver, State
 from hpcopt.solvers.parts.gossip import GossipSolver
@@ -43,7 +44,7 @@ def what_iterations_cost(solver: Solver[Any]) -> list[tuple[int, int, int]]:
     y = np.where(rng.random(ROWS) < 1.0 / (1.0 + np.exp(-X @ rng.standard_normal(FEATURES))), 1.0, -1.0)
 
     def program(node: Node) -> list[tuple[int, int, int]]:
-        f = Objective(as_matrix(X), y, LOSSES["logistic"], l2=1.0 / ROWS, total=ROWS, meter=node.meter)
+        f = Objective(as_matrix(X), y, LOSSES["logistic"](), L2(weight=1.0 / ROWS), total=ROWS, meter=node.meter)
         so_far = [(0, 0, 0)]
         for state in islice(solver.rounds(node, f, solver.init(node, f, np.zeros(FEATURES))), ITERATIONS):
             none, one = (_doubles(solver, state, d) for d in (0, 1))

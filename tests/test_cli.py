@@ -14,6 +14,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models import MODELS
+from hpcopt.problems.penalties import PENALTIES
 from hpcopt.solvers import SOLVERS
 
 SPECIFICATION = """
@@ -211,7 +213,7 @@ def test_fit_of_the_squared_loss_agrees_with_scikit_learns_ridge(tmp_path, label
 def test_fit_of_a_network_stops_where_going_on_gains_little(tmp_path, capsys):
     X, y = load_digits(return_X_y=True)
     np.savez(tmp_path / "digits.npz", X=X / 16.0, y=y)
-    arguments = ["--loss", "mlp", "--set", "problem.hidden=[16]", "-o", str(tmp_path / "model.npz")]
+    arguments = ["--model", "mlp", "--set", "problem.hidden=[16]", "-o", str(tmp_path / "model.npz")]
     assert main(["fit", str(tmp_path / "digits.npz"), *arguments]) == 0
     shown = capsys.readouterr()
     assert "the gradient's norm fell below the tolerance" in shown.out
@@ -268,14 +270,17 @@ def test_plot_draws_runs_and_comparisons(tmp_path, spec, capsys):
     assert "no run here" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("kind", "registry"), [("solvers", SOLVERS), ("losses", LOSSES)])
+KINDS = [("solvers", SOLVERS), ("models", MODELS), ("losses", LOSSES), ("penalties", PENALTIES)]
+
+
+@pytest.mark.parametrize(("kind", "registry"), KINDS)
 def test_list_names_all_of_a_kind_with_a_line_each(kind, registry, capsys):
     assert main(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(registry)
 
 
-@pytest.mark.parametrize("name", [*SOLVERS, *LOSSES])
+@pytest.mark.parametrize("name", [*SOLVERS, *MODELS, *LOSSES, *PENALTIES])
 def test_show_tells_parameters_defaults_needs_and_paper(name, capsys):
     assert main(["show", name]) == 0
     said = capsys.readouterr().out

@@ -10,7 +10,7 @@ from hpcopt.data.features import fit_scaling, split
 from hpcopt.data.table import Part, Table, contiguous
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.lone import LoneGroup
-from hpcopt.models.model import unscaled
+from hpcopt.models.trained import unscaled
 from tests.fake_group import messages_on_processes, on_processes
 
 RNG = np.random.default_rng(0)

@@ -9,6 +9,7 @@ import scipy.sparse
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.losses import LOSSES, MarginLoss
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.storage import as_matrix
 from hpcopt.problems.targets import Targets
 
@@ -26,7 +27,8 @@ def oracle(loss, form="dense", storage="f64", *, l2=0.1, intercept=False, seed=0
     y = np.where(rng.random(N) < 0.5, 1.0, -1.0) if LOSSES[loss].targets is Targets.SIGNS else rng.standard_normal(N)
     rows = scipy.sparse.csr_array(X) if form == "sparse" else X
     matrix = as_matrix(rows, storage)
-    return Objective(matrix, y, LOSSES[loss], l2=l2, total=2 * N, meter=meter or Meter(), intercept=intercept)
+    penalty, penalised = L2(weight=l2), D - intercept
+    return Objective(matrix, y, LOSSES[loss](), penalty, total=2 * N, meter=meter or Meter(), penalised=penalised)
 
 
 def points(count=4):
@@ -155,7 +157,7 @@ def test_sgd_is_a_sequence_of_batch_gradient_steps(loss, form, batch):
 def test_row_smoothness_bounds_the_curvature_of_any_row(loss, form):
     f = oracle(loss, form)
     rows = np.asarray(f.matrix.as_array().todense() if form == "sparse" else f.matrix.as_array())
-    bound = LOSSES[loss].curvature_bound * (rows**2).sum(axis=1).max() + f.l2
+    bound = LOSSES[loss].curvature_bound * (rows**2).sum(axis=1).max() + f.penalty.curvature
     assert f.row_smoothness() == pytest.approx(bound)
 
 
@@ -164,7 +166,7 @@ def test_the_effective_dimension_is_the_trace_of_the_shrinkage(loss):
     f = oracle(loss)
     here = f.at(points()[2])
     plain = here.hessian(ridge=0.0)
-    expected = np.trace(plain @ np.linalg.inv(plain + f.l2 * np.eye(D)))
+    expected = np.trace(plain @ np.linalg.inv(plain + f.penalty.curvature * np.eye(D)))
     assert here.effective_dimension() == pytest.approx(expected, rel=1e-10)
 
 
@@ -209,7 +211,7 @@ def test_asking_again_for_the_same_point_costs_nothing_and_a_changed_array_is_an
 @pytest.mark.parametrize("margin", [-1e4, -800.0, -30.0, 30.0, 800.0, 1e4])
 def test_saturated_margins_give_finite_derivatives(margin):  # A9: exp would overflow
     X, y = np.array([[margin]]), np.ones(1)
-    f = Objective(as_matrix(X), y, LOSSES["logistic"], l2=1e-3, total=1, meter=Meter())
+    f = Objective(as_matrix(X), y, LOSSES["logistic"](), L2(weight=1e-3), total=1, meter=Meter())
     here = f.at(np.ones(1))
     assert np.isfinite(here.value)
     assert np.isfinite(here.gradient).all()

@@ -11,6 +11,8 @@ from hpcopt.fabric.meter import Meter
 from hpcopt.models.model import Model
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.penalties.l2 import L2
+from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.problems.storage import as_matrix
 from hpcopt.problems.targets import Targets
 
@@ -25,13 +27,13 @@ def test_a_model_of_real_targets_predicts_what_its_loss_compares_with_them(loss,
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if LOSSES[loss].targets is Targets.REAL])
 def test_the_loss_of_a_margin_is_half_the_squared_error_of_its_prediction(loss):
     y = np.array([0.3, 2.0, -1.0])
-    f = Objective(as_matrix(X), y, LOSSES[loss], l2=0.0, total=3, meter=Meter())
-    expected = 0.5 * np.mean((LOSSES[loss].prediction(X @ np.ones(2)) - y) ** 2)
+    f = Objective(as_matrix(X), y, LOSSES[loss](), NoPenalty(), total=3, meter=Meter())
+    expected = 0.5 * np.mean((LOSSES[loss]().prediction(X @ np.ones(2)) - y) ** 2)
     assert f.at(np.ones(2)).value == pytest.approx(expected, rel=1e-15)
 
 
 def test_zero_is_a_stationary_point_of_the_rectified_loss_though_none_of_its_minima():
-    f = Objective(as_matrix(X), np.ones(3), LOSSES["relu"], l2=0.1, total=3, meter=Meter())
+    f = Objective(as_matrix(X), np.ones(3), LOSSES["relu"](), L2(weight=0.1), total=3, meter=Meter())
     assert_array_equal(f.at(np.zeros(2)).gradient, np.zeros(2))
     assert f.at(np.array([0.5, 0.0])).value < f.at(np.zeros(2)).value
 

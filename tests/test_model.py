@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from hpcopt.errors import InputError
-from hpcopt.models.model import Model, load, unscaled
+from hpcopt.models.model import Model, load
+from hpcopt.models.trained import unscaled
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ import hpcopt
 from hpcopt.compression import COMPRESSORS
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
+from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses import LOSSES
-from hpcopt.problems.offers import offers_of
+from hpcopt.problems.models import MODELS
+from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.solvers import SOLVERS, Solver, State
 from hpcopt.solvers.base import register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
@@ -31,10 +33,11 @@ def network(name: str, nodes: int = 8, **parameters):
     return build(TOPOLOGIES[name](**parameters), nodes, 0)
 
 
-def problem(loss: str):
-    return offers_of(LOSSES[loss])
+def problem(loss: str, model: str = "linear"):
+    return Formulation(MODELS[model](), LOSSES[loss](), NoPenalty())
 
 
+MLP = problem("softmax", "mlp")
 RING, ONE_PEER = network("ring"), network("one-peer-exponential")
 STAR = network("star", weights="uniform")
 DIRECTED = network("exponential", directed=True)
@@ -45,12 +48,18 @@ REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
     (
         "async-local-newton",
         {},
-        {"problem": problem("mlp")},
+        {"problem": MLP},
         "solver.name",
-        'loss "mlp" gives none; take one of ad-psgd',
+        'model "mlp" gives none; take one of ad-psgd',
     ),
-    ("sgd", {}, {"problem": problem("mlp")}, "solver.step_size", '"auto" needs a smoothness constant'),
-    ("dgd", {"step_size": "1/L"}, {"problem": problem("mlp")}, "solver.step_size", '"1/L" needs a smoothness'),
+    ("sgd", {}, {"problem": MLP}, "solver.step_size", '"auto" needs a smoothness constant'),
+    (
+        "dgd",
+        {"step_size": "1/L"},
+        {"problem": MLP},
+        "solver.step_size",
+        '"1/L" needs a smoothness',
+    ),
     ("giant", {}, {"heterogeneity": LEAVING}, "cluster.stragglers.departures", "giant is synchronous"),
     ("sgp", {}, {"heterogeneity": LEAVING}, "cluster.stragglers.departures", "sgp is synchronous"),
     ("choco-gossip", {}, {"fitting": True}, "solver.name", "minimises nothing"),
@@ -97,7 +106,7 @@ BEYOND_THEORY = [
 SUITED = [
     ("lbfgs", {}, {"problem": problem("softmax"), "fitting": True}),
     ("newton-cg", {}, {"problem": problem("relu")}),
-    ("sgd", {"step_size": 0.1}, {"problem": problem("mlp")}),
+    ("sgd", {"step_size": 0.1}, {"problem": MLP}),
     ("dsgd-aau", {}, {"heterogeneity": LEAVING, "network": RING, "d": 3}),
     ("local-newton", {}, {"d": 50_000}),
     ("local-newton", {"mixing": "preconditioned"}, {"d": 100}),
@@ -157,7 +166,7 @@ def test_by_default_a_solver_meets_its_own_needs_and_of_what_is_unknown_nothing_
 
 
 def test_theory_is_not_asked_of_what_cannot_run():
-    told = objections(SOLVERS["dgd"](compressor=NINE), Setting(problem=problem("mlp"), d=8, network=STAR))
+    told = objections(SOLVERS["dgd"](compressor=NINE), Setting(problem=MLP, d=8, network=STAR))
     assert [objection.key for objection in told] == ["solver.step_size", "solver.compressor"]
     assert not any(objection.can_be_forced for objection in told)
 

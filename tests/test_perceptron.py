@@ -15,11 +15,13 @@ from hpcopt.cli.main import main
 from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.softmax import cross_entropy
-from hpcopt.models.model import Hidden, Model, load
+from hpcopt.models.model import Model, load
 from hpcopt.problems import perceptron
 from hpcopt.problems.layers import Layers
 from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models import Affine
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.perceptron import Perceptron
 from hpcopt.problems.storage import as_matrix
 from hpcopt.solvers import SOLVERS
@@ -40,8 +42,8 @@ def rows_of(form, n=N):
 def oracle(hidden=(), form="dense", storage="f64", *, n=N, classes=CLASSES, l2=0.1, biases=True, activation="tanh"):
     y = np.random.default_rng(2).integers(0, classes, n).astype(float)
     layers = Layers((D, *hidden, classes), biases, activation)
-    loss = LOSSES["mlp" if hidden else "softmax"]
-    return Perceptron(as_matrix(rows_of(form, n), storage), y, loss, layers, l2=l2, total=2 * n, meter=Meter())
+    matrix, loss = as_matrix(rows_of(form, n), storage), LOSSES["softmax"]()
+    return Perceptron(matrix, y, loss, layers, L2(weight=l2), total=2 * n, meter=Meter())
 
 
 def point(f, seed=3):
@@ -117,9 +119,8 @@ def test_two_classes_are_logistic_regression_with_twice_the_l2():
     f = oracle(classes=2, l2=0.2)
     X = np.hstack([rows_of("dense"), np.ones((N, 1))])
     meter = Meter()
-    margins = Objective(
-        as_matrix(X), 2.0 * f.y - 1.0, LOSSES["logistic"], l2=0.1, total=2 * N, meter=meter, intercept=True
-    )
+    loss, penalty = LOSSES["logistic"](), L2(weight=0.1)
+    margins = Objective(as_matrix(X), 2.0 * f.y - 1.0, loss, penalty, total=2 * N, meter=meter, penalised=D)
     u = np.random.default_rng(4).standard_normal(D + 1)
     w = np.concatenate([np.outer(u[:D], [-0.5, 0.5]).ravel(), u[D] * np.array([-0.5, 0.5])])
     assert f.at(w).value == pytest.approx(margins.at(u).value, rel=1e-13)
@@ -157,7 +158,9 @@ def test_no_curvature_of_many_classes_exceeds_the_smoothness(form, seed):
 def test_a_network_with_hidden_layers_has_no_smoothness_constant():
     f = oracle((4,))
     for ask in (f.smoothness, f.row_smoothness):
-        with pytest.raises(InputError, match=r'step_size: loss "mlp" knows no smoothness constant L; give a number'):
+        with pytest.raises(
+            InputError, match="step_size: a network with hidden layers knows no smoothness constant L; give"
+        ):
             ask()
 
 
@@ -200,7 +203,7 @@ def test_products_of_wrong_shapes_are_refused_before_a_kernel_reads_beyond_an_ar
         with pytest.raises(ValueError, match=r"shape|rows: between"):
             ask()
     with pytest.raises(ValueError, match="classes between 0 and 2"):
-        Perceptron(matrix, np.full(N, 3.0), LOSSES["softmax"], Layers((D, 3), True), l2=0, total=N, meter=Meter())
+        LOSSES["softmax"]().as_targets(np.full(N, 3.0), CLASSES)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -216,11 +219,11 @@ def test_a_random_start_keeps_the_scale_of_what_flows_through_and_has_no_biases(
     assert last.std() == pytest.approx(np.sqrt(2 / 410), rel=0.05)
 
 
-def run(loss, solver, *, data=None, problem=None, workers=4, **stop):
+def run(model, solver, *, data=None, problem=None, workers=4, **stop):
     return hpcopt.run(
         {
             "data": {"source": "digits", "scale": "global-max-abs", **(data or {})},
-            "problem": {"loss": loss, **(problem or {})},
+            "problem": {"model": model, "loss": "softmax", **(problem or {})},
             "solver": solver,
             "cluster": {"kind": "virtual", "workers": workers},
             "stop": stop,
@@ -257,7 +260,7 @@ def test_fit_finds_the_model_of_scikit_learn_and_predict_tells_its_classes(tmp_p
 @pytest.mark.parametrize("name", FIRST_ORDER)
 def test_every_first_order_solver_lowers_the_objective(name):
     done = run(
-        "softmax", {"name": name}, data={"rows": 300, "partition": "by-label", "labels_per_node": 5}, iterations=5
+        "linear", {"name": name}, data={"rows": 300, "partition": "by-label", "labels_per_node": 5}, iterations=5
     )
     assert done.trace[0]["objective"] == pytest.approx(np.log(10))
     assert done.result["objective"] < 0.99 * np.log(10)
@@ -293,14 +296,14 @@ def test_the_nodes_number_changes_the_path_of_a_perceptron_by_rounding_only():
 
 
 def test_the_test_accuracy_is_that_of_the_classes():
-    done = run("softmax", {"name": "lbfgs"}, data={"test_fraction": 0.25}, problem={"intercept": True}, rounds=60)
+    done = run("linear", {"name": "lbfgs"}, data={"test_fraction": 0.25}, problem={"intercept": True}, rounds=60)
     assert 0.93 < done.result["test_accuracy"] < 1.0
     assert "test_error" not in done.result
 
 
 def test_labels_of_two_groups_are_two_classes():
     classes = {"positive": [3, 5], "negative": [8]}
-    done = run("softmax", {"name": "lbfgs"}, data={"classes": classes}, rounds=30)
+    done = run("linear", {"name": "lbfgs"}, data={"classes": classes}, rounds=30)
     assert_array_equal(done.model.classes, [-1.0, 1.0])
     assert done.model.meta["positive"] == [3, 5]
 
@@ -314,29 +317,37 @@ def test_labels_of_two_groups_are_two_classes():
             "solver.name: giant needs second derivatives, and loss",
         ),
         (
-            {"loss": "mlp"},
+            {"model": "mlp"},
             {"name": "sgd"},
-            'solver.step_size: "auto" needs a smoothness constant, and loss "mlp"',
+            'solver.step_size: "auto" needs a smoothness constant, and model "mlp"',
         ),
         (
-            {"loss": "mlp"},
+            {"model": "mlp"},
             {"name": "dgd", "step_size": "0.5/L"},
             'solver.step_size: "0.5/L" needs a smoothness',
         ),
         (
             {"loss": "softmax", "hidden": [3]},
             {"name": "sgd"},
-            'problem.hidden: only loss = "mlp" takes it, loss is',
+            'problem.hidden: only model = "mlp" takes it, model is',
         ),
-        ({"loss": "logistic", "activation": "relu"}, {"name": "sgd"}, 'problem.activation: only loss = "mlp" takes it'),
-        ({"loss": "mlp", "hidden": [4, 0]}, {"name": "lbfgs"}, r"problem.hidden.1: expected an integer >= 1, got 0"),
-        ({"loss": "mlp", "intercept": False}, {"name": "lbfgs"}, 'problem.intercept: the layers of loss "mlp" always'),
         (
-            {"loss": "mlp", "start": "zeros"},
-            {"name": "lbfgs"},
-            'problem.start: with loss "mlp" nothing moves from',
+            {"loss": "logistic", "activation": "relu"},
+            {"name": "sgd"},
+            'problem.activation: only model = "mlp" takes it',
         ),
-        ({"loss": "mlp", "start": "ones"}, {"name": "lbfgs"}, "problem.start: .* all units of a layer stay equal"),
+        ({"model": "mlp", "hidden": [4, 0]}, {"name": "lbfgs"}, r"problem.hidden.1: expected an integer >= 1, got 0"),
+        (
+            {"model": "mlp", "intercept": False},
+            {"name": "lbfgs"},
+            'problem.intercept: the layers of model "mlp" always',
+        ),
+        (
+            {"model": "mlp", "start": "zeros"},
+            {"name": "lbfgs"},
+            'problem.start: with model "mlp" nothing moves from',
+        ),
+        ({"model": "mlp", "start": "ones"}, {"name": "lbfgs"}, "problem.start: .* all units of a layer stay equal"),
     ],
 )
 def test_what_the_losses_of_classes_cannot_do_is_told_before_the_run(problem, solver, message):
@@ -356,17 +367,18 @@ def test_what_the_losses_of_classes_cannot_do_is_told_before_the_run(problem, so
 )
 def test_a_partition_by_labels_that_cannot_be_is_told(key, data, message):
     with pytest.raises(InputError, match=f"data.{key}: {message}"):
-        run("softmax", {"name": "lbfgs"}, data=data, rounds=1)
+        run("linear", {"name": "lbfgs"}, data=data, rounds=1)
 
 
 def hidden_model(**changed):
     whole = {
         "coef": np.zeros((3, 4)),
         "intercept": np.zeros(3),
-        "loss": "mlp",
+        "loss": "softmax",
         "classes": np.arange(3.0),
-        "hidden": (Hidden(np.zeros((4, 5)), np.zeros(4)),),
+        "hidden": (Affine(np.zeros((4, 5)), np.zeros(4)),),
         "activation": "relu",
+        "family": "mlp",
     }
     return Model(**{**whole, **changed})
 
@@ -377,12 +389,13 @@ def hidden_model(**changed):
         ({"coef": np.zeros(3)}, r"coef: expected float64 of shape \(classes, d\), got float64 of shape \(3,\)"),
         ({"coef": np.zeros((3, 5))}, "hidden: layers whose shapes do not fit"),
         ({"intercept": 0.0}, r"intercept: expected shape \(3,\), got \(\)"),
-        ({"classes": np.arange(2.0)}, "classes: loss 'mlp' has 3 classes, got 2"),
-        ({"hidden": (Hidden(np.zeros((4, 5)), np.zeros(5)),)}, "hidden: layers whose shapes do not fit"),
-        ({"hidden": (Hidden(np.full((4, 5), np.inf), np.zeros(4)),)}, "expected finite numbers"),
-        ({"hidden": ()}, "hidden, activation: not those of loss 'mlp'"),
-        ({"activation": "cubic"}, "hidden, activation: not those of loss 'mlp'"),
-        ({"loss": "softmax"}, "hidden, activation: not those of loss 'softmax'"),
+        ({"classes": np.arange(2.0)}, "classes: loss 'softmax' has 3 classes, got 2"),
+        ({"hidden": (Affine(np.zeros((4, 5)), np.zeros(5)),)}, "hidden: layers whose shapes do not fit"),
+        ({"hidden": (Affine(np.full((4, 5), np.inf), np.zeros(4)),)}, "expected finite numbers"),
+        ({"hidden": ()}, "hidden, activation: not those of model 'mlp'"),
+        ({"activation": "cubic"}, "hidden, activation: not those of model 'mlp'"),
+        ({"family": "linear"}, "hidden, activation: not those of model 'linear'"),
+        ({"loss": "logistic"}, "loss: model 'mlp' does not take 'logistic'"),
     ],
 )
 def test_layers_that_make_no_model_are_refused(changed, message):

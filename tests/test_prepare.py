@@ -88,7 +88,7 @@ def test_entries_and_rows_are_those_of_all_nodes(rows):
 
 @pytest.mark.parametrize(("l2", "value"), [("1/n", 1 / 6), ("0.5/n", 0.5 / 6), (0.25, 0.25)])
 def test_l2_counts_the_rows_of_all_nodes(rows, l2, value):
-    assert prepared(rows, nodes=3, l2=l2).problem.l2 == pytest.approx(value)
+    assert prepared(rows, nodes=3, l2=l2).problem.formulation.penalty.curvature == pytest.approx(value)
 
 
 def test_a_random_start_is_the_same_again(rows):

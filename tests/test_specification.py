@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcopt.errors import InputError
+from hpcopt.problems.table import ProblemTable
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.local_newton import LocalNewton
 from hpcopt.solvers.parts.line_search import Armijo
 from hpcopt.solvers.parts.step_size import Schedule
-from hpcopt.spec.sections import Problem
 from hpcopt.spec.specification import as_toml_dict, build_solver, labels, read_specification, specification_from
 from hpcopt.spec.toml_lines import key_lines
 from hpcopt.topology import TOPOLOGIES
@@ -131,7 +131,7 @@ def test_a_dict_given_from_python_is_left_alone_and_may_hold_paths_and_tuples(tm
     ("l2", "value"), [(0.25, 0.25), ("1/n", 0.01), ("0.5/n", 0.005), ("10/n", 0.1), (" 1e-1 / n", 1e-3)]
 )
 def test_l2_is_a_number_or_a_part_of_one_over_n(l2, value):
-    assert Problem(l2=l2).l2_value(100) == pytest.approx(value, rel=1e-15)
+    assert ProblemTable(l2=l2).penalty_table(100) == {"name": "l2", "weight": pytest.approx(value, rel=1e-15)}
 
 
 def test_paths_are_taken_from_here_first_and_then_from_the_files_folder(write):

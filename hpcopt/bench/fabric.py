@@ -14,8 +14,11 @@ from hpcopt.bench.windows import window_rows
 from hpcopt.errors import InputError
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Node
-from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.formulation import Formulation
+from hpcopt.problems.losses.squared import Squared
+from hpcopt.problems.models.linear import Linear
 from hpcopt.problems.objective import Objective
+from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
 from hpcopt.results.outcome import Recording
@@ -108,7 +111,8 @@ def _driven(node: Node, count: int) -> float:
     """Return seconds a round of a driven solver that only takes means."""
     X = np.zeros((1, DRIVEN))
     shard = Shard(as_matrix(X), np.zeros(1))
-    problem = Problem(LOSSES["squared"], 0.0, intercept=False, total=node.size, entries=node.size * DRIVEN)
+    formulation = Formulation(Linear(), Squared(), NoPenalty())
+    problem = Problem(formulation, formulation.sized(DRIVEN), total=node.size, entries=node.size * DRIVEN)
     times: list[float] = []
     solver = OnlyMeans(count=count, times=times)
     drive(node, problem, shard, solver, np.ones(DRIVEN), StopRule(rounds=2**62), Recording(Output(record_every=0)))

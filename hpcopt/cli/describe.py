@@ -16,14 +16,25 @@ def registries() -> dict[str, Registry[Any]]:
     """Return every registry by the plural of its kind."""
     from hpcopt.compression import COMPRESSORS
     from hpcopt.problems.losses import LOSSES
+    from hpcopt.problems.models import MODELS
+    from hpcopt.problems.penalties import PENALTIES
     from hpcopt.solvers import SOLVERS
     from hpcopt.topology import TOPOLOGIES
 
-    return {"solvers": SOLVERS, "compressors": COMPRESSORS, "topologies": TOPOLOGIES, "losses": LOSSES}
+    return {
+        "solvers": SOLVERS,
+        "compressors": COMPRESSORS,
+        "topologies": TOPOLOGIES,
+        "models": MODELS,
+        "losses": LOSSES,
+        "penalties": PENALTIES,
+    }
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="solvers, compressors, topologies or losses.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="solvers, compressors, topologies, models, losses or penalties.")
+    ],
 ) -> int:
     """List the names of one kind with a line each."""
     known = registries()

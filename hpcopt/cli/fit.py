@@ -15,7 +15,10 @@ from hpcopt.fabric.launch import is_first
 def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz, .npy or IDX.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="Where to write the model.")],
-    loss: Annotated[str, typer.Option(help="See: hpcopt list losses.")] = "logistic",
+    loss: Annotated[
+        str, typer.Option(help="See: hpcopt list losses; default: logistic, and softmax for --model mlp.")
+    ] = "",
+    model: Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list models.")] = "linear",
     l2: Annotated[str, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n".')] = "1/n",
     l1: Annotated[
         float, typer.Option(metavar="V", help="Weight of ||w||_1; no solver here takes one but 0 yet.")
@@ -24,15 +27,15 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="See: hpcopt list solvers; default: newton-cg, and lbfgs for losses without second derivatives.",
+            help="See: hpcopt list solvers; default: newton-cg, and lbfgs where there are no second derivatives.",
         ),
     ] = None,
     tol: Annotated[
         float | None,
         typer.Option(
             metavar="T",
-            help="Stop when the gradient's norm is this part of the first one's; default 1e-8, and 3e-3 for losses "
-            "that are not convex.",
+            help="Stop when the gradient's norm is this part of the first one's; default 1e-8, and 3e-3 for models "
+            "and losses that are not convex.",
         ),
     ] = None,
     intercept: Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")] = False,
@@ -49,12 +52,13 @@ def fit(
     from hpcopt.runs.fit import fit as start
     from hpcopt.spec.suitable import usual_solver, usual_tolerance
 
-    tol = usual_tolerance(loss) if tol is None else tol
-    tables: dict[str, dict[str, Any]] = {
-        "problem": {"loss": loss, "l2": _number(l2), "l1": l1, **({"intercept": True} if intercept else {})},
-        "stop": {"relative_gradient": tol},
-    }
-    finished = start(data, solver or usual_solver(loss), output, tables, overridden(overrides, virtual), quiet=quiet)
+    tol = usual_tolerance(model, loss) if tol is None else tol
+    solver = solver or usual_solver(model, loss)
+    problem: dict[str, Any] = {"model": model, "loss": loss, "l2": _number(l2), "l1": l1}
+    if intercept:
+        problem["intercept"] = True
+    tables = {"problem": problem, "stop": {"relative_gradient": tol}}
+    finished = start(data, solver, output, tables, overridden(overrides, virtual), quiet=quiet)
     if not quiet:
         tell_fit(finished, output)
     if finished.status is Status.ROUNDS and not quiet and is_first():

@@ -10,8 +10,11 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from hpcopt.fabric.meter import Meter
+from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models.linear import Linear
 from hpcopt.problems.oracle import Oracle
+from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
 
@@ -52,7 +55,8 @@ class Spread:
     def problem(self) -> Problem:
         """The objective, without rows."""
         entries = self.X.nnz if scipy.sparse.issparse(self.X) else self.X.size
-        return Problem(LOSSES[self.loss], self.l2, intercept=False, total=len(self.y), entries=entries)
+        formulation = Formulation(Linear(), LOSSES[self.loss](), L2(weight=self.l2))
+        return Problem(formulation, formulation.sized(self.d), total=len(self.y), entries=entries)
 
     def shards(self) -> list[Shard]:
         """Return each node's rows."""

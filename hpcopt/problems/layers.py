@@ -2,7 +2,7 @@
 
     a_0 = x,   a_l = g(a_{l-1} W_l + b_l),   outputs = a_{L-1} W_L + b_L
 
-The vector holds W_1, ..., W_L, each row by row, then b_1, ..., b_L: what the regulariser acts on comes first. Without
+The vector holds W_1, ..., W_L, each row by row, then b_1, ..., b_L: what a penalty acts on comes first. Without
 hidden layers this is softmax regression: W_1 (features, classes), then b_1.
 """
 
@@ -60,6 +60,11 @@ class Layers:
     biases: bool
     activation: str = "relu"
 
+    @property
+    def hidden(self) -> int:
+        """Number of hidden layers."""
+        return len(self.widths) - 2
+
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
         """Shapes of the weights, (inputs, outputs) of each layer."""
@@ -67,7 +72,7 @@ class Layers:
 
     @cached_property
     def penalised(self) -> int:
-        """Number of weights, which carry the regulariser; biases do not."""
+        """Number of weights, which carry the penalty; biases do not."""
         return sum(rows * columns for rows, columns in self.shapes)
 
     @cached_property

@@ -1,9 +1,9 @@
 """The oracle: objective, derivatives and Newton directions on one node's shard, every call metered.
 
-    f_k(w) = (1/n_k) sum_{i in shard k} l(x_i.w, y_i) + (l2/2) ||w||^2
+    f_k(w) = (1/n_k) sum_{i in shard k} l(x_i.w, y_i) + r(w)
     f(w)   = sum_k (n_k/n) f_k(w)
 
-The regulariser is inside every f_k, so f_k is a whole objective of its own. An intercept is the last
+The penalty r is inside every f_k, so f_k is a whole objective of its own. An intercept is the last
 coordinate of w (its feature is a column of ones) and is not penalised.
 
 `f.at(w)` is where a solver starts: a point knows its margins, so that value and gradient cost one pass over
@@ -26,6 +26,7 @@ from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.lanczos import largest_eigenvalue
 from hpcopt.problems.losses import MarginLoss
 from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.spare import SpareVectors
 
 Vector = NDArray[np.float64]
@@ -46,40 +47,40 @@ class Objective:
     y
         Targets, shape (n_k,): -1/+1 where the loss asks for two classes.
     loss
-        The loss (class) of a margin.
-    l2
-        Weight of (1/2)||w||^2.
+        The loss of a margin.
+    penalty
+        What is added for the size of the weights.
     total
         Rows of all shards together.
     meter
         Where work is reported.
-    intercept
-        Whether the last column of `matrix` is the intercept's, which is not penalised.
+    penalised
+        On how many leading coordinates the penalty acts; default all. The last one may be an intercept, say.
     """
 
     def __init__(
         self,
         matrix: Matrix,
         y: Vector,
-        loss: type[MarginLoss],
+        loss: MarginLoss,
+        penalty: Penalty,
         *,
-        l2: float,
         total: int,
         meter: Meter,
-        intercept: bool = False,
+        penalised: int | None = None,
     ) -> None:
         self.matrix = matrix
         self.y = y
         self.loss = loss
-        self.l2 = l2
+        self.penalty = penalty
         self.total = total
         self.meter = meter
         self.n = matrix.n
         self.d = matrix.d
         self.share = matrix.n / total
         """n_k / n: the weight of this shard in f; the shares of all nodes sum to one."""
-        self.penalised = matrix.d - 1 if intercept else matrix.d
-        """The first so many coordinates carry the regulariser."""
+        self.penalised = matrix.d if penalised is None else penalised
+        """The first so many coordinates carry the penalty."""
         self.piece = max(1, int(PIECE * matrix.n / (4.0 * matrix.nnz + POINTWISE_FLOPS * matrix.n))) if matrix.n else 1
         self.spare = SpareVectors(matrix.n)
         self._last: Point | None = None
@@ -91,12 +92,12 @@ class Objective:
         return self._last
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
-        """Return the gradient at `w` of the mean loss over `rows` plus the regulariser, shape (d,)."""
+        """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
         touched = self.matrix.nnz * len(rows) / self.n
         with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched):
             _, gradient = self.matrix.gradient_of_rows(self.loss.code, self.y, w, rows)
             gradient /= len(rows)
-            gradient[: self.penalised] += self.l2 * w[: self.penalised]
+            self.penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
@@ -113,7 +114,8 @@ class Objective:
         touched = self.matrix.nnz * len(rows) / self.n
         flops = 4.0 * touched + POINTWISE_FLOPS * len(rows) + 3.0 * self.d * len(step_sizes)
         with self.meter.working(flops, touched):
-            self.matrix.sgd_steps(self.loss.code, self.y, after, rows, batch, step_sizes, self.l2, self.penalised)
+            curvature, penalised = self.penalty.curvature, self.penalised
+            self.matrix.sgd_steps(self.loss.code, self.y, after, rows, batch, step_sizes, curvature, penalised)
         return after
 
     def values(self, models: NDArray[np.float64]) -> Vector:
@@ -124,16 +126,15 @@ class Objective:
             with self.meter.working(2.0 * self.matrix.nnz + POINTWISE_FLOPS * self.n, self.matrix.nnz):
                 self.matrix.margins(w, out=margins)
                 losses = loss_sum(self.loss.code, margins, self.y)
-            penalised = w[: self.penalised]
-            values[place] = losses / self.n + 0.5 * self.l2 * float(penalised @ penalised)
+            values[place] = losses / self.n + self.penalty.value(w[: self.penalised])
         self.spare.give(margins)
         return values
 
     def smoothness(self) -> float:
         """Return a bound on the Lipschitz constant of the gradient of f_k.
 
-        The curvature bound of the loss times the largest eigenvalue of X'X / n_k, plus l2. By the eigenvalues of X'X
-        where it is small, else by Lanczos, a few passes, to one part in a thousand (which is added).
+        The curvature bound of the loss times the largest eigenvalue of X'X / n_k, plus the penalty's curvature. By the
+        eigenvalues of X'X where it is small, else by Lanczos, a few passes, to one part in a thousand (which is added).
         """
         ones = np.ones(self.n)
         if self.d <= GRAM_LIMIT:
@@ -141,7 +142,7 @@ class Objective:
                 largest = float(scipy.linalg.eigvalsh(self.matrix.gram(ones), check_finite=False)[-1])
         else:
             largest = self._largest_by_lanczos(ones)
-        return self.loss.curvature_bound * largest / self.n + self.l2
+        return self._curvature_bound() * largest / self.n + self.penalty.curvature
 
     def _largest_by_lanczos(self, ones: Vector) -> float:
         def product(v: Vector) -> Vector:
@@ -151,12 +152,16 @@ class Objective:
         return largest_eigenvalue(product, self.d)
 
     def row_smoothness(self) -> float:
-        """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the regulariser.
+        """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the penalty.
 
-        The curvature bound of the loss times the largest squared norm of a row, plus l2. One pass.
+        The curvature bound of the loss times the largest squared norm of a row, plus the penalty's curvature. One pass.
         """
         with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
-            return self.loss.curvature_bound * self.matrix.largest_row() + self.l2
+            return self._curvature_bound() * self.matrix.largest_row() + self.penalty.curvature
+
+    def _curvature_bound(self) -> float:
+        assert self.loss.curvature_bound is not None, "a step size of 1/L is refused before the run"
+        return self.loss.curvature_bound
 
 
 class Point:
@@ -182,14 +187,14 @@ class Point:
     @cached_property
     def value(self) -> float:
         """f_k(w)."""
-        w = self.w[: self.f.penalised]
-        return self._pass[0] / self.f.n + 0.5 * self.f.l2 * float(w @ w)
+        return self._pass[0] / self.f.n + self.f.penalty.value(self.w[: self.f.penalised])
 
     @cached_property
     def gradient(self) -> Vector:
         """Gradient of f_k at w, shape (d,)."""
-        gradient = self._pass[1] / self.f.n
-        gradient[: self.f.penalised] += self.f.l2 * self.w[: self.f.penalised]
+        f = self.f
+        gradient = self._pass[1] / f.n
+        f.penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
         return gradient
 
     def hessian_product(self, v: Vector) -> Vector:
@@ -199,7 +204,7 @@ class Point:
         with f.meter.working(4.0 * f.matrix.nnz + 3.0 * f.n + 3.0 * f.d, f.matrix.nnz):
             product = f.matrix.hessian_product(curvatures, v)
             product /= f.n
-            product[: f.penalised] += f.l2 * v[: f.penalised]
+            product[: f.penalised] += f.penalty.curvature * v[: f.penalised]
         return product
 
     @cached_property
@@ -213,14 +218,14 @@ class Point:
         return hessian
 
     def hessian(self, ridge: float | None = None) -> NDArray[np.float64]:
-        """Return the Hessian of f_k at w, shape (d, d), float64, with `ridge` in place of l2 where given.
+        """Return the Hessian of f_k at w, shape (d, d), float64.
 
-        One pass the first time, none after.
+        With `ridge`, where given, in place of the penalty's curvature. One pass the first time, none after.
         """
         f = self.f
         hessian = self._hessian_of_losses.copy(order="K")
         diagonal = np.einsum("ii->i", hessian)
-        diagonal[: f.penalised] += f.l2 if ridge is None else ridge
+        diagonal[: f.penalised] += f.penalty.curvature if ridge is None else ridge
         return hessian
 
     def newton_direction(self, gradient: Vector | None = None, ridge: float | None = None) -> Vector:
@@ -234,14 +239,14 @@ class Point:
         gradient
             g; default the gradient of f_k at w.
         ridge
-            Regulariser of this Hessian; default l2.
+            What this Hessian has in place of the penalty's curvature.
         """
         g = self.gradient if gradient is None else gradient
         f = self.f
         factorise = f.d**3 / 3.0 + 2.0 * f.d**2
         if ridge is not None or f.matrix.gram_flops + factorise <= CG_CAP * 4.0 * f.matrix.nnz:
             hessian = self.hessian(ridge)
-            with suppress(scipy.linalg.LinAlgError), f.meter.working(factorise, 0.0):  # singular: no l2, few rows
+            with suppress(scipy.linalg.LinAlgError), f.meter.working(factorise, 0.0):  # singular: no penalty, few rows
                 factor = scipy.linalg.cho_factor(hessian, lower=True, overwrite_a=True, check_finite=False)
                 direction: Vector = scipy.linalg.cho_solve(factor, g, check_finite=False)
                 return direction
@@ -249,12 +254,15 @@ class Point:
         return conjugate_gradient(self.hessian_product, g, tolerance, CG_CAP).x
 
     def effective_dimension(self) -> float:
-        """Return tr(H0 (H0 + l2 I)^-1), H0 the Hessian of the mean loss on this shard (Derezinski et al. 2020)."""
+        """Return tr(H0 (H0 + c I)^-1), H0 the Hessian of the mean loss on this shard, c the penalty's curvature.
+
+        Derezinski et al. 2020.
+        """
         hessian = self.hessian(ridge=0.0)
         with self.f.meter.working(4.0 / 3.0 * self.f.d**3, 0.0):
             spectrum = np.maximum(scipy.linalg.eigvalsh(hessian, check_finite=False), 0.0)
         seen = spectrum[spectrum > 0.0]
-        return float(np.sum(seen / (seen + self.f.l2)))
+        return float(np.sum(seen / (seen + self.f.penalty.curvature)))
 
     def along(self, p: Vector) -> Ray:
         """Return f_k on the ray w - t p. One pass, none for the values then asked for."""
@@ -270,8 +278,7 @@ class Ray:
         self._q = f.spare.take()
         with f.meter.working(2.0 * f.matrix.nnz, f.matrix.nnz):
             f.matrix.margins(p, out=self._q)
-        w, p = start.w[: f.penalised], p[: f.penalised]
-        self._squares = float(w @ w), float(w @ p), float(p @ p)
+        self._penalty = f.penalty.along(start.w[: f.penalised], p[: f.penalised])
 
     def values(self, steps: Vector) -> Vector:
         """Return f_k(w - t p) for each t in `steps`, shape (m,)."""
@@ -280,9 +287,8 @@ class Ray:
         margins = self._start._pass[2]
         with f.meter.working(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0):
             ray_losses(f.loss.code, margins, self._q, f.y, steps, values)
-        ww, wp, pp = self._squares
         values /= f.n
-        values += 0.5 * f.l2 * (ww - 2.0 * steps * wp + steps**2 * pp)
+        values += self._penalty(steps)
         return values
 
     def __del__(self) -> None:

@@ -1,7 +1,8 @@
 """What a first-order solver may ask of the objective f_k on a node's shard, whatever the model behind it is.
 
-`Objective` (losses of one margin) and `Perceptron` (outputs for many classes) both answer; the former tells second
-derivatives, too, and the solvers that need those say so (`Needs.hessian`).
+`Objective` (losses of one margin) and `Perceptron` (several outputs) both answer; the former tells second derivatives,
+too, and the solvers that need those say so (`Needs.hessian`). Nothing here is about rows of features: an oracle
+need not have any.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.meter import Meter
-from hpcopt.problems.losses import Loss
-from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.penalties import Penalty
 
 Vector = NDArray[np.float64]
 
@@ -31,26 +31,25 @@ class FirstOrder(Protocol):
 
 
 class Oracle(Protocol):
-    """f_k(w) = mean loss of the shard's rows + (l2/2) ||leading coordinates of w||^2, every call metered.
+    """f_k(w) = mean loss of the shard's rows + penalty of the leading coordinates of w, every call metered.
 
     Attributes
     ----------
-    matrix
-        The shard's rows.
+    penalty
+        Its value is a part of f_k's, its smooth part one of all derivatives.
     n
-        Their number.
+        Rows of the shard.
     d
         Number of coordinates of a model, a float64 vector.
     share
         n_k / n: the weight of this shard in f; the shares of all nodes sum to one.
     penalised
-        The first so many coordinates carry the regulariser.
+        On how many leading coordinates the penalty acts.
     piece
         Rows, at least 1, whose gradient takes about a millisecond on a core of today.
     """
 
-    matrix: Matrix
-    l2: float
+    penalty: Penalty
     meter: Meter
     n: int
     d: int
@@ -58,15 +57,11 @@ class Oracle(Protocol):
     penalised: int
     piece: int
 
-    @property
-    def loss(self) -> type[Loss]:
-        """The loss of a row."""
-
     def at(self, w: Vector) -> FirstOrder:
         """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
-        """Return the gradient at `w` of the mean loss over `rows` plus the regulariser, shape (d,)."""
+        """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return where minibatch gradient steps lead from `w`.
@@ -86,4 +81,4 @@ class Oracle(Protocol):
         """Return a bound on the Lipschitz constant of the gradient of f_k."""
 
     def row_smoothness(self) -> float:
-        """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the regulariser."""
+        """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the penalty."""

@@ -1,8 +1,8 @@
 """The oracle of softmax regression and multi-layer perceptrons on one node's shard, every call metered.
 
-    f_k(w) = (1/n_k) sum_{i in shard k} [ log(sum_c exp(z_ic)) - z_i,y_i ] + (l2/2) ||weights||^2
+    f_k(w) = (1/n_k) sum_{i in shard k} l(z_i, y_i) + r(weights)
 
-z_i are the outputs of `Layers` for row i; biases are not penalised. Without hidden layers f_k is convex. Rows go
+z_i are the outputs of `Layers` for row i, l is the softmax's cross-entropy, say; biases are not penalised. Rows go
 through in blocks small enough that what lies between the layers stays in the cache; the first layer's products read
 dense or sparse rows, the others are BLAS.
 """
@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.pointwise import SQUARED
-from hpcopt.kernels.softmax import cross_entropy
 from hpcopt.problems.lanczos import largest_eigenvalue
 from hpcopt.problems.layers import ACTIVATIONS, Columns, Layers
-from hpcopt.problems.losses import ClassLoss
+from hpcopt.problems.losses import OutputLoss
 from hpcopt.problems.matrix import Matrix, Rows, Vector, vector
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
+from hpcopt.problems.penalties import Penalty
 
 BLOCK = 512  # rows
 PIECE = 1e7  # operations of products of matrices in a millisecond
-CURVATURE_BOUND = 0.5  # of the cross-entropy in the outputs: the largest eigenvalue of diag(p) - p p^T
 
 
 class Perceptron:
@@ -39,13 +38,13 @@ class Perceptron:
     matrix
         The shard's rows, n_k x features; no column of ones.
     y
-        The rows' classes, shape (n_k,): 0, 1, ...
+        The rows' targets, shape (n_k,), as of classes 0, 1, ...
     loss
-        "softmax" or "mlp" (class).
+        The loss of a row's outputs.
     layers
         The network's shape.
-    l2
-        Weight of (1/2)||weights||^2.
+    penalty
+        What is added for the size of the weights.
     total
         Rows of all shards together.
     meter
@@ -56,20 +55,18 @@ class Perceptron:
         self,
         matrix: Matrix,
         y: Vector,
-        loss: type[ClassLoss],
+        loss: OutputLoss,
         layers: Layers,
+        penalty: Penalty,
         *,
-        l2: float,
         total: int,
         meter: Meter,
     ) -> None:
         self.matrix = matrix
-        self.y = vector("y", y, matrix.n).astype(np.int64)
-        if matrix.n and not 0 <= self.y.min() <= self.y.max() < layers.widths[-1]:
-            raise ValueError(f"y: classes between 0 and {layers.widths[-1] - 1}")
+        self.y = loss.as_targets(vector("y", y, matrix.n), layers.widths[-1])
         self.loss = loss
         self.layers = layers
-        self.l2 = l2
+        self.penalty = penalty
         self.total = total
         self.meter = meter
         self.n = matrix.n
@@ -92,7 +89,7 @@ class Perceptron:
         return self._last
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
-        """Return the gradient at `w` of the mean loss over `rows` plus the regulariser, shape (d,)."""
+        """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
         part = len(rows) / self.n
         with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
             return self._mean_gradient(vector("w", w, self.d), rows)
@@ -114,17 +111,19 @@ class Perceptron:
         for place, w in enumerate(models):
             with self.meter.working(self._forward_flops, self.matrix.nnz):
                 losses = sum(
-                    cross_entropy(outputs(self.matrix, self.layers, w, rows), self.y[rows]) for rows in blocks(self.n)
+                    self.loss.differentiate(outputs(self.matrix, self.layers, w, rows), self.y[rows])
+                    for rows in blocks(self.n)
                 )
-            values[place] = losses / self.n + self._penalty(w)
+            values[place] = losses / self.n + self.penalty.value(w[: self.penalised])
         return values
 
     def smoothness(self) -> float:
-        """Return a bound on the Lipschitz constant of the gradient of f_k, of softmax regression only.
+        """Return a bound on the Lipschitz constant of the gradient of f_k, without hidden layers only.
 
-        1/2 the largest eigenvalue of X'X / n_k, plus l2 (Boehning 1992); X has a column of ones where there are biases.
+        The curvature bound of the loss times the largest eigenvalue of X'X / n_k, plus the penalty's curvature; X has a
+        column of ones where there are biases.
         """
-        self._refuse_unbounded()
+        bound = self._curvature_bound()
         matrix, meter, d = self.matrix, self.meter, self.matrix.d
         ones = np.ones(matrix.n)
         count = float(matrix.n * self.layers.biases)
@@ -141,32 +140,35 @@ class Perceptron:
                     return np.append(matrix.hessian_product(ones, v[:d]) + v[d] * sums, sums @ v[:d] + count * v[d])
 
             largest = largest_eigenvalue(product, d + 1)
-        return CURVATURE_BOUND * largest / self.n + self.l2
+        return bound * largest / self.n + self.penalty.curvature
 
     def row_smoothness(self) -> float:
-        """Return the same of the gradient of any one row's loss plus the regulariser.
+        """Return the same of the gradient of any one row's loss plus the penalty.
 
-        1/2 the largest squared norm of a row (and 1 for the biases), plus l2. One pass.
+        The curvature bound of the loss times the largest squared norm of a row (and 1 for the biases), plus the
+        penalty's curvature. One pass.
         """
-        self._refuse_unbounded()
+        bound = self._curvature_bound()
         with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
-            return CURVATURE_BOUND * (self.matrix.largest_row() + self.layers.biases) + self.l2
+            return bound * (self.matrix.largest_row() + self.layers.biases) + self.penalty.curvature
 
-    def _refuse_unbounded(self) -> None:
-        if not self.loss.bounded:
-            raise InputError(f'step_size: loss "{self.loss.name}" knows no smoothness constant L; give a number')
+    @property
+    def bounded(self) -> bool:
+        """Whether a Lipschitz constant of the gradient is known."""
+        return self.loss.bounded and not self.layers.hidden
 
-    def _penalty(self, w: Vector) -> float:
-        weights = w[: self.penalised]
-        return 0.5 * self.l2 * float(weights @ weights)
+    def _curvature_bound(self) -> float:
+        if not self.bounded or self.loss.curvature_bound is None:
+            raise InputError("step_size: a network with hidden layers knows no smoothness constant L; give a number")
+        return self.loss.curvature_bound
 
     def _mean_gradient(self, w: Vector, rows: Rows) -> Vector:
-        """Return the gradient of the mean loss over `rows` plus the regulariser, unmetered."""
+        """Return the gradient of the mean loss over `rows` plus the penalty, unmetered."""
         gradient = np.zeros(self.d)
         for first in range(0, len(rows), BLOCK):
             self._add_gradient(w, rows[first : first + BLOCK], gradient)
         gradient /= len(rows)
-        gradient[: self.penalised] += self.l2 * w[: self.penalised]
+        self.penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
     def _add_gradient(self, w: Vector, rows: Rows | slice, gradient: Vector) -> float:
@@ -177,7 +179,7 @@ class Perceptron:
         slope = ACTIVATIONS[layers.activation].slope
         after = _forward(self.matrix, layers, w, rows)
         delta = after.pop()
-        losses = cross_entropy(delta, self.y[rows])
+        losses = self.loss.differentiate(delta, self.y[rows])
         for layer in range(len(weights) - 1, -1, -1):
             if shift_gradients:
                 shift_gradients[layer] += delta.sum(axis=0)
@@ -206,8 +208,8 @@ class NetworkPoint:
         with f.meter.working(f._forward_flops + f._backward_flops, f.matrix.nnz):
             losses = sum(f._add_gradient(self.w, rows, gradient) for rows in blocks(f.n))
             gradient /= f.n
-            gradient[: f.penalised] += f.l2 * self.w[: f.penalised]
-        return losses / f.n + f._penalty(self.w), gradient
+            f.penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
+        return losses / f.n + f.penalty.value(self.w[: f.penalised]), gradient
 
     @property
     def value(self) -> float:
@@ -229,14 +231,6 @@ def blocks(n: int) -> Iterator[slice]:
 def outputs(matrix: Matrix, layers: Layers, w: Vector, rows: Rows | slice) -> Columns:
     """Return the outputs z of `rows` for the model `w`, shape (m, classes), a new array."""
     return _forward(matrix, layers, w, rows)[-1]
-
-
-def predicted(matrix: Matrix, layers: Layers, w: Vector) -> NDArray[np.intp]:
-    """Return the class with the largest output for each row, shape (n,)."""
-    found = np.empty(matrix.n, dtype=np.intp)
-    for rows in blocks(matrix.n):
-        found[rows] = outputs(matrix, layers, w, rows).argmax(axis=1)
-    return found
 
 
 def _forward(matrix: Matrix, layers: Layers, w: Vector, rows: Rows | slice) -> list[Columns]:

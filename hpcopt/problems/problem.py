@@ -8,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.meter import Meter
-from hpcopt.problems.layers import Layers
-from hpcopt.problems.losses import ClassLoss, Loss, MarginLoss
+from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.matrix import Matrix
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.models import SizedModel
 from hpcopt.problems.oracle import Oracle
-from hpcopt.problems.perceptron import Perceptron, predicted
-from hpcopt.problems.targets import Targets
 
 Vector = NDArray[np.float64]
 
@@ -35,38 +32,33 @@ class Problem:
 
     Attributes
     ----------
-    intercept
-        Whether a margin has one: the last column of every shard is ones.
+    model
+        The formulation's, with the sizes that the data have told.
     total, entries
         Rows and stored entries of all shards together.
-    layers
-        Of a loss of classes: what is between a row and its outputs.
     """
 
-    loss: type[Loss]
-    l2: float
-    intercept: bool
+    formulation: Formulation
+    model: SizedModel
     total: int
     entries: int
-    layers: Layers | None = None
+
+    @property
+    def strong_convexity(self) -> float:
+        """M with f(v) >= f(w) + grad f(w).(v - w) + (m/2) ||v - w||^2, as far as the penalty tells; 0 if it doesn't."""
+        whole = self.formulation.convex and self.model.penalised == self.model.size
+        return self.formulation.penalty.curvature if whole else 0.0
 
     def on(self, shard: Shard, meter: Meter) -> Oracle:
         """Return the objective on one shard, its work reported to `meter`."""
-        if issubclass(self.loss, ClassLoss):
-            assert self.layers is not None
-            return Perceptron(shard.matrix, shard.y, self.loss, self.layers, l2=self.l2, total=self.total, meter=meter)
-        assert issubclass(self.loss, MarginLoss)
-        return Objective(
-            shard.matrix, shard.y, self.loss, l2=self.l2, total=self.total, meter=meter, intercept=self.intercept
-        )
+        return self.model.oracle(shard.matrix, shard.y, self.formulation.penalty, total=self.total, meter=meter)
 
-    def tested(self, w: Vector, matrix: Matrix, y: Vector) -> float:
-        """Return how many rows the model `w` classifies right, or the sum of its squared errors on real targets."""
-        if issubclass(self.loss, ClassLoss):
-            assert self.layers is not None
-            return float(np.count_nonzero(predicted(matrix, self.layers, w) == y))
-        assert issubclass(self.loss, MarginLoss)
-        margins = matrix.margins(w)
-        if self.loss.targets is Targets.SIGNS:
-            return float(np.count_nonzero(margins * y > 0.0))  # a margin of 0 counts as wrong
-        return float(np.sum((self.loss.prediction(margins) - y) ** 2))
+    def words(self) -> str:
+        """Return the objective in words, with scikit-learn's parameter of the same one where there is one."""
+        model, loss, penalty = self.formulation.model, self.formulation.loss, self.formulation.penalty
+        told = f"mean {loss.name} loss{model.words()}"
+        if penalty.words():
+            told += f" + {penalty.words()}"
+        strength = self.total * penalty.curvature
+        same = loss.peer(strength) if strength > 0 and self.formulation.convex else None
+        return told if same is None else f"{told} (scikit-learn: {same})"

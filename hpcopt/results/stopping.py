@@ -155,21 +155,21 @@ class StopRule:
         free = {"rounds", "iterations", "target_on"}
         return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in free)
 
-    def verdict(self, record: Record, first: Record, l2: float) -> Status | None:
-        """Return how the run ends at this record, None if it goes on, given the first record and the problem's l2.
+    def verdict(self, record: Record, first: Record, strong_convexity: float) -> Status | None:
+        """Return how the run ends at this record, None if it goes on, given the first record.
 
         A divergence comes before goals, goals before budgets.
         """
         used = {column: getattr(record, column) for column in ("round", "iteration", "seconds", "bytes")}
-        return self.judged(record, first, l2) or self.spent(used)
+        return self.judged(record, first, strong_convexity) or self.spent(used)
 
-    def judged(self, record: Record, first: Record, l2: float) -> Status | None:
+    def judged(self, record: Record, first: Record, strong_convexity: float) -> Status | None:
         """Return how the run ends for what the model is at this record, whatever has been spent."""
         known = math.isfinite(record.objective) and math.isfinite(record.grad_norm)
         if not known or record.objective > DIVERGED * max(abs(first.objective), 1.0):
             return Status.DIVERGED
         norm = record.grad_norm
-        gap = norm * norm / (2.0 * l2) if l2 > 0.0 else math.inf
+        gap = norm * norm / (2.0 * strong_convexity) if strong_convexity > 0.0 else math.inf
         checks = (
             (Status.TARGET, self.target, record.judged(self.target_on).objective),
             (Status.GRADIENT, self.gradient_norm, norm),

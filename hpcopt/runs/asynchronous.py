@@ -48,11 +48,11 @@ def drive_asynchronous(
     first, model = watch.measure(state.w, 0)
     first = replace(first, gradients=0)
     recording.tell(first)
-    status = stop.verdict(first, first, problem.l2)
+    status = stop.verdict(first, first, problem.strong_convexity)
     if status is not None:
         return Outcome(status, model, first, first, state, {})
 
-    measured = _Measured(watch, node, stop, first, model, recording, problem.l2)
+    measured = _Measured(watch, node, stop, first, model, recording, problem.strong_convexity)
     measured.lay_aside(state)
     output = recording.output
     steps = node.size * (output.record_every or (1 if stop.measures else 0))
@@ -94,13 +94,20 @@ class _Measured:
     """
 
     def __init__(
-        self, watch: Watch, node: Node, stop: StopRule, first: Record, model: Vector, recording: Recording, l2: float
+        self,
+        watch: Watch,
+        node: Node,
+        stop: StopRule,
+        first: Record,
+        model: Vector,
+        recording: Recording,
+        convexity: float,
     ) -> None:
         self.status: Status | None = None
         self._watch = watch
         self._node = node
         self._stop = stop
-        self._l2 = l2
+        self._convexity = convexity
         self._first = self._record = self._best = first
         self._model = self._kept = model
         self._recording = recording
@@ -139,7 +146,7 @@ class _Measured:
         if self.status is not None or not self._there or record.seconds <= self._record.seconds:
             return  # the run is over, all have left, or nothing has happened
         self._record, self._model = record, self._mean
-        verdict = self._stop.judged(record, self._first, self._l2)
+        verdict = self._stop.judged(record, self._first, self._convexity)
         self.status = verdict or self._disagreement.verdict(record, self._model)
         output = self._recording.output
         if output.record_every or output.record_seconds or self.status is not None:
@@ -164,7 +171,9 @@ class _Measured:
         if self.status is None:
             last = replace(last, iteration=int(iteration), **ending)
             self._recording.tell(last)
-            self.status = self._stop.verdict(last, self._first, self._l2) or (Status.FINISHED if there else Status.LEFT)
+            self.status = self._stop.verdict(last, self._first, self._convexity) or (
+                Status.FINISHED if there else Status.LEFT
+            )
             self._record, self._model = last, model
         if self.status.diverged:
             return Outcome(self.status, self._kept, replace(self._best, **ending), self._record, state, edges)

@@ -69,7 +69,7 @@ def _drive_rounds(
     disagreement = Disagreement(node.size, kept)
     tell(first)
 
-    status = stop.verdict(first, first, problem.l2)
+    status = stop.verdict(first, first, problem.strong_convexity)
     every = record_every or (1 if stop.measures else sys.maxsize)  # measure so often
     limit = math.inf if stop.rounds is None else stop.rounds
     last_iteration = math.inf if stop.iterations is None else stop.iterations
@@ -83,7 +83,7 @@ def _drive_rounds(
         last, model = watch.measure(state.w, iteration)
         if record_every:
             tell(last)
-        status = stop.verdict(last, first, problem.l2) or disagreement.verdict(last, model)
+        status = stop.verdict(last, first, problem.strong_convexity) or disagreement.verdict(last, model)
         if status is not None:
             break
         if last.objective < best.objective:
@@ -91,7 +91,7 @@ def _drive_rounds(
 
     if status is None:  # the solver ended: what it sent after its last iterate counts too
         last, model = watch.measure(state.w, iteration)
-        status = stop.verdict(last, first, problem.l2)
+        status = stop.verdict(last, first, problem.strong_convexity)
         if record_every:
             tell(last)
     if not record_every and iteration:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Node
-from hpcopt.models.model import Model, trained
+from hpcopt.models.model import Model
+from hpcopt.models.trained import trained
 from hpcopt.results import folder as folders
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
@@ -151,7 +152,7 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
         "solver": label,
         "data": loaded.name,
         "objective": result["objective"],
-        "l2": problem.l2,
+        "l2": problem.formulation.penalty.curvature,
         "zero_based": loaded.zero_based,
     }
     if loaded.groups is not None:

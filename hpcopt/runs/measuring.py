@@ -84,7 +84,7 @@ class Watch:
         """Return what every record has, given the sums of all nodes' shares, shape (7 + d,)."""
         objective, size, messages, touched, tests, hits, over_edges = (float(v) for v in sums[:7])
         tested = hits / tests if tests else None
-        is_error = self._problem.loss.targets is Targets.REAL
+        is_error = self._problem.formulation.loss.targets is Targets.REAL
         return Record(
             round=rounds,
             iteration=iteration,
@@ -129,4 +129,4 @@ class Watch:
         matrix, y = self._shard.test_matrix, self._shard.test_y
         if matrix is None or y is None or not len(y):
             return 0.0, 0.0
-        return float(len(y)), self._problem.tested(w, matrix, y)
+        return float(len(y)), self._problem.model.score(w, matrix, y)

@@ -11,7 +11,6 @@ from typing import Any
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
-from hpcopt.problems.targets import Targets
 from hpcopt.results import folder as folders
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
@@ -111,15 +110,9 @@ def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) ->
 
 def announce(label: str, prepared: Prepared, windows: str | None = None) -> None:
     """Print what is about to run: data and nodes, the objective with scikit-learn's, what is unlike, the network."""
-    problem = prepared.problem
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
-    objective = f"objective: mean {problem.loss.name} loss + (l2/2)||w||^2, l2 = {problem.l2:.6g}"
-    if problem.l2 > 0 and problem.loss.convex:
-        strength = problem.total * problem.l2
-        same = f"Ridge alpha = {strength:.6g}" if problem.loss.targets is Targets.REAL else f"C = {1.0 / strength:.6g}"
-        objective += f" (scikit-learn: {same})"
-    print(objective, flush=True)
+    print(f"objective: {prepared.problem.words()}", flush=True)
     unlike = prepared.conditions.heterogeneity.words(prepared.cluster.size)
     if unlike:
         print(f"unlike: {unlike}", flush=True)

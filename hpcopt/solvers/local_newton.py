@@ -167,11 +167,11 @@ class LocalNewton(Solver[LocalNewtonState]):
         return solution, carried
 
     def _ridge(self, here: Point) -> float | None:
-        """Return l2 (1 - d_eff / n_k), kept positive, for the debiased regulariser; None for the plain one."""
+        """Return c (1 - d_eff / n_k), c the penalty's curvature, kept positive; None for the plain regulariser."""
         if self.regulariser == "plain":
             return None
         f = here.f
-        return f.l2 * max(1.0 - here.effective_dimension() / f.n, 0.1)
+        return f.penalty.curvature * max(1.0 - here.effective_dimension() / f.n, 0.1)
 
     def _search_globally(self, node: Node, f: Objective, s: LocalNewtonState, mixed: Vector) -> Vector:
         """Return the best of w + m (mixed - w), m = 0, 1, 1/2, 1/4, ...: never worse than w."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpcopt.fabric.heterogeneity import Heterogeneity
-from hpcopt.problems.offers import Offers
+from hpcopt.problems.formulation import Formulation
 from hpcopt.topology.mixing import Mixing
 
 
@@ -22,7 +22,7 @@ class Setting:
     Parameters
     ----------
     problem
-        What its oracle offers.
+        The objective, for what its oracle offers.
     d
         Coordinates of a model; known once the data are read.
     network
@@ -33,7 +33,7 @@ class Setting:
         Whether the run is to leave a model that fits the data.
     """
 
-    problem: Offers | None = None
+    problem: Formulation | None = None
     d: int | None = None
     network: Mixing | None = None
     heterogeneity: Heterogeneity | None = None

@@ -35,18 +35,22 @@ def _purpose(solver: Solver[Any], setting: Setting) -> Objection | None:
 
 
 def _hessian(solver: Solver[Any], setting: Setting) -> Objection | None:
-    if not solver.needs.hessian or setting.problem is None or setting.problem.hessian:
+    lacks = None if setting.problem is None else setting.problem.without("hessian")
+    if not solver.needs.hessian or lacks is None:
         return None
+    kind, part = lacks
     names = ", ".join(name for name in SOLVERS if SOLVERS[name].minimises and not SOLVERS[name].needs.hessian)
-    what = f"{solver.name} needs second derivatives, and {setting.problem.what} gives none; take one of {names}"
+    what = f'{solver.name} needs second derivatives, and {kind} "{part}" gives none; take one of {names}'
     return Objection("solver.name", what, can_be_forced=False)
 
 
 def _smoothness(solver: Solver[Any], setting: Setting) -> Objection | None:
     step_size = getattr(solver, "step_size", 0.0)
-    if not asks(step_size) or setting.problem is None or setting.problem.smoothness:
+    lacks = None if setting.problem is None else setting.problem.without("bounded")
+    if not asks(step_size) or lacks is None:
         return None
-    what = f'"{step_size}" needs a smoothness constant, and {setting.problem.what} has none; give a number'
+    kind, part = lacks
+    what = f'"{step_size}" needs a smoothness constant, and {kind} "{part}" has none; give a number'
     return Objection("solver.step_size", what, can_be_forced=False)
 
 

@@ -20,8 +20,9 @@ from hpcopt.annotations import KeyPath, Whole, plain, shown
 from hpcopt.data.request import DataRequest
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import EVEN
-from hpcopt.problems.losses import LOSSES
-from hpcopt.problems.offers import offers_of
+from hpcopt.problems.formulation import Formulation
+from hpcopt.problems.penalties import PENALTIES
+from hpcopt.problems.table import STARTS, ProblemTable
 from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
@@ -30,7 +31,6 @@ from hpcopt.solvers.objections import objections
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
-from hpcopt.spec.sections import STARTS, Problem
 from hpcopt.spec.toml_lines import key_lines
 from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES, Topology
@@ -48,20 +48,12 @@ class Tables:
 
     seed: Whole = 0
     data: DataRequest
-    problem: Problem = field(default_factory=Problem)
+    problem: ProblemTable = field(default_factory=ProblemTable)
     solver: SolverTable | None = None
     solvers: list[SolverTable] | None = None
     cluster: ClusterTable = field(default_factory=ClusterTable)
     stop: StopRule = field(default_factory=StopRule)
     output: Output = field(default_factory=Output)
-
-    def __post_init__(self) -> None:
-        if self.stop.gap is not None and self.problem.l2_value(1) == 0:
-            raise InputError("stop.gap: needs problem.l2 > 0: the bound ||gradient||^2 / (2 l2) comes from it")
-        if self.stop.gap is not None and not LOSSES[self.problem.loss].convex:
-            raise InputError(f"stop.gap: needs a convex loss, and {self.problem.loss} is none")
-        if self.stop.gap is not None and self.problem.intercept:
-            raise InputError("stop.gap: needs problem.intercept = false: the intercept carries no l2")
 
     def solver_tables(self) -> list[tuple[KeyPath, SolverTable]]:
         """Return the solvers' tables with their paths, in the order given."""
@@ -72,7 +64,7 @@ class Tables:
     @property
     def setting(self) -> Setting:
         """What is known of where the solvers are to run before any data are read or nodes are met."""
-        return Setting(problem=offers_of(LOSSES[self.problem.loss]), heterogeneity=self.cluster.stragglers or EVEN)
+        return Setting(problem=self.problem.formulation(1), heterogeneity=self.cluster.stragglers or EVEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +146,19 @@ def as_toml_dict(specification: Specification) -> dict[str, Any]:
             resolved["solver"] = filled
         else:
             resolved["solvers"][path[1]] = filled
+    if specification.problem.penalty is not None:
+        resolved["problem"]["penalty"] = _filled_penalty(specification.problem)
     if specification.topology is not None:
         named = {"name": specification.topology.name, **_without_none(as_table(specification.topology))}
         resolved["cluster"]["topology"] = named
     return resolved
+
+
+def _filled_penalty(problem: ProblemTable) -> dict[str, Any]:
+    """Return the penalty's table with all its parameters, those given as they were."""
+    penalty = build_part(PENALTIES, problem.penalty_table(1))
+    given = problem.penalty if isinstance(problem.penalty, dict) else {}
+    return {"name": penalty.name, **_without_none(as_table(penalty)), **given}
 
 
 def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin: Origin | None = None) -> Solver[Any]:
@@ -194,6 +195,7 @@ def labels(tables: list[SolverTable]) -> list[str]:
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     _with_seeds(tables)
     given = checked(tables, Tables, origin=origin)
+    _check_gap(given, _formulation(given.problem, origin), origin)
     built = _built_solvers(given, many, origin)
     table = _topology_table(given.cluster, built, file)
     topology = None if table is None else build_part(TOPOLOGIES, table, ("cluster", "topology"), origin)
@@ -203,7 +205,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
     resolved = replace(
         given,
         data=data.located(partial(_found, file=file)),
-        problem=msgspec.structs.replace(problem, start=start),
+        problem=replace(problem, start=start or problem.start),
         cluster=replace(given.cluster, topology=table),
         output=replace(output, folder=folder),
     )
@@ -229,6 +231,25 @@ def _topology_table(
         return None
     table = {"name": table} if isinstance(table, str) else table
     return {**table, "path": _found(table["path"], file)} if isinstance(table.get("path"), str) else table
+
+
+def _formulation(problem: ProblemTable, origin: Origin) -> Formulation:
+    """Return the objective as for one row, its penalty checked."""
+    build_part(PENALTIES, problem.penalty_table(1), ("problem", "penalty"), origin)
+    return problem.formulation(1)
+
+
+def _check_gap(tables: Tables, formulation: Formulation, origin: Origin) -> None:
+    """Refuse a certificate that rests on strong convexity where there is none."""
+    if tables.stop.gap is None:
+        return
+    nonconvex, where = formulation.without("convex"), ("stop", "gap")
+    if formulation.penalty.curvature == 0:
+        raise origin.error(where, "needs problem.l2 > 0: the bound ||gradient||^2 / (2 l2) comes from it")
+    if nonconvex is not None:
+        raise origin.error(where, f"needs a convex {nonconvex[0]}, and {nonconvex[1]} is none")
+    if tables.problem.intercept:
+        raise origin.error(where, "needs problem.intercept = false: the intercept carries no l2")
 
 
 def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[Any], ...]:

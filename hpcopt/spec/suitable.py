@@ -1,19 +1,31 @@
-"""What suits a loss where nothing else is asked for: the usual solver, and the usual tolerance."""
+"""What suits an objective where nothing else is asked for: the usual solver, and the usual tolerance."""
 
 from __future__ import annotations
 
+from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models import MODELS
+from hpcopt.problems.penalties import PENALTIES
 
 
-def usual_solver(loss: str) -> str:
-    """Return the name of the solver to take where none is asked for."""
-    without_hessian = loss in LOSSES and not LOSSES[loss].hessian
-    return "lbfgs" if without_hessian else "newton-cg"
+def usual_solver(model: str, loss: str) -> str:
+    """Return the name of the solver to take where none is asked for; `loss` may be empty for the model's usual one."""
+    formulation = _formulation(model, loss)
+    return "newton-cg" if formulation is None or formulation.hessian else "lbfgs"
 
 
-def usual_tolerance(loss: str) -> float:
+def usual_tolerance(model: str, loss: str) -> float:
     """Return the part of the first gradient's norm to stop at where none is asked for.
 
-    Where the loss is not convex it has kinks or saddles, at which gradients stay large long after the model is good.
+    Where the objective is not convex it has kinks or saddles, at which gradients stay large long after the model is
+    good.
     """
-    return 1e-8 if loss not in LOSSES or LOSSES[loss].convex else 3e-3
+    formulation = _formulation(model, loss)
+    return 1e-8 if formulation is None or formulation.convex else 3e-3
+
+
+def _formulation(model: str, loss: str) -> Formulation | None:
+    """Return the objective of these names; None where there is none of them, which the specification will tell."""
+    if model not in MODELS or (loss or MODELS[model].usual_loss) not in LOSSES:
+        return None
+    return Formulation(MODELS[model](), LOSSES[loss or MODELS[model].usual_loss](), PENALTIES["none"]())

@@ -1,0 +1,53 @@
+"""An objective before any data: the product of a model, a loss and a penalty, and what it offers to solvers.
+
+Each of the three says of itself whether it is convex, smooth, and so on; the product is what all of them are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hpcopt.problems.losses import Loss
+from hpcopt.problems.models import ModelFamily, SizedModel
+from hpcopt.problems.penalties import Penalty
+
+Quality = Literal["convex", "smooth", "hessian", "bounded"]
+
+
+@dataclass(frozen=True)
+class Formulation:
+    """Mean loss of a model's outputs, plus a penalty of its weights."""
+
+    model: ModelFamily
+    loss: Loss
+    penalty: Penalty
+
+    def sized(self, features: int, classes: int = 0) -> SizedModel:
+        """Return the model of `features`, and of `classes` where these are the loss's targets."""
+        return self.model.sized(self.loss, features, classes)
+
+    @property
+    def convex(self) -> bool:
+        """Whether the objective is convex in the solver's vector; where it isn't, a small gradient proves nothing."""
+        return self.without("convex") is None
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the objective is continuously differentiable."""
+        return self.without("smooth") is None
+
+    @property
+    def hessian(self) -> bool:
+        """Whether the oracle has second derivatives, products with them and rays: whether it is an `Objective`."""
+        return self.without("hessian") is None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the oracle knows a Lipschitz constant of the gradient, which a step size "c/L" asks for."""
+        return self.without("bounded") is None
+
+    def without(self, quality: Quality) -> tuple[str, str] | None:
+        """Return kind and name of the first part that lacks a quality, as ("loss", "softmax"); None if all have it."""
+        parts = (("model", self.model), ("loss", self.loss), ("penalty", self.penalty))
+        return next(((kind, part.name) for kind, part in parts if not getattr(part, quality)), None)

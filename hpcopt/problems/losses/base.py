@@ -1,0 +1,107 @@
+"""What every loss is: of one margin, by a code of the kernels, or of several outputs, by a function of arrays."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.problems.targets import Targets
+from hpcopt.registry import Registry
+
+Vector = NDArray[np.float64]
+Outputs = NDArray[np.float64]
+
+
+class Loss(abc.ABC):
+    """Base of all losses; subclasses are frozen keyword-only dataclasses entered with `register`.
+
+    Class attributes
+    ----------------
+    targets
+        What the labels of the data become.
+    convex
+        Whether it is convex in the outputs; where it isn't, a small gradient certifies nothing.
+    smooth
+        Whether its slope is continuous.
+    hessian
+        Whether its second derivatives are had.
+    curvature_bound
+        Upper bound of the second derivative in the outputs; of several, of its largest eigenvalue. None: there is none.
+    """
+
+    name: ClassVar[str]
+    targets: ClassVar[Targets]
+    convex: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
+    hessian: ClassVar[bool] = True
+    curvature_bound: ClassVar[float | None]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its slope has a Lipschitz constant, which a step size "c/L" asks for."""
+        return self.curvature_bound is not None
+
+    def prediction(self, z: Outputs) -> Outputs:
+        """Return what outputs `z` predict of targets that are real numbers, shape as `z`: the outputs themselves."""
+        return z
+
+    @abc.abstractmethod
+    def score(self, z: Outputs, y: Vector) -> float:
+        """Return how many of the rows with outputs `z` are classified right, or the sum of their squared errors."""
+
+    def peer(self, strength: float) -> str | None:  # noqa: ARG002
+        """Return the parameter of scikit-learn's estimator of the same objective; None where there is none.
+
+        Parameters
+        ----------
+        strength
+            n l2: the weight of the penalty beside the sum of the losses.
+        """
+        return None
+
+
+class MarginLoss(Loss):
+    """A loss of one output of a row, which the linear model calls its margin z = x.w.
+
+    Class attributes
+    ----------------
+    code
+        The kernels' number for it.
+    """
+
+    code: ClassVar[int]
+
+    def score(self, z: Outputs, y: Vector) -> float:
+        if self.targets is Targets.SIGNS:
+            return float(np.count_nonzero(z * y > 0.0))  # a margin of 0 counts as wrong
+        return float(np.sum((self.prediction(z) - y) ** 2))
+
+
+class OutputLoss(Loss):
+    """A loss of a row's outputs, one for each class."""
+
+    targets = Targets.CLASSES
+
+    @abc.abstractmethod
+    def as_targets(self, y: Vector, count: int) -> NDArray[Any]:
+        """Return the targets `y`, shape (n,), as `differentiate` wants them for `count` outputs.
+
+        Raises
+        ------
+        ValueError
+            If they are none.
+        """
+
+    @abc.abstractmethod
+    def differentiate(self, z: Outputs, y: NDArray[Any]) -> float:
+        """Return the sum of the losses of the rows with outputs `z`, (m, count), and turn `z` into its derivative."""
+
+    def score(self, z: Outputs, y: Vector) -> float:
+        return float(np.count_nonzero(z.argmax(axis=1) == y))
+
+
+LOSSES: Registry[type[Loss]] = Registry("loss")
+register = LOSSES.register

@@ -1,0 +1,22 @@
+"""The logistic loss of two classes, l(z, y) = log(1 + exp(-y z))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpcopt.kernels.pointwise import LOGISTIC
+from hpcopt.problems.losses.base import MarginLoss, register
+from hpcopt.problems.targets import Targets
+
+
+@register("logistic")
+@dataclass(frozen=True, kw_only=True)
+class Logistic(MarginLoss):
+    """Logistic loss log(1 + exp(-y z)) for two classes, labels -1 and +1."""
+
+    code = LOGISTIC
+    targets = Targets.SIGNS
+    curvature_bound = 0.25
+
+    def peer(self, strength: float) -> str | None:
+        return f"C = {1.0 / strength:.6g}"

@@ -1,0 +1,87 @@
+"""The linear model: outputs are X w, one margin of a row, or one for each class where the loss is of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from hpcopt.fabric.meter import Meter
+from hpcopt.problems.layers import Layers
+from hpcopt.problems.losses import Loss, MarginLoss, OutputLoss
+from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.models.base import Affine, ModelFamily, SizedModel, Vector, register
+from hpcopt.problems.models.network import Network
+from hpcopt.problems.objective import Objective
+from hpcopt.problems.penalties import Penalty
+from hpcopt.problems.penalties.l2 import L2
+from hpcopt.problems.storage import warm
+
+
+@register("linear")
+@dataclass(frozen=True, kw_only=True)
+class Linear(ModelFamily):
+    """A weighted sum of the features, w.x + b; of many classes one for each: with any loss.
+
+    Parameters
+    ----------
+    intercept
+        Whether there is a b; it is not penalised.
+    """
+
+    intercept: bool = False
+
+    usual_loss = "logistic"
+
+    def sized(self, loss: Loss, features: int, classes: int) -> SizedModel:
+        if isinstance(loss, MarginLoss):
+            return Margins(loss, features, self.intercept)
+        assert isinstance(loss, OutputLoss)
+        return Network(loss, Layers((features, classes), self.intercept))
+
+
+@dataclass(frozen=True)
+class Margins(SizedModel):
+    """One margin z = x.w of a row; an intercept is the last coordinate of w, whose feature is a column of ones."""
+
+    loss: MarginLoss
+    features: int
+    intercept: bool
+
+    @property
+    def size(self) -> int:
+        return self.features + self.intercept
+
+    @property
+    def penalised(self) -> int:
+        return self.features
+
+    def random_start(self, seed: int) -> Vector:
+        return np.asarray(np.random.default_rng(seed).standard_normal(self.size) / np.sqrt(self.size))
+
+    def rows(self, X: Any) -> Any:
+        if not self.intercept:
+            return X
+        ones = np.ones((X.shape[0], 1), X.dtype)
+        if scipy.sparse.issparse(X):
+            return scipy.sparse.hstack([X, scipy.sparse.csr_array(ones)], format="csr")
+        return np.asarray(np.hstack([X, ones]))
+
+    def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> Objective:
+        return Objective(matrix, y, self.loss, penalty, penalised=self.penalised, total=total, meter=meter)
+
+    def warm(self, matrix: Matrix, y: Vector) -> None:
+        few = matrix.head(2)
+        warm(few, self.loss.code, y[: few.n])
+        penalty = L2(weight=1.0)  # so that no Hessian is singular
+        start = self.oracle(few, y[: few.n], penalty, total=few.n, meter=Meter()).at(np.zeros(self.size))
+        start.along(start.newton_direction()).values(np.ones(1))
+
+    def score(self, w: Vector, matrix: Matrix, y: Vector) -> float:
+        return self.loss.score(matrix.margins(w), y)
+
+    def layers(self, w: Vector) -> list[Affine]:
+        coef, intercept = (w[:-1], w[-1:]) if self.intercept else (w, np.zeros(1))
+        return [Affine(coef[None], intercept)]

@@ -1,0 +1,14 @@
+"""Penalties by name: what is added to the mean loss for the size of the weights.
+
+A file in this folder that registers a class is a penalty: importing the folder imports them all.
+"""
+
+import importlib
+import pkgutil
+
+from hpcopt.problems.penalties.base import PENALTIES, Penalty
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["PENALTIES", "Penalty"]

@@ -1,0 +1,81 @@
+"""What every penalty is: a convex function r of the weights, its smooth part a multiple of ||w||^2, with its prox.
+
+The smooth part is (c/2) ||w||^2 for every penalty in use, c >= 0, so that one number, the `curvature`, tells the
+oracle and its fused kernels all they need: c w for gradients, c on the diagonal of Hessians.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Annotated, ClassVar
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from hpcopt.registry import Registry
+
+Vector = NDArray[np.float64]
+
+Weight = Annotated[float, Meta(ge=0, extra={"words": 'a number >= 0 or "c/n"'})]
+"""A number of a penalty's table, in which a person may write "c/n"."""
+
+
+class Penalty(abc.ABC):
+    """Base of all penalties; subclasses are frozen keyword-only dataclasses entered with `register`.
+
+    Its methods are given the coordinates that it acts on, the first `penalised` of a model: weights, so neither
+    an intercept nor biases.
+
+    Class attributes
+    ----------------
+    convex, smooth, hessian, bounded
+        Whether it is convex; whether the smooth part is all of it; with second derivatives, and a Lipschitz constant
+        of its gradient.
+    """
+
+    name: ClassVar[str]
+    convex: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
+    hessian: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
+
+    @property
+    @abc.abstractmethod
+    def curvature(self) -> float:
+        """C of the smooth part (c/2) ||w||^2: what it adds to Hessians, to smoothness and to strong convexity."""
+
+    @abc.abstractmethod
+    def value(self, w: Vector) -> float:
+        """Return r(w), for `w` of shape (penalised,)."""
+
+    def add_gradient(self, w: Vector, gradient: Vector) -> None:
+        """Add the gradient of the smooth part at `w` to `gradient`, both of shape (penalised,)."""
+        gradient += self.curvature * w
+
+    @abc.abstractmethod
+    def along(self, w: Vector, p: Vector) -> Callable[[Vector], Vector]:
+        """Return the function that gives r(w - t p) for each of many t, shape (m,), for `w` and `p` (penalised,)."""
+
+    @abc.abstractmethod
+    def prox(self, w: Vector, step: float, metric: Vector | None = None) -> Vector:
+        """Return the minimiser over u of r(u) + (1/(2 step)) sum_i metric_i (u_i - w_i)^2, a new array.
+
+        Parameters
+        ----------
+        w
+            Shape (penalised,); left alone.
+        step
+            Above 0.
+        metric
+            Shape (penalised,), above 0; default ones.
+        """
+
+    @abc.abstractmethod
+    def words(self) -> str:
+        """Return it as a term of the objective, in words; empty if it adds nothing."""
+
+
+PENALTIES: Registry[type[Penalty]] = Registry("penalty")
+register = PENALTIES.register

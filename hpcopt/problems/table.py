@@ -1,0 +1,187 @@
+"""[problem], the table of a specification that says what is minimised and where the solver starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from hpcopt.annotations import AtLeastZero, Count, check_types, fill, no_such
+from hpcopt.errors import InputError
+from hpcopt.portions import portion
+from hpcopt.problems.formulation import Formulation
+from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models import MODELS, ModelFamily, SizedModel
+from hpcopt.problems.penalties import PENALTIES
+from hpcopt.registry import nearest
+
+Vector = NDArray[np.float64]
+Strength = AtLeastZero | Annotated[str, Meta(extra={"words": '"c/n"'})]
+
+STARTS = ("zeros", "ones", "random")
+MODEL_KEYS = ("intercept", "hidden", "activation")  # parameters of one model or another
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemTable:
+    """The objective, mean loss of a model plus a penalty, and where the solver starts.
+
+    Parameters
+    ----------
+    model, loss
+        Names; each model has a loss that it takes where none is given.
+    l2
+        The penalty's short form, (l2/2) ||w||^2: a number, or "c/n" with n the number of training rows. Default "1/n".
+    penalty
+        Any other penalty, in place of `l2`: `name` and parameters, the fields of the registered dataclass, or the
+        name alone. Its numbers may be "c/n", too.
+    intercept
+        Whether the model has one (of many classes: one for each); it is not penalised. Default false; "mlp" always has
+        biases.
+    hidden, activation
+        Of "mlp": the widths of the hidden layers, default [64], and what follows each of them, default "relu".
+    start
+        "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,); default "zeros", "random"
+        where the objective is not convex.
+
+    Raises
+    ------
+    InputError
+        For a value of a wrong type or out of range, and for keys that contradict one another.
+    """
+
+    model: str = "linear"
+    loss: str = ""
+    l2: Strength | None = None
+    l1: AtLeastZero = 0.0
+    penalty: dict[str, Any] | str | None = None
+    intercept: bool | None = None
+    hidden: Annotated[tuple[Count, ...], Meta(min_length=1)] | None = None
+    activation: Literal["relu", "tanh"] | None = None
+    start: str = ""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.model not in MODELS:
+            raise InputError(f"model: {no_such(self.model, MODELS)}")
+        self._check_loss(MODELS[self.model])
+        fill(self, **self._model_parameters())
+        self._check_penalty()
+        self._check_start()
+
+    def _check_loss(self, model: type[ModelFamily]) -> None:
+        if not self.loss:
+            fill(self, loss=model.usual_loss)
+        if self.loss in MODELS and self.loss not in LOSSES:
+            usual = MODELS[self.loss].usual_loss
+            raise InputError(f'loss: "{self.loss}" is a model; give model = "{self.loss}" with loss = "{usual}"')
+        if self.loss not in LOSSES:
+            raise InputError(f"loss: {no_such(self.loss, LOSSES)}")
+        if not model.takes(LOSSES[self.loss]):
+            takes = ", ".join(f'"{name}"' for name in LOSSES if model.takes(LOSSES[name]))
+            raise InputError(f'loss: model "{self.model}" takes {takes}, got "{self.loss}"')
+
+    def _model_parameters(self) -> dict[str, Any]:
+        """Return the parameters of the model, those not given with their defaults."""
+        own = {field.name for field in fields(MODELS[self.model])}
+        for key in MODEL_KEYS:
+            if getattr(self, key) is not None and key not in own:
+                takers = ", ".join(f'"{name}"' for name in MODELS if key in {f.name for f in fields(MODELS[name])})
+                raise InputError(f'{key}: only model = {takers} takes it, model is "{self.model}"')
+        given = {key: getattr(self, key) for key in MODEL_KEYS if getattr(self, key) is not None}
+        built = MODELS[self.model](**given)
+        return {key: getattr(built, key) for key in MODEL_KEYS if key in own}
+
+    def _check_penalty(self) -> None:
+        if self.penalty is not None and self.l2 is not None:
+            raise InputError("penalty: given together with l2, which is a penalty, too; keep one of the two")
+        if self.penalty is None and self.l2 is None:
+            fill(self, l2="1/n")
+        if isinstance(self.l2, str) and portion(self.l2, "n") is None:
+            raise InputError(f'l2: expected a number >= 0 or "c/n", as in "1/n", got "{self.l2}"')
+        if self.l1 > 0:
+            names = ", ".join(PENALTIES)
+            raise InputError(
+                f"l1: only 0 is possible, got {self.l1:g}: no solver here takes an l1 term yet; penalties are {names}"
+            )
+
+    def _check_start(self) -> None:
+        model = MODELS[self.model]
+        nonconvex = self._formulation({"name": "none"}).without("convex")
+        if not self.start:
+            fill(self, start="random" if nonconvex else "zeros")
+        if self.start == "zeros" and nonconvex:
+            kind, name = nonconvex
+            raise InputError(
+                f'start: with {kind} "{name}" nothing moves from zeros; expected another start, as "random"'
+            )
+        if self.start == "ones" and model.equal_weights:
+            raise InputError(
+                f'start: with model "{self.model}" and equal weights {model.equal_weights}; expected another start, '
+                'as "random"'
+            )
+        if self.start not in STARTS and not self.start.endswith(".npy"):
+            wanted = ", ".join(f'"{name}"' for name in STARTS)
+            guess = nearest(self.start, STARTS)
+            raise InputError(f'start: expected {wanted} or the path of a .npy file, got "{self.start}"{guess}')
+
+    def penalty_table(self, n: int) -> dict[str, Any]:
+        """Return the penalty's `name` and parameters, with each "c/n" a number, given `n` training rows."""
+        if self.penalty is None:
+            return {"name": "l2", "weight": _over(n, self.l2)}
+        table = {"name": self.penalty} if isinstance(self.penalty, str) else self.penalty
+        return {key: _over(n, value) for key, value in table.items()}
+
+    def formulation(self, n: int) -> Formulation:
+        """Return the objective, given `n` training rows; its penalty's table has been checked (`penalty_table`)."""
+        return self._formulation(self.penalty_table(n))
+
+    def _formulation(self, penalty: Mapping[str, Any]) -> Formulation:
+        parameters = {key: value for key, value in penalty.items() if key != "name"}
+        return Formulation(
+            MODELS[self.model](**self._model_parameters()),
+            LOSSES[self.loss](),
+            PENALTIES[penalty["name"]](**parameters),
+        )
+
+    def starting_point(self, model: SizedModel, seed: int) -> Vector:
+        """Return w0, shape (d,).
+
+        Raises
+        ------
+        InputError
+            If a .npy file cannot be read, has another shape, or holds NaN or inf.
+        """
+        if self.start == "random":
+            return model.random_start(seed)
+        if self.start in STARTS:
+            return np.full(model.size, float(self.start == "ones"))
+        return _read_start(Path(self.start), model.size)
+
+
+def _read_start(path: Path, d: int) -> Vector:
+    try:
+        w0: Vector = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"problem.start: {path}: no such file; or give zeros, ones or random") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"problem.start: {path}: not a .npy file ({error})") from None
+    if not (isinstance(w0, np.ndarray) and w0.dtype.kind in "fiub"):
+        raise InputError(f"problem.start: {path}: holds no array of real numbers")
+    if w0.shape != (d,):
+        raise InputError(f"problem.start: {path}: shape {w0.shape}, the model needs ({d},)")
+    w0 = w0.astype(np.float64)
+    if not np.isfinite(w0).all():
+        raise InputError(f"problem.start: {path}: holds NaN or inf")
+    return w0
+
+
+def _over(n: int, value: Any) -> Any:
+    """Return "c/n" as a number, and anything else as it is."""
+    part = portion(value, "n")
+    return value if part is None else part / n
