@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from hpcopt.data.faults import not_finite, raise_first
-from hpcopt.data.table import Features, Part, Table, as_floats, contiguous, csr
+from hpcopt.data.table import Features, Part, Table, as_floats, check_shapes, contiguous, csr
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
@@ -79,12 +79,11 @@ def read_npz(path: Path, group: Group, *, rows: int | None = None) -> Part:
         else:
             held = ", ".join(sorted(members)) or "nothing"
             raise InputError(f"{path}: holds {held}; expected X and y, or a CSR matrix of save_npz ({_SPARSE}) and y")
-        if len(shape) != 2:
-            raise InputError(f"{path}: X has shape {shape}; expected (rows, features)")
+        check_shapes(f"{path}", shape, None)
         total = shape[0] if rows is None else min(rows, shape[0])
         start, stop = contiguous(total, group.rank, group.size)
         X = _dense(path, members["X"], start, stop) if "X" in members else _sparse(path, members, shape, start, stop)
-        y = _targets(path, members["y"], shape[0], start, stop) if "y" in members else None
+        y = _targets(path, members["y"], shape, start, stop) if "y" in members else None
     return _checked(group, path, Part(Table(X, y), np.arange(start, stop), total))
 
 
@@ -160,9 +159,8 @@ def _sparse(path: Path, members: dict[str, _Member], shape: tuple[int, ...], sta
     return X
 
 
-def _targets(path: Path, member: _Member, n: int, start: int, stop: int) -> NDArray[np.float64]:
-    if member.shape != (n,):
-        raise InputError(f"{path}: y has shape {member.shape}; X has {n} rows, so ({n},) is right")
+def _targets(path: Path, member: _Member, shape: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
+    check_shapes(f"{path}", shape, member.shape)
     return as_floats(member.read(start, stop), f"{path}: y").astype(np.float64, copy=False)
 
 

@@ -11,7 +11,8 @@ from hpcopt.data.arrays import read_npy, read_npz
 from hpcopt.data.features import counts_from_zero, settle, width_of
 from hpcopt.data.idx import is_idx, labels_beside, read_idx
 from hpcopt.data.libsvm import read_libsvm
-from hpcopt.data.request import GENERATED, DataRequest
+from hpcopt.data.request import ARRAYS, GENERATED, DataRequest
+from hpcopt.data.rows import Rows, read_arrays
 from hpcopt.data.synthesis import generate
 from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError, InputError
@@ -22,19 +23,30 @@ from hpcopt.fabric.lone import LoneGroup
 _EMBEDDED = {"breast-cancer": embedded.breast_cancer, "digits": embedded.digits}
 
 
-def read_training(request: DataRequest, group: Group, nodes: int) -> Part:
+def read_training(request: DataRequest, group: Group, nodes: int, rows: Rows | None = None) -> Part:
     """Return this process's part of the rows that a request names, targets included. Collective.
 
     Parameters
     ----------
     nodes
         How many nodes the rows are for; generated rows may differ from node to node.
+    rows
+        Those of a request for arrays.
 
     Raises
     ------
     AgreedError
-        On all processes: a wrong recipe, or what `read_file` refuses.
+        On all processes: rows in memory that the request does not ask for, or none where it does; what `read_file` or
+        `read_arrays` refuse.
     """
+    with agreed(group):
+        if rows is None and request.source == ARRAYS:
+            raise InputError(f'data.source: "{ARRAYS}" are handed over in Python, by run(..., rows=from_arrays(X, y))')
+        if rows is not None and request.source != ARRAYS:
+            raise InputError(f'data.source: rows were handed over, which only source = "{ARRAYS}" takes')
+    if rows is not None:
+        rows.check_alike(group)
+        return read_arrays(*rows.train, request.name, group, whole=rows.whole, first=request.rows)
     if request.path is not None:
         return read_file(Path(request.path), group, rows=request.rows, labels=request.labels)
     source = request.source or ""
@@ -44,6 +56,25 @@ def read_training(request: DataRequest, group: Group, nodes: int) -> Part:
     if request.rows is None or request.rows >= part.total:
         return part
     return part.keep(np.arange(part.total) < request.rows)
+
+
+def read_test(request: DataRequest, group: Group, rows: Rows | None = None) -> tuple[Part, str] | None:
+    """Return this process's part of the test rows that a request names by themselves, and their name. Collective.
+
+    Raises
+    ------
+    AgreedError
+        On all processes: test rows in memory beside a part of the others kept aside; what `read_training` refuses.
+    """
+    if request.test is not None:
+        path = Path(request.test)
+        return read_file(path, group, rows=request.rows, labels=request.test_labels), path.name
+    if rows is None or rows.test is None:
+        return None
+    if request.test_fraction:
+        raise AgreedError("data.test_fraction: given together with test rows; keep one of the two")
+    name = f"the test set of {request.name}"
+    return read_arrays(*rows.test, name, group, whole=rows.whole, first=request.rows), name
 
 
 def read_file(

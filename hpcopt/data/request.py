@@ -17,10 +17,9 @@ from hpcopt.errors import InputError
 
 EMBEDDED = ("breast-cancer", "digits")
 GENERATED = tuple(RECIPES)
-SOURCES = (*EMBEDDED, *GENERATED)
+ARRAYS = "arrays"
+SOURCES = (*EMBEDDED, *GENERATED, ARRAYS)
 FILES = ("path", "test", "labels", "test_labels")  # the keys that name one
-
-__all__ = ["GENERATED", "RECIPE_KEYS", "SOURCES", "DataRequest"]  # what the other rooms use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,8 @@ class DataRequest:
     Parameters
     ----------
     path, source
-        A file, or the name of embedded or generated data (`SOURCES`): one of the two. A file is `.npz`, `.npy`, IDX
+        A file, or the name of embedded or generated data (`SOURCES`), or "arrays" for rows that a program hands over
+        (`from_arrays`): one of the two. A file is `.npz`, `.npy`, IDX
         (known by its first bytes), or LIBSVM text; the last two plain or `.gz`, `.bz2`, `.xz`.
     labels, test_labels
         The files with the labels of IDX files; default: those beside them, see `idx.labels_beside`.

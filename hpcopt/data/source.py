@@ -9,7 +9,6 @@ the same message.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +17,16 @@ from hpcopt.data.distribute import distribute
 from hpcopt.data.features import Scaling, counts_from_zero, fit_scaling, settle, split, width_of
 from hpcopt.data.labels import ChosenClasses, choose_classes, classes_of, refuse_unknown, relabelled
 from hpcopt.data.partition import Assignment, assign, spread
-from hpcopt.data.reading import read_file, read_table, read_training
-from hpcopt.data.request import GENERATED, SOURCES, DataRequest
+from hpcopt.data.reading import read_table, read_test, read_training
+from hpcopt.data.request import DataRequest
+from hpcopt.data.rows import Rows, from_arrays
 from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.problems.targets import Targets
 
-__all__ = ["GENERATED", "SOURCES", "DataRequest", "Loaded", "load", "read_table"]  # what the other rooms use
+__all__ = ["DataRequest", "Loaded", "Rows", "from_arrays", "load", "read_table"]  # what the other rooms use
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Training and test rows on their way."""
+class _Sets:
+    """The training set and the test set on their way."""
 
     train: Part
     test: Part | None
@@ -77,13 +77,15 @@ class _Rows:
     test_name: str
 
 
-def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGNS) -> Loaded:
+def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGNS, rows: Rows | None = None) -> Loaded:
     """Read or generate, prepare and distribute the data of a run. Collective over `cluster.processes`.
 
     Parameters
     ----------
     targets
         What the loss wants the labels to become.
+    rows
+        Where the source is "arrays".
 
     Raises
     ------
@@ -91,25 +93,22 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
         On all processes, with one line: whatever is wrong with the request, a file, or the data.
     """
     group = cluster.processes
-    train = read_training(request, group, len(cluster.holders))
-    test = None
-    if request.test is not None:
-        test = read_file(Path(request.test), group, rows=request.rows, labels=request.test_labels)
-    test_name = f"the test set of {request.name}" if request.test is None else Path(request.test).name
+    train = read_training(request, group, len(cluster.holders), rows)
+    test, test_name = read_test(request, group, rows) or (None, f"the test set of {request.name}")
     zero_based = counts_from_zero(train, test)
     text = any(part is not None and part.numbering is not None for part in (train, test))
-    rows = _settled(_Rows(train, test, request.name, test_name), zero_based, group)
-    rows, classes = _labelled(_chosen(rows, request, group), targets, group)
-    rows, scaling = _scaled(rows, request, group)
-    assignment = _assignment(rows, request, cluster)
+    sets = _settled(_Sets(train, test, request.name, test_name), zero_based, group)
+    sets, classes = _labelled(_chosen(sets, request, group), targets, group)
+    sets, scaling = _scaled(sets, request, group)
+    assignment = _assignment(sets, request, cluster)
     return Loaded(
-        shards=distribute(rows.train, assignment, cluster),
+        shards=distribute(sets.train, assignment, cluster),
         test_shards=None
-        if rows.test is None
-        else distribute(rows.test, spread(rows.test.total, len(cluster.holders)), cluster),
-        rows=rows.train.total,
-        test_rows=0 if rows.test is None else rows.test.total,
-        features=rows.train.table.d,
+        if sets.test is None
+        else distribute(sets.test, spread(sets.test.total, len(cluster.holders)), cluster),
+        rows=sets.train.total,
+        test_rows=0 if sets.test is None else sets.test.total,
+        features=sets.train.table.d,
         classes=classes,
         groups=None if targets is Targets.REAL else request.classes,
         scaling=scaling,
@@ -118,56 +117,56 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
     )
 
 
-def _settled(rows: _Rows, zero_based: bool, group: Group) -> _Rows:
+def _settled(sets: _Sets, zero_based: bool, group: Group) -> _Sets:
     """Give the columns of both sets the same numbers and see that the test set has no others."""
-    d = width_of(rows.train, zero_based=zero_based)
+    d = width_of(sets.train, zero_based=zero_based)
     if d < 1:
-        raise AgreedError(f"{rows.name}: no features in it")
+        raise AgreedError(f"{sets.name}: no features in it")
     with agreed(group):
-        train = settle(rows.train, zero_based=zero_based, d=d, where=rows.name, than=rows.name)
-        test = rows.test and settle(rows.test, zero_based=zero_based, d=d, where=rows.test_name, than=rows.name)
-    return replace(rows, train=train, test=test)
+        train = settle(sets.train, zero_based=zero_based, d=d, where=sets.name, than=sets.name)
+        test = sets.test and settle(sets.test, zero_based=zero_based, d=d, where=sets.test_name, than=sets.name)
+    return replace(sets, train=train, test=test)
 
 
-def _chosen(rows: _Rows, request: DataRequest, group: Group) -> _Rows:
+def _chosen(sets: _Sets, request: DataRequest, group: Group) -> _Sets:
     """Keep the rows of the chosen classes, then split off the test set."""
     if request.classes is not None:
-        train = choose_classes(rows.train, request.classes, group, rows.name, all_present=True)
-        test = rows.test and choose_classes(rows.test, request.classes, group, rows.test_name, all_present=False)
-        rows = replace(rows, train=train, test=test)
+        train = choose_classes(sets.train, request.classes, group, sets.name, all_present=True)
+        test = sets.test and choose_classes(sets.test, request.classes, group, sets.test_name, all_present=False)
+        sets = replace(sets, train=train, test=test)
     if request.test_fraction > 0:
         with agreed(group):
-            train, test = split(rows.train, request.test_fraction, request.seed)
-        rows = replace(rows, train=train, test=test)
-    return rows
+            train, test = split(sets.train, request.test_fraction, request.seed)
+        sets = replace(sets, train=train, test=test)
+    return sets
 
 
-def _labelled(rows: _Rows, targets: Targets, group: Group) -> tuple[_Rows, NDArray[np.float64] | None]:
+def _labelled(sets: _Sets, targets: Targets, group: Group) -> tuple[_Sets, NDArray[np.float64] | None]:
     """Turn labels into -1 and +1, or 0, 1, ..., where the loss wants that; also return the labels behind them."""
     if targets is Targets.REAL:
-        return rows, None
-    classes = classes_of(rows.train.table.targets, targets, group, rows.name)
-    if rows.test is not None:
-        refuse_unknown(rows.test, classes, group, rows.test_name, rows.name)
-    train = relabelled(rows.train, classes, targets)
-    test = rows.test and relabelled(rows.test, classes, targets)
-    return replace(rows, train=train, test=test), classes
+        return sets, None
+    classes = classes_of(sets.train.table.targets, targets, group, sets.name)
+    if sets.test is not None:
+        refuse_unknown(sets.test, classes, group, sets.test_name, sets.name)
+    train = relabelled(sets.train, classes, targets)
+    test = sets.test and relabelled(sets.test, classes, targets)
+    return replace(sets, train=train, test=test), classes
 
 
-def _scaled(rows: _Rows, request: DataRequest, group: Group) -> tuple[_Rows, Scaling | None]:
+def _scaled(sets: _Sets, request: DataRequest, group: Group) -> tuple[_Sets, Scaling | None]:
     """Scale both sets by what the training set shows."""
-    scaling = fit_scaling(request.scale, rows.train, group, rows.name)
+    scaling = fit_scaling(request.scale, sets.train, group, sets.name)
     if scaling is None:
-        return rows, None
+        return sets, None
     with agreed(group):
-        train = replace(rows.train, table=scaling.apply(rows.train.table, rows.name))
-        test = rows.test and replace(rows.test, table=scaling.apply(rows.test.table, rows.test_name))
-    return replace(rows, train=train, test=test), scaling
+        train = replace(sets.train, table=scaling.apply(sets.train.table, sets.name))
+        test = sets.test and replace(sets.test, table=scaling.apply(sets.test.table, sets.test_name))
+    return replace(sets, train=train, test=test), scaling
 
 
-def _assignment(rows: _Rows, request: DataRequest, cluster: Cluster) -> Assignment:
+def _assignment(sets: _Sets, request: DataRequest, cluster: Cluster) -> Assignment:
     """Partition the training rows among the holders; every process knows the whole answer."""
-    group, part = cluster.processes, rows.train
+    group, part = cluster.processes, sets.train
     everyones: NDArray[np.float64] | None = None
     if request.rule in ("by-label", "dirichlet"):
         everyones = np.empty(part.total)

@@ -130,6 +130,20 @@ def contiguous(total: int, rank: int, size: int) -> tuple[int, int]:
     return total * rank // size, total * (rank + 1) // size
 
 
+def check_shapes(where: str, X: tuple[int, ...], y: tuple[int, ...] | None) -> None:
+    """Refuse shapes of features and targets that do not belong together; `where` is what the data are called.
+
+    Raises
+    ------
+    InputError
+        If they are not (rows, features) and (rows,).
+    """
+    if len(X) != 2:
+        raise InputError(f"{where}: X has shape {X}; expected (rows, features)")
+    if y is not None and y != X[:1]:
+        raise InputError(f"{where}: y has shape {y}; X has {X[0]} rows, so ({X[0]},) is right")
+
+
 def as_floats(array: NDArray[Any], where: str) -> NDArray[Any]:
     """Return the array as float32 where it is that, else float64, in the machine's byte order.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hpcopt.data import Rows
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
@@ -15,7 +16,13 @@ from hpcopt.spec.specification import Specification
 
 
 def admit(
-    spec: Specification, cluster: Cluster, conditions: Conditions, *, force: bool | None, fitting: bool = False
+    spec: Specification,
+    cluster: Cluster,
+    conditions: Conditions,
+    rows: Rows | None = None,
+    *,
+    force: bool | None,
+    fitting: bool = False,
 ) -> Prepared:
     """Return the problem laid out over the cluster, for solvers that nothing speaks against; collective.
 
@@ -23,6 +30,8 @@ def admit(
 
     Parameters
     ----------
+    rows
+        Where data.source is "arrays".
     force
         Whether to leave aside what goes beyond a solver's theory; None where the caller offers no such choice.
     fitting
@@ -35,7 +44,7 @@ def admit(
     """
     setting = replace(spec.setting, network=conditions.mixing, fitting=fitting)
     _refuse(spec, cluster, setting, force=force)
-    prepared = prepare(spec, cluster, conditions)
+    prepared = prepare(spec, cluster, conditions, rows)
     _refuse(spec, cluster, replace(setting, d=prepared.w0.size), force=force)
     return prepared
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from hpcopt.data import Loaded, load
+from hpcopt.data import Loaded, Rows, load
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Group
@@ -49,9 +49,9 @@ class Prepared:
         return f"{self.loaded.name}, {self.loaded.rows:,} rows x {self.loaded.features:,} features on {size} {nodes}"
 
 
-def prepare(spec: Specification, cluster: Cluster, conditions: Conditions) -> Prepared:
-    """Read and distribute the data, compile the kernels, and set the start."""
-    loaded = load(spec.data, cluster, LOSSES[spec.problem.loss].targets)
+def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows: Rows | None = None) -> Prepared:
+    """Read and distribute the data, or the `rows` handed over, compile the kernels, and set the start."""
+    loaded = load(spec.data, cluster, LOSSES[spec.problem.loss].targets, rows)
     formulation = spec.problem.formulation(loaded.rows)
     model = formulation.sized(loaded.features, 0 if loaded.classes is None else len(loaded.classes))
     with agreed(cluster.processes):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpcopt.data import Rows
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
@@ -23,6 +24,7 @@ from hpcopt.spec.specification import Specification, read_specification, specifi
 def run(
     specification: str | Path | Mapping[str, Any],
     *,
+    rows: Rows | None = None,
     comm: Any = None,
     overrides: Iterable[str] = (),
     folder: str | Path | None = None,
@@ -36,6 +38,8 @@ def run(
     ----------
     specification
         A TOML file, or a dict of what it would hold.
+    rows
+        The rows, as `hpcopt.data.from_arrays` takes them, where data.source is "arrays".
     comm
         An mpi4py communicator; default all ranks of the job (one node where there is no MPI).
     overrides
@@ -62,7 +66,7 @@ def run(
     read = partial(reading, specification, overrides, folder, many=False)
     with opened(read, comm) as (spec, cluster, conditions):
         out = checked_folder(spec, cluster, overwrite=overwrite)
-        prepared = admit(spec, cluster, conditions, force=force)
+        prepared = admit(spec, cluster, conditions, rows, force=force)
         ((label, solver),) = solvers = spec.labelled_solvers()
         windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:
