@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.solvers.dsgd_aau import DSGDAAU
 from hpcopt.solvers.parts.pathsearch import Turn
 from hpcopt.topology import Mixing
-
-Vector = NDArray[np.float64]
 
 
 class Entry(NamedTuple):

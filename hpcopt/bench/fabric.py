@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.bench.gossip import gossip_rows, row, timed
 from hpcopt.bench.windows import window_rows
 from hpcopt.errors import InputError
@@ -25,7 +26,7 @@ from hpcopt.results.outcome import Recording
 from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
 from hpcopt.runs.driver import drive
-from hpcopt.solvers.base import Solver, State, Vector
+from hpcopt.solvers.base import Solver, State
 from hpcopt.topology import TOPOLOGIES, build
 
 BUDGET = 10e-6  # seconds that the driver may add to a round

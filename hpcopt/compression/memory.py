@@ -17,12 +17,10 @@ the memory as it is: the driver sees the divergence at the next measurement and 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.compression.base import Compressor, Message, NotFiniteError
 from hpcopt.kernels.finite import add_finite
-
-Vector = NDArray[np.float64]
 
 
 class ErrorFeedback:

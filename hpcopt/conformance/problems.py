@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses import LOSSES
@@ -17,8 +17,6 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hpcopt.conformance.problems import Spread, Vector
+from hpcopt.arrays import Vector
+from hpcopt.conformance.problems import Spread
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
 from hpcopt.fabric.interface import Cluster, Node

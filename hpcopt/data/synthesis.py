@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.data.partition import equal_sizes
 from hpcopt.data.recipe import Recipe
 from hpcopt.data.streams import Purpose, stream
@@ -37,7 +38,6 @@ from hpcopt.fabric.interface import Group
 
 __all__ = ["Recipe", "generate"]  # what the other rooms use
 
-Vector = NDArray[np.float64]
 
 BLOBS = 10  # classes
 BLOBS_MOMENT = 4.0  # mean squared norm of their rows

@@ -9,10 +9,8 @@ from __future__ import annotations
 import abc
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from hpcopt.arrays import Words
 
-Words = NDArray[np.int64]
 Mail = tuple[int, Words]
 """A node, and what it is told."""
 

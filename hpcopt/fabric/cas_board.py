@@ -28,7 +28,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hpcopt.fabric.board import Board, Machine, Words
+from hpcopt.arrays import Words
+from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.window import Window
 
 HOME = 0  # the node whose part holds HEAD

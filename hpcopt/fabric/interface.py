@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Vector
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.heterogeneity import Pace
@@ -43,8 +44,6 @@ from hpcopt.fabric.timeline import WAIT, Timeline
 from hpcopt.fabric.window import Window
 from hpcopt.topology.mixing import Mixing
 
-Vector = NDArray[np.float64]
-Bytes = NDArray[np.uint8]
 T = TypeVar("T")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.fabric.board import Board, Machine, Words
-from hpcopt.fabric.interface import Bytes, Group, Neighbourhood, Vector
+from hpcopt.arrays import Bytes, Vector, Words
+from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.interface import Group, Neighbourhood
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.window import Eights, Op, Window

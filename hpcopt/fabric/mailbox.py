@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import abc
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hpcopt.arrays import Bytes
 from hpcopt.fabric.ledger import Ledger
-
-Bytes = NDArray[np.uint8]
 
 
 class Mailbox(abc.ABC):

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.window import Window
-
-Vector = NDArray[np.float64]
 
 COUNTERS = 2
 MARKS = 2  # numbers around each vector

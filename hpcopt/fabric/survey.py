@@ -9,10 +9,8 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
+from hpcopt.arrays import Vector
 
-Vector = NDArray[np.float64]
 Stage = Callable[[float, Vector], Vector]
 """Given when the survey was taken, on this node's clock, and the sum of the stage before (empty in the first), returns
 this node's contribution."""

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from hpcopt.fabric.board import Board, Words
-from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.arrays import Bytes, Words
+from hpcopt.fabric.board import Board
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.timeline import BOARD, EXCHANGE, WAIT, Timeline
 from hpcopt.fabric.window import Op, Window
 from hpcopt.fabric.wrapped import WrappedWindow

@@ -18,12 +18,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Words
 from hpcopt.fabric.ledger import Ledger
 
-Words = NDArray[np.int64]
 Eights = NDArray[Any]
 """A contiguous array of numbers of eight bytes."""
 Op = Literal["sum", "replace", "no-op"]

@@ -7,14 +7,11 @@ is read twice, once for its bits and once for its sum: the second time it comes 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.casts import Real
 from hpcopt.kernels.lanes import LANES, choose, load_single, load_word, negatives, store_word
-
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 
 BLOCK = 4096  # numbers worked on together: 16 or 32 kB, half a nearest cache or all of it
 

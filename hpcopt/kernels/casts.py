@@ -15,14 +15,12 @@ import numpy as np
 from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.lanes import load_single, load_word, store_word
 
 Real = float | np.floating
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 
 INFINITY = 0x7F800000  # as the bits of a float32
 

@@ -13,13 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.dense import mirror
 from hpcopt.kernels.pointwise import BLOCK, evaluate
 
-Vector = NDArray[np.float64]
-Columns = NDArray[np.float64]
-Rows = NDArray[np.int64]
 Data = NDArray[np.floating]
 Indices = NDArray[np.int32]
 Indptr = NDArray[np.int64]

@@ -14,12 +14,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Rows, Vector
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.pointwise import BLOCK, evaluate
 from hpcopt.kernels.prefetch import prefetch_rows
 
-Vector = NDArray[np.float64]
-Rows = NDArray[np.int64]
 Dense = NDArray[np.floating]
 
 _SUM = ("contract", "reassoc", "nsz")

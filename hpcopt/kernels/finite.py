@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.kernels.cache import kernel
 
 Words = NDArray[Any]
 """int32 or int64: floating-point numbers taken as signed integers."""
-Vector = NDArray[np.float64]
 
 WORDS: dict[int, type[np.signedinteger]] = {4: np.int32, 8: np.int64}
 """The type of `Words`, by the bytes of a number."""

@@ -17,12 +17,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.dither import bits32
 from hpcopt.kernels.lanes import load_single, store_word
 
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 Digits = NDArray[np.uint32]
 
 _ROUNDS = 6

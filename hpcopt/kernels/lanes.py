@@ -15,10 +15,8 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import part
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.floating]
 
 LANES = 16
 _MASK = ir.VectorType(ir.IntType(1), LANES)

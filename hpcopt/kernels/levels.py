@@ -20,14 +20,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.dither import fill
 from hpcopt.kernels.lanes import load_single, store_word
 from hpcopt.kernels.packing import LANES, pack, unpack
 from hpcopt.kernels.views import uncounted
 
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 Dithers = NDArray[np.uint16]
 Room = tuple[NDArray[np.uint32], Bytes]
 

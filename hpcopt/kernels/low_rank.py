@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.dither import bits32
 from hpcopt.kernels.lanes import load_single, store_word
 
-Floats = NDArray[np.floating]
 Factor = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 
 _SUM = ("contract", "reassoc")
 _SMALL = 1e-6  # of a column's length: what is left below that is rounding, not a direction

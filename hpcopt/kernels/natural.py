@@ -12,13 +12,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.dither import fill
 from hpcopt.kernels.packing import PER, pack, unpack
 from hpcopt.kernels.views import uncounted
-
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 
 BLOCK = 4096  # elements worked on together, in the L1 cache
 

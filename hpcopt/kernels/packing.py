@@ -22,11 +22,9 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes
 from hpcopt.kernels.cache import part
-
-Bytes = NDArray[np.uint8]
 
 PER = 8  # symbols of a word in the way `bits`
 LANES = 64  # words of a group

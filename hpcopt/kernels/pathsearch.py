@@ -11,11 +11,9 @@ edges[...] alike. One arrival at 128 nodes of 8 neighbours is worked in a few mi
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Words
 from hpcopt.kernels.cache import kernel, part
-
-Words = NDArray[np.int64]
 
 ARRIVE, CLOSE, STOP, DETACH = range(4)  # events
 GROUP, PENDING, STOPPED = range(1, 4)  # mails

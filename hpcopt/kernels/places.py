@@ -11,15 +11,12 @@ A list is always of k places: where a vector has fewer numbers that aren't zero,
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.finite import Words
 from hpcopt.kernels.lanes import load_single, load_word, store_word
 from hpcopt.kernels.select import Places, largest, lowest_bit
-
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 
 MARKED = -1
 

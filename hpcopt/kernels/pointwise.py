@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.kernels.cache import kernel, part
 
-Vector = NDArray[np.float64]
 Element = Callable[[float, float], tuple[float, float, float]]
 
 LOGISTIC = 0

@@ -8,15 +8,12 @@ of items whatever bits fill its last byte. The sign of the first scale of the me
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.lanes import load_long, nonzeros, store_word
 from hpcopt.kernels.select import lowest_bit
 from hpcopt.kernels.trits import BLOCK, bytes_of_block, unpack
-
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 
 _1 = np.uint64(1)
 _8 = np.uint64(8)

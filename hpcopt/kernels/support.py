@@ -19,11 +19,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Floats
 from hpcopt.kernels.bits import sum_of_magnitudes
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.casts import INFINITY, magnitude
 
-Floats = NDArray[np.floating]
 Table = NDArray[np.float64]
 
 _BLOCK = 1024

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Floats, Levels
 from hpcopt.kernels.bits import sum_of_magnitudes
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.casts import INFINITY, Real, magnitude
@@ -24,10 +25,6 @@ from hpcopt.kernels.lanes import load_single, nonzeros, ones, store_word
 from hpcopt.kernels.sparse_levels import expand_list, is_list
 from hpcopt.kernels.support import best_threshold
 from hpcopt.kernels.trits import BLOCK, QUINARY, TERNARY, bytes_of_block, pack, unpack
-
-Floats = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
-Levels = NDArray[np.int8]
 
 ALL = 0  # rules for the threshold: kappa times the mean magnitude of all,
 NONZERO = 1  # or of those that are not zero,

@@ -14,12 +14,9 @@ Two bits a number would be 25 % longer and no faster: the packing is a tenth of 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Levels
 from hpcopt.kernels.cache import part
-
-Bytes = NDArray[np.uint8]
-Levels = NDArray[np.int8]
 
 BLOCK = 3840  # levels packed together: 15 * 256, whole bytes and whole registers in both bases
 

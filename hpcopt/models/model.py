@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from hpcopt.arrays import Vector
 from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.table import Features
 from hpcopt.errors import InputError
@@ -23,7 +24,6 @@ from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS, Affine
 from hpcopt.problems.targets import Targets
 
-Vector = NDArray[np.float64]
 Coefficients = NDArray[np.float64]
 
 TWO_CLASSES = 2

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.data import Loaded
 from hpcopt.models.model import Model
 from hpcopt.problems.models import Affine
 from hpcopt.problems.problem import Problem
 from hpcopt.problems.targets import Targets
 
-Vector = NDArray[np.float64]
 Coefficients = NDArray[np.float64]
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels import csr
-from hpcopt.problems.matrix import Columns, Matrix, Rows, Vector, plain
+from hpcopt.problems.matrix import Matrix, plain
 
 
 class CsrMatrix(Matrix):

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 
+from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels import dense
-from hpcopt.problems.matrix import Columns, Matrix, Rows, Vector
+from hpcopt.problems.matrix import Matrix
 
 _LINE = 64  # bytes; rows that start at multiples of it are read up to 1.3 times faster
 _WORTH_ALIGNING = 2**20  # bytes; smaller matrices are read from the cache, whatever their place

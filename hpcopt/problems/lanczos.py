@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse.linalg
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from hpcopt.arrays import Vector
 
 TOLERANCE = 1e-3  # relative error of what Lanczos finds
 

@@ -15,10 +15,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Columns = NDArray[np.float64]
+from hpcopt.arrays import Columns, Vector
 
 
 class Activation(NamedTuple):

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Columns = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from hpcopt.arrays import Columns, Rows, Vector
 
 
 class Matrix(abc.ABC):

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.pointwise import loss_sum, ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
@@ -28,8 +29,6 @@ from hpcopt.problems.losses import MarginLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.spare import SpareVectors
-
-Vector = NDArray[np.float64]
 
 CG_CAP = 100  # products in a local CG solve; the paper's experiments saw no difference beyond 50
 GRAM_LIMIT = 256  # features up to which X'X is formed for its largest eigenvalue

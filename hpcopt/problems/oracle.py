@@ -12,10 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.penalties import Penalty
-
-Vector = NDArray[np.float64]
 
 
 class FirstOrder(Protocol):

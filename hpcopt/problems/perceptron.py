@@ -16,13 +16,14 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.pointwise import SQUARED
 from hpcopt.problems.lanczos import largest_eigenvalue
-from hpcopt.problems.layers import ACTIVATIONS, Columns, Layers
+from hpcopt.problems.layers import ACTIVATIONS, Layers
 from hpcopt.problems.losses import OutputLoss
-from hpcopt.problems.matrix import Matrix, Rows, Vector, vector
+from hpcopt.problems.matrix import Matrix, vector
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
 from hpcopt.problems.penalties import Penalty
 

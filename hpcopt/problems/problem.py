@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.models import SizedModel
 from hpcopt.problems.oracle import Oracle
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ pass over sparse rows. What a point of the oracle no longer needs, the next one 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from hpcopt.arrays import Vector
 
 KEPT = 4  # vectors: two points' worth
 

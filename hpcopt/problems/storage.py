@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.kernels import pointwise
 from hpcopt.problems.csr_matrix import as_csr
 from hpcopt.problems.dense_matrix import as_dense
-from hpcopt.problems.matrix import Matrix, Vector, vector
+from hpcopt.problems.matrix import Matrix, vector
 
 STORAGES = {"f64": np.float64, "f32": np.float32}
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from hpcopt.annotations import AtLeastZero, Count, check_types, fill, no_such
+from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.portions import portion
 from hpcopt.problems.formulation import Formulation
@@ -20,7 +20,6 @@ from hpcopt.problems.models import MODELS, ModelFamily, SizedModel
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.registry import nearest
 
-Vector = NDArray[np.float64]
 Strength = AtLeastZero | Annotated[str, Meta(extra={"words": '"c/n"'})]
 
 STARTS = ("zeros", "ones", "random")

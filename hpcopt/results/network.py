@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Pairs
 from hpcopt.results.plots import COLOURS, GREY, UNITS, new_figure
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-Pairs = NDArray[np.int64]
 
 _INCHES = 7.0
 _NUMBERED = 300  # nodes up to which each shows its number

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hpcopt.arrays import Vector
 from hpcopt.results.output import Output
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status
 from hpcopt.solvers.base import State
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpcopt.annotations import Positive, Whole, check_types, fill
+from hpcopt.arrays import Vector
 from hpcopt.results.record import Record
-
-Vector = NDArray[np.float64]
 
 DEFAULT_ROUNDS = 100
 GOAL_ROUNDS = 10_000  # where only goals are given

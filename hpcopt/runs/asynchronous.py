@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.problem import Problem, Shard
-from hpcopt.results.outcome import Outcome, Recording, Vector
+from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Disagreement, Status, StopRule
 from hpcopt.runs.measuring import Watch, counted

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.results.outcome import Outcome, Recording
@@ -22,8 +22,6 @@ from hpcopt.results.stopping import Disagreement, Status, StopRule
 from hpcopt.runs.asynchronous import drive_asynchronous
 from hpcopt.runs.measuring import Watch
 from hpcopt.solvers.base import Solver, State
-
-Vector = NDArray[np.float64]
 
 EVERYTHING = Recording()
 

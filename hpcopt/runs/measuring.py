@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.targets import Targets
 from hpcopt.results.record import Record
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

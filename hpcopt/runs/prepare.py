@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.data import Loaded, Rows, load
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
@@ -19,8 +19,6 @@ from hpcopt.problems.models import SizedModel
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
 from hpcopt.spec.specification import Specification
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

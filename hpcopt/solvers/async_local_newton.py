@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, within
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Point
-from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.base import register
 from hpcopt.solvers.dsgd_aau import AAUState, Adapt, AdaptiveAveraging
 from hpcopt.solvers.parts.line_search import Armijo
 

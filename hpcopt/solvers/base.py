@@ -12,14 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.registry import Registry
 from hpcopt.solvers.needs import Needs
-
-Vector = NDArray[np.float64]
 
 
 @dataclass

@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of, within
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
@@ -27,7 +28,7 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.base import register
 from hpcopt.solvers.gradient_tracking import tracking_factor
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma

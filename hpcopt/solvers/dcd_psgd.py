@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.compression import Compressor
 from hpcopt.compression.base import EXACT
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.base import register
 from hpcopt.solvers.dgd import stable_factor
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent

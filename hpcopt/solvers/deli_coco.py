@@ -23,13 +23,14 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.base import register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.consensus_step import Gamma, check_gamma, resolve_gamma
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent

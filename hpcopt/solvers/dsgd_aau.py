@@ -27,6 +27,7 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
@@ -35,7 +36,7 @@ from hpcopt.fabric.board import Board
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.publication import Publication
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.base import register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
 from hpcopt.solvers.parts.edge_copies import EdgeCopies

@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
-from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.line_search import Armijo
 

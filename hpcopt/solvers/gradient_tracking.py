@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import one_of
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.base import register
 from hpcopt.solvers.dgd import ORDERS
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.gossip import Gossip, GossipSolver, GossipState, LocalGradient, check_descent

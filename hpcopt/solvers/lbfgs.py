@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, within
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.parts.line_search import ROUNDOFF
 
 

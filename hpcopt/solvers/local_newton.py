@@ -28,11 +28,12 @@ from typing import Literal
 import numpy as np
 import scipy.linalg
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective, Point
-from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.giant import giant_doubles, giant_iteration
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.line_search import Armijo

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.parts.batches import shuffled_rows
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 

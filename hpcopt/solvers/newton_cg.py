@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.objective import Objective, Point
-from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.line_search import Armijo
 

@@ -11,10 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective
-from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.line_search import Armijo
 

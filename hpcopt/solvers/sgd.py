@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of, within
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Solver, State, Vector, register
+from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.batches import batch_rows
 from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, CompressedMean, Feedback

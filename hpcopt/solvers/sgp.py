@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import Vector, register
+from hpcopt.solvers.base import register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient, check_descent
 from hpcopt.solvers.parts.push_sum import mass_of, model_of, packed, smallest_weight, unpacked

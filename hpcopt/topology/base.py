@@ -13,10 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Pairs
 from hpcopt.errors import InputError
 from hpcopt.registry import Registry, nearest
-
-Pairs = NDArray[np.int64]
 
 UNDIRECTED_RULES = ("metropolis", "max-degree", "laplacian")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcopt.topology.base import Layout, Pairs, Topology
+from hpcopt.arrays import Pairs
+from hpcopt.topology.base import Layout, Topology
 
 _ENOUGH = 200  # rounds of the springs
 _PATIENCE = 30_000  # rounds times nodes from 500 nodes on, a few seconds: the picture is a ball of wool by then

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from hpcopt.arrays import Vector
 
 _DENSE = 500  # nodes up to which all eigenvalues are computed: half a second
 _FIRST_LOOK = 64  # Lanczos steps before the first look at convergence

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from mpi4py import MPI
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cas_board import LINK_CLASS, CASBoard
 from hpcopt.fabric.conditions import PLAIN, Conditions
-from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
+from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node
 from hpcopt.fabric.launch import abort_on_error
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
@@ -39,7 +39,6 @@ from hpcopt.fabric.window import Window, Windows
 AWAKE = 1.0  # seconds
 
 T = TypeVar("T")
-Array = NDArray[Any]
 
 
 def _await(request: MPI.Request) -> None:

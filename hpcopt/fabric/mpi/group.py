@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
-from hpcopt.fabric.interface import Group, Vector
+from hpcopt.arrays import Array, Vector
+from hpcopt.fabric.interface import Group
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.wall.progress import Progress
-
-Array = NDArray[Any]
 
 
 class MPIGroup(Group):

@@ -11,8 +11,9 @@ from collections import defaultdict, deque
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.arrays import Bytes
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.wall.progress import Progress
 
 MOST = 256  # messages of one rank that may be under way

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from mpi4py import MPI
 
-from hpcopt.fabric.interface import Bytes, Neighbourhood
+from hpcopt.arrays import Bytes
+from hpcopt.fabric.interface import Neighbourhood
 from hpcopt.fabric.ledger import Ledger
 
 ALIGNMENT = 64  # bytes: received messages begin on cache lines, so that kernels read them as words

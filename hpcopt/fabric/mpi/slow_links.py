@@ -16,10 +16,10 @@ from functools import cache, lru_cache
 
 from mpi4py import MPI
 
+from hpcopt.arrays import Array, Bytes
 from hpcopt.fabric.heterogeneity import Heterogeneity
-from hpcopt.fabric.interface import Bytes
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.mpi.group import Array, MPIGroup
+from hpcopt.fabric.mpi.group import MPIGroup
 from hpcopt.fabric.mpi.mailbox import MPIMailbox
 from hpcopt.fabric.mpi.neighbourhood import MPINeighbourhood
 from hpcopt.fabric.network import Network

@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator, Sequence
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
-from hpcopt.fabric.survey import Stage, Vector
+from hpcopt.fabric.survey import Stage
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.wall.survey import WallSurvey
 

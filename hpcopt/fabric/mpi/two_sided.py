@@ -18,9 +18,10 @@ from enum import IntEnum
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.arrays import Words
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.wall.progress import Progress
-from hpcopt.fabric.window import Eights, Op, Window, Words
+from hpcopt.fabric.window import Eights, Op, Window
 
 REQUEST, ANSWER = 0, 1  # tags
 HEADER = 6  # words of a request before its data: operation, window, place, words, two operands

@@ -11,7 +11,8 @@ from __future__ import annotations
 import greenlet
 import numpy as np
 
-from hpcopt.fabric.board import Board, Machine, Words
+from hpcopt.arrays import Words
+from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.virtual.window import Actor

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import greenlet
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Array, Vector
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.conditions import PLAIN, Conditions
-from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node, Vector
+from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.lone import LoneGroup
 from hpcopt.fabric.mailbox import Mailbox
@@ -35,7 +35,6 @@ from hpcopt.fabric.virtual.window import Memory, VirtualWindow
 from hpcopt.fabric.window import Window
 
 T = TypeVar("T")
-Array = NDArray[Any]
 
 
 class VirtualNode(Node):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import greenlet
 
-from hpcopt.fabric.mailbox import Bytes, Mailbox
+from hpcopt.arrays import Bytes
+from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.virtual.window import Actor

@@ -13,7 +13,8 @@ from typing import Protocol
 import greenlet
 import numpy as np
 
-from hpcopt.fabric.interface import Bytes, Neighbourhood
+from hpcopt.arrays import Bytes
+from hpcopt.fabric.interface import Neighbourhood
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.timeline import Timeline

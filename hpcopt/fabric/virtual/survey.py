@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hpcopt.fabric.survey import Stage, Survey, Vector
+from hpcopt.arrays import Vector
+from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.virtual.events import EventLoop
 
 

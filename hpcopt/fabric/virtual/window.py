@@ -16,10 +16,11 @@ from typing import Protocol
 import greenlet
 import numpy as np
 
+from hpcopt.arrays import Words
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
-from hpcopt.fabric.window import Eights, Op, Window, Words
+from hpcopt.fabric.window import Eights, Op, Window
 
 Sleeper = tuple[greenlet.greenlet, int, Callable[[int], bool]]
 """Who waits, for which word, and until what holds of it."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node
@@ -15,7 +16,7 @@ from hpcopt.fabric.lone import LoneBoard, LoneGroup, LoneMailbox, LoneNeighbourh
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.streams import Draws
-from hpcopt.fabric.survey import Stage, Survey, Vector
+from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.wall.survey import WallSurvey

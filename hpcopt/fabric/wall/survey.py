@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
-from hpcopt.fabric.survey import Stage, Survey, Vector
+from hpcopt.fabric.survey import Stage, Survey
 
 SHORTEST = 0.01  # seconds between two surveys
 SHARE = 1 / 20  # of the time, for surveys

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.fabric.interface import Bytes, Group, Neighbourhood, Vector
+from hpcopt.arrays import Bytes, Vector
+from hpcopt.fabric.interface import Group, Neighbourhood
 
 if TYPE_CHECKING:
     from hpcopt.fabric.wall.node import WallClockNode

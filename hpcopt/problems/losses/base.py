@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.problems.targets import Targets
 from hpcopt.registry import Registry
 
-Vector = NDArray[np.float64]
 Outputs = NDArray[np.float64]
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.kernels.softmax import cross_entropy
-from hpcopt.problems.losses.base import OutputLoss, Outputs, Vector, register
+from hpcopt.problems.losses.base import OutputLoss, Outputs, register
 
 
 @register("softmax")

@@ -13,14 +13,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.losses import Loss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.oracle import Oracle
 from hpcopt.problems.penalties import Penalty
 from hpcopt.registry import Registry
-
-Vector = NDArray[np.float64]
 
 
 class Affine(NamedTuple):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.layers import Layers
 from hpcopt.problems.losses import Loss, MarginLoss, OutputLoss
 from hpcopt.problems.matrix import Matrix
-from hpcopt.problems.models.base import Affine, ModelFamily, SizedModel, Vector, register
+from hpcopt.problems.models.base import Affine, ModelFamily, SizedModel, register
 from hpcopt.problems.models.network import Network
 from hpcopt.problems.objective import Objective
 from hpcopt.problems.penalties import Penalty

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.layers import Layers
 from hpcopt.problems.losses import OutputLoss
 from hpcopt.problems.matrix import Matrix
-from hpcopt.problems.models.base import Affine, SizedModel, Vector
+from hpcopt.problems.models.base import Affine, SizedModel
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.perceptron import Perceptron, blocks, outputs

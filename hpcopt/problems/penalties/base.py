@@ -10,13 +10,10 @@ import abc
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.registry import Registry
-
-Vector = NDArray[np.float64]
 
 Weight = Annotated[float, Meta(ge=0, extra={"words": 'a number >= 0 or "c/n"'})]
 """A number of a penalty's table, in which a person may write "c/n"."""

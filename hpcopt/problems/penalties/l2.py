@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least
-from hpcopt.problems.penalties.base import Penalty, Vector, Weight, register
+from hpcopt.problems.penalties.base import Penalty, Weight, register
 
 
 @register("l2")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcopt.problems.penalties.base import Penalty, Vector, register
+from hpcopt.arrays import Vector
+from hpcopt.problems.penalties.base import Penalty, register
 
 
 @register("none")

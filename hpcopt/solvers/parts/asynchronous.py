@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpcopt.solvers.base import S, Vector
+from hpcopt.arrays import Vector
+from hpcopt.solvers.base import S
 from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient
 
 

@@ -14,11 +14,11 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.compression import Compressor
 from hpcopt.compression.memory import ErrorFeedback, PublicCopy
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
-from hpcopt.solvers.base import Vector
 
 Feedback = Literal["none", "ef", "ef21"]
 FEEDBACKS = ("none", "ef", "ef21")

@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.compression import Compressor
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
-from hpcopt.solvers.base import Vector
 from hpcopt.solvers.parts.gossip import Gossip, GossipState
 from hpcopt.topology.mixing import Mixing
 

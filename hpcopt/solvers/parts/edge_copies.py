@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.compression import Compressor, NotFiniteError
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
-from hpcopt.solvers.base import Vector
 
 
 class EdgeCopies:

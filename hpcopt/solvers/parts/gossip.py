@@ -18,13 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Bytes, Vector
 from hpcopt.checks import at_least
 from hpcopt.compression import Compressor, NotFiniteError
 from hpcopt.compression.identity import Identity
-from hpcopt.fabric.interface import Bytes, Node
+from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
-from hpcopt.solvers.base import S, Solver, State, Vector
+from hpcopt.solvers.base import S, Solver, State
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.batches import batch_rows
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, check_step_size, schedule_of

@@ -28,8 +28,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Words
 from hpcopt.checks import at_least
-from hpcopt.fabric.board import Mail, Words
+from hpcopt.fabric.board import Mail
 from hpcopt.fabric.streams import key
 from hpcopt.kernels.pathsearch import ARRIVE, DETACH, GROUP, STOP, STOPPED
 

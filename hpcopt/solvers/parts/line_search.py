@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, within
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective, Point
-
-Vector = NDArray[np.float64]
 
 ROUNDOFF = 8.0 * np.finfo(np.float64).eps  # relative: near an optimum f cannot resolve the decrease asked for
 

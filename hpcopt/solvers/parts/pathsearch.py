@@ -36,9 +36,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Words
 from hpcopt.checks import one_of
 from hpcopt.errors import InputError
-from hpcopt.fabric.board import Mail, Words
+from hpcopt.fabric.board import Mail
 from hpcopt.kernels import pathsearch as kernels
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.kernels.pathsearch import ARRIVE, CLOSE, DETACH, GROUP, PENDING, STOP, STOPPED

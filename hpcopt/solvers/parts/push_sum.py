@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hpcopt.fabric.interface import Bytes
-from hpcopt.solvers.base import Vector
+from hpcopt.arrays import Bytes, Vector
 from hpcopt.topology.mixing import Mixing
 
 LONGEST = 1000  # steps that are looked at for the smallest weight

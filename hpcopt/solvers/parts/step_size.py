@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Vector
 from hpcopt.checks import at_least
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.portions import portion
 from hpcopt.problems.oracle import Oracle
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
