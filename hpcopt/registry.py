@@ -9,9 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hpcopt.errors import InputError
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 T = TypeVar("T")
 
@@ -23,66 +26,102 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """The parts of one kind by name.
+    """The parts of one kind by name: those of this package and, once a name is not among them, of installed packages.
 
     Parameters
     ----------
     kind
         What one entry is called in messages: "solver", "loss", ...
+    group
+        The group of entry points by which other packages bring parts; loading one registers them. Empty: there is none.
+
+    Attributes
+    ----------
+    broken
+        What could not be loaded, in one line each, by the name of the entry point.
+    packages
+        The package, with its version, that brought a name; those of this package are not in it.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, group: str = "") -> None:
         self.kind = kind
+        self.broken: dict[str, str] = {}
+        self.packages: dict[str, str] = {}
         self._entries: dict[str, T] = {}
+        self._group = group
 
     def register(self, name: str) -> Callable[[type], type]:
         """Return the class decorator that enters a class under `name` and gives it the attribute `name`."""
 
         def enter(entry: type) -> type:
-            self.enter(name, entry)  # type: ignore[arg-type]
+            if name in self._entries:
+                home = self._entries[name].__module__
+                raise InputError(f"{self.kind} '{name}' is there already (in {home}); take another name")
             entry.name = name  # type: ignore[attr-defined]
+            self._entries[name] = entry  # type: ignore[assignment]
             return entry
 
         return enter
 
-    def enter(self, name: str, entry: T) -> None:
-        """Enter `entry` under `name`; raises `InputError` where another one has the name."""
-        if name in self._entries:
-            home = getattr(self._entries[name], "__module__", "?")
-            raise InputError(f"{self.kind} '{name}' is there already (in {home}); take another name")
-        self._entries[name] = entry
-
-    def forget(self, names: Iterable[str]) -> None:
-        """Take the entries of these names out; those that are not there are left alone."""
-        for name in names:
-            self._entries.pop(name, None)
-
     @contextmanager
-    def aside(self) -> Iterator[dict[str, T]]:
-        """Collect what is registered inside, and take it out again at the end, where what is yielded holds it."""
-        before, new = dict(self._entries), dict[str, T]()
+    def aside(self, module: str) -> Iterator[Registry[T]]:
+        """Yield another registry, which in the end holds, in place of this one, what `module` has registered inside."""
+        other = Registry[T](self.kind)
         try:
-            yield new
+            yield other
         finally:
-            new.update({name: entry for name, entry in self._entries.items() if name not in before})
-            self._entries = before
+            for name in [name for name, entry in self._entries.items() if entry.__module__ == module]:
+                other._entries[name] = self._entries.pop(name)
+
+    def with_those_of(self, other: Registry[T]) -> Registry[T]:
+        """Return a registry of the entries of both; of two of one name the other's."""
+        both = Registry[T](self.kind)
+        both._entries = {**self._all(), **other._all()}
+        both.broken = self.broken
+        return both
 
     def __getitem__(self, name: str) -> T:
-        """Return the entry; raises `InputError` naming the nearest known name."""
-        try:
+        """Return the entry; raises `InputError` naming the nearest known name, or what its package's fault is."""
+        if name in self:
             return self._entries[name]
-        except KeyError:
-            known = ", ".join(self)
-            raise InputError(f"unknown {self.kind} '{name}'{nearest(name, self)} (known: {known})") from None
+        if name in self.broken:
+            raise InputError(self.broken[name])
+        known = ", ".join(self)
+        raise InputError(f"unknown {self.kind} '{name}'{nearest(name, self)} (known: {known})")
 
     def __contains__(self, name: object) -> bool:
         """Tell whether `name` is registered."""
-        return name in self._entries
+        return name in self._entries or name in self._all()
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, in the order of the alphabet."""
-        return iter(sorted(self._entries))
+        return iter(sorted(self._all()))
 
     def __len__(self) -> int:
         """Return the number of entries."""
-        return len(self._entries)
+        return len(self._all())
+
+    def _all(self) -> dict[str, T]:
+        """Return the entries; those of installed packages are loaded when this is first called."""
+        group, self._group = self._group, ""
+        if group:
+            import importlib.metadata  # only here: plain runs pay nothing for packages that they don't use
+
+            for point in importlib.metadata.entry_points(group=group):
+                self._load(point)
+        return self._entries
+
+    def _load(self, point: importlib.metadata.EntryPoint) -> None:
+        """Load what a package brings; a fault is noted, and no affair of who asks for something else."""
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else "?"
+        before = set(self._entries)
+        try:
+            point.load()
+        except (Exception, SystemExit) as error:
+            said = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            self.broken[point.name] = f"{self.kind} '{point.name}' of package {package} can't be loaded: {said}"
+        self.packages.update(dict.fromkeys(self._entries.keys() - before, package))
+        homes = {entry.__module__.split(".")[0] for entry in self._entries.values()}
+        if point.module.split(".")[0] not in homes:
+            nothing = f"entry point '{point.name}' of package {package} registers no {self.kind}"
+            self.broken.setdefault(point.name, nothing)

@@ -10,6 +10,7 @@ from hpcopt.cli.options import (
     Overwrite,
     Quiet,
     RequireTarget,
+    SolverFile,
     Spec,
     Virtual,
     overridden,
@@ -25,6 +26,7 @@ def compare(
     quiet: Quiet = False,
     force: Force = False,
     require_target: RequireTarget = False,
+    solver_file: SolverFile = None,
 ) -> int:
     """Run several solvers on the same problem.
 
@@ -34,7 +36,12 @@ def compare(
     from hpcopt.studies.compare import compare as start
 
     comparison = start(
-        spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet, force=force
+        spec,
+        overrides=overridden(overrides, virtual, solver_file),
+        folder=out,
+        overwrite=overwrite,
+        quiet=quiet,
+        force=force,
     )
     if not quiet:
         tell_comparison(comparison)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hpcopt.cli.options import DIVERGED_OR_MISSED, Overrides, Quiet, Virtual, overridden
+from hpcopt.cli.options import DIVERGED_OR_MISSED, Overrides, Quiet, SolverFile, Virtual, overridden
 from hpcopt.fabric.launch import is_first
 
 
@@ -42,6 +42,7 @@ def fit(
     overrides: Overrides = None,
     virtual: Virtual = None,
     quiet: Quiet = False,
+    solver_file: SolverFile = None,
 ) -> int:
     """Fit a model to a data file.
 
@@ -58,7 +59,8 @@ def fit(
     if intercept:
         problem["intercept"] = True
     tables = {"problem": problem, "stop": {"relative_gradient": tol}}
-    finished = start(data, solver, output, tables, overridden(overrides, virtual), quiet=quiet)
+    given = overridden(overrides, virtual)
+    finished = start(data, solver, output, tables, given, quiet=quiet, solver_file=solver_file)
     if not quiet:
         tell_fit(finished, output)
     if finished.status is Status.ROUNDS and not quiet and is_first():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors."
 Force = Annotated[
     bool, typer.Option("--force", help="Run also where a condition of the solver's theory does not hold.")
 ]
+SolverFile = Annotated[
+    Path | None,
+    typer.Option("--solver-file", metavar="F.py", help="A Python file that registers a solver of one's own."),
+]
 RequireTarget = Annotated[
     bool, typer.Option("--require-target", help="Exit with 3 unless the stop rules' goal is reached.")
 ]
@@ -42,7 +47,8 @@ REMEDIES = {
 DIVERGED_OR_MISSED = 3  # exit code
 
 
-def overridden(overrides: list[str] | None, virtual: int | None) -> list[str]:
-    """Return all overrides, those of `--virtual` last."""
+def overridden(overrides: list[str] | None, virtual: int | None, solver_file: Path | None = None) -> list[str]:
+    """Return all overrides, those of `--virtual` and `--solver-file` last."""
     cluster = [] if virtual is None else ['cluster.kind="virtual"', f"cluster.workers={virtual}"]
-    return [*(overrides or []), *cluster]
+    file = [] if solver_file is None else [f"solver_file={json.dumps(str(solver_file))}"]
+    return [*(overrides or []), *cluster, *file]

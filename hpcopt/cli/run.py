@@ -10,6 +10,7 @@ from hpcopt.cli.options import (
     Overwrite,
     Quiet,
     RequireTarget,
+    SolverFile,
     Spec,
     Virtual,
     overridden,
@@ -25,6 +26,7 @@ def run(
     quiet: Quiet = False,
     force: Force = False,
     require_target: RequireTarget = False,
+    solver_file: SolverFile = None,
 ) -> int:
     """Run one solver on one problem.
 
@@ -34,7 +36,12 @@ def run(
     from hpcopt.runs.start import run as start
 
     finished = start(
-        spec, overrides=overridden(overrides, virtual), folder=out, overwrite=overwrite, quiet=quiet, force=force
+        spec,
+        overrides=overridden(overrides, virtual, solver_file),
+        folder=out,
+        overwrite=overwrite,
+        quiet=quiet,
+        force=force,
     )
     if not quiet:
         tell_run(finished)

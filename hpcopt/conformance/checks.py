@@ -274,7 +274,8 @@ def it_names_its_paper_and_sums_itself_up_in_a_line(kind: Kind, _: None) -> None
     """Expect the class attribute `paper` and a docstring with a short first line."""
     expect(getattr(kind, "paper", ""), 'there is no paper; expected the class attribute paper = "where it is stated"')
     summary = (kind.__doc__ or "").strip().splitlines()
-    expect(summary, "there is no docstring; expected one whose first line says what it does")
+    written = summary and not summary[0].startswith(f"{kind.__name__}(")  # what dataclasses write in its place
+    expect(written, "there is no docstring; expected one whose first line says what it does")
     expect(
         len(summary[0]) < LONGEST_SUMMARY,
         f"the docstring's first line has {len(summary[0])} characters; expected fewer than {LONGEST_SUMMARY}",

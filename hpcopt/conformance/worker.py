@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from hpcopt.conformance.checks import CHECKS
 from hpcopt.conformance.verdict import judged
 from hpcopt.errors import InputError
-from hpcopt.solvers.outside import load_files
+from hpcopt.solvers.outside import load_file
 
 
 def work(path: str, pipe: int, skip: int) -> None:
@@ -26,12 +26,12 @@ def work(path: str, pipe: int, skip: int) -> None:
         os.write(pipe, json.dumps(words).encode() + b"\n")
 
     try:
-        (file,) = load_files([path])
+        solvers = load_file(path).solvers
     except InputError as error:
         tell(error=str(error))
         return
-    tell(solvers=list(file.kinds))
-    asked = [(check, name) for name in file.kinds for check in CHECKS]
+    tell(solvers=list(solvers))
+    asked = [(check, name) for name in solvers for check in CHECKS]
     with threadpool_limits(1):
         for check, name in asked[skip:]:
-            tell(verdict=asdict(judged(check, name, file.kinds[name], path)))
+            tell(verdict=asdict(judged(check, name, solvers[name], path)))

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hpcopt.fabric.launch import abort_on_error, started
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.network import connected
+from hpcopt.solvers.outside import file_of
 from hpcopt.spec.specification import Specification, as_toml_dict
 
 
@@ -84,15 +86,16 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
 
 
 def _compare_notes(spec: Specification, processes: Group) -> None:
-    """Refuse ranks that have read different specifications (a stale copy on a network file system)."""
-    text = json.dumps(as_toml_dict(spec), sort_keys=True).encode()
-    digest = np.frombuffer(hashlib.sha256(text).digest(), dtype=np.uint8)
-    digests = processes.allgather(digest)
-    different = [rank for rank, other in enumerate(digests) if not np.array_equal(other, digests[0])]
-    if different:
-        raise AgreedError(
-            f"rank {different[0]} has read another specification than rank 0: is the file the same there?"
-        )
+    """Refuse ranks that have read different specifications or solvers (a stale copy on a network file system)."""
+    loaded = [file for file in (file_of(type(solver)) for solver in spec.built) if file is not None]
+    files = {Path(file.path).name: file.sha256 for file in loaded}
+    notes = {"specification": as_toml_dict(spec), " or ".join(files): files}
+    own = [hashlib.sha256(json.dumps(note, sort_keys=True).encode()).digest() for note in notes.values()]
+    digests = processes.allgather(np.frombuffer(b"".join(own), dtype=np.uint8))
+    for what, first, *others in zip(notes, *(digest.reshape(len(notes), -1) for digest in digests), strict=True):
+        different = [rank for rank, other in enumerate(others, start=1) if not np.array_equal(other, first)]
+        if different:
+            raise AgreedError(f"rank {different[0]} has read another {what} than rank 0: is the file the same there?")
 
 
 def _is_virtual(spec: Specification) -> bool:

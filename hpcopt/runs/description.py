@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from hpcopt.fabric.launch import mpi_library
 from hpcopt.results.outcome import Outcome
 from hpcopt.results.record import WHERE_THERE, finite
 from hpcopt.runs.prepare import Prepared
-from hpcopt.solvers.base import Solver
+from hpcopt.solvers import SOLVERS, Solver
+from hpcopt.solvers.outside import file_of
 from hpcopt.spec.specification import Specification, as_toml_dict
 from hpcopt.version import __version__
 
@@ -27,16 +29,18 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
     hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
     windows = cluster.probe_windows() if solver.needs.pace == "own" else None
     unlike = conditions.heterogeneity.words(cluster.size)
+    network = conditions.mixing if solver.needs.network == "graph" else None
     return {
         "hpcopt": __version__,
         "label": label,
         "solver": type(solver).name,
+        **_origin(solver),
         "problem": prepared.words(),
         "specification": as_toml_dict(spec),
         "seed": spec.seed,
         "cluster": cluster.kind,
         "nodes": cluster.size,
-        **({"network": conditions.mixing.words()} if conditions.mixing is not None else {}),
+        **({"network": network.words()} if network is not None else {}),
         **({"unlike": unlike} if unlike else {}),
         **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,
@@ -47,6 +51,14 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "result": None,
     }
+
+
+def _origin(solver: Solver[Any]) -> dict[str, Any]:
+    """Return where a solver comes from that is none of this package: its file, or the package that brought it."""
+    file, package = file_of(type(solver)), SOLVERS.packages.get(solver.name)
+    if file is not None:
+        return {"solver_file": {"name": Path(file.path).name, "sha256": file.sha256}}
+    return {} if package is None else {"solver_package": package}
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.start import announce
 from hpcopt.solvers import SOLVERS
+from hpcopt.solvers.outside import load_file
 from hpcopt.spec.specification import Specification, specification_from
 
 
@@ -26,6 +27,7 @@ def fit(
     *,
     comm: Any = None,
     quiet: bool = True,
+    solver_file: str | Path | None = None,
 ) -> Run:
     """Fit a model to the rows of `data` and write it to `output`; collective over the ranks of `comm`.
 
@@ -35,6 +37,8 @@ def fit(
         Further tables of the specification ("problem", "stop", ...).
     overrides
         `key.path=value` each; they come last, after the solver's `fit_defaults`.
+    solver_file
+        A Python file that registers the solver.
 
     Raises
     ------
@@ -42,7 +46,7 @@ def fit(
         In one line, on every rank: whatever is wrong with the arguments or the data.
     """
     output = Path(output)
-    read = partial(_specification, data, solver, output, tables, overrides)
+    read = partial(_specification, data, solver, output, tables, overrides, solver_file)
     with opened(read, comm) as (spec, cluster, conditions):
         speaks = cluster.local_nodes[0] == 0
         prepared = admit(spec, cluster, conditions, force=None, fitting=True)
@@ -62,11 +66,14 @@ def _specification(
     output: Path,
     tables: Mapping[str, Mapping[str, Any]],
     overrides: Iterable[str],
+    solver_file: str | Path | None,
 ) -> Specification:
     if output.is_dir():
         raise InputError(f"{output}: is a folder; give the model's file, as in {output / 'model.npz'}")
     if not output.resolve().parent.is_dir():
         raise InputError(f"{output}: its folder does not exist")
-    defaults = SOLVERS[solver].fit_defaults if solver in SOLVERS else {}
-    whole = {"data": {"path": str(data)}, "solver": {"name": solver, **defaults}, **tables}
+    known = SOLVERS if solver_file is None else load_file(solver_file).solvers
+    defaults = known[solver].fit_defaults if solver in known else {}
+    file = {} if solver_file is None else {"solver_file": str(solver_file)}
+    whole = {"data": {"path": str(data)}, "solver": {"name": solver, **defaults}, **file, **tables}
     return specification_from(whole, overrides=overrides)

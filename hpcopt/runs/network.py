@@ -14,7 +14,6 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.results import folder as folders
 from hpcopt.results.network import Diagram, draw_network
-from hpcopt.solvers import SOLVERS
 from hpcopt.spec.parts import build_part
 from hpcopt.spec.specification import Specification
 from hpcopt.topology import TOPOLOGIES, Mixing, build, lay_out
@@ -62,7 +61,7 @@ def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> Non
         Without matplotlib.
     """
     edges = folders.read_edges(folder)
-    networked = SOLVERS[described["solver"]].needs.network == "graph"
+    networked = "network" in described
     table = described["specification"]["cluster"]["topology"] if networked else {"name": "complete"}
     topology, nodes, seed = build_part(TOPOLOGIES, table), described["nodes"], described["seed"]
     mixing, layout = build(topology, nodes, seed), lay_out(topology, nodes, seed)

@@ -74,5 +74,5 @@ class Solver(abc.ABC, Generic[S]):
         """
 
 
-SOLVERS: Registry[type[Solver[Any]]] = Registry("solver")
+SOLVERS: Registry[type[Solver[Any]]] = Registry("solver", group="hpcopt.solvers")
 register = SOLVERS.register

@@ -31,6 +31,7 @@ from hpcopt.solvers.objections import objections
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
+from hpcopt.spec.solver_files import own_solvers, with_files
 from hpcopt.spec.toml_lines import key_lines
 from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES, Topology
@@ -39,18 +40,23 @@ _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<colu
 _LABEL = re.compile(r"[^\x00-\x1f/\\]{1,80}")
 
 SolverTable = dict[str, Any]
-"""`name`, perhaps `label`, and the parameters given: the fields of the registered dataclass."""
+"""`name`, perhaps `label` and `file`, and the parameters given: the fields of the registered dataclass."""
+_NO_PARAMETERS = {"label", "file"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """The tables of a specification, each checked by itself, and what must hold between them."""
+    """The tables of a specification, each checked by itself, and what must hold between them.
+
+    `solver_file` is the `file` of the solvers' tables, without one, that name a solver which it registers.
+    """
 
     seed: Whole = 0
     data: DataRequest
     problem: ProblemTable = field(default_factory=ProblemTable)
     solver: SolverTable | None = None
     solvers: list[SolverTable] | None = None
+    solver_file: str | None = None
     cluster: ClusterTable = field(default_factory=ClusterTable)
     stop: StopRule = field(default_factory=StopRule)
     output: Output = field(default_factory=Output)
@@ -162,14 +168,16 @@ def _filled_penalty(problem: ProblemTable) -> dict[str, Any]:
 
 
 def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin: Origin | None = None) -> Solver[Any]:
-    """Return the solver that `table` names, with its parameters; a `label` is left aside.
+    """Return the solver that `table` names, from its `file` if it has one; a `label` is left aside.
 
     Raises
     ------
     InputError
         See `build_part`.
     """
-    solver: Solver[Any] = build_part(SOLVERS, {k: v for k, v in table.items() if k != "label"}, where, origin)
+    known = SOLVERS if "file" not in table else own_solvers(table, where, origin or Origin())
+    parameters = {key: value for key, value in table.items() if key not in _NO_PARAMETERS}
+    solver: Solver[Any] = build_part(known, parameters, where, origin)
     return solver
 
 
@@ -178,7 +186,9 @@ def labels(tables: list[SolverTable]) -> list[str]:
 
     Its own `label`; else its name, followed by the parameters that tell it from others of that name.
     """
-    parameters = [dict(_flat({key: table[key] for key in table.keys() - {"name", "label"}})) for table in tables]
+    parameters = [
+        dict(_flat({key: table[key] for key in table.keys() - {"name", *_NO_PARAMETERS}})) for table in tables
+    ]
     names: list[str] = []
     for table, own in zip(tables, parameters, strict=True):
         rivals = [other for rival, other in zip(tables, parameters, strict=True) if rival["name"] == table["name"]]
@@ -194,7 +204,7 @@ def labels(tables: list[SolverTable]) -> list[str]:
 
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     _with_seeds(tables)
-    given = checked(tables, Tables, origin=origin)
+    given = _with_files(checked(tables, Tables, origin=origin), origin, file)
     _check_gap(given, _formulation(given.problem, origin), origin)
     built = _built_solvers(given, many, origin)
     table = _topology_table(given.cluster, built, file)
@@ -210,6 +220,14 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
         output=replace(output, folder=folder),
     )
     return Specification(**vars(resolved), built=built, topology=topology)
+
+
+def _with_files(given: Tables, origin: Origin, file: Path | None) -> Tables:
+    """Return the tables with those of the solvers saying which file they come from, if from one."""
+    tables = with_files(given.solver_tables(), given.solver_file, partial(_found, file=file), origin)
+    several = given.solver is None and given.solvers is not None
+    one = None if given.solver is None else tables[0]
+    return replace(given, solver=one, solvers=tables if several else given.solvers, solver_file=None)
 
 
 def _with_seeds(tables: dict[str, Any]) -> None:
