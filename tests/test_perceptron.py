@@ -413,3 +413,17 @@ def test_a_file_that_lacks_a_layer_is_refused(tmp_path):
     np.savez(path, **arrays)
     with pytest.raises(InputError, match="no model: it lacks hidden_1_intercept"):
         load(path)
+
+
+def test_files_from_before_models_and_losses_were_two_are_read_as_ever(tmp_path):
+    path, X = tmp_path / "model.npz", np.random.default_rng(0).standard_normal((6, 5))
+    for model, before in (
+        (hidden_model(), "mlp"),
+        (Model(np.eye(3, 5), np.zeros(3), "softmax", np.arange(3.0)), "softmax"),
+    ):
+        model.save(path)
+        with np.load(path) as content:
+            arrays = {name: array for name, array in content.items() if name != "model"}
+        np.savez(path, **{**arrays, "loss": np.array(before)})
+        assert (load(path).family, load(path).loss) == (model.family, "softmax")
+        assert_array_equal(load(path).predict(X), model.predict(X))

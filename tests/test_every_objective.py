@@ -1,0 +1,231 @@
+"""What every product of a registered model, loss and penalty must satisfy, and every penalty by itself."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import MISSING, fields
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse
+from numpy.testing import assert_allclose, assert_array_equal
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.meter import Meter
+from hpcopt.models.model import Model
+from hpcopt.problems.formulation import Formulation
+from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models import MODELS
+from hpcopt.problems.penalties import PENALTIES
+from hpcopt.problems.problem import Problem, Shard
+from hpcopt.problems.storage import as_matrix
+from hpcopt.problems.targets import Targets
+
+N, D, CLASSES = 23, 4, 3
+SMALL = {"mlp": {"hidden": (3,), "activation": "tanh"}}  # differences say nothing across a rectifier's kinks
+PRODUCTS = [
+    (model, loss, penalty)
+    for model in MODELS
+    for loss in LOSSES
+    for penalty in PENALTIES
+    if MODELS[model].takes(LOSSES[loss])
+]
+PRODUCT = pytest.mark.parametrize("product", PRODUCTS, ids=" ".join)
+FORM = pytest.mark.parametrize("form", ["dense", "sparse"])
+PENALTY = pytest.mark.parametrize("name", list(PENALTIES))
+
+
+def penalty_of(name):
+    """Return the penalty with 0.3 for each parameter that has no default."""
+    return PENALTIES[name](**{field.name: 0.3 for field in fields(PENALTIES[name]) if field.default is MISSING})
+
+
+def formulation(product, intercept=True):
+    model, loss, penalty = product
+    family = MODELS[model](intercept=intercept, **SMALL.get(model, {}))
+    return Formulation(family, LOSSES[loss](), penalty_of(penalty))
+
+
+def shard_of(made, model, form="dense"):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N, D)) * (rng.random((N, D)) < 0.7)
+    targets = {
+        Targets.REAL: rng.standard_normal(N),
+        Targets.SIGNS: np.where(rng.random(N) < 0.5, 1.0, -1.0),
+        Targets.CLASSES: rng.integers(0, CLASSES, N).astype(float),
+    }
+    return Shard(
+        as_matrix(model.rows(scipy.sparse.csr_array(X) if form == "sparse" else X)), targets[made.loss.targets]
+    )
+
+
+def objective(product, form="dense", *, intercept=True):
+    made = formulation(product, intercept)
+    model = made.sized(D, CLASSES)
+    return Problem(made, model, total=2 * N, entries=1).on(shard_of(made, model, form), Meter())
+
+
+def points(d, count=3):
+    return np.random.default_rng(1).standard_normal((count, d))
+
+
+def differences(function, w, step=1e-6):
+    return np.array([(function(w + step * e) - function(w - step * e)) / (2 * step) for e in np.eye(len(w))])
+
+
+@PRODUCT
+@FORM
+def test_the_gradient_is_that_of_the_value(product, form):
+    f = objective(product, form)
+    for w in points(f.d):
+        assert_allclose(f.at(w).gradient, differences(lambda v: f.at(v).value, w), rtol=1e-5, atol=1e-8)
+
+
+@PRODUCT
+@FORM
+def test_many_values_and_all_rows_agree_with_one_point(product, form):
+    f = objective(product, form)
+    models = points(f.d)
+    assert_allclose(f.values(models), [f.at(w).value for w in models], rtol=1e-13)
+    rows = np.random.default_rng(2).permutation(N)
+    assert_allclose(f.gradient_of_rows(models[0], rows), f.at(models[0]).gradient, rtol=1e-10, atol=1e-13)
+
+
+@PRODUCT
+def test_minibatch_steps_are_steps_along_gradients_of_rows(product):
+    f = objective(product)
+    rows, sizes = np.random.default_rng(3).permutation(N), np.array([0.01, 0.02, 0.005])
+    w = points(f.d)[0]
+    for j, size in enumerate(sizes):
+        w = w - size * f.gradient_of_rows(w, rows[8 * j : 8 * (j + 1)])
+    assert_allclose(f.sgd(points(f.d)[0], rows, 8, sizes), w, rtol=1e-9, atol=1e-12)
+
+
+@PRODUCT
+def test_the_penalty_is_of_the_leading_coordinates_alone(product):
+    f, bare = objective(product), objective((*product[:2], "none"))
+    w = points(f.d)[0]
+    assert 0 < f.penalised < f.d  # an intercept, or biases
+    assert f.at(w).value - bare.at(w).value == pytest.approx(f.penalty.value(w[: f.penalised]), abs=1e-14)
+    assert_allclose(f.at(w).gradient[f.penalised :], bare.at(w).gradient[f.penalised :], rtol=1e-13)
+
+
+@PRODUCT
+def test_second_derivatives_are_there_where_they_are_offered(product):
+    f, offered = objective(product), formulation(product).hessian
+    w, p = points(f.d)[:2]
+    here = f.at(w)
+    assert offered == all(hasattr(here, name) for name in ("hessian", "hessian_product", "newton_direction", "along"))
+    if offered:
+        expected = differences(lambda v: f.at(v).gradient, w)
+        assert_allclose(here.hessian(), expected, rtol=1e-5, atol=1e-7)
+        assert_allclose(here.hessian_product(p), expected @ p, rtol=1e-5, atol=1e-7)
+        assert_allclose(here.along(p).values(np.array([0.5])), [f.at(w - 0.5 * p).value], rtol=1e-12)
+
+
+@PRODUCT
+def test_no_curvature_exceeds_the_smoothness_where_one_is_offered(product):
+    f = objective(product)
+    if not formulation(product).bounded:
+        for ask in (f.smoothness, f.row_smoothness):
+            with pytest.raises(InputError, match="no smoothness constant"):
+                ask()
+        return
+    for w in points(f.d):
+        hessian = differences(lambda v: f.at(v).gradient, w)
+        assert np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1] <= f.smoothness() * (1 + 1e-6)
+        row = differences(lambda v: f.gradient_of_rows(v, np.array([4])), w)
+        assert np.linalg.eigvalsh((row + row.T) / 2)[-1] <= f.row_smoothness() * (1 + 1e-6)
+
+
+@PRODUCT
+def test_the_objective_lies_above_its_tangents_and_as_strongly_as_declared_where_it_is_convex(product):
+    made = formulation(product, intercept=not MODELS[product[0]].convex)  # what has layers always has biases
+    f = objective(product, intercept=not MODELS[product[0]].convex)
+    strength = Problem(made, made.sized(D, CLASSES), total=2 * N, entries=1).strong_convexity
+    assert strength == (made.penalty.curvature if made.convex else 0.0)
+    above = []
+    for w, v in itertools.pairwise(np.concatenate([0.1 * points(f.d, 60), 2.0 * points(f.d, 60)])):
+        tangent = f.at(w).value + f.at(w).gradient @ (v - w) + 0.5 * strength * (v - w) @ (v - w)
+        above.append(f.at(v).value >= tangent - 1e-12)
+    assert all(above) or not made.convex
+    assert all(above) == made.convex or made.penalty.curvature > 0  # which may bend all of it upwards
+
+
+@PRODUCT
+def test_what_the_penalty_leaves_out_is_not_strongly_convex(product):
+    made = formulation(product, intercept=True)
+    assert Problem(made, made.sized(D, CLASSES), total=2 * N, entries=1).strong_convexity == 0.0
+
+
+@PRODUCT
+def test_a_random_start_has_the_models_size_and_is_the_same_again(product):
+    model = formulation(product).sized(D, CLASSES)
+    w = model.random_start(5)
+    assert w.shape == (model.size,)
+    assert_array_equal(w, model.random_start(5))
+    assert (w != model.random_start(6)).any()
+
+
+@PRODUCT
+def test_the_score_is_that_of_the_trained_models_predictions(product):
+    made = formulation(product)
+    model = made.sized(D, CLASSES)
+    w = points(model.size)[0]
+    shard = shard_of(made, model)
+    *hidden, (coef, intercept) = model.layers(w)
+    labels = {Targets.REAL: None, Targets.SIGNS: np.array([-1.0, 1.0]), Targets.CLASSES: np.arange(float(CLASSES))}
+    many = made.loss.targets is Targets.CLASSES
+    trained = Model(
+        coef if many else coef[0],
+        intercept if many else float(intercept[0]),
+        made.loss.name,
+        labels[made.loss.targets],
+        hidden=tuple(hidden),
+        activation=model.activation,
+        family=made.model.name,
+    )
+    found = trained.predict(shard.matrix.as_array()[:, :D])
+    expected = np.sum((found - shard.y) ** 2) if trained.classes is None else np.count_nonzero(found == shard.y)
+    assert model.score(w, shard.matrix, shard.y) == pytest.approx(expected, rel=1e-12)
+
+
+@PENALTY
+def test_a_penaltys_smooth_part_has_the_gradient_of_its_value(name):
+    penalty = penalty_of(name)
+    assert penalty.smooth  # others need a reference for their smooth part alone
+    for w in points(D):
+        gradient = np.arange(1.0, D + 1)
+        penalty.add_gradient(w, gradient)
+        assert_allclose(gradient - np.arange(1.0, D + 1), differences(penalty.value, w), rtol=1e-7, atol=1e-9)
+
+
+@PENALTY
+def test_a_penalty_along_a_ray_is_its_value_there(name):
+    penalty, (w, p, _) = penalty_of(name), points(D)
+    steps = np.array([0.0, 0.5, -2.0, 1e3])
+    assert_allclose(penalty.along(w, p)(steps), [penalty.value(w - t * p) for t in steps], rtol=1e-12)
+
+
+@PENALTY
+@pytest.mark.parametrize("step", [0.1, 5.0])
+@pytest.mark.parametrize("metric", [None, np.array([0.5, 1.0, 2.0, 30.0])])
+def test_the_prox_minimises_the_penalty_and_the_distance(name, step, metric):
+    penalty = penalty_of(name)
+    weights = np.ones(D) if metric is None else metric
+    for w in points(D):
+        kept = w.copy()
+        found = penalty.prox(w, step, metric)
+        assert_array_equal(w, kept)
+        assert found is not w
+        done = scipy.optimize.minimize(
+            lambda u, w=w: penalty.value(u) + weights @ (u - w) ** 2 / (2 * step), w, method="Powell", tol=1e-13
+        )
+        assert_allclose(found, done.x, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan])
+def test_a_weight_below_zero_or_no_number_is_refused(weight):
+    with pytest.raises(InputError, match="weight: at least 0, got"):
+        PENALTIES["l2"](weight=weight)

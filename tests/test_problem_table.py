@@ -1,0 +1,79 @@
+"""[problem]: which products of model, loss and penalty a specification can name, and what the others are told."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hpcopt.errors import InputError
+from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models import MODELS
+from hpcopt.problems.penalties import PENALTIES
+from hpcopt.spec.specification import as_toml_dict, specification_from
+
+
+def specification(stop=None, **problem):
+    tables = {"data": {"source": "breast-cancer"}, "solver": {"name": "lbfgs"}, "problem": problem}
+    return specification_from({**tables, "stop": stop or {}})
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"), [(m, loss) for m in MODELS for loss in LOSSES if MODELS[m].takes(LOSSES[loss])]
+)
+def test_every_product_of_names_makes_an_objective_and_survives_the_resolved_specification(model, loss):
+    spec = specification(model=model, loss=loss, penalty={"name": "l2", "weight": "2/n"})
+    made = spec.problem.formulation(8)
+    assert (made.model.name, made.loss.name, made.penalty) == (model, loss, PENALTIES["l2"](weight=0.25))
+    assert as_toml_dict(specification_from(as_toml_dict(spec))) == as_toml_dict(spec)
+
+
+@pytest.mark.parametrize("problem", [{"l2": "3/n"}, {"penalty": {"name": "l2", "weight": "3/n"}}])
+def test_l2_is_the_short_form_of_a_penalty(problem):
+    assert specification(**problem).problem.formulation(6).penalty == PENALTIES["l2"](weight=0.5)
+
+
+def test_a_penalty_without_parameters_is_its_name():
+    resolved = as_toml_dict(specification(penalty="none"))["problem"]
+    assert resolved["penalty"] == {"name": "none"}
+    assert "l2" not in resolved
+
+
+@pytest.mark.parametrize(("model", "loss"), [("linear", "logistic"), ("mlp", "softmax")])
+def test_each_model_has_a_loss_where_none_is_given(model, loss):
+    assert specification(model=model).problem.loss == loss
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ({"loss": "mlp"}, '"mlp" is a model; give model = "mlp" with loss = "softmax"'),
+        ({"loss": "logistic", "model": "mlp"}, 'model "mlp" takes "softmax", got "logistic"'),
+        ({"model": "liner"}, 'expected one of "linear", "mlp", got "liner"; did you mean \'linear\'?'),
+        ({"penalty": "l2", "l2": 0.1}, "given together with l2, which is a penalty, too; keep one of the two"),
+        ({"penalty": {"name": "l2"}}, 'missing; expected a number >= 0 or "c/n"'),
+        ({"penalty": {"name": "l2", "weight": "1/m"}}, 'expected a number >= 0 or "c/n", got "1/m"'),
+        ({"penalty": {"name": "l2", "weight": -1}}, 'expected a number >= 0 or "c/n", got -1'),
+        ({"penalty": {"name": "l3"}}, "unknown penalty 'l3'; did you mean 'l2'? (known: l2, none)"),
+        ({"penalty": {"name": "none", "weight": 1}}, "unknown key (known: none)"),
+        ({"l1": 0.1}, "only 0 is possible, got 0.1: no solver here takes an l1 term yet; penalties are l2, none"),
+    ],
+)
+def test_a_product_that_cannot_be_is_refused(problem, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        specification(**problem)
+    assert str(caught.value).startswith(f"problem.{next(iter(problem))}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ({"loss": "relu"}, "needs a convex loss, and relu is none"),
+        ({"model": "mlp"}, "needs a convex model, and mlp is none"),
+        ({"penalty": "none"}, "needs problem.l2 > 0"),
+    ],
+)
+def test_a_certified_gap_rests_on_all_three_parts(problem, message):
+    with pytest.raises(InputError, match=re.escape(f"stop.gap: {message}")):
+        specification({"gap": 1e-3}, **problem)
