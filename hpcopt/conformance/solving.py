@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.output import Output
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
+from hpcopt.runs.checkpoint import NO_CHECKPOINTS, Checkpoints
 from hpcopt.runs.driver import drive
 from hpcopt.solvers import Solver
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build
@@ -44,7 +46,11 @@ class Solved:
         return self.outcome.w
 
 
-def solve(
+def _none(rank: int) -> Checkpoints:  # noqa: ARG001
+    return NO_CHECKPOINTS
+
+
+def solve(  # noqa: PLR0913  (each is something that a check varies)
     solver: Solver[Any],
     spread: Spread,
     *,
@@ -54,6 +60,7 @@ def solve(
     seed: int = 0,
     topology: Topology | Mixing | None = None,
     heterogeneity: Heterogeneity = EVEN,
+    checkpoints: Callable[[int], Checkpoints] = _none,
     **stop: Any,
 ) -> Solved:
     """Run `solver` on `spread`, on a virtual cluster unless another is given.
@@ -64,6 +71,8 @@ def solve(
         Where to start, shape (d,); default zeros.
     topology
         The network of a decentralised solver, or its weights; default a ring.
+    checkpoints
+        Of each node, given its rank.
     stop
         The fields of `StopRule`.
     """
@@ -87,6 +96,7 @@ def solve(
             w0,
             StopRule(**stop),
             Recording(output, records.append) if node.rank == 0 else Recording(output),
+            checkpoints(node.rank),
         )
 
     outcomes = cluster.run(program, Conditions(mixing=mixing, heterogeneity=heterogeneity))

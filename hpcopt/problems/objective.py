@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -27,6 +28,7 @@ from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.lanczos import largest_eigenvalue
 from hpcopt.problems.losses import MarginLoss
 from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.spare import SpareVectors
 
@@ -89,6 +91,16 @@ class Objective:
         if self._last is None or not np.array_equal(self._last.w, w):
             self._last = Point(self, w)
         return self._last
+
+    def remembered(self) -> dict[str, Any]:
+        """Return as plain data which point it was asked for last, and what is known there."""
+        return remembered(self._last)
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Know what `remembered` returned, on the same shard; no work is charged."""
+        self._last = None
+        if memory:
+            recall(self.at(memory["w"]), memory, self.meter)
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""

@@ -7,7 +7,7 @@ need not have any.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,12 @@ class Oracle(Protocol):
 
     def at(self, w: Vector) -> FirstOrder:
         """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""
+
+    def remembered(self) -> dict[str, Any]:
+        """Return as plain data which point it was asked for last, and what is known there: a part of a checkpoint."""
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Know what `remembered` returned, on the same shard; no work is charged."""
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""

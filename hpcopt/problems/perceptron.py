@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -24,6 +25,7 @@ from hpcopt.problems.lanczos import largest_eigenvalue
 from hpcopt.problems.layers import ACTIVATIONS, Layers
 from hpcopt.problems.losses import OutputLoss
 from hpcopt.problems.matrix import Matrix, vector
+from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
 from hpcopt.problems.penalties import Penalty
 
@@ -88,6 +90,16 @@ class Perceptron:
         if self._last is None or not np.array_equal(self._last.w, w):
             self._last = NetworkPoint(self, w)
         return self._last
+
+    def remembered(self) -> dict[str, Any]:
+        """Return as plain data which point it was asked for last, and what is known there."""
+        return remembered(self._last)
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Know what `remembered` returned, on the same shard; no work is charged."""
+        self._last = None
+        if memory:
+            recall(self.at(memory["w"]), memory, self.meter)
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -85,6 +85,23 @@ class Disagreement:
         if not self._grows(consensus, steps):
             return None
         return Status.APART if consensus > np.linalg.norm(model - self._start) else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what has been seen as plain data."""
+        return {
+            "start": self._start.copy(),
+            "steps": list(self._steps),
+            "largest": list(self._largest),
+            "rises": list(self._rises),
+            "last": self._last,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned."""
+        self._start = snapshot["start"].copy()
+        self._steps, self._largest = list(snapshot["steps"]), list(snapshot["largest"])
+        self._rises = deque(snapshot["rises"], maxlen=self.RECENT)
+        self._last = snapshot["last"]
 
     def _grows(self, consensus: float, steps: float) -> bool:
         self._rises.append(consensus > self._last)

@@ -2,7 +2,8 @@
 
 cluster.py         the cluster that a specification asks for
 prepare.py         every node's shard, warm kernels     execute.py    one solver's run, from rehearsal to folder
-driver.py          the one loop over a solver's rounds  measuring.py  what a record holds
-asynchronous.py    the loop of solvers without rounds  recorder.py   where records go while a run goes on
-start.py, fit.py   what `hpcopt run` and `fit` do
+driver.py          the one loop over a solver's rounds  course.py     what it knows of a run on its way
+asynchronous.py    the loop of solvers without rounds   measuring.py  what a record holds
+checkpoint.py      snapshots as plain data              replay.py     how asynchronous runs go on from one
+recorder.py        where records go meanwhile           start.py, fit.py   what `hpcopt run` and `fit` do
 """

@@ -8,7 +8,6 @@ the run: the node that knows tells all, and whoever waits for a partner is told 
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +15,14 @@ import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
+from hpcopt.fabric.survey import Survey
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Disagreement, Status, StopRule
+from hpcopt.runs.checkpoint import NO_CHECKPOINTS, Checkpoints, belonging
 from hpcopt.runs.measuring import Watch, counted
+from hpcopt.runs.replay import Replay
 from hpcopt.solvers.base import Solver
 from hpcopt.solvers.parts.asynchronous import AsynchronousState
 
@@ -35,6 +37,7 @@ def drive_asynchronous(
     w0: Vector,
     stop: StopRule,
     recording: Recording,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Outcome:
     """Run `solver` on this node until a rule of `stop` holds anywhere.
 
@@ -42,7 +45,13 @@ def drive_asynchronous(
     ----------
     w0
         Where to start, shape (d,); left alone.
+    checkpoints
+        Of a node's own steps.
     """
+    replay = None
+    if checkpoints != NO_CHECKPOINTS:
+        replay = Replay(node, checkpoints, recording, belonging(node, solver))
+        recording = replace(recording, tell=replay.tell)
     watch = Watch(node, problem, shard, decentralised=True)
     f = problem.on(shard, node.meter)
     state = solver.init(node, f, w0)
@@ -55,34 +64,26 @@ def drive_asynchronous(
 
     measured = _Measured(watch, node, stop, first, model, recording, problem.strong_convexity)
     measured.lay_aside(state)
-    output = recording.output
-    steps = node.size * (output.record_every or (1 if stop.measures else 0))
-    survey = node.survey([measured.mean, measured.share], measured.done, steps=steps, seconds=output.record_seconds)
-    word = _Word(node)
-
-    def is_over() -> bool:
-        used = {"round": node.ledger.solver.rounds, "iteration": state.iteration, "seconds": node.now()}
-        return node.stopping or stop.spent(used) is not None
-
-    def rest(seconds: float) -> None:
-        left = math.inf if stop.seconds is None else stop.seconds - node.now()
-        word.rest(min(seconds, left))
-
-    node.next_step(rest)
+    survey = measured.survey()
+    word = _Word(node, stop)
+    node.next_step(word.rest)
     for stepped in solver.rounds(node, f, state):
         state = stepped
         node.settle()
         measured.lay_aside(state)
         survey.stepped()
-        if is_over():
-            word.tell()
-        node.next_step(rest)
-        if is_over():
-            word.tell()
+        if replay is not None:
+            replay.stepped(state)
+        word.tell_if_over(state.iteration)
+        node.next_step(word.rest)
+        word.tell_if_over(state.iteration)
         node.stopping = word.heard()
     word.wait()  # who has left early still answers the others
     survey.end()
-    return measured.outcome(state)
+    outcome = measured.outcome(state)
+    if replay is not None:
+        replay.end()
+    return outcome
 
 
 class _Measured:
@@ -113,6 +114,12 @@ class _Measured:
         self._model = self._kept = model
         self._recording = recording
         self._disagreement = Disagreement(node.size, model)
+
+    def survey(self) -> Survey:
+        """Begin the surveys; collective."""
+        output = self._recording.output
+        steps = self._node.size * (output.record_every or (1 if self._stop.measures else 0))
+        return self._node.survey([self.mean, self.share], self.done, steps=steps, seconds=output.record_seconds)
 
     def lay_aside(self, state: AsynchronousState) -> None:
         """Keep a step's results for the next survey."""
@@ -185,13 +192,16 @@ class _Measured:
 class _Word:
     """A word of every node in which others count: those who say that the run is to end, and those who have ended."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, stop: StopRule) -> None:
         self._node = node
+        self._stop = stop
         self._window = node.window(1, "monitoring", by_edge=False)
 
-    def tell(self) -> None:
-        """Tell all that the run is to end, unless somebody has."""
-        if not self.heard():
+    def tell_if_over(self, iteration: int) -> None:
+        """Tell all that the run is to end, if this node knows that and nobody has told; it is at that `iteration`."""
+        node = self._node
+        used = {"round": node.ledger.solver.rounds, "iteration": iteration, "seconds": node.now()}
+        if (node.stopping or self._stop.spent(used) is not None) and not self.heard():
             self._add(STOP)
 
     def heard(self) -> bool:
@@ -201,6 +211,8 @@ class _Word:
     def rest(self, seconds: float) -> None:
         """Pause for so many seconds, or until the run is to end; whom nobody can tell sits it out."""
         node = self._node
+        if self._stop.seconds is not None:
+            seconds = min(seconds, self._stop.seconds - node.now())
         if self.heard() or node.stopping:
             return
         if node.size == 1:

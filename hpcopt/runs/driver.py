@@ -16,10 +16,22 @@ import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
+from hpcopt.problems.oracle import Oracle
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.results.outcome import Outcome, Recording
-from hpcopt.results.stopping import Disagreement, Status, StopRule
+from hpcopt.results.stopping import StopRule
 from hpcopt.runs.asynchronous import drive_asynchronous
+from hpcopt.runs.checkpoint import (
+    NO_CHECKPOINTS,
+    Checkpoints,
+    Snapshot,
+    belonging,
+    check_belonging,
+    meet,
+    packed,
+    unpacked_state,
+)
+from hpcopt.runs.course import Course
 from hpcopt.runs.measuring import Watch
 from hpcopt.solvers.base import Solver, State
 
@@ -34,6 +46,7 @@ def drive(
     w0: Vector,
     stop: StopRule,
     recording: Recording = EVERYTHING,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Outcome:
     """Run `solver` on this node until a rule of `stop` holds or the solver ends.
 
@@ -41,11 +54,21 @@ def drive(
     ----------
     w0
         Where to start, shape (d,); left alone.
+    checkpoints
+        When snapshots are taken, and the one from which the run goes on: then the records are those that come after
+        it, and the end is the same, to the last bit, as of a run that was not cut.
+
+    Raises
+    ------
+    InputError
+        If the snapshot is another run's, or an asynchronous solver is to go on on the clock of the wall.
     """
     with np.errstate(all="ignore"):  # a diverging run overflows; its records say so
+        if checkpoints.resume is not None:
+            check_belonging(checkpoints.resume, node, solver)
         if solver.needs.pace == "own":
-            return drive_asynchronous(node, problem, shard, solver, w0, stop, recording)
-        return _drive_rounds(node, problem, shard, solver, w0, stop, recording)
+            return drive_asynchronous(node, problem, shard, solver, w0, stop, recording, checkpoints)
+        return _drive_rounds(node, problem, shard, solver, w0, stop, recording, checkpoints)
 
 
 def _drive_rounds(
@@ -56,48 +79,54 @@ def _drive_rounds(
     w0: Vector,
     stop: StopRule,
     recording: Recording,
+    checkpoints: Checkpoints,
 ) -> Outcome:
-    record_every, tell = recording.output.record_every, recording.tell
-    watch = Watch(node, problem, shard, decentralised=solver.needs.models == "own")
     f = problem.on(shard, node.meter)
-    state = solver.init(node, f, w0)
-    first, model = watch.measure(state.w, 0)
-    last = best = first
-    kept = model.copy()
-    disagreement = Disagreement(node.size, kept)
-    tell(first)
+    watch = Watch(node, problem, shard, decentralised=solver.needs.models == "own")
+    course = Course(node, watch, stop, recording, problem.strong_convexity)
+    if checkpoints.resume is None:
+        state = solver.init(node, f, w0)
+        course.begin(state.w)
+    else:
+        state = _resumed(checkpoints.resume, node, f, solver, course)
 
-    status = stop.verdict(first, first, problem.strong_convexity)
-    every = record_every or (1 if stop.measures else sys.maxsize)  # measure so often
+    every = recording.output.record_every or (1 if stop.measures else sys.maxsize)  # measure so often
     limit = math.inf if stop.rounds is None else stop.rounds
     last_iteration = math.inf if stop.iterations is None else stop.iterations
-    account = node.ledger.solver
-    iteration = 0
-    rounds = solver.rounds(node, f, state) if status is None else iter(())
+    account, is_due = node.ledger.solver, checkpoints.is_due
+    rounds = solver.rounds(node, f, state) if course.status is None else iter(())
     for state in stepped(node, rounds, stop.seconds):
-        iteration += 1
-        if iteration % every and account.rounds < limit and iteration < last_iteration:
-            continue
-        last, model = watch.measure(state.w, iteration)
-        if record_every:
-            tell(last)
-        status = stop.verdict(last, first, problem.strong_convexity) or disagreement.verdict(last, model)
-        if status is not None:
-            break
-        if last.objective < best.objective:
-            best, kept = last, model.copy()
+        iteration = course.iteration = course.iteration + 1
+        if iteration % every == 0 or account.rounds >= limit or iteration >= last_iteration:
+            course.measure(state.w)
+            if course.status is not None:
+                break
+        if is_due is not None and is_due(iteration):
+            checkpoints.keep(_snapshot(node, f, solver, state, course))
+            meet(node)
+    return course.outcome(state)
 
-    if status is None:  # the solver ended: what it sent after its last iterate counts too
-        last, model = watch.measure(state.w, iteration)
-        status = stop.verdict(last, first, problem.strong_convexity)
-        if record_every:
-            tell(last)
-    if not record_every and iteration:
-        tell(last)
-    edges = dict(account.by_edge)
-    if status is not None and status.diverged:
-        return Outcome(status, kept, best, last, state, edges)
-    return Outcome(status or Status.FINISHED, model, last, last, state, edges)
+
+def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: Course) -> Snapshot:
+    """Return what the run is on this node; taken by all nodes, who meet before, and then again."""
+    meet(node)
+    return {
+        **belonging(node, solver),
+        "node": node.snapshot(),
+        "state": packed(state, type(state).__name__),
+        "oracle": f.remembered(),
+        "course": course.snapshot(),
+    }
+
+
+def _resumed(snapshot: Snapshot, node: Node, f: Oracle, solver: Solver[Any], course: Course) -> State:
+    """Return the state that `snapshot` holds; node, oracle and course go on from it, too. Collective."""
+    state = unpacked_state(solver, snapshot["state"])
+    node.restore(snapshot["node"])
+    f.recall(snapshot["oracle"])
+    course.restore(snapshot["course"])
+    meet(node)
+    return state
 
 
 def stepped(node: Node, rounds: Iterator[State], limit: float | None) -> Iterator[State]:

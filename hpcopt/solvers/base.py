@@ -20,7 +20,7 @@ from hpcopt.solvers.needs import Needs
 
 @dataclass
 class State:
-    """What survives an iteration (and what a checkpoint would hold)."""
+    """What survives an iteration: fields that are numbers, strings, arrays, or lists and dataclasses of such."""
 
     w: Vector  # (d,) float64, when yielded equal on all nodes, unless each keeps a model of its own
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpcopt.arrays import Rows
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 
 
-def batch_rows(node: Node, n: int, size: int, step: int) -> NDArray[np.int64]:
+def batch_rows(node: Node, n: int, size: int, step: int) -> Rows:
     """Return `size` of the rows 0 ... n - 1 of this node's shard, none of them twice, for its `step`-th step."""
     return node.draws(Draw.BATCH, step).choice(n, size=size, replace=False)
 
 
-def shuffled_rows(rng: np.random.Generator, n: int, count: int) -> NDArray[np.int64]:
+def shuffled_rows(rng: np.random.Generator, n: int, count: int) -> Rows:
     """Return `count` row indices: permutations of all n rows, one after another."""
     epochs = [rng.permutation(n) for _ in range(-(-count // n))]
     return np.concatenate(epochs)[:count]

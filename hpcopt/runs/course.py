@@ -1,0 +1,92 @@
+"""What the driver knows of a run in rounds on its way: records, verdicts, the model that is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpcopt.arrays import Vector
+from hpcopt.fabric.interface import Node
+from hpcopt.results.outcome import Outcome, Recording
+from hpcopt.results.record import Record
+from hpcopt.results.stopping import Disagreement, Status, StopRule
+from hpcopt.runs.checkpoint import Snapshot, packed, unpacked
+from hpcopt.runs.measuring import Watch
+from hpcopt.solvers.base import State
+
+
+class Course:
+    """A run under way on one node, apart from the solver's state; `begin` or `restore` it before anything else.
+
+    Parameters
+    ----------
+    convexity
+        The objective's strong convexity, as far as it is known: for the stop rule's gap.
+
+    Attributes
+    ----------
+    iteration
+        Yields of the solver so far.
+    status
+        How the run ends, once that is known.
+    """
+
+    def __init__(self, node: Node, watch: Watch, stop: StopRule, recording: Recording, convexity: float) -> None:
+        self.iteration = 0
+        self.status: Status | None = None
+        self._node = node
+        self._watch = watch
+        self._stop = stop
+        self._convexity = convexity
+        self._tell = recording.tell
+        self._tells_all = recording.output.record_every > 0  # else only the first record and the last
+
+    def begin(self, w: Vector) -> None:
+        """Measure the start."""
+        self._last, self._model = self._watch.measure(w, 0)
+        self._first = self._best = self._last
+        self._kept = self._model.copy()
+        self._disagreement = Disagreement(self._node.size, self._kept)
+        self._tell(self._first)
+        self.status = self._stop.verdict(self._first, self._first, self._convexity)
+
+    def measure(self, w: Vector) -> None:
+        """Measure the present iterate, and find out whether the run ends there."""
+        record, model = self._last, self._model = self._watch.measure(w, self.iteration)
+        if self._tells_all:
+            self._tell(record)
+        verdict = self._stop.verdict(record, self._first, self._convexity)
+        self.status = verdict or self._disagreement.verdict(record, model)
+        if self.status is None and record.objective < self._best.objective:
+            self._best, self._kept = record, model.copy()
+
+    def outcome(self, state: State) -> Outcome:
+        """Return how the run ended, at `state`."""
+        if self.status is None:  # the solver ended: what it sent after its last iterate counts too
+            self._last, self._model = self._watch.measure(state.w, self.iteration)
+            self.status = self._stop.verdict(self._last, self._first, self._convexity) or Status.FINISHED
+            if self._tells_all:
+                self._tell(self._last)
+        if not self._tells_all and self.iteration:
+            self._tell(self._last)
+        edges = dict(self._node.ledger.solver.by_edge)
+        if self.status.diverged:
+            return Outcome(self.status, self._kept, self._best, self._last, state, edges)
+        return Outcome(self.status, self._model, self._last, self._last, state, edges)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return as plain data what the rest of the run hangs on."""
+        return {
+            "iteration": self.iteration,
+            "first": packed(self._first, "first"),
+            "best": packed(self._best, "best"),
+            "kept": self._kept.copy(),
+            "disagreement": self._disagreement.snapshot(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from what `snapshot` returned."""
+        self.iteration = snapshot["iteration"]
+        self._first, self._best = (unpacked(Record, snapshot[name]) for name in ("first", "best"))
+        self._kept = snapshot["kept"].copy()
+        self._disagreement = Disagreement(self._node.size, self._kept)
+        self._disagreement.restore(snapshot["disagreement"])

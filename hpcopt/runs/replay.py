@@ -1,0 +1,87 @@
+"""How an asynchronous run goes on: it is run again from the start, silently, until it is where it was.
+
+Nodes that wait for each other in the middle of a step, and messages under way, cannot be saved. On the virtual cluster
+a run is deterministic, so a checkpoint need not hold them: it says how far the node was, and a digest of all that had
+happened to it, by which a run that is another one is found out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.interface import Node
+from hpcopt.results.outcome import Recording
+from hpcopt.results.record import Record
+from hpcopt.runs.checkpoint import Checkpoints, Snapshot
+from hpcopt.solvers.base import State
+
+
+class Replay:
+    """What has happened so far to one node: its steps and its records.
+
+    Parameters
+    ----------
+    recording
+        Is told the records from where the run goes on.
+
+    Raises
+    ------
+    InputError
+        On a clock of the wall, where no run is like another.
+    """
+
+    def __init__(self, node: Node, checkpoints: Checkpoints, recording: Recording, belongs: Snapshot) -> None:
+        if node.clock != "virtual":
+            raise InputError("checkpoint: asynchronous solvers can go on from one on the virtual cluster only")
+        self._node = node
+        self._checkpoints = checkpoints
+        self._recording = recording
+        self._belongs = belongs
+        self._until: Snapshot = checkpoints.resume or {"steps": 0, "records": 0}
+        self._steps = self._records = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def tell(self, record: Record) -> None:
+        """Take one more record, and tell it unless it was told before."""
+        self._digest.update(record.line().encode())
+        self._records += 1
+        if self._records > self._until["records"]:
+            self._recording.tell(record)
+
+    def stepped(self, state: State) -> None:
+        """Take one more step.
+
+        Raises
+        ------
+        InputError
+            If the run is where it was, and something else has happened.
+        """
+        sent = self._node.ledger.solver
+        counts = [self._node.now(), sent.rounds, sent.messages, sent.bytes, self._node.meter.touched]
+        self._digest.update(np.append(state.w, counts).tobytes())
+        self._steps += 1
+        if self._steps < self._until["steps"]:
+            return
+        here = {**self._belongs, "steps": self._steps, "records": self._records, "digest": self._digest.hexdigest()}
+        if self._steps == self._until["steps"]:
+            self._compare(here)
+        elif self._checkpoints.is_due is not None and self._checkpoints.is_due(self._steps):
+            self._checkpoints.keep(here)
+
+    def end(self) -> None:
+        """Refuse a run that has ended before it was where it had been."""
+        if self._steps < self._until["steps"]:
+            self._refuse(f"it ended after {self._steps} steps of node {self._node.rank}")
+
+    def _compare(self, here: Snapshot) -> None:
+        if here != self._until:
+            self._refuse(f"something else had happened after {self._steps} steps of node {self._node.rank}")
+
+    def _refuse(self, why: str) -> None:
+        raise InputError(
+            f"resume: this run is another one than the checkpoint's: {why}; "
+            "go on with the same data, seed, parameters and version"
+        )
