@@ -406,9 +406,9 @@ def test_who_waits_and_who_comes_later_is_told_of_the_stop():
 
 
 def test_what_cannot_be_searched_is_refused():
-    with pytest.raises(InputError, match=r"rule: one of unseen, component, got 'seen'"):
+    with pytest.raises(InputError, match=r"rule: one of unseen, component; got 'seen'"):
         start(2, [(0, 1)], rule="seen")
-    with pytest.raises(InputError, match=r"members: one of all_linked, all, piece, star, got 'few'"):
+    with pytest.raises(InputError, match=r"members: one of all_linked, all, piece, star; got 'few'"):
         start(2, [(0, 1)], members="few")
     with pytest.raises(InputError, match="connected graph, this is 2 pieces"):
         start(4, [(0, 1), (2, 3)])

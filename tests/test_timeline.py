@@ -167,7 +167,7 @@ def test_a_run_with_a_straggler_adds_up(tmp_path):
         own = spans[spans[:, 0] == node]
         np.testing.assert_allclose(own[1:, 2], own[:-1, 3], rtol=1e-9)  # on the virtual clock there is nothing between
         assert own[0, 2] == 0.0
-    assert spans[:, 3].max() == pytest.approx(rows[-1]["seconds"], rel=1e-9)
+    assert spans[:, 3].max() == pytest.approx(rows[-1].seconds, rel=1e-9)
     shares = coverage(spans, 4, np.array([0.0, spans[:, 3].max()]))[:, :, 0]
     assert shares[COMPUTE].argmax() == 1
     assert shares[COMPUTE, 1] > 3 * shares[COMPUTE, 0]
