@@ -13,6 +13,7 @@ import numpy as np
 
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.seam import Seam
 
 T = TypeVar("T")
 
@@ -40,31 +41,31 @@ class FakeGroup(Group):
     """One thread's view of a group; checks what MPI would only punish: dtypes that differ, arrays that aren't 1-d."""
 
     def __init__(self, rank: int, meeting: _Meeting) -> None:
-        super().__init__(rank, meeting.size, Ledger())
+        super().__init__(rank, range(meeting.size), Seam(Ledger()))
         self._meeting = meeting
 
-    def sum(self, x, out=None):
+    def _sum(self, x, out):
         total = np.sum(self._told(x), axis=0)
         if out is None:
             return total
         out[...] = total
         return out
 
-    def max(self, x):
+    def _max(self, x):
         return np.max(self._told(x), axis=0)
 
-    def broadcast(self, x, root=0):
+    def _broadcast(self, x, root):
         return self._told(x)[root]
 
-    def gather(self, x, root=0):
+    def _gather(self, x, root):
         told = np.array(self._told(x))
         return told if self.rank == root else None
 
-    def allgather(self, x):
+    def _allgather(self, x):
         assert x.ndim == 1
         return self._told(x)
 
-    def alltoall(self, parts):
+    def _alltoall(self, parts):
         assert len(parts) == self.size
         assert all(part.ndim == 1 for part in parts)
         told = self._meeting.exchange(self.rank, parts)
@@ -72,7 +73,7 @@ class FakeGroup(Group):
         assert len(dtypes) == 1
         return [sent[self.rank].copy() for sent in told]
 
-    def barrier(self):
+    def _barrier(self):
         self._meeting.exchange(self.rank, None)
 
     def _told(self, x):

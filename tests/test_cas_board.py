@@ -14,6 +14,7 @@ import pytest
 from hpcopt.fabric import cas_board
 from hpcopt.fabric.cas_board import CASBoard
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.window import Window
 from tests.counting import Counting
 
@@ -24,7 +25,7 @@ class ModelWindow(Window):
     """A window whose operations are told to the explorer, which answers when it lets them happen."""
 
     def __init__(self, words, rank, slot):
-        super().__init__(words, Ledger(), rank, "model", by_edge=False)
+        super().__init__(words, Seam(Ledger()), rank, "model", by_edge=False)
         self._slot = slot  # of a flag: where its mail begins, and its words
         self.local = np.zeros(words, dtype=np.int64)
         self._known = self.local.copy()
@@ -33,24 +34,24 @@ class ModelWindow(Window):
     def _happen(self, *operation):
         return self.explorer.switch(operation)
 
-    def put(self, x, target, at=0):
+    def _put(self, x, target, at):
         self._later.append(("store", target, at, tuple(x.tolist())))
 
-    def get(self, target, at, out):
+    def _get(self, target, at, out):
         half = len(out) // 2
         self._later.append(("read", target, at, out[:half]))
         self._later.append(("read", target, at + half, out[half:]))
 
-    def accumulate(self, x, target, at=0):  # noqa: ARG002
+    def _accumulate(self, x, target, at):  # noqa: ARG002
         raise AssertionError("a board adds to nobody's words")
 
-    def fetch_and_op(self, value, target, at, op="sum"):
+    def _fetch_and_op(self, value, target, at, op):
         return self._happen("fetch", target, at, value, op)
 
-    def compare_and_swap(self, expected, desired, target, at):
+    def _compare_and_swap(self, expected, desired, target, at):
         return self._happen("swap", target, at, expected, desired)
 
-    def flush(self, target):
+    def _flush(self, target):
         now = [operation for operation in self._later if operation[1] == target]
         self._later = [operation for operation in self._later if operation[1] != target]
         for name, owner, at, what in now:
@@ -67,7 +68,7 @@ class ModelWindow(Window):
             self._happen("store", self.rank, int(first), tuple(self.local[first:last].tolist()))
             self._known[:] = self.local
 
-    def wait(self, at, until):
+    def _wait(self, at, until, seconds):  # noqa: ARG002
         """Wait, and let the program see the mail that the flag tells of."""
         word = self._happen("wait", self.rank, at, until)
         first, words = self._slot(at)
@@ -118,7 +119,7 @@ class Explorer:
         self.states = self.ends = 0
 
     def program(self, window):
-        board = self._board(window, self.machine, self.size, None, lambda: None)
+        board = self._board(Seam(Ledger()), window, self.machine, self.size, None, lambda: None)
         for turn in range(self.posts):
             board.post(int(self.to_all), VALUE + turn)
         mails = self.posts * (self.size if self.to_all else 1)
@@ -226,9 +227,9 @@ class LooksOnce(CASBoard):
 class WritesOver(CASBoard):
     """Stores the next state over its last one."""
 
-    def post(self, kind, value=0):
+    def _post(self, kind, value):
         self._spare = 1
-        super().post(kind, value)
+        super()._post(kind, value)
 
 
 class FlagsFirst(CASBoard):
@@ -243,10 +244,10 @@ class FlagsFirst(CASBoard):
 class SwapsBlindly(CASBoard):
     """Takes every swap for a success."""
 
-    def post(self, kind, value=0):
+    def _post(self, kind, value):
         window = self._window
         swap, window.compare_and_swap = window.compare_and_swap, lambda *words: swap(*words) and words[0]
-        super().post(kind, value)
+        super()._post(kind, value)
         window.compare_and_swap = swap
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,32 @@ def test_imports_inside_a_room_run_one_way(path):
     for name in imports(path):
         if name.startswith(f"hpcopt.{room}."):
             assert inner_room(room, name.split(".")[2:]) in INNER[room][here], f"{path} imports {name}"
+
+
+def files_imported(path, files):
+    """Yield which of `files` are imported; a file taken out of its package is not the package."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in files)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield from [name for name in (f"{node.module}.{alias.name}", node.module) if name in files][:1]
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in MODULES} & set(LEVEL)))
+def test_no_file_of_a_room_imports_itself_by_way_of_others(room):
+    """Imports for the type checker, and those inside functions, count as well."""
+    files = {module_of(path): path for path in MODULES if room_of(path) == room}
+    graph = {module: set(files_imported(path, files)) for module, path in files.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(" imports ".join(reversed(error.args[1]))) from None
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

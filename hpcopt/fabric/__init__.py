@@ -1,7 +1,8 @@
 """The fabric: nodes and how they talk. One interface, two clusters behind it.
 
-    interface.py   Node, Group, Neighbourhood, Cluster: what a solver sees
+    interface.py   what a solver sees: Node, Group, Neighbourhood, Cluster, each in a file of its name
     window.py, board.py, mailbox.py, survey.py: what asynchronous solvers see besides
+    seam.py        the one place through which every operation passes, and who is told of it there
     publication.py, cas_board.py   protocols over any window: whole vectors, one state without a server
     lone.py        what a node has that is alone       heterogeneity.py   who is slow, and when
     ledger.py      every round and byte                meter.py           every piece of work

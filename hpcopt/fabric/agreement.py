@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from hpcopt.errors import AgreedError, InputError, Remedy
-from hpcopt.fabric.interface import Group
+from hpcopt.fabric.group import Group
 
 
 @contextmanager

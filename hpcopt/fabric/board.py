@@ -7,12 +7,15 @@ all, and mails to their nodes. There is one engine a kind of cluster, and one ma
 from __future__ import annotations
 
 import abc
-from typing import Protocol
+from typing import Protocol, final
 
 from hpcopt.arrays import Words
+from hpcopt.fabric.seam import Kind, Operation, Seam
 
 Mail = tuple[int, Words]
 """A node, and what it is told."""
+
+LINK_CLASS = "board"
 
 
 class Machine(Protocol):
@@ -38,12 +41,45 @@ class Machine(Protocol):
 
 
 class Board(abc.ABC):
-    """One node's access to the state."""
+    """One node's access to the state.
 
-    @abc.abstractmethod
+    Parameters
+    ----------
+    seam
+        Where operations are observed; an engine that stands on a window leaves the charges to that.
+    """
+
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+        self._op = Operation(self, LINK_CLASS)
+
+    def _begin(self, kind: Kind) -> Operation:
+        op = self._op
+        op.kind = kind
+        op.messages = op.bytes = 0
+        for begin in self._seam.begins:
+            begin(op)
+        return op
+
+    @final
     def post(self, kind: int, value: int = 0) -> None:
         """Bring the event (kind, this node, value) to the machine, and send the mails that come of it."""
+        op = self._begin("post")
+        self._post(kind, value)
+        for end in self._seam.ends:
+            end(op, None)
 
     @abc.abstractmethod
+    def _post(self, kind: int, value: int) -> None: ...
+
+    @final
     def wait(self) -> Words:
         """Wait for this node's next mail and return it."""
+        op = self._begin("wait")
+        mail = self._wait()
+        for end in self._seam.ends:
+            end(op, mail)
+        return mail
+
+    @abc.abstractmethod
+    def _wait(self) -> Words: ...

@@ -30,12 +30,12 @@ import numpy as np
 
 from hpcopt.arrays import Words
 from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.window import Window
 
 HOME = 0  # the node whose part holds HEAD
 HEAD, TAKEN, FLAGS = 0, 1, 2  # places in the window; the flags are SLOTS words
 SLOTS = 8  # of mails that a node may leave untaken before senders wait for it
-LINK_CLASS = "board"
 
 _VERSION, _OWNER = 20, 1  # bits below the parts of HEAD
 _LOW = (1 << 32) - 1  # of a word of counts: the mails taken
@@ -46,6 +46,8 @@ class CASBoard(Board):
 
     Parameters
     ----------
+    seam
+        Where events and waits are observed; the window has its own, on which they are booked.
     window
         Of `CASBoard.part(machine, size)` words, used by nobody else.
     size
@@ -58,16 +60,18 @@ class CASBoard(Board):
 
     def __init__(
         self,
+        seam: Seam,
         window: Window,
         machine: Machine,
         size: int,
         wait: Callable[[Callable[[], object]], None],
         meet: Callable[[], None],
     ) -> None:
+        super().__init__(seam)
         self.rank = window.rank
         self._window = window
         self._machine = machine
-        self._wait = wait
+        self._wait_until = wait
         self._state = np.zeros(machine.words + size, dtype=np.int64)
         self._event = np.zeros((1, 3), dtype=np.int64)
         self._event[0, 1] = self.rank
@@ -92,7 +96,7 @@ class CASBoard(Board):
     def _own(self, buffer: int) -> Words:
         return self._window.local[self._buffers[buffer] :][: len(self._state)]
 
-    def post(self, kind: int, value: int = 0) -> None:
+    def _post(self, kind: int, value: int) -> None:
         window, state, words = self._window, self._state, self._machine.words
         self._event[0] = kind, self.rank, value
         head = window.fetch_and_op(0, HOME, HEAD, "no-op")
@@ -160,7 +164,7 @@ class CASBoard(Board):
                 self._take(self._taken + 1)
             return number - window.fetch_and_op(0, target, TAKEN, "no-op") <= SLOTS
 
-        self._wait(is_free)
+        self._wait_until(is_free)
 
     def _is_there(self, number: int) -> bool:
         flag = FLAGS + number % SLOTS
@@ -180,7 +184,7 @@ class CASBoard(Board):
         self._taken = number
         window.fetch_and_op(number, self.rank, TAKEN, "replace")
 
-    def wait(self) -> Words:
+    def _wait(self) -> Words:
         if not self._mails:
             number = self._taken + 1
             if number not in self._to_myself:

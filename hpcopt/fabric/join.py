@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpcopt.errors import InputError
-from hpcopt.fabric.interface import Cluster
+from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.launch import refuse_singletons, started
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.fabric.window import Windows

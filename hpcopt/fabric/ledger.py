@@ -7,12 +7,14 @@ measure a run goes over the same wire and is booked apart, as monitoring.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from hpcopt.fabric.seam import Observer, Operation
 
 
 @dataclass(slots=True)
@@ -24,19 +26,6 @@ class Account:
     bytes: int = 0
     by_class: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))  # link class -> bytes
     by_edge: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # neighbour -> bytes sent there
-
-    def book(self, link_class: str, messages: int, size: int, rounds: int = 1) -> None:
-        """Enter one operation: `messages` messages with `size` bytes in all over links of `link_class`."""
-        self.rounds += rounds
-        self.messages += messages
-        self.bytes += size
-        self.by_class[link_class] += size
-
-    def book_edges(self, link_class: str, targets: Sequence[int], size: int, rounds: int = 1) -> None:
-        """Enter one exchange: a message of `size` bytes to each of `targets`."""
-        self.book(link_class, len(targets), len(targets) * size, rounds)
-        for target in targets:
-            self.by_edge[target] += size
 
     def snapshot(self) -> dict[str, Any]:
         """Return the account as plain data."""
@@ -59,7 +48,7 @@ class Account:
         self.by_edge = defaultdict(int, sizes)
 
 
-class Ledger:
+class Ledger(Observer):
     """A node's two accounts: the solver's and the monitoring's; `current` is where bookings go."""
 
     __slots__ = ("current", "monitored", "solver")
@@ -68,6 +57,20 @@ class Ledger:
         self.solver = Account()
         self.monitored = Account()
         self.current = self.solver
+
+    def end(self, op: Operation, result: Any) -> None:  # noqa: ARG002
+        account = self.current
+        if op.rounds:
+            account.rounds += op.rounds
+        if op.messages:
+            size = op.bytes
+            account.messages += op.messages
+            account.bytes += size
+            account.by_class[op.link_class] += size
+            if op.by_edge:
+                account.by_edge[op.peer] += size
+            for peer in op.edges:
+                account.by_edge[peer] += op.sent
 
     @contextmanager
     def monitoring(self) -> Iterator[None]:

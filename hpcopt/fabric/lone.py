@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +11,11 @@ from numpy.typing import NDArray
 
 from hpcopt.arrays import Bytes, Vector, Words
 from hpcopt.fabric.board import Board, Machine
-from hpcopt.fabric.interface import Group, Neighbourhood
+from hpcopt.fabric.group import Group
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.fabric.mailbox import Mailbox, Messages
+from hpcopt.fabric.neighbourhood import Neighbourhood
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.window import Eights, Op, Window
 
 
@@ -25,58 +26,50 @@ class WaitsForEverError(RuntimeError):
 class LoneGroup(Group):
     """The group of one: every operation returns what it was given. Rounds count, bytes there are none."""
 
-    def __init__(self, ledger: Ledger | None = None) -> None:
-        super().__init__(0, 1, ledger or Ledger())
+    def __init__(self, seam: Seam | None = None) -> None:
+        super().__init__(0, range(1), seam or Seam(Ledger()))
 
-    def sum(self, x: Vector, out: Vector | None = None) -> Vector:
-        self._book(x.nbytes, x.nbytes)
+    def _sum(self, x: Vector, out: Vector | None) -> Vector:
         if out is None:
             return x.copy()
         if out is not x:
             out[...] = x
         return out
 
-    def max(self, x: Vector) -> Vector:
-        self._book(x.nbytes, x.nbytes)
+    def _max(self, x: Vector) -> Vector:
         return x.copy()
 
-    def broadcast(self, x: Vector, root: int = 0) -> Vector:  # noqa: ARG002
-        self._book(0, x.nbytes)
+    def _broadcast(self, x: Vector, root: int) -> Vector:  # noqa: ARG002
         return x.copy()
 
-    def gather(self, x: Vector, root: int = 0) -> Vector | None:  # noqa: ARG002
-        self._book(x.nbytes, 0)
+    def _gather(self, x: Vector, root: int) -> Vector | None:  # noqa: ARG002
         return np.array(x[np.newaxis])
 
-    def allgather(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        self._book(x.nbytes, x.nbytes)
+    def _allgather(self, x: NDArray[Any]) -> list[NDArray[Any]]:
         return [x.copy()]
 
-    def alltoall(self, parts: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        self._book(0, 0)
+    def _alltoall(self, parts: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [parts[0].copy()]
 
-    def barrier(self) -> None:
+    def _barrier(self) -> None:
         pass
 
 
 class LoneNeighbourhood(Neighbourhood):
     """The neighbourhood of a node that is alone: nothing goes out, nothing comes. Rounds count."""
 
-    def exchange(self, message: Bytes) -> list[Bytes]:
-        self._ledger.current.book_edges(self.link_class, (), message.nbytes)
+    def _exchange(self, message: Bytes) -> list[Bytes]:  # noqa: ARG002
         return []
 
-    def exchange_varying(self, message: Bytes) -> list[Bytes]:
-        self.exchange(message)
-        return self.exchange(message)
+    def _exchange_varying(self, message: Bytes) -> list[Bytes]:  # noqa: ARG002
+        return []
 
 
 class LoneWindow(Window):
     """The window of the only node."""
 
-    def __init__(self, words: int, ledger: Ledger, link_class: str, *, by_edge: bool) -> None:
-        super().__init__(words, ledger, 0, link_class, by_edge=by_edge)
+    def __init__(self, words: int, seam: Seam, link_class: str, *, by_edge: bool) -> None:
+        super().__init__(words, seam, 0, link_class, by_edge=by_edge)
         self.local = np.zeros(words, dtype=np.int64)
 
     def _part(self, x: Eights, target: int, at: int) -> Eights:
@@ -84,35 +77,35 @@ class LoneWindow(Window):
             raise ValueError(f"a cluster of one node has no node {target}")
         return self.local[at : at + len(x)].view(x.dtype)
 
-    def put(self, x: Eights, target: int, at: int = 0) -> None:
+    def _put(self, x: Eights, target: int, at: int) -> None:
         self._part(x, target, at)[:] = x
 
-    def get(self, target: int, at: int, out: Eights) -> None:
+    def _get(self, target: int, at: int, out: Eights) -> None:
         out[:] = self._part(out, target, at)
 
-    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
+    def _accumulate(self, x: Eights, target: int, at: int) -> None:
         part = self._part(x, target, at)
         part += x
 
-    def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:  # noqa: ARG002
+    def _fetch_and_op(self, value: int, target: int, at: int, op: Op) -> int:  # noqa: ARG002
         before = int(self.local[at])
         if op != "no-op":
             self.local[at] = before + value if op == "sum" else value
         return before
 
-    def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:  # noqa: ARG002
+    def _compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:  # noqa: ARG002
         before = int(self.local[at])
         if before == expected:
             self.local[at] = desired
         return before
 
-    def flush(self, target: int) -> None:
+    def _flush(self, target: int) -> None:
         pass
 
     def sync(self) -> None:
         pass
 
-    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:  # noqa: ARG002
+    def _wait(self, at: int, until: Callable[[int], bool], seconds: float) -> int:  # noqa: ARG002
         word = int(self.local[at])
         if not until(word):
             raise WaitsForEverError("a cluster of one node waits for a word of its window to change")
@@ -122,17 +115,18 @@ class LoneWindow(Window):
 class LoneBoard(Board):
     """The board of the only node."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, seam: Seam, machine: Machine) -> None:
+        super().__init__(seam)
         self._machine = machine
         self._state = np.zeros(machine.words, dtype=np.int64)
         self._mails: deque[Words] = deque()
         machine.begin(self._state)
 
-    def post(self, kind: int, value: int = 0) -> None:
+    def _post(self, kind: int, value: int) -> None:
         event = np.array([[kind, 0, value]], dtype=np.int64)
         self._mails += [words.copy() for _, words in self._machine.apply(self._state, event)]
 
-    def wait(self) -> Words:
+    def _wait(self) -> Words:
         if not self._mails:
             raise WaitsForEverError("a cluster of one node waits for mail from the board")
         return self._mails.popleft()
@@ -141,17 +135,17 @@ class LoneBoard(Board):
 class LoneMailbox(Mailbox):
     """The mailbox of the only node: there is nobody to write to."""
 
-    def send(self, target: int, message: Bytes) -> None:  # noqa: ARG002
+    def _send(self, target: int, message: Bytes, leaves: float) -> None:  # noqa: ARG002
         raise ValueError(f"a cluster of one node has no node {target}")
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         pass
 
-    def take(self) -> list[tuple[int, Bytes]]:
+    def _take(self) -> Messages:
         return []
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         raise WaitsForEverError("a cluster of one node waits for messages")
 
-    def drain(self) -> list[tuple[int, Bytes]]:
+    def _drain(self) -> Messages:
         return []

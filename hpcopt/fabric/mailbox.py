@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import abc
+from typing import Any, final
 
 from hpcopt.arrays import Bytes
-from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.seam import Kind, Operation, Seam
+
+Messages = list[tuple[int, Bytes]]
+"""Messages, each with its source."""
 
 
 class Mailbox(abc.ABC):
@@ -13,35 +17,95 @@ class Mailbox(abc.ABC):
 
     Parameters
     ----------
-    ledger
-        Where messages and bytes are booked, edge by edge, by the sender.
+    seam
+        Where operations are observed. The sender is charged, edge by edge.
     """
 
     link_class = "neighbour"
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+        self._op = Operation(self, self.link_class)
+        self._op.by_edge = True
 
+    def _begin(self, kind: Kind, rounds: int = 0) -> Operation:
+        """Begin an operation that carries nothing."""
+        op = self._op
+        op.kind = kind
+        op.sent = op.messages = op.bytes = 0
+        op.rounds = rounds
+        for begin in self._seam.begins:
+            begin(op)
+        return op
+
+    def _end(self, op: Operation, result: Any = None) -> None:
+        for end in self._seam.ends:
+            end(op, result)
+
+    @final
     def count_round(self) -> None:
-        """Book that a round of this node's has begun: several messages that belong together."""
-        self._ledger.current.rounds += 1
+        """Count that a round of this node's has begun: several messages that belong together."""
+        op = self._begin("round", rounds=1)
+        self._end(op)
+        op.rounds = 0
 
-    @abc.abstractmethod
+    @final
     def send(self, target: int, message: Bytes) -> None:
         """Send a copy of `message` on its way; two messages to one target come in their order."""
+        op = self._op
+        op.kind = "send"
+        op.peer = target
+        op.sent = op.bytes = message.nbytes
+        op.messages = 1
+        op.leaves = 0.0
+        for begin in self._seam.begins:
+            begin(op)
+        self._send(target, message, op.leaves)
+        for end in self._seam.ends:
+            end(op, None)
 
     @abc.abstractmethod
+    def _send(self, target: int, message: Bytes, leaves: float) -> None:
+        """Send it so that it leaves at `leaves`, on the clock of `time.perf_counter`; 0: at once."""
+
+    @final
     def flush(self) -> None:
         """Wait until all that this node has sent has left it."""
+        op = self._begin("flush")
+        self._flush()
+        self._end(op)
 
     @abc.abstractmethod
-    def take(self) -> list[tuple[int, Bytes]]:
+    def _flush(self) -> None: ...
+
+    @final
+    def take(self) -> Messages:
         """Return (source, message) of all that has come, in the order of its coming, without waiting."""
+        op = self._begin("take")
+        mail = self._take()
+        self._end(op, mail)
+        return mail
 
     @abc.abstractmethod
+    def _take(self) -> Messages: ...
+
+    @final
     def wait(self) -> None:
         """Wait until there is something to take."""
+        op = self._begin("wait")
+        self._wait()
+        self._end(op)
 
     @abc.abstractmethod
-    def drain(self) -> list[tuple[int, Bytes]]:
+    def _wait(self) -> None: ...
+
+    @final
+    def drain(self) -> Messages:
         """Return all that is still to come, once nobody sends any more: collective over all nodes."""
+        op = self._begin("drain")
+        mail = self._drain()
+        self._end(op, mail)
+        return mail
+
+    @abc.abstractmethod
+    def _drain(self) -> Messages: ...

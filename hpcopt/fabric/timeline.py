@@ -1,18 +1,41 @@
 """The timeline of one node: when it computed, waited, exchanged and coordinated, as spans of its own clock.
 
-Kept only on demand: `node.timeline` is None unless a run asks for it, and while the node is measured.
+Kept only on demand: `node.timeline` is None unless a run asks for it, and while the node is measured. What is
+asynchronous takes no span: a `put` or a `get` is an exchange while its node waits for it, in a flush.
+
+A virtual cluster knows when the last of those came whom a node waits for. How long a collective of MPI takes does not
+tell that, so on the wall clock each is preceded by a scout: a message of one byte or number to the same nodes, sent by
+the same kind of operation. When that has ended, all whom the node would wait for are there. Its time is the waiting,
+that of the operation itself the exchange. What the node computes, sends and books is the same; a recorded run is slower
+by these small messages.
 """
 
 from __future__ import annotations
 
 from array import array
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.fabric.seam import Kind, Observer, Operation
+
 KINDS = ("compute", "wait", "exchange", "board")
 """The kinds of spans in words; the numbers below are places here."""
 COMPUTE, WAIT, EXCHANGE, BOARD = range(len(KINDS))
+
+SPANS: dict[Kind, int] = {
+    "fetch_and_op": EXCHANGE,
+    "compare_and_swap": EXCHANGE,
+    "flush": EXCHANGE,
+    "wait": WAIT,
+    "drain": WAIT,
+    "post": BOARD,
+}
+MEETINGS: frozenset[Kind] = frozenset(
+    ("sum", "max", "broadcast", "gather", "allgather", "alltoall", "exchange", "exchange_varying")
+)
+"""Operations in which nodes wait for one another, and then exchange."""
 
 
 class Timeline:
@@ -64,3 +87,51 @@ class Timeline:
     def rows(self, node: int) -> NDArray[np.float64]:
         """Return the spans as rows (node, kind, begin, end), shape (spans, 4)."""
         return np.column_stack((np.full(len(self._kinds), float(node)), self._kinds, self._begins, self._ends))
+
+
+class Recorded(Protocol):
+    """The node: its timeline, None while it is measured, and its clock."""
+
+    timeline: Timeline | None
+
+    def now(self) -> float:
+        """Return seconds on the node's clock."""
+
+
+class Recorder(Observer):
+    """Writes the operations of a node into its timeline.
+
+    Parameters
+    ----------
+    scouts
+        Whether waiting is told from exchanging by scouts, or else by a cluster that knows.
+    """
+
+    def __init__(self, node: Recorded, *, scouts: bool = False) -> None:
+        self._node = node
+        self._spans: dict[Kind, int] = {**SPANS, "barrier": WAIT} if scouts else SPANS
+        self._recorded = self._spans.keys() | (MEETINGS if scouts else ())
+        self._begun: dict[Operation, tuple[Timeline, float, float]] = {}
+
+    def begin(self, op: Operation) -> None:
+        node, timeline = self._node, self._node.timeline
+        if timeline is None or op.kind not in self._recorded:
+            return
+        came = met = node.now()
+        if op.kind not in self._spans:
+            op.thing.scout(op)
+            met = node.now()
+        self._begun[op] = timeline, came, met
+
+    def end(self, op: Operation, result: Any) -> None:  # noqa: ARG002
+        if op not in self._begun or op.kind not in self._recorded:
+            return
+        timeline, came, met = self._begun.pop(op)
+        if op.kind in self._spans:
+            timeline.span(self._spans[op.kind], came, self._node.now())
+        else:
+            timeline.meet(came, met, self._node.now())
+
+    def met(self, came: float, last: float, left: float) -> None:
+        if self._node.timeline is not None:
+            self._node.timeline.meet(came, last, left)

@@ -16,18 +16,20 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Words
-from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.seam import Kind, Operation, Seam
 
 Eights = NDArray[Any]
 """A contiguous array of numbers of eight bytes."""
 Op = Literal["sum", "replace", "no-op"]
 Windows = Literal["auto", "one-sided", "two-sided"]
 """How ranks of MPI make windows: by its one-sided operations, by messages, or as turns out to work."""
+
+WORD = 8  # bytes
 
 
 class Window(abc.ABC):
@@ -40,78 +42,157 @@ class Window(abc.ABC):
     ----------
     words
         Words of each node's part.
-    ledger
-        Where what this node starts is booked: the bytes of `put`, `get` and `accumulate`, eight bytes an atomic. What
-        a node does to its own part is free.
+    seam
+        Where operations are observed. What a node starts it is charged for: the bytes of `put`, `get` and
+        `accumulate`, eight bytes an atomic. What it does to its own part is free.
     link_class
         What the ledger calls this traffic.
     by_edge
         Whether it is booked by edge as well; a `get` counts on the reader's side.
     """
 
-    def __init__(self, words: int, ledger: Ledger, rank: int, link_class: str, *, by_edge: bool) -> None:
+    def __init__(self, words: int, seam: Seam, rank: int, link_class: str, *, by_edge: bool) -> None:
         self.words = words
         self.rank = rank
         self.local: Words
-        self._ledger = ledger
-        self._link_class = link_class
-        self._by_edge = by_edge
+        self._seam = seam
+        self._op = Operation(self, link_class)
+        self._op.by_edge = by_edge
 
-    def _book(self, target: int, size: int) -> None:
+    def _begin(self, kind: Kind, target: int, sent: int, received: int) -> Operation:
+        """Begin an operation that moves so many bytes to the target, or from it."""
+        op = self._op
+        op.peer = target
+        op.sent = sent
+        op.received = received
         if target == self.rank:
-            return
-        account = self._ledger.current
-        account.messages += 1
-        account.bytes += size
-        account.by_class[self._link_class] += size
-        if self._by_edge:
-            account.by_edge[target] += size
+            op.messages = op.bytes = 0
+        else:
+            op.messages = 1
+            op.bytes = sent + received
+        if not self._seam.quiet:
+            op.kind = kind
+            for begin in self._seam.begins:
+                begin(op)
+        return op
 
+    def _begin_empty(self, kind: Kind, target: int, rounds: int = 0) -> Operation:
+        """Begin an operation that carries nothing."""
+        op = self._op
+        op.kind = kind
+        op.peer = target
+        op.sent = op.received = op.messages = op.bytes = 0
+        op.rounds = rounds
+        for begin in self._seam.begins:
+            begin(op)
+        return op
+
+    def _end(self, op: Operation, result: Any = None) -> None:
+        for end in self._seam.ends:
+            end(op, result)
+
+    @final
     def count_round(self) -> None:
-        """Book that a round of this node's has begun: several operations that belong together."""
-        self._ledger.current.rounds += 1
+        """Count that a round of this node's has begun: several operations that belong together."""
+        op = self._begin_empty("round", self.rank, rounds=1)
+        self._end(op)
+        op.rounds = 0
 
-    @abc.abstractmethod
+    @final
     def put(self, x: Eights, target: int, at: int = 0) -> None:
         """Write `x` into the target's part from word `at` on; done after the next `flush` of that target.
 
         `x` is left alone until then.
         """
+        op = self._begin("put", target, x.nbytes, 0)
+        self._put(x, target, at)
+        for end in self._seam.ends:
+            end(op, None)
 
     @abc.abstractmethod
+    def _put(self, x: Eights, target: int, at: int) -> None: ...
+
+    @final
     def get(self, target: int, at: int, out: Eights) -> None:
         """Read the target's part from word `at` on into `out`, which is filled after the next `flush`."""
+        op = self._begin("get", target, 0, out.nbytes)
+        self._get(target, at, out)
+        for end in self._seam.ends:
+            end(op, None)
 
     @abc.abstractmethod
+    def _get(self, target: int, at: int, out: Eights) -> None: ...
+
+    @final
     def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
         """Add `x` to the target's words, each of them atomically; done after the next `flush` of that target."""
+        op = self._begin("accumulate", target, x.nbytes, 0)
+        self._accumulate(x, target, at)
+        for end in self._seam.ends:
+            end(op, None)
 
     @abc.abstractmethod
+    def _accumulate(self, x: Eights, target: int, at: int) -> None: ...
+
+    @final
     def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
         """Change the int64 at word `at` of the target atomically, and return what was there before.
 
         "sum" adds `value`, "replace" writes it, "no-op" only reads.
         """
+        begun = self._begin("fetch_and_op", target, WORD, 0)
+        before = self._fetch_and_op(value, target, at, op)
+        for end in self._seam.ends:
+            end(begun, before)
+        return before
 
     @abc.abstractmethod
+    def _fetch_and_op(self, value: int, target: int, at: int, op: Op) -> int: ...
+
+    @final
     def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
         """Write `desired` where `expected` stands, atomically, and return what was there before."""
+        op = self._begin("compare_and_swap", target, WORD, 0)
+        before = self._compare_and_swap(expected, desired, target, at)
+        for end in self._seam.ends:
+            end(op, before)
+        return before
 
     @abc.abstractmethod
+    def _compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int: ...
+
+    @final
     def flush(self, target: int) -> None:
         """Wait until all this node's operations on the target's part are done there, and here."""
+        if self._seam.quiet:
+            self._flush(target)
+            return
+        op = self._begin_empty("flush", target)
+        self._flush(target)
+        self._end(op)
+
+    @abc.abstractmethod
+    def _flush(self, target: int) -> None: ...
 
     @abc.abstractmethod
     def sync(self) -> None:
         """Make what was stored into `local` visible to others; called before they are told of it."""
 
-    @abc.abstractmethod
+    @final
     def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
         """Wait until `until` holds of the own word `at`, which others change by atomics; return that word.
 
         After so many `seconds` on this node's clock it returns whatever the word is.
         """
+        op = self._begin_empty("wait", self.rank)
+        word = self._wait(at, until, seconds)
+        self._end(op, word)
+        return word
 
+    @abc.abstractmethod
+    def _wait(self, at: int, until: Callable[[int], bool], seconds: float) -> int: ...
+
+    @final
     def notify(self, x: Words, target: int, at: int, flag: int, value: int) -> None:
         """Put `x`, and after it has come write `value` into the target's word `flag`: whoever waits on it finds `x`."""
         self.put(x, target, at)

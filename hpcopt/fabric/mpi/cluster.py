@@ -9,28 +9,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 from mpi4py import MPI
 
 from hpcopt.arrays import Vector
-from hpcopt.fabric.board import Board, Machine
-from hpcopt.fabric.cas_board import LINK_CLASS, CASBoard
+from hpcopt.fabric.board import LINK_CLASS, Board, Machine
+from hpcopt.fabric.cas_board import CASBoard
+from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
-from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node
+from hpcopt.fabric.group import Group
 from hpcopt.fabric.launch import abort_on_error
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
-from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.mpi.group import MPIGroup
 from hpcopt.fabric.mpi.mailbox import MPIMailbox
 from hpcopt.fabric.mpi.neighbourhood import MPINeighbourhood
 from hpcopt.fabric.mpi.self_test import Engine, choose
-from hpcopt.fabric.mpi.slow_links import SlowGroup, SlowLinks, SlowMailbox, SlowNeighbourhood, SlowWindow
+from hpcopt.fabric.mpi.slow_links import SlowLinks
 from hpcopt.fabric.mpi.survey import MPISurvey
 from hpcopt.fabric.mpi.two_sided import Requests, TwoSidedWindow
 from hpcopt.fabric.mpi.window import MPIWindow
-from hpcopt.fabric.streams import Draws
+from hpcopt.fabric.neighbourhood import Neighbourhood
+from hpcopt.fabric.node import Node
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
@@ -77,9 +80,7 @@ class MPINode(WallClockNode):
         ordered: bool,
         one_sided: Callable[[], bool],
     ) -> None:
-        heterogeneity = conditions.heterogeneity
-        self.mixing = conditions.mixing
-        self._seed = seed
+        super().__init__(comm.rank, comm.size, seed, conditions)
         self._comm = comm
         self._ordered = ordered
         self._one_sided = one_sided
@@ -88,26 +89,18 @@ class MPINode(WallClockNode):
         self._requests: Requests | None = None
         self._groups: list[MPI.Intracomm] = []
         self._neighbourhoods: list[MPINeighbourhood] = []
-        self.rank, self.size = comm.rank, comm.size
-        self.ledger = Ledger()
-        self.meter = Meter(self._work)
-        self._draws = Draws()
-        self.pace = heterogeneity.pace(self.rank, self.size)
-        has_slow_links = heterogeneity.slow_links > 0.0
-        self._links = SlowLinks(self.rank, heterogeneity, bandwidth, self._hold) if has_slow_links else None
-        self.world = self._group(comm, range(self.size), self.ledger)
+        if conditions.heterogeneity.slow_links > 0.0:
+            self.seam.attach(SlowLinks(self.rank, conditions.heterogeneity, bandwidth, self._hold))
+        self.world = self._group(comm, range(self.size))
 
     def group(self, ranks: Sequence[int]) -> Group:
         members = self._comm.group.Incl(list(ranks))
         self._groups.append(self._comm.Create_group(members))
         members.Free()
-        comm = self._groups[-1]
-        return self.timed_group(lambda ledger: self._group(comm, ranks, ledger))
+        return self._group(self._groups[-1], ranks)
 
-    def _group(self, comm: MPI.Intracomm, ranks: Sequence[int], ledger: Ledger) -> MPIGroup:
-        if self._links is not None:
-            return SlowGroup(comm, ledger, self._links, ranks, ordered=self._ordered, progress=self._progress)
-        return MPIGroup(comm, ledger, ordered=self._ordered, progress=self._progress)
+    def _group(self, comm: MPI.Intracomm, ranks: Sequence[int]) -> MPIGroup:
+        return MPIGroup(comm, ranks, self.seam, ordered=self._ordered, progress=self._progress)
 
     def _hold(self, seconds: float) -> None:
         """Be held up by a slow link."""
@@ -115,48 +108,38 @@ class MPINode(WallClockNode):
             self._delay(seconds)
 
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
-        def make(ledger: Ledger) -> MPINeighbourhood:
-            self._progress.meet_if_asked(self._comm)
-            self._neighbourhoods.append(
-                MPINeighbourhood(self._comm, sources, targets, ledger)
-                if self._links is None
-                else SlowNeighbourhood(self._comm, sources, targets, ledger, self._links)
-            )
-            return self._neighbourhoods[-1]
-
-        return self.timed_neighbourhood(make)
+        self._progress.meet_if_asked(self._comm)
+        self._neighbourhoods.append(MPINeighbourhood(self._comm, sources, targets, self.seam))
+        return self._neighbourhoods[-1]
 
     def _look_up(self) -> None:
         """Begin to poke while computing; all nodes are here, to make something together."""
         self.meter.poke = self.poke
         self._progress.meet_if_asked(self._comm)
 
-    def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
-        window = self._even_window(words, link_class, by_edge=by_edge)
-        return window if self._links is None else SlowWindow(window, self._links)
+    def window(self, words: int, link_class: str = "one-sided", *, by_edge: bool = True) -> Window:
+        return self._window(words, self.seam, link_class, by_edge=by_edge)
 
-    def _even_window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
+    def _window(self, words: int, seam: Seam, link_class: str, *, by_edge: bool) -> Window:
         self._look_up()
         if self._one_sided():
-            window = MPIWindow(self._comm, words, self.ledger, self._progress, link_class, by_edge=by_edge)
+            window = MPIWindow(self._comm, words, seam, self._progress, link_class, by_edge=by_edge)
             self._things.append(window)
             return window
         if self._requests is None:
             self._requests = Requests(self._comm, self._progress)
             self._things.append(self._requests)
-        return TwoSidedWindow(self._requests, words, self.rank, self.ledger, link_class, by_edge=by_edge)
+        return TwoSidedWindow(self._requests, words, self.rank, seam, link_class, by_edge=by_edge)
 
-    def _board(self, machine: Machine) -> Board:
-        window = self._even_window(CASBoard.part(machine, self.size), LINK_CLASS, by_edge=False)
-        return CASBoard(window, machine, self.size, self._progress.wait, lambda: self._progress.meet(self._comm))
+    def board(self, machine: Machine) -> Board:
+        coordinates = Seam(self.ledger)  # so no link holds it up
+        window = self._window(CASBoard.part(machine, self.size), coordinates, LINK_CLASS, by_edge=False)
+        meet = partial(self._progress.meet, self._comm)
+        return CASBoard(self.seam, window, machine, self.size, self._progress.wait, meet)
 
-    def _mailbox(self) -> Mailbox:
+    def mailbox(self) -> Mailbox:
         self._look_up()
-        box = (
-            MPIMailbox(self._comm, self.ledger, self._progress)
-            if self._links is None
-            else SlowMailbox(self._comm, self.ledger, self._progress, self._links)
-        )
+        box = MPIMailbox(self._comm, self.seam, self._progress)
         self._things.append(box)
         return box
 
@@ -219,7 +202,7 @@ class MPICluster(Cluster):
     ) -> None:
         self._comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
         self.size = self._comm.size
-        self.processes = MPIGroup(self._comm, Ledger())
+        self.processes = MPIGroup(self._comm, range(self.size), Seam(Ledger()))
         self.local_nodes = range(self._comm.rank, self._comm.rank + 1)
         self._seed = seed
         self._ordered = ordered

@@ -1,19 +1,21 @@
 """Mailboxes of MPI ranks: ordinary messages, received by whoever pokes.
 
 Nobody waits for a partner: copies are sent, and messages are received in the pokes, so that senders' buffers are freed
-also while the receiver computes. A sender waits only where very many of its messages are under way at once.
+also while the receiver computes. A sender waits only where very many of its messages are under way at once. What is to
+leave late waits here, and its sender goes on.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict, deque
 
 import numpy as np
 from mpi4py import MPI
 
 from hpcopt.arrays import Bytes
-from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.fabric.mailbox import Mailbox, Messages
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.wall.progress import Progress
 
 MOST = 256  # messages of one rank that may be under way
@@ -22,22 +24,25 @@ MOST = 256  # messages of one rank that may be under way
 class MPIMailbox(Mailbox):
     """A rank's box; collective over `comm`, which is duplicated, to make and to free."""
 
-    def __init__(self, comm: MPI.Intracomm, ledger: Ledger, progress: Progress) -> None:
-        super().__init__(ledger)
+    def __init__(self, comm: MPI.Intracomm, seam: Seam, progress: Progress) -> None:
+        super().__init__(seam)
         self._comm = comm.Dup()
         self._progress = progress
         self._sent = np.zeros(comm.size, dtype=np.int64)  # messages to each rank, and from each
         self._received = np.zeros(comm.size, dtype=np.int64)
+        self._late: deque[tuple[float, int, Bytes]] = deque()  # (when it leaves, to whom, what)
         self._outgoing: list[tuple[MPI.Request, Bytes]] = []
         self._incoming: defaultdict[int, deque[tuple[MPI.Request, Bytes]]] = defaultdict(deque)
         self._held: list[tuple[int, Bytes]] = []
         self._status = MPI.Status()
         progress.add(self._move)
 
-    def send(self, target: int, message: Bytes) -> None:
-        self._leave(target, message.copy())
+    def _send(self, target: int, message: Bytes, leaves: float) -> None:
+        if leaves:
+            self._late.append((leaves, target, message.copy()))
+        else:
+            self._leave(target, message.copy())
         self._sent[target] += 1
-        self._ledger.current.book_edges(self.link_class, (target,), message.nbytes, rounds=0)
         if self._under_way() > MOST:
             self._progress.wait(lambda: self._under_way() <= MOST)
 
@@ -46,23 +51,34 @@ class MPIMailbox(Mailbox):
 
     def _under_way(self) -> int:
         """Return how many messages have not left."""
-        return len(self._outgoing)
+        return len(self._late) + len(self._outgoing)
 
-    def take(self) -> list[tuple[int, Bytes]]:
+    def _take(self) -> Messages:
         self._move()
         held, self._held = self._held, []
         return held
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         self._progress.wait(lambda: self._held)
 
-    def drain(self) -> list[tuple[int, Bytes]]:
+    def _drain(self) -> Messages:
         counts = np.empty_like(self._sent)
         self._progress.wait(self._comm.Ialltoall(self._sent, counts).Test)
         self._progress.wait(lambda: not self._under_way() and bool((self._received >= counts).all()))
-        return self.take()
+        return self._take()
+
+    def _leave_late(self) -> None:
+        now = time.perf_counter()
+        for _ in range(len(self._late)):
+            leaves, target, message = self._late.popleft()
+            if leaves <= now:
+                self._leave(target, message)
+            else:
+                self._late.append((leaves, target, message))
 
     def _move(self) -> None:
+        if self._late:
+            self._leave_late()
         status = self._status
         while (message := self._comm.Improbe(status=status)) is not None:
             buffer = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
@@ -77,12 +93,12 @@ class MPIMailbox(Mailbox):
         if self._outgoing:
             self._outgoing = [sent for sent in self._outgoing if not sent[0].Test()]
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         self._progress.wait(lambda: not self._under_way())
 
     def finish(self) -> None:
         """Wait until all that this rank sent has been received."""
-        self.flush()
+        self._flush()
 
     def free(self) -> None:
         """Free the communicator, once all ranks have finished."""

@@ -12,8 +12,8 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.arrays import Bytes
-from hpcopt.fabric.interface import Neighbourhood
-from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.neighbourhood import Neighbourhood
+from hpcopt.fabric.seam import Operation, Seam
 
 ALIGNMENT = 64  # bytes: received messages begin on cache lines, so that kernels read them as words
 
@@ -21,11 +21,12 @@ ALIGNMENT = 64  # bytes: received messages begin on cache lines, so that kernels
 class MPINeighbourhood(Neighbourhood):
     """A rank's links; collective over `comm` to make and to free."""
 
-    def __init__(self, comm: MPI.Intracomm, sources: Sequence[int], targets: Sequence[int], ledger: Ledger) -> None:
-        super().__init__(sources, targets, ledger)
+    def __init__(self, comm: MPI.Intracomm, sources: Sequence[int], targets: Sequence[int], seam: Seam) -> None:
+        super().__init__(sources, targets, seam)
         self.comm = comm.Create_dist_graph_adjacent(self.sources, self.targets)
         """The communicator itself, for benchmarks that measure beside it."""
         self._channels: dict[int, _Channel] = {}
+        self._scouts: _Channel | None = None  # with buffers of its own
 
     def _channel(self, size: int) -> _Channel:
         if size not in self._channels:
@@ -35,22 +36,26 @@ class MPINeighbourhood(Neighbourhood):
     def outbox(self, size: int) -> Bytes:
         return self._channel(size).outbox
 
-    def exchange(self, message: Bytes) -> list[Bytes]:
-        received = self._channel(message.nbytes).exchange(message)
-        self._ledger.current.book_edges(self.link_class, self.targets, message.nbytes)
-        return received
+    def scout(self, op: Operation) -> None:  # noqa: ARG002
+        if self._scouts is None:
+            self._scouts = _Channel(self.comm, 1, len(self.sources))
+        self._scouts.exchange(self._scouts.outbox)
 
-    def exchange_varying(self, message: Bytes) -> list[Bytes]:
-        sizes = self.exchange(np.array([message.nbytes], dtype=np.int64).view(np.uint8))
+    def _exchange(self, message: Bytes) -> list[Bytes]:
+        return self._channel(message.nbytes).exchange(message)
+
+    def _exchange_varying(self, message: Bytes) -> list[Bytes]:
+        sizes = self._exchange(np.array([message.nbytes], dtype=np.int64).view(np.uint8))
         inbox, counts, starts = _inbox([int(size.view(np.int64)[0]) for size in sizes])
         self.comm.Neighbor_allgatherv(message, [inbox, counts, starts, MPI.BYTE])
-        self._ledger.current.book_edges(self.link_class, self.targets, message.nbytes)
         return _split(inbox, counts, starts)
 
     def free(self) -> None:
         """Free the collectives and the communicator."""
         for channel in self._channels.values():
             channel.free()
+        if self._scouts is not None:
+            self._scouts.free()
         self.comm.Free()
 
 

@@ -18,6 +18,7 @@ from mpi4py import MPI
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mpi.window import MPIWindow
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Windows
 
@@ -79,7 +80,7 @@ def choose(comm: MPI.Intracomm, asked: Windows) -> Engine:
 
 def try_windows(comm: MPI.Intracomm) -> Finding:
     """Test a scratch window; collective."""
-    window = MPIWindow(comm, WORDS + 2, Ledger(), Progress(comm.Iprobe), "test", by_edge=False)
+    window = MPIWindow(comm, WORDS + 2, Seam(Ledger()), Progress(comm.Iprobe), "test", by_edge=False)
     finding = _tried(window, comm)
     if finding.fault != STILL:  # else to free it may hang, too
         window.free()

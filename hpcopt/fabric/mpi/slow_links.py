@@ -9,27 +9,22 @@ put in a mailbox leaves it so much later, and its sender goes on. Measuring is n
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, lru_cache
+from typing import Any
 
-from mpi4py import MPI
-
-from hpcopt.arrays import Array, Bytes
 from hpcopt.fabric.heterogeneity import Heterogeneity
-from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.mpi.group import MPIGroup
-from hpcopt.fabric.mpi.mailbox import MPIMailbox
-from hpcopt.fabric.mpi.neighbourhood import MPINeighbourhood
+from hpcopt.fabric.neighbourhood import LENGTH
 from hpcopt.fabric.network import Network
-from hpcopt.fabric.wall.progress import Progress
-from hpcopt.fabric.window import Eights, Window
-from hpcopt.fabric.wrapped import WrappedWindow
+from hpcopt.fabric.seam import Observer, Operation
+
+ALONG_TREES = frozenset(("sum", "max", "broadcast", "gather", "allgather"))
 
 
-class SlowLinks:
-    """What slow links cost one node.
+class SlowLinks(Observer):
+    """Makes one node wait for its slow links.
 
     Parameters
     ----------
@@ -47,13 +42,15 @@ class SlowLinks:
         self, rank: int, heterogeneity: Heterogeneity, bandwidth: float, wait: Callable[[float], None]
     ) -> None:
         self.rank = rank
-        self.wait = wait
+        self._wait = wait
         self.tree = lru_cache(maxsize=64)(self._along_tree)  # sizes may vary from round to round
         """`tree(ranks, up, down)`: seconds that this node is longer in a collective, `up` bytes going to the first of
         `ranks` and `down` bytes coming from it."""
         self._even = Network(0.0, bandwidth)
         self._uneven = self._even.idle(heterogeneity)
         self._factor = cache(heterogeneity.link_factor)
+        self._owed: defaultdict[tuple[Operation, int], int] = defaultdict(int)  # bytes since a window's last flush
+        self._free: defaultdict[tuple[Operation, int], float] = defaultdict(float)  # when a mailbox's link to a node is
 
     def is_slow(self, other: int) -> bool:
         """Tell whether the link between this node and another is slow."""
@@ -65,6 +62,28 @@ class SlowLinks:
             return 0.0
         return (self._factor(self.rank, other) - 1.0) * size / self._even.bandwidth
 
+    def begin(self, op: Operation) -> None:
+        if op.kind == "send" and self.is_slow(op.peer):  # leaves late, one message after another on each link
+            link = op, op.peer
+            op.leaves = max(time.perf_counter(), self._free[link]) + self.seconds(op.peer, op.sent)
+            self._free[link] = op.leaves
+
+    def end(self, op: Operation, result: Any) -> None:
+        kind, peer = op.kind, op.peer
+        if kind in ALONG_TREES:
+            ranks = op.peers
+            self._wait(self.tree((ranks[peer], *ranks[:peer], *ranks[peer + 1 :]), op.sent, op.received))
+        elif kind == "alltoall":
+            self._wait(max(self.seconds(rank, x.nbytes) for rank, x in zip(op.peers, result, strict=True)))
+        elif kind in {"exchange", "exchange_varying"}:
+            more = LENGTH if kind == "exchange_varying" else 0
+            came = zip(op.thing.sources, result, strict=True)
+            self._wait(max((self.seconds(source, x.nbytes + more) for source, x in came), default=0.0))
+        elif kind in {"put", "get", "accumulate"}:
+            self._owed[op, peer] += op.sent + op.received
+        elif kind == "flush":
+            self._wait(self.seconds(peer, self._owed.pop((op, peer), 0)))
+
     def _along_tree(self, ranks: tuple[int, ...], up: int, down: int) -> float:
         def end(network: Network) -> float:
             idle = replace(network)
@@ -74,109 +93,3 @@ class SlowLinks:
             return times[ranks.index(self.rank)]
 
         return end(self._uneven) - end(self._even)
-
-
-class SlowGroup(MPIGroup):
-    """A communicator over slow links."""
-
-    def __init__(
-        self,
-        comm: MPI.Intracomm,
-        ledger: Ledger,
-        links: SlowLinks,
-        ranks: Sequence[int],
-        *,
-        ordered: bool,
-        progress: Progress,
-    ) -> None:
-        super().__init__(comm, ledger, ordered=ordered, progress=progress)
-        self._links = links
-        self._ranks = tuple(ranks)
-
-    def _book(self, up: int, down: int, root: int = 0) -> None:
-        super()._book(up, down, root)
-        ranks = self._ranks
-        self._links.wait(self._links.tree((ranks[root], *ranks[:root], *ranks[root + 1 :]), up, down))
-
-    def alltoall(self, parts: Sequence[Array]) -> list[Array]:
-        received = super().alltoall(parts)
-        links = self._links
-        links.wait(max(links.seconds(rank, x.nbytes) for rank, x in zip(self._ranks, received, strict=True)))
-        return received
-
-
-class SlowNeighbourhood(MPINeighbourhood):
-    """A rank's links, some of them slow."""
-
-    def __init__(
-        self, comm: MPI.Intracomm, sources: Sequence[int], targets: Sequence[int], ledger: Ledger, links: SlowLinks
-    ) -> None:
-        super().__init__(comm, sources, targets, ledger)
-        self._links = links
-
-    def exchange(self, message: Bytes) -> list[Bytes]:
-        return self._late(super().exchange(message))
-
-    def exchange_varying(self, message: Bytes) -> list[Bytes]:
-        return self._late(super().exchange_varying(message))
-
-    def _late(self, received: list[Bytes]) -> list[Bytes]:
-        came = (self._links.seconds(source, x.nbytes) for source, x in zip(self.sources, received, strict=True))
-        self._links.wait(max(came, default=0.0))
-        return received
-
-
-class SlowWindow(WrappedWindow):
-    """A window over slow links: what goes to or comes from a rank takes its time in the flush of that rank."""
-
-    def __init__(self, window: Window, links: SlowLinks) -> None:
-        super().__init__(window)
-        self._links = links
-        self._owed: defaultdict[int, int] = defaultdict(int)  # target -> bytes since the last flush
-
-    def put(self, x: Eights, target: int, at: int = 0) -> None:
-        self._owed[target] += x.nbytes
-        super().put(x, target, at)
-
-    def get(self, target: int, at: int, out: Eights) -> None:
-        self._owed[target] += out.nbytes
-        super().get(target, at, out)
-
-    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
-        self._owed[target] += x.nbytes
-        super().accumulate(x, target, at)
-
-    def flush(self, target: int) -> None:
-        super().flush(target)
-        self._links.wait(self._links.seconds(target, self._owed.pop(target, 0)))
-
-
-class SlowMailbox(MPIMailbox):
-    """A rank's box, whose messages over slow links leave late, one after another on each link."""
-
-    def __init__(self, comm: MPI.Intracomm, ledger: Ledger, progress: Progress, links: SlowLinks) -> None:
-        self._links = links
-        self._late: deque[tuple[float, int, Bytes]] = deque()  # (when it leaves, to whom, what)
-        self._free: defaultdict[int, float] = defaultdict(float)  # target -> when its link is
-        super().__init__(comm, ledger, progress)
-
-    def _leave(self, target: int, message: Bytes) -> None:
-        if not self._links.is_slow(target):
-            super()._leave(target, message)
-            return
-        seconds = self._links.seconds(target, message.nbytes)
-        due = self._free[target] = max(time.perf_counter(), self._free[target]) + seconds
-        self._late.append((due, target, message))
-
-    def _under_way(self) -> int:
-        return len(self._late) + super()._under_way()
-
-    def _move(self) -> None:
-        now = time.perf_counter()
-        for _ in range(len(self._late)):
-            due, target, message = self._late.popleft()
-            if due <= now:
-                super()._leave(target, message)
-            else:
-                self._late.append((due, target, message))
-        super()._move()

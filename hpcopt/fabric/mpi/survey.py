@@ -12,7 +12,7 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.arrays import Vector
-from hpcopt.fabric.interface import Node
+from hpcopt.fabric.node import Node
 from hpcopt.fabric.survey import Stage
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.wall.survey import WallSurvey

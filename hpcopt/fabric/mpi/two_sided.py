@@ -10,7 +10,6 @@ The requests of one node to another are carried out in their order, and answered
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict, deque
 from collections.abc import Callable
 from enum import IntEnum
@@ -19,7 +18,7 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.arrays import Words
-from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Eights, Op, Window
 
@@ -129,9 +128,9 @@ class TwoSidedWindow(Window):
     """A rank's view of the memory."""
 
     def __init__(
-        self, requests: Requests, words: int, rank: int, ledger: Ledger, link_class: str, *, by_edge: bool
+        self, requests: Requests, words: int, rank: int, seam: Seam, link_class: str, *, by_edge: bool
     ) -> None:
-        super().__init__(words, ledger, rank, link_class, by_edge=by_edge)
+        super().__init__(words, seam, rank, link_class, by_edge=by_edge)
         self.local = np.zeros(words, dtype=np.int64)
         self._requests = requests
         self._number = requests.enter(self.local)
@@ -142,38 +141,34 @@ class TwoSidedWindow(Window):
             return
         self._requests.ask(target, (do, self._number, at, len(answer), *operands), data, answer)
 
-    def put(self, x: Eights, target: int, at: int = 0) -> None:
-        self._book(target, x.nbytes)
+    def _put(self, x: Eights, target: int, at: int) -> None:
         self._do(Do.PUT, target, at, x.view(np.int64), NOTHING)
 
-    def get(self, target: int, at: int, out: Eights) -> None:
-        self._book(target, out.nbytes)
+    def _get(self, target: int, at: int, out: Eights) -> None:
         self._do(Do.GET, target, at, NOTHING, out.view(np.int64))
 
-    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
-        self._book(target, x.nbytes)
+    def _accumulate(self, x: Eights, target: int, at: int) -> None:
         do = Do.ADD_FLOATS if x.dtype == np.float64 else Do.ADD_INTEGERS
         self._do(do, target, at, x.view(np.int64), NOTHING)
 
-    def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
+    def _fetch_and_op(self, value: int, target: int, at: int, op: Op) -> int:
         return self._atomic(ATOMICS[op], target, at, (value, 0))
 
-    def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
+    def _compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
         return self._atomic(Do.SWAP, target, at, (desired, expected))
 
     def _atomic(self, do: Do, target: int, at: int, operands: tuple[int, int]) -> int:
-        self._book(target, 8)
         before = np.empty(1, dtype=np.int64)  # of its own: a poke may bring another operation between
         self._do(do, target, at, NOTHING, before, operands)
-        self.flush(target)
+        self._flush(target)
         return int(before[0])
 
-    def flush(self, target: int) -> None:
+    def _flush(self, target: int) -> None:
         self._requests.wait(target)
 
     def sync(self) -> None:
         pass  # others see this part through its owner only
 
-    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
+    def _wait(self, at: int, until: Callable[[int], bool], seconds: float) -> int:
         self._requests.progress.wait(lambda: until(int(self.local[at])), seconds)
         return int(self.local[at])

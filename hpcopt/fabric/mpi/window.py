@@ -8,14 +8,13 @@ everything one-sided may wait for the target's next poke, whatever the library.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
-from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Eights, Op, Window
 
@@ -34,9 +33,9 @@ class MPIWindow(Window):
     """
 
     def __init__(
-        self, comm: MPI.Intracomm, words: int, ledger: Ledger, progress: Progress, link_class: str, *, by_edge: bool
+        self, comm: MPI.Intracomm, words: int, seam: Seam, progress: Progress, link_class: str, *, by_edge: bool
     ) -> None:
-        super().__init__(words, ledger, comm.rank, link_class, by_edge=by_edge)
+        super().__init__(words, seam, comm.rank, link_class, by_edge=by_edge)
         self._comm = comm.Dup()
         self.win = MPI.Win.Allocate(8 * words, 8, comm=self._comm)
         """The window itself, for benchmarks that measure beside it, and for the test of it."""
@@ -52,51 +51,46 @@ class MPIWindow(Window):
         self.win.Sync()
         self._comm.Barrier()
 
-    def put(self, x: Eights, target: int, at: int = 0) -> None:
+    def _put(self, x: Eights, target: int, at: int) -> None:
         self.win.Put(x, target, at)
         self._kept[target].append(x)
-        self._book(target, x.nbytes)
 
-    def get(self, target: int, at: int, out: Eights) -> None:
+    def _get(self, target: int, at: int, out: Eights) -> None:
         self.win.Get(out, target, at)
         self._kept[target].append(out)
-        self._book(target, out.nbytes)
 
-    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
+    def _accumulate(self, x: Eights, target: int, at: int) -> None:
         self.win.Accumulate(x, target, at, MPI.SUM)
         self._kept[target].append(x)
-        self._book(target, x.nbytes)
 
-    def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
+    def _fetch_and_op(self, value: int, target: int, at: int, op: Op) -> int:
         self._value[0] = value
         operand, _, before = self._operands
         self.win.Fetch_and_op(operand, before, target, at, OPS[op])
         self.win.Flush(target)
-        self._book(target, 8)
         return int(self._before[0])
 
-    def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
+    def _compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
         self._value[0] = desired
         self._compared[0] = expected
         operand, compared, before = self._operands
         self.win.Compare_and_swap(operand, compared, before, target, at)
         self.win.Flush(target)
-        self._book(target, 8)
         return int(self._before[0])
 
-    def flush(self, target: int) -> None:
+    def _flush(self, target: int) -> None:
         self.win.Flush(target)
         self._kept[target].clear()
 
     def sync(self) -> None:
         self.win.Sync()
 
-    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
+    def _wait(self, at: int, until: Callable[[int], bool], seconds: float) -> int:
         word = 0
 
         def ready() -> bool:
             nonlocal word
-            word = self.fetch_and_op(0, self.rank, at, "no-op")
+            word = self._fetch_and_op(0, self.rank, at, "no-op")
             return until(word)
 
         self._progress.wait(ready, seconds)

@@ -19,7 +19,6 @@ from hpcopt.fabric.virtual.window import Actor
 
 ROUND_TRIPS = 3  # of a transition
 DELIVERY = 3  # latencies of a mail: its body there, the news of that back, the flag there
-LINK_CLASS = "board"
 
 
 class SharedState:
@@ -56,6 +55,7 @@ class VirtualBoard(Board):
     """A node's access to it."""
 
     def __init__(self, node: Actor, shared: SharedState) -> None:
+        super().__init__(node.seam)
         self.rank = node.rank
         self._node = node
         self._shared = shared
@@ -63,20 +63,25 @@ class VirtualBoard(Board):
         self._sleeper: greenlet.greenlet | None = None
         shared.boards[node.rank] = self
 
-    def post(self, kind: int, value: int = 0) -> None:
+    def _post(self, kind: int, value: int) -> None:
         node, shared = self._node, self._shared
         node.settle()
         if node.size > 1:
-            node.ledger.current.book(LINK_CLASS, ROUND_TRIPS + 1, shared.state.nbytes + 8 * ROUND_TRIPS, rounds=0)
+            self._charge(ROUND_TRIPS + 1, shared.state.nbytes + 8 * ROUND_TRIPS)
         shared.loop.wake(greenlet.getcurrent(), shared.post(kind, value, self))
         node.waits_in = "a transition of the board"
         shared.loop.block()
         node.time = shared.loop.now
 
+    def _charge(self, messages: int, size: int) -> None:
+        """Add to what the event that is being posted costs this node."""
+        self._op.messages += messages
+        self._op.bytes += size
+
     def send(self, other: VirtualBoard, words: Words, arrival: float) -> None:
-        """Send a mail that is there at `arrival`."""
+        """Send a mail that is there at `arrival`; it belongs to the event that this node is posting."""
         if other is not self:
-            self._node.ledger.current.book(LINK_CLASS, 2, words.nbytes + 8, rounds=0)
+            self._charge(2, words.nbytes + 8)
         self._shared.loop.at(arrival, lambda: other.receive(words))
 
     def receive(self, words: Words) -> None:
@@ -86,7 +91,7 @@ class VirtualBoard(Board):
             sleeper, self._sleeper = self._sleeper, None
             self._shared.loop.wake(sleeper, self._shared.loop.now)
 
-    def wait(self) -> Words:
+    def _wait(self) -> Words:
         node = self._node
         node.settle()
         if not self._mails:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import greenlet
 
 from hpcopt.arrays import Bytes
-from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.fabric.mailbox import Mailbox, Messages
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.virtual.window import Actor
@@ -27,7 +27,7 @@ class VirtualMailbox(Mailbox):
     """A node's box."""
 
     def __init__(self, node: Actor, network: Network, loop: EventLoop, mail: Mail, barrier: Callable[[], None]) -> None:
-        super().__init__(node.ledger)
+        super().__init__(node.seam)
         self._node = node
         self._network = network
         self._loop = loop
@@ -38,10 +38,9 @@ class VirtualMailbox(Mailbox):
         self._sleeper: greenlet.greenlet | None = None
         mail.boxes[node.rank] = self
 
-    def send(self, target: int, message: Bytes) -> None:
+    def _send(self, target: int, message: Bytes, leaves: float) -> None:  # noqa: ARG002  (a wall clock's)
         node = self._node
         node.settle()
-        self._ledger.current.book_edges(self.link_class, (target,), message.nbytes, rounds=0)
         sent = message.copy()
         sent.flags.writeable = False
         self._mail.under_way[target] += 1
@@ -49,7 +48,7 @@ class VirtualMailbox(Mailbox):
         self._left = max(self._left, arrival - self._network.latency)
         self._loop.at(arrival, lambda: self._deliver(target, sent))
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         self._node.time = max(self._node.time, self._left)
         self._node.settle()
 
@@ -68,12 +67,12 @@ class VirtualMailbox(Mailbox):
             sleeper, self._sleeper = self._sleeper, None
             self._loop.wake(sleeper, self._loop.now)
 
-    def take(self) -> list[tuple[int, Bytes]]:
+    def _take(self) -> Messages:
         self._node.settle()
         held, self._held = self._held, []
         return held
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         node = self._node
         node.settle()
         if not self._held:
@@ -82,10 +81,10 @@ class VirtualMailbox(Mailbox):
             self._loop.block()
             node.time = self._loop.now
 
-    def drain(self) -> list[tuple[int, Bytes]]:
+    def _drain(self) -> Messages:
         self._barrier()
-        held = self.take()
+        held = self._take()
         while self._mail.under_way[self._node.rank]:
-            self.wait()
-            held += self.take()
+            self._wait()
+            held += self._take()
         return held

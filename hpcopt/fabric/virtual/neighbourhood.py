@@ -14,10 +14,9 @@ import greenlet
 import numpy as np
 
 from hpcopt.arrays import Bytes
-from hpcopt.fabric.interface import Neighbourhood
-from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.network import Network
-from hpcopt.fabric.timeline import Timeline
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.virtual.events import EventLoop
 
 
@@ -25,9 +24,8 @@ class Waiter(Protocol):
     """What an exchange needs of its node: who it is, and its clock."""
 
     rank: int
-    ledger: Ledger
+    seam: Seam
     time: float
-    timeline: Timeline | None
     waits_in: str
 
 
@@ -101,28 +99,27 @@ class VirtualNeighbourhood(Neighbourhood):
         sources: Sequence[int],
         targets: Sequence[int],
     ) -> None:
-        super().__init__(sources, targets, node.ledger)
+        super().__init__(sources, targets, node.seam)
         self._node = node
         self._network = network
         self._loop = loop
         self._post = post
         self._inbox = post.open(node.rank, self.sources, loop)
 
-    def exchange(self, message: Bytes) -> list[Bytes]:
+    def _exchange(self, message: Bytes) -> list[Bytes]:
         node, size = self._node, message.nbytes
         sent = message.copy()  # one for all targets: the sender may write again before they have read
         sent.flags.writeable = False
         for target in self.targets:
             arrival = self._network.send(node.rank, target, size, node.time)
             self._post.send(node.rank, target, (node.time, arrival), sent, self._loop)
-        self._ledger.current.book_edges(self.link_class, self.targets, size)
         node.waits_in = "an exchange with its neighbours"
         came = node.time
         last, node.time, messages = self._inbox.take(came, self._loop)
-        if node.timeline is not None:
-            node.timeline.meet(came, last, node.time)
+        for met in node.seam.meets:
+            met(came, last, node.time)
         return messages
 
-    def exchange_varying(self, message: Bytes) -> list[Bytes]:
-        self.exchange(np.array([message.nbytes], dtype=np.int64).view(np.uint8))
-        return self.exchange(message)
+    def _exchange_varying(self, message: Bytes) -> list[Bytes]:
+        self._exchange(np.array([message.nbytes], dtype=np.int64).view(np.uint8))
+        return self._exchange(message)

@@ -17,8 +17,8 @@ import greenlet
 import numpy as np
 
 from hpcopt.arrays import Words
-from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.network import Network
+from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.window import Eights, Op, Window
 
@@ -31,7 +31,7 @@ class Actor(Protocol):
 
     rank: int
     size: int
-    ledger: Ledger
+    seam: Seam
     time: float
     waits_in: str
 
@@ -53,7 +53,7 @@ class VirtualWindow(Window):
     def __init__(
         self, node: Actor, network: Network, loop: EventLoop, memory: Memory, link_class: str, *, by_edge: bool
     ) -> None:
-        super().__init__(len(memory.parts[0]), node.ledger, node.rank, link_class, by_edge=by_edge)
+        super().__init__(len(memory.parts[0]), node.seam, node.rank, link_class, by_edge=by_edge)
         self.local = memory.parts[node.rank]
         self._node = node
         self._network = network
@@ -62,13 +62,13 @@ class VirtualWindow(Window):
         self._under_way: defaultdict[int, int] = defaultdict(int)  # target -> operations that are not done
         self._flushing: tuple[greenlet.greenlet, int] | None = None
 
-    def put(self, x: Eights, target: int, at: int = 0) -> None:
+    def _put(self, x: Eights, target: int, at: int) -> None:
         def write(there: Words, data: Words) -> None:
             there[at : at + len(data)] = data
 
         self._send(x, target, write)
 
-    def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
+    def _accumulate(self, x: Eights, target: int, at: int) -> None:
         def add(there: Words, data: Words) -> None:
             part = there[at : at + len(data)].view(x.dtype)
             part += data.view(x.dtype)
@@ -78,7 +78,6 @@ class VirtualWindow(Window):
     def _send(self, x: Eights, target: int, write: Callable[[Words, Words], None]) -> None:
         self._node.settle()
         data = np.array(x).view(np.int64)
-        self._book(target, data.nbytes)
         there, loop = self._memory.parts[target], self._loop
         if target == self.rank:
             write(there, data)
@@ -92,10 +91,9 @@ class VirtualWindow(Window):
         self._under_way[target] += 1
         loop.at(self._network.send(self.rank, target, data.nbytes, loop.now), land)
 
-    def get(self, target: int, at: int, out: Eights) -> None:
+    def _get(self, target: int, at: int, out: Eights) -> None:
         self._node.settle()
         there, words, loop = self._memory.parts[target], out.view(np.int64), self._loop
-        self._book(target, words.nbytes)
         if target == self.rank:
             words[:] = there[at : at + len(words)]
             return
@@ -114,7 +112,7 @@ class VirtualWindow(Window):
             sleeper, self._flushing = self._flushing[0], None
             self._loop.wake(sleeper, self._loop.now)
 
-    def flush(self, target: int) -> None:
+    def _flush(self, target: int) -> None:
         node = self._node
         node.settle()
         if self._under_way[target]:
@@ -123,19 +121,18 @@ class VirtualWindow(Window):
             self._loop.block()
             node.time = self._loop.now
 
-    def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
+    def _fetch_and_op(self, value: int, target: int, at: int, op: Op) -> int:
         def change(word: int) -> int:
             return word + value if op == "sum" else value if op == "replace" else word
 
         return self._atomic(target, at, change)
 
-    def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
+    def _compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
         return self._atomic(target, at, lambda word: desired if word == expected else word)
 
     def _atomic(self, target: int, at: int, change: Callable[[int], int]) -> int:
         node, loop = self._node, self._loop
         node.settle()
-        self._book(target, 8)
         if target == self.rank:
             return self._change(target, at, change)
         before = 0
@@ -169,7 +166,7 @@ class VirtualWindow(Window):
     def sync(self) -> None:
         self._node.settle()
 
-    def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
+    def _wait(self, at: int, until: Callable[[int], bool], seconds: float) -> int:
         node = self._node
         node.settle()
         end = node.time + seconds

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hpcopt.fabric.interface import Group, Neighbourhood, Node
-from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.timeline import COMPUTE, Timeline
+from hpcopt.fabric.node import Node
+from hpcopt.fabric.timeline import COMPUTE, Recorder, Timeline
 from hpcopt.fabric.wall.progress import Progress
-from hpcopt.fabric.wall.timed import TimedGroup, TimedNeighbourhood
 
 LONGEST = 1e-3  # seconds without a look at what others want
 SHORTEST = 1e-4  # seconds: what is shorter cannot be slept
@@ -54,20 +52,8 @@ class WallClockNode(Node):
                 poke()
 
     def record(self, limit: int) -> None:
-        begun = time.perf_counter()
         self.timeline = Timeline(limit, GAP)
-        self.world = self.group(range(self.size))
-        self._paused += time.perf_counter() - begun
-
-    def timed_group(self, make: Callable[[Ledger], Group]) -> Group:
-        """Return the group that `make` makes with this node's ledger; one that is timed where that is asked for."""
-        group = make(self.ledger)
-        return group if self.timeline is None else TimedGroup(group, make(Ledger()), self)
-
-    def timed_neighbourhood(self, make: Callable[[Ledger], Neighbourhood]) -> Neighbourhood:
-        """Do the same for a neighbourhood."""
-        links = make(self.ledger)
-        return links if self.timeline is None else TimedNeighbourhood(links, make(Ledger()), self)
+        self.seam.attach(Recorder(self, scouts=True))
 
     def start(self) -> None:
         """Set the clock to zero."""

@@ -33,16 +33,17 @@ class Progress:
     def __init__(self, probe: Callable[[], object], now: Callable[[], float] = time.perf_counter) -> None:
         self._probe = probe
         self._now = now
-        self._services: list[Callable[[], None]] = []
+        self.services: list[Callable[[], None]] = []
+        """What is called at each poke; may not wait."""
 
     def add(self, service: Callable[[], None]) -> None:
         """Call `service` at each poke; it may not wait. All ranks have the same ones."""
-        self._services.append(service)
+        self.services.append(service)
 
     def poke(self) -> None:
         """Let things move."""
         self._probe()
-        for service in self._services:
+        for service in self.services:
             service()
 
     def wait(self, ready: Callable[[], object], seconds: float = math.inf) -> None:
@@ -67,5 +68,5 @@ class Progress:
 
     def meet_if_asked(self, comm: MPI.Comm) -> None:
         """Do so where others may wait for a service: before a collective, since MPI's waiting knows nothing of them."""
-        if self._services:
+        if self.services:
             self.meet(comm)

@@ -9,13 +9,13 @@ import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
-from hpcopt.fabric.interface import Cluster, Group, Neighbourhood, Node
-from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.group import Group
 from hpcopt.fabric.lone import LoneBoard, LoneGroup, LoneMailbox, LoneNeighbourhood, LoneWindow
 from hpcopt.fabric.mailbox import Mailbox
-from hpcopt.fabric.meter import Meter
-from hpcopt.fabric.streams import Draws
+from hpcopt.fabric.neighbourhood import Neighbourhood
+from hpcopt.fabric.node import Node
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
@@ -29,34 +29,28 @@ class SoloNode(WallClockNode):
     """The only node."""
 
     def __init__(self, seed: int, conditions: Conditions) -> None:
-        self.rank, self.size = 0, 1
-        self.mixing = conditions.mixing
-        self.pace = conditions.heterogeneity.pace(0, 1)
-        self._seed = seed
-        self.ledger = Ledger()
-        self.meter = Meter(self._work)
-        self._draws = Draws()
-        self.world = LoneGroup(self.ledger)
+        super().__init__(0, 1, seed, conditions)
+        self.world = LoneGroup(self.seam)
         self._progress = Progress(lambda: None)
 
     def group(self, ranks: Sequence[int]) -> Group:
         if list(ranks) != [0]:
             raise ValueError(f"a cluster of one node has no group {list(ranks)}")
-        return self.timed_group(LoneGroup)
+        return LoneGroup(self.seam)
 
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
         if sources or targets:
             raise ValueError(f"a cluster of one node has no neighbours {[*sources, *targets]}")
-        return self.timed_neighbourhood(lambda ledger: LoneNeighbourhood((), (), ledger))
+        return LoneNeighbourhood((), (), self.seam)
 
-    def _window(self, words: int, link_class: str, *, by_edge: bool) -> Window:
-        return LoneWindow(words, self.ledger, link_class, by_edge=by_edge)
+    def window(self, words: int, link_class: str = "one-sided", *, by_edge: bool = True) -> Window:
+        return LoneWindow(words, self.seam, link_class, by_edge=by_edge)
 
-    def _board(self, machine: Machine) -> Board:
-        return LoneBoard(machine)
+    def board(self, machine: Machine) -> Board:
+        return LoneBoard(self.seam, machine)
 
-    def _mailbox(self) -> Mailbox:
-        return LoneMailbox(self.ledger)
+    def mailbox(self) -> Mailbox:
+        return LoneMailbox(self.seam)
 
     def survey(
         self,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from hpcopt.arrays import Vector
-from hpcopt.fabric.interface import Node
+from hpcopt.fabric.node import Node
 from hpcopt.fabric.survey import Stage, Survey
 
 SHORTEST = 0.01  # seconds between two surveys

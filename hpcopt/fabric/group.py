@@ -1,0 +1,186 @@
+"""Groups: nodes that speak together, as the ranks of a communicator do."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+
+from hpcopt.arrays import Array, Vector
+from hpcopt.fabric.seam import Kind, Operation, Seam
+
+_ONE = np.zeros(1)
+
+
+class Group(abc.ABC):
+    """Nodes that speak together: a communicator.
+
+    Every operation is collective: all members call it, in the same order, with arrays of the same shape unless said
+    otherwise. Arguments are left alone; results are new arrays (or `out`).
+
+    One call is one *round*. What it is charged for: in a reduction or a broadcast over K members each of the K - 1
+    others sends the message up the tree and receives it down (a broadcast: down only), so a reduction of m
+    bytes books 2 (K - 1) messages and 2 (K - 1) m bytes over all members, whatever algorithm the MPI library
+    uses inside.
+
+    Parameters
+    ----------
+    rank
+        This node's place among the members.
+    members
+        Ranks of the nodes, in the group's order.
+    seam
+        Where operations are observed.
+    """
+
+    link_class = "world"
+    """The class of links that this group's messages travel over, as the ledger names it."""
+
+    def __init__(self, rank: int, members: Sequence[int], seam: Seam) -> None:
+        self.rank = rank
+        """This node's place in the group, 0 <= rank < size."""
+        self.size = len(members)
+        """Number of members."""
+        self._sends = 0 if rank == 0 else 1  # the top of the tree has no link above it
+        self._seam = seam
+        self._op = Operation(self, self.link_class, members)
+        self._op.rounds = 1
+
+    def _begin(self, kind: Kind, up: int, down: int, root: int = 0) -> Operation:
+        """Begin a round of `up` bytes to the top of the tree and `down` bytes from it; 0 = no message that way."""
+        op = self._op
+        self._charge(op, up, down)
+        if not self._seam.quiet:
+            op.kind = kind
+            op.peer = root
+            for begin in self._seam.begins:
+                begin(op)
+        return op
+
+    def _charge(self, op: Operation, up: int, down: int) -> None:
+        op.sent = up
+        op.received = down
+        op.messages = self._sends * ((up > 0) + (down > 0))
+        op.bytes = self._sends * (up + down)
+
+    def scout(self, op: Operation) -> None:
+        """Wait for those whom `op` will wait for, by a small message that is not observed."""
+        if op.kind == "broadcast":
+            self._broadcast(_ONE, op.peer)
+        elif op.kind == "gather":
+            self._gather(_ONE, op.peer)
+        else:
+            self._barrier()
+
+    @final
+    def sum(self, x: Vector, out: Vector | None = None) -> Vector:
+        """Return the sum of every member's `x`, shape of `x`, on all members. `out` may be `x` itself."""
+        op = self._begin("sum", x.nbytes, x.nbytes)
+        total = self._sum(x, out)
+        for end in self._seam.ends:
+            end(op, total)
+        return total
+
+    @abc.abstractmethod
+    def _sum(self, x: Vector, out: Vector | None) -> Vector: ...
+
+    @final
+    def max(self, x: Vector) -> Vector:
+        """Return the element-wise maximum of every member's `x` on all members."""
+        op = self._begin("max", x.nbytes, x.nbytes)
+        largest = self._max(x)
+        for end in self._seam.ends:
+            end(op, largest)
+        return largest
+
+    @abc.abstractmethod
+    def _max(self, x: Vector) -> Vector: ...
+
+    @final
+    def broadcast(self, x: Vector, root: int = 0) -> Vector:
+        """Return the root's `x` on all members (the others' `x` gives shape and dtype)."""
+        op = self._begin("broadcast", 0, x.nbytes, root)
+        received = self._broadcast(x, root)
+        for end in self._seam.ends:
+            end(op, received)
+        return received
+
+    @abc.abstractmethod
+    def _broadcast(self, x: Vector, root: int) -> Vector: ...
+
+    @final
+    def gather(self, x: Vector, root: int = 0) -> Vector | None:
+        """Return (size, *shape) with every member's `x` on the root, None on the others."""
+        op = self._begin("gather", x.nbytes, 0, root)
+        parts = self._gather(x, root)
+        for end in self._seam.ends:
+            end(op, parts)
+        return parts
+
+    @abc.abstractmethod
+    def _gather(self, x: Vector, root: int) -> Vector | None: ...
+
+    @final
+    def allgather(self, x: Array) -> list[Array]:
+        """Return every member's 1-d `x`, in rank order, on all members, to be read only.
+
+        Lengths may differ, the dtype not.
+        """
+        op = self._begin("allgather", x.nbytes, 0)
+        parts = self._allgather(x)
+        self._charge(op, x.nbytes, sum([part.nbytes for part in parts]))
+        for end in self._seam.ends:
+            end(op, parts)
+        return parts
+
+    @abc.abstractmethod
+    def _allgather(self, x: Array) -> list[Array]: ...
+
+    @final
+    def alltoall(self, parts: Sequence[Array]) -> list[Array]:
+        """Send the 1-d `parts[r]` to member r; return what each member sent here; lengths may differ, the dtype not."""
+        sent = sum([part.nbytes for place, part in enumerate(parts) if place != self.rank])
+        op = self._begin("alltoall", sent, 0)
+        op.messages = self.size - 1
+        op.bytes = sent
+        received = self._alltoall(parts)
+        for end in self._seam.ends:
+            end(op, received)
+        return received
+
+    @abc.abstractmethod
+    def _alltoall(self, parts: Sequence[Array]) -> list[Array]: ...
+
+    @final
+    def barrier(self) -> None:
+        """Wait until every member has come. No round: it carries nothing."""
+        if self._seam.quiet:
+            self._barrier()
+            return
+        self._op.rounds = 0
+        op = self._begin("barrier", 0, 0)
+        self._barrier()
+        for end in self._seam.ends:
+            end(op, None)
+        op.rounds = 1
+
+    @abc.abstractmethod
+    def _barrier(self) -> None: ...
+
+    @final
+    def mean(self, x: Vector, weight: float | None = None, out: Vector | None = None) -> Vector:
+        """Return the weighted mean of every member's `x` on all members.
+
+        Parameters
+        ----------
+        x
+            This member's vector; left alone (unless it is also `out`).
+        weight
+            This member's weight; the weights of all members sum to one. Default 1/size.
+        out
+            Where to put the result, float64 of the shape of `x`.
+        """
+        scaled = np.multiply(x, 1.0 / self.size if weight is None else weight, out=out)
+        return self.sum(scaled, out=scaled)

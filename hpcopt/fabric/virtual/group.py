@@ -1,0 +1,192 @@
+"""Groups of the virtual cluster: reductions add in rank order.
+
+A collective ends for each member when its messages have come, by the network's model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import greenlet
+import numpy as np
+
+from hpcopt.arrays import Array, Vector
+from hpcopt.fabric.group import Group
+from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.network import Network
+from hpcopt.fabric.seam import Seam
+from hpcopt.fabric.virtual.events import EventLoop
+
+
+class Member(Protocol):
+    """What a collective needs of its nodes: who they are, their clocks, and what they wait for."""
+
+    rank: int
+    ledger: Ledger
+    seam: Seam
+    time: float
+    waits_in: str
+    delivered: Any
+    greenlet: greenlet.greenlet | None
+
+
+class Meeting:
+    """What the members of a group share: who has come to the operation under way, and with what."""
+
+    def __init__(self, ranks: tuple[int, ...], loop: EventLoop) -> None:
+        self.ranks = ranks
+        self._loop = loop
+        self._operation = ""
+        self._came: dict[int, tuple[Member, Any]] = {}
+
+    def join(self, node: Member, operation: str, brought: Any, end: Callable[[list[Any]], Ending]) -> Any:
+        """Wait for all members; return this node's result.
+
+        The last member to come calls `end` with what each has brought, in rank order.
+        """
+        if self._came and operation != self._operation:
+            raise RuntimeError(f"node {node.rank} joins {operation}, the others of its group are in {self._operation}")
+        self._operation = operation
+        self._came[node.rank] = (node, brought)
+        node.greenlet, node.waits_in = greenlet.getcurrent(), operation
+        if len(self._came) == len(self.ranks):
+            self._finish(end)
+        self._loop.block()
+        result, node.delivered = node.delivered, None
+        return result
+
+    def _finish(self, end: Callable[[list[Any]], Ending]) -> None:
+        members = [self._came[rank] for rank in self.ranks]
+        self._came = {}
+        ending = end([brought for _, brought in members])
+        measured = members[0][0].ledger.current is members[0][0].ledger.monitored
+        clocks = [node.time for node, _ in members]
+        times = clocks if measured else ending.times(clocks)
+        last = max(clocks) if ending.root is None else clocks[ending.root]
+        for (node, _), result, time in zip(members, ending.results, times, strict=True):
+            for met in node.seam.meets:
+                met(node.time, last, time)
+            node.delivered, node.time = result, time
+            assert node.greenlet is not None
+            self._loop.wake(node.greenlet, time)
+
+
+class Ending:
+    """How a collective ends: a result for each member, and when, given when each came.
+
+    `root` is the place of the member that all others wait for, where they do not wait for everybody.
+    """
+
+    __slots__ = ("results", "root", "times")
+
+    def __init__(
+        self, results: Sequence[Any], times: Callable[[list[float]], list[float]], root: int | None = None
+    ) -> None:
+        self.results = results
+        self.times = times
+        self.root = root
+
+
+class VirtualGroup(Group):
+    """A member's view of a meeting: reductions add in rank order."""
+
+    def __init__(self, meeting: Meeting, node: Member, network: Network) -> None:
+        if node.rank not in meeting.ranks:
+            raise ValueError(f"node {node.rank} is no member of the group {list(meeting.ranks)}")
+        super().__init__(meeting.ranks.index(node.rank), meeting.ranks, node.seam)
+        self._meeting = meeting
+        self._node = node
+        self._network = network
+
+    def _reduce(self, operation: str, ufunc: np.ufunc, x: Vector) -> Vector:
+        ranks, network, size = self._meeting.ranks, self._network, x.nbytes
+
+        def end(parts: list[Vector]) -> Ending:
+            total = ufunc.reduce(np.stack(parts), axis=0)
+            results = [total.copy() for _ in parts]
+            return Ending(results, lambda times: network.down(ranks, network.up(ranks, times, size), size))
+
+        result: Vector = self._meeting.join(self._node, operation, np.array(x), end)
+        return result
+
+    def _sum(self, x: Vector, out: Vector | None) -> Vector:
+        total = self._reduce("sum", np.add, x)
+        if out is None:
+            return total
+        out[...] = total
+        return out
+
+    def _max(self, x: Vector) -> Vector:
+        return self._reduce("max", np.maximum, x)
+
+    def _rooted(self, root: int) -> tuple[int, ...]:
+        """Return the ranks with the root's first."""
+        ranks = self._meeting.ranks
+        return (ranks[root], *ranks[:root], *ranks[root + 1 :])
+
+    def _broadcast(self, x: Vector, root: int) -> Vector:
+        network, size = self._network, x.nbytes
+
+        def end(parts: list[Vector]) -> Ending:
+            def times(clocks: list[float]) -> list[float]:
+                first, *others = network.down(
+                    self._rooted(root), [clocks[root], *clocks[:root], *clocks[root + 1 :]], size
+                )
+                return [*others[:root], first, *others[root:]]
+
+            return Ending([parts[root].copy() for _ in parts], times, root)
+
+        result: Vector = self._meeting.join(self._node, f"broadcast from {root}", np.array(x), end)
+        return result
+
+    def _gather(self, x: Vector, root: int) -> Vector | None:
+        ranks, network, size = self._meeting.ranks, self._network, x.nbytes
+
+        def end(parts: list[Vector]) -> Ending:
+            def times(clocks: list[float]) -> list[float]:
+                arrivals = [network.send(r, ranks[root], size, t) for r, t in zip(ranks, clocks, strict=True)]
+                return [max(arrivals) if place == root else t for place, t in enumerate(clocks)]
+
+            return Ending([np.stack(parts) if place == root else None for place in range(len(parts))], times)
+
+        result: Vector | None = self._meeting.join(self._node, f"gather to {root}", np.array(x), end)
+        return result
+
+    def _allgather(self, x: Array) -> list[Array]:
+        ranks, network = self._meeting.ranks, self._network
+
+        def end(parts: list[Array]) -> Ending:
+            total, largest = sum(p.nbytes for p in parts), max(p.nbytes for p in parts)
+            for p in parts:
+                p.flags.writeable = False  # all members get the same arrays: a thousand copies each would not fit
+            results = [list(parts) for _ in parts]
+            return Ending(results, lambda times: network.down(ranks, network.up(ranks, times, largest), total))
+
+        parts: list[Array] = self._meeting.join(self._node, "allgather", np.array(x), end)
+        return parts
+
+    def _alltoall(self, parts: Sequence[Array]) -> list[Array]:
+        ranks, network = self._meeting.ranks, self._network
+
+        def end(brought: list[list[Array]]) -> Ending:
+            def times(clocks: list[float]) -> list[float]:
+                ends = list(clocks)
+                for i, source in enumerate(ranks):
+                    for j, target in enumerate(ranks):
+                        if i != j:
+                            ends[j] = max(ends[j], network.send(source, target, brought[i][j].nbytes, clocks[i]))
+                return ends
+
+            return Ending([[parts[j].copy() for parts in brought] for j in range(len(brought))], times)
+
+        result: list[Array] = self._meeting.join(self._node, "alltoall", list(parts), end)
+        return result
+
+    def _barrier(self) -> None:
+        ranks, network = self._meeting.ranks, self._network
+
+        def end(parts: list[None]) -> Ending:
+            return Ending(parts, lambda times: network.down(ranks, network.up(ranks, times, 0), 0))
+
+        self._meeting.join(self._node, "barrier", None, end)
