@@ -54,9 +54,12 @@ class Registry(Generic[T]):
         """Return the class decorator that enters a class under `name` and gives it the attribute `name`."""
 
         def enter(entry: type) -> type:
+            if not isinstance(name, str) or not name or not name.isprintable():
+                raise InputError(f"{name!a} is no name of a {self.kind}")
             if name in self._entries:
                 home = self._entries[name].__module__
-                raise InputError(f"{self.kind} '{name}' is there already (in {home}); take another name")
+                there = "registered twice" if home == entry.__module__ else f"there already (in {home})"
+                raise InputError(f"{self.kind} '{name}' is {there}; take another name")
             entry.name = name  # type: ignore[attr-defined]
             self._entries[name] = entry  # type: ignore[assignment]
             return entry

@@ -84,6 +84,8 @@ def test_a_solver_that_keeps_the_rules_holds_all_that_is_asked_of_it(check):
     ("lines", "why"),
     [
         (["yield s.v"], "AttributeError: 'State' object has no attribute 'v' (FILE, line 13)"),
+        (["raise ValueError('a\\x1b[2J\\udc80' + 999 * 'b')", "yield s"], "ValueError: a?[2J?bbb"),
+        (["raise type('Odd', (Exception,), {'__str__': lambda e: 1 / 0})()", "yield s"], "Odd: (its text: ZeroDivisi"),
         (["assert node.size > 9", "yield s"], "AssertionError (FILE, line 13)"),
         (["raise SystemExit(0)", "yield s"], "SystemExit: 0 (FILE, line 13)"),
         (["raise KeyboardInterrupt", "yield s"], "KeyboardInterrupt (FILE, line 13)"),
@@ -152,6 +154,8 @@ ABSTRACT = SOLVER.split("    def init", maxsplit=1)[0]
         ),
         (NOT_A_SOLVER, "FILE: 'a' is no solver; expected a class that derives from Solver"),
         (ABSTRACT, "FILE: 'mine' lacks doubles, init, rounds"),
+        (2 * rounds("yield s"), "FILE, line 20: solver 'mine' is registered twice; take another name"),
+        (rounds("yield s").replace('"mine"', "'\\udc80'"), "FILE, line 5: '\\udc80' is no name of a solver"),
         (rounds("yield s").replace("@dataclass(", "@(lambda **_: lambda c: c)("), "FILE: 'mine' is no dataclass"),
     ],
 )

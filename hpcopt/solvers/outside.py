@@ -20,6 +20,7 @@ from hpcopt.registry import Registry
 from hpcopt.solvers.base import SOLVERS, Solver
 
 Kind = type[Solver[Any]]
+LONGEST_TOLD = 300  # characters of what somebody's exception says
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,13 @@ def line_in(path: str, error: BaseException) -> str:
 
 
 def told(error: BaseException) -> str:
-    """Return what an exception says, in one line, with its type unless it is meant for a person."""
-    text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    """Return what an exception says, in one printable line, with its type unless it is meant for a person."""
+    try:
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception as another:  # somebody's exception that cannot be printed
+        said = f"(its text: {type(another).__name__})"
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(said.split()))
+    text = text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}..."
     if isinstance(error, InputError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
