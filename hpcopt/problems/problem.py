@@ -56,5 +56,6 @@ class Problem:
         if penalty.words():
             told += f" + {penalty.words()}"
         strength = self.total * penalty.curvature
-        same = loss.peer(strength) if strength > 0 and self.formulation.convex else None
+        comparable = strength > 0 and self.formulation.convex and penalty.smooth
+        same = loss.peer(strength) if comparable else None
         return told if same is None else f"{told} (scikit-learn: {same})"
