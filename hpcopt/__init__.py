@@ -4,7 +4,8 @@
     run = hpcopt.run("spec.toml")      # or a dict; comm=None takes all ranks of the job
     run.result["objective"], run.trace, run.model.coef
 
-The objective is the mean loss over all rows plus (l2/2)||w||^2. Everything else is imported when it is used.
+The objective is the mean loss over all rows plus a penalty, by default (l2/2)||w||^2. Everything else is imported when
+it is used.
 """
 
 from __future__ import annotations
