@@ -78,6 +78,19 @@ def test_the_value_is_the_cross_entropy_and_the_penalty_of_the_weights(form, bia
 
 
 @HIDDEN
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_point_that_was_known_before_a_checkpoint_costs_nothing_after_it(hidden, asked):
+    f, again = oracle(hidden), oracle(hidden)
+    w = point(f)
+    if asked:
+        assert f.at(w).value > 0.0
+    again.recall(f.remembered())
+    assert again.meter.flops == 0.0
+    assert_array_equal(again.at(w).gradient, f.at(w).gradient)
+    assert (again.meter.flops == 0.0) is asked
+
+
+@HIDDEN
 @FORM
 def test_rows_beyond_a_block_are_rows_like_others(hidden, form, monkeypatch):
     f = oracle(hidden, form)

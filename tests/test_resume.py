@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from hpcopt.compression import COMPRESSORS
+from hpcopt.conformance.solving import Kept, going_on
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import EVEN, Departure, Heterogeneity, Pause
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.results.stopping import Disagreement, Status
-from hpcopt.runs.checkpoint import Checkpoints, packed, unpacked
+from hpcopt.runs.checkpoint import packed, unpacked
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.parts.step_size import Schedule
 from tests.launch import python_ranks, requires_mpi
@@ -71,25 +72,6 @@ def named(setting):
     name, parameters, heterogeneity, links = setting
     told = [f"{key}={getattr(value, 'name', value)}" for key, value in parameters.items()]
     return "-".join([name, *told, "even" if heterogeneity is EVEN else "unlike", links.get("links", "pairs")])
-
-
-class Kept:
-    """The snapshots that are taken after every yield: by yield, then by node."""
-
-    def __init__(self):
-        self.after: dict[int, dict[int, dict]] = {}
-
-    def __call__(self, rank):
-        yields = []
-        return Checkpoints(lambda count: yields.append(count) or True, lambda taken: self.keep(yields[-1], rank, taken))
-
-    def keep(self, count, rank, taken):
-        self.after.setdefault(count, {})[rank] = taken
-
-
-def going_on(snapshots):
-    """Return the checkpoints of a run that goes on from the nodes' snapshots."""
-    return lambda rank: Checkpoints(resume=snapshots[rank])
 
 
 def ending(solved):

@@ -25,7 +25,7 @@ from hpcopt.conformance.check import (
     made,
 )
 from hpcopt.conformance.problems import PROBLEMS, Spread, equal, logistic
-from hpcopt.conformance.solving import solve
+from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.results.stopping import Status
 from hpcopt.topology import TOPOLOGIES
@@ -253,6 +253,20 @@ def measuring_changes_neither_iterates_nor_bytes_nor_time(kind: Kind, problem: C
     expect(len(silent.rows) == 2, f"{len(silent.rows)} rows were recorded; expected the first and the last")
     expect_same_rows("the last row of a run that records little", silent.rows[-1:], recorded.rows[-1:])
     expect_close("the model of a run that records little", silent.w, recorded.w)
+
+
+@check()
+def it_goes_on_from_the_snapshot_of_any_yield(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect the rest of the trace and the model to the last bit: all that survives a yield is in the state."""
+    solver, kept = made(kind, batch=5), Kept()
+    whole = solve(solver, problem(), iterations=6, checkpoints=kept)
+    for count, snapshots in kept.after.items():
+        if len(snapshots) < len(whole.nodes):  # asynchronous: not every node has come so far
+            continue
+        cut = solve(solver, problem(), iterations=6, checkpoints=going_on(snapshots))
+        told = snapshots[0].get("records", count + 1)
+        expect_same_rows(f"the trace after a checkpoint at yield {count}", cut.rows, whole.rows[told:])
+        expect_close(f"the model of a run that goes on from yield {count}", cut.w, whole.w)
 
 
 @check(unless=_is_asynchronous)

@@ -18,7 +18,7 @@ from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.output import Output
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
-from hpcopt.runs.checkpoint import NO_CHECKPOINTS, Checkpoints
+from hpcopt.runs.checkpoint import NO_CHECKPOINTS, Checkpoints, Snapshot
 from hpcopt.runs.driver import drive
 from hpcopt.solvers import Solver
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build
@@ -44,6 +44,38 @@ class Solved:
     def w(self) -> Vector:
         """The model, shape (d,)."""
         return self.outcome.w
+
+
+class Kept:
+    """The snapshots taken after every yield: the checkpoints of a run, to be handed to `solve`.
+
+    Attributes
+    ----------
+    after
+        By yield, from 1, then by node.
+    """
+
+    def __init__(self) -> None:
+        self.after: dict[int, dict[int, Snapshot]] = {}
+
+    def __call__(self, rank: int) -> Checkpoints:
+        """Return those of a node."""
+        count = 0
+
+        def is_due(yields: int) -> bool:
+            nonlocal count
+            count = yields
+            return True
+
+        def keep(snapshot: Snapshot) -> None:
+            self.after.setdefault(count, {})[rank] = snapshot
+
+        return Checkpoints(is_due, keep)
+
+
+def going_on(snapshots: dict[int, Snapshot]) -> Callable[[int], Checkpoints]:
+    """Return the checkpoints of a run that goes on from these snapshots, by node."""
+    return lambda rank: Checkpoints(resume=snapshots[rank])
 
 
 def _none(rank: int) -> Checkpoints:  # noqa: ARG001

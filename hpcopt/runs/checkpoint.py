@@ -102,16 +102,23 @@ def unpacked(kind: Any, plain: Any) -> Any:
 
 
 def unpacked_state(solver: Solver[Any], plain: Snapshot) -> State:
-    """Return the state that `plain` was packed from; its class is what the solver's `init` is annotated to return.
+    """Return the state that `plain` was packed from; its class is the one that the solver names, `Solver[SGDState]`.
 
     Raises
     ------
     InputError
         If it does not fit that class.
     """
-    kind = get_type_hints(type(solver).init)["return"]
+    kind = _state_class(type(solver))
     try:
         state: State = unpacked(kind, plain)
     except (TypeError, KeyError, StopIteration) as error:
         raise InputError(f"resume: the checkpoint holds no {kind.__name__} of this version ({error})") from None
     return state
+
+
+def _state_class(kind: type[Solver[Any]]) -> type[State]:
+    """Return the class of a solver's states: what stands in brackets behind its base, or its base's base."""
+    bases = [base for parent in kind.__mro__ for base in vars(parent).get("__orig_bases__", ())]
+    named = [name for base in bases for name in get_args(base) if isinstance(name, type) and issubclass(name, State)]
+    return named[0] if named else State

@@ -24,14 +24,14 @@ class Course:
 
     Attributes
     ----------
-    iteration
-        Yields of the solver so far.
+    begun
+        Yields of the solver before this part of the run.
     status
         How the run ends, once that is known.
     """
 
     def __init__(self, node: Node, watch: Watch, stop: StopRule, recording: Recording, convexity: float) -> None:
-        self.iteration = 0
+        self.begun = 0
         self.status: Status | None = None
         self._node = node
         self._watch = watch
@@ -49,9 +49,9 @@ class Course:
         self._tell(self._first)
         self.status = self._stop.verdict(self._first, self._first, self._convexity)
 
-    def measure(self, w: Vector) -> None:
-        """Measure the present iterate, and find out whether the run ends there."""
-        record, model = self._last, self._model = self._watch.measure(w, self.iteration)
+    def measure(self, w: Vector, iteration: int) -> None:
+        """Measure an iterate, and find out whether the run ends there."""
+        record, model = self._last, self._model = self._watch.measure(w, iteration)
         if self._tells_all:
             self._tell(record)
         verdict = self._stop.verdict(record, self._first, self._convexity)
@@ -59,24 +59,24 @@ class Course:
         if self.status is None and record.objective < self._best.objective:
             self._best, self._kept = record, model.copy()
 
-    def outcome(self, state: State) -> Outcome:
-        """Return how the run ended, at `state`."""
+    def outcome(self, state: State, iteration: int) -> Outcome:
+        """Return how the run ended, at `state`, after so many iterations."""
         if self.status is None:  # the solver ended: what it sent after its last iterate counts too
-            self._last, self._model = self._watch.measure(state.w, self.iteration)
+            self._last, self._model = self._watch.measure(state.w, iteration)
             self.status = self._stop.verdict(self._last, self._first, self._convexity) or Status.FINISHED
             if self._tells_all:
                 self._tell(self._last)
-        if not self._tells_all and self.iteration:
+        if not self._tells_all and iteration:
             self._tell(self._last)
         edges = dict(self._node.ledger.solver.by_edge)
         if self.status.diverged:
             return Outcome(self.status, self._kept, self._best, self._last, state, edges)
         return Outcome(self.status, self._model, self._last, self._last, state, edges)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return as plain data what the rest of the run hangs on."""
+    def snapshot(self, iteration: int) -> dict[str, Any]:
+        """Return as plain data what the rest of the run hangs on, after so many iterations."""
         return {
-            "iteration": self.iteration,
+            "iteration": iteration,
             "first": packed(self._first, "first"),
             "best": packed(self._best, "best"),
             "kept": self._kept.copy(),
@@ -85,7 +85,7 @@ class Course:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from what `snapshot` returned."""
-        self.iteration = snapshot["iteration"]
+        self.begun = snapshot["iteration"]
         self._first, self._best = (unpacked(Record, snapshot[name]) for name in ("first", "best"))
         self._kept = snapshot["kept"].copy()
         self._disagreement = Disagreement(self._node.size, self._kept)

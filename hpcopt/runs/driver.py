@@ -95,19 +95,20 @@ def _drive_rounds(
     last_iteration = math.inf if stop.iterations is None else stop.iterations
     account, is_due = node.ledger.solver, checkpoints.is_due
     rounds = solver.rounds(node, f, state) if course.status is None else iter(())
+    iteration = course.begun
     for state in stepped(node, rounds, stop.seconds):
-        iteration = course.iteration = course.iteration + 1
+        iteration += 1
         if iteration % every == 0 or account.rounds >= limit or iteration >= last_iteration:
-            course.measure(state.w)
+            course.measure(state.w, iteration)
             if course.status is not None:
                 break
         if is_due is not None and is_due(iteration):
-            checkpoints.keep(_snapshot(node, f, solver, state, course))
+            checkpoints.keep(_snapshot(node, f, solver, state, course.snapshot(iteration)))
             meet(node)
-    return course.outcome(state)
+    return course.outcome(state, iteration)
 
 
-def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: Course) -> Snapshot:
+def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: Snapshot) -> Snapshot:
     """Return what the run is on this node; taken by all nodes, who meet before, and then again."""
     meet(node)
     return {
@@ -115,7 +116,7 @@ def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: 
         "node": node.snapshot(),
         "state": packed(state, type(state).__name__),
         "oracle": f.remembered(),
-        "course": course.snapshot(),
+        "course": course,
     }
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.conformance.solving import Kept, going_on
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
 from tests.problems import logistic, solve
-from tests.test_resume import TOP_K, Kept, going_on
+from tests.test_resume import TOP_K
 
 world = MPI.COMM_WORLD
 spread = logistic(n=61, nodes=world.size)
