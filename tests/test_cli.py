@@ -199,6 +199,15 @@ def test_fit_with_intercept_agrees_with_scikit_learn(tmp_path, labelled, solver)
         assert list(ours["classes"]) == [3.0, 7.0]
 
 
+def test_fit_takes_another_penalty_and_without_one_the_weights_are_larger(tmp_path, labelled):
+    sizes = []
+    for more in ([], ["--set", "problem.penalty=none"]):
+        model = tmp_path / "model.npz"
+        assert main(["fit", str(labelled[0]), *more, "-o", str(model), "--quiet"]) == 0
+        sizes.append(np.linalg.norm(np.load(model)["coef"]))
+    assert sizes[0] < sizes[1]
+
+
 def test_fit_of_the_squared_loss_agrees_with_scikit_learns_ridge(tmp_path, labelled):
     path, X, y = labelled
     model = tmp_path / "model.npz"

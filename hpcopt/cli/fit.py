@@ -19,7 +19,9 @@ def fit(
         str, typer.Option(help="See: hpcopt list losses; default: logistic, and softmax for --model mlp.")
     ] = "",
     model: Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list models.")] = "linear",
-    l2: Annotated[str, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n".')] = "1/n",
+    l2: Annotated[
+        str | None, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n".')
+    ] = None,
     l1: Annotated[
         float, typer.Option(metavar="V", help="Weight of ||w||_1; no solver here takes one but 0 yet.")
     ] = 0.0,
@@ -55,7 +57,9 @@ def fit(
 
     tol = usual_tolerance(model, loss) if tol is None else tol
     solver = solver or usual_solver(model, loss)
-    problem: dict[str, Any] = {"model": model, "loss": loss, "l2": _number(l2), "l1": l1}
+    problem: dict[str, Any] = {"model": model, "loss": loss, "l1": l1}
+    if l2 is not None:
+        problem["l2"] = _number(l2)
     if intercept:
         problem["intercept"] = True
     tables = {"problem": problem, "stop": {"relative_gradient": tol}}
