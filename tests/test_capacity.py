@@ -1,0 +1,71 @@
+"""What is free is the least of all limits, and what does not fit is refused in one line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from hpcopt.capacity import ask, free, in_words
+from hpcopt.errors import InputError
+
+GB = 10**9
+
+
+def system(root, **files):
+    """Write the files of a system into a folder; "/" in their names stands for folders."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_what_the_machine_has_free_is_a_limit(tmp_path):
+    assert free(system(tmp_path, **{"proc/meminfo": "MemTotal: 900 kB\nMemAvailable: 300 kB\n"})) == 300 * 1024
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "names"),
+    [
+        ("0::/job/step", "sys/fs/cgroup/job", ("memory.max", "memory.current", "inactive_file")),
+        ("0::/", "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "7:memory:/job",
+            "sys/fs/cgroup/memory/job",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_a_control_group_and_those_above_it_limit_what_is_free_pages_of_files_aside(tmp_path, line, folder, names):
+    limit, used, cached = names
+    files = {"proc/self/cgroup": f"{line}\n", f"{folder}/{limit}": "5000\n", f"{folder}/{used}": "3000\n"}
+    assert free(system(tmp_path, **files, **{f"{folder}/memory.stat": f"anon 9\n{cached} 500\n"})) == 2500
+
+
+@pytest.mark.parametrize("none", ["max", str(2**63 - 4096)])
+def test_a_control_group_without_a_limit_is_none(tmp_path, none):
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": none, "proc/meminfo": "MemAvailable: 1 kB"}
+    assert free(system(tmp_path, **files)) == 1024
+
+
+def test_the_limit_of_the_process_counts():
+    own = f"resource.setrlimit(resource.RLIMIT_AS, ({4 * GB}, resource.RLIM_INFINITY))"
+    program = f"import resource\nfrom hpcopt.capacity import free\n{own}\nprint(free())"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert 0 < int(told) < 4 * GB
+
+
+def test_what_does_not_fit_is_refused_with_what_it_takes_and_what_is_free():
+    ask(1, "little")
+    with pytest.raises(InputError, match=re.escape("data.rows: 10 numbers take 1e+03 EB of memory, of which ")):
+        ask(10**21, "data.rows: 10 numbers")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (16_000_000_008, "16 GB"), (1_234_567, "1.23 MB")]
+)
+def test_sizes_are_told_in_words(size, words):
+    assert in_words(size) == words
