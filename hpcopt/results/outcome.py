@@ -38,7 +38,7 @@ class Recording:
     Parameters
     ----------
     output
-        Which rows.
+        Which records.
     tell
         Called with each record, on every node (give it on one).
     """
