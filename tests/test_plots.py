@@ -58,9 +58,9 @@ def drawn(monkeypatch, tmp_path):
     figures = []
     save = Figure.savefig
 
-    def keep(figure, path, **settings):
+    def keep(figure, file, **settings):
         figures.append(figure)
-        save(figure, path, **settings)
+        save(figure, file, **settings)
 
     monkeypatch.setattr(Figure, "savefig", keep)
 

@@ -48,6 +48,7 @@ def topology(
 
 def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
     """Print what there is to say about a topology, and draw it."""
+    from hpcopt.results.canvas import drawing
     from hpcopt.results.network import Diagram, draw_network
 
     mixing = build(chosen, nodes, seed)
@@ -61,7 +62,8 @@ def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
         print(f"  {key:<{width}}  {value}")
     layout = lay_out(chosen, nodes, seed)
     diagram = Diagram(layout.positions, mixing.pairs, one_way=mixing.one_way, box=layout.box)
-    draw_network(diagram, path, words.replace(": ", "\n"))
+    with drawing(path):
+        draw_network(diagram, path, words.replace(": ", "\n"))
     print(f"\npicture: {path}")
 
 

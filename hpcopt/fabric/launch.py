@@ -108,3 +108,14 @@ def abort_on_error() -> Iterator[None]:
         sys.stderr.flush()
         world.Abort(1)
         raise
+
+
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """Leave a variable out of the environment for a while: a library that reads it may refuse what it says."""
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value

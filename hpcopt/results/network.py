@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Pairs
-from hpcopt.results.plots import COLOURS, GREY, UNITS, new_figure
+from hpcopt.results.canvas import COLOURS, GREY, UNITS, entitle, new_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,20 +65,19 @@ def draw_network(diagram: Diagram, path: str | Path, title: str) -> None:
         Without matplotlib.
     """
     every = math.ceil(len(diagram.pairs) / _MOST_EDGES) or 1
-    figure = new_figure(_INCHES + (1.2 if diagram.sent is not None else 0.0), _INCHES + 0.5)
-    axis = figure.subplots()
-    if _is_dense(diagram):
-        _matrix(figure, axis, diagram)
-        drawn = ""
-    else:
-        axis.set_aspect("equal")
-        axis.axis("off")
-        _nodes(axis, diagram)
-        _edges(figure, axis, diagram, every)
-        _frame(axis, diagram)
-        drawn = "" if every == 1 else f"\n(one of {every} edges drawn)"
-    figure.suptitle(f"{title}{drawn}", fontsize=10, wrap=True)  # wrapped, an axis's own squeezes the axis
-    figure.savefig(path, dpi=130)
+    with new_picture(Path(path), _INCHES + (1.2 if diagram.sent is not None else 0.0), _INCHES) as figure:
+        axis = figure.subplots()
+        if _is_dense(diagram):
+            _matrix(figure, axis, diagram)
+            drawn = ""
+        else:
+            axis.set_aspect("equal")
+            axis.axis("off")
+            _nodes(axis, diagram)
+            _edges(figure, axis, diagram, every)
+            _frame(axis, diagram)
+            drawn = "" if every == 1 else f"\n(one of {every} edges drawn)"
+        entitle(figure, f"{title}{drawn}", 10.0)
 
 
 def _is_dense(diagram: Diagram) -> bool:

@@ -1,8 +1,4 @@
-"""Pictures of finished runs: one run's convergence, and several runs over rounds, bytes and seconds.
-
-Drawn on a `Figure` of its own rather than through pyplot: no window system, no state shared with the caller's
-pictures. matplotlib is imported only when something is drawn, since a rank that computes must not pay for it.
-"""
+"""Pictures of finished runs: one run's convergence, and several runs over rounds, bytes and seconds."""
 
 from __future__ import annotations
 
@@ -12,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcopt.errors import MissingLibraryError
+from hpcopt.results.canvas import COLOURS, GREY, UNITS, entitle, explain, new_picture
 from hpcopt.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 _BELOW = {
     "grad_norm": ("norm of the gradient", True),
@@ -29,16 +25,12 @@ _BELOW = {
 
 Run = tuple[str, Sequence[Record]]  # label, trace
 
-# Okabe and Ito's palette, told apart with any colour vision; its yellow, too pale on white, is darkened
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#E69F00")
 _MARKERS = "osD^vPX*"
 _LINES = ("-", "--", ":", "-.")
-GREY = "#666666"
 _MARKERS_A_CURVE = 12
 _WIDE = 30.0  # curves whose lengths differ by more than this factor share a logarithmic axis
 _DECADES = 30.0  # a quantity that falls by more than this factor deserves a logarithmic axis
 _ROUNDOFF = 1e-15  # relative: differences of objectives below this are noise
-UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 @dataclass(frozen=True)
@@ -108,22 +100,19 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: floa
     MissingLibraryError
         Without matplotlib.
     """
-    figure = new_figure(13.0, 5.0)
-    height = height_for(runs, target)
-    axes = figure.subplots(1, 3, sharey=True)
-    ceiling = _ceiling(runs)
-    for axis, measure in zip(axes, _measures(runs), strict=True):
-        for place, (label, records) in enumerate(runs):
-            last = records[-1].objective if records else 0.0
-            leaves = not math.isfinite(last) or last > ceiling
-            _curve(axis, measure, height, records, target, f"{label} (off the scale)" if leaves else label, place)
-        _dress(axis, measure, runs)
-        _mark_target(axis, height, target)
-    _set_heights(axes[0], height, runs)
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4), frameon=False)
-    figure.suptitle(title, fontsize=13)
-    figure.savefig(path, dpi=130)
+    height, ceiling = height_for(runs, target), _ceiling(runs)
+    lasts = [records[-1].objective if records else 0.0 for _, records in runs]
+    leaves = [not math.isfinite(last) or last > ceiling for last in lasts]
+    names = [f"{label} (off the scale)" if off else label for (label, _), off in zip(runs, leaves, strict=True)]
+    with new_picture(Path(path), 13.0, 4.2) as figure:
+        axes = figure.subplots(1, 3, sharey=True)
+        for axis, measure in zip(axes, _measures(runs), strict=True):
+            curves = [_curve(axis, measure, height, records, target, i) for i, (_, records) in enumerate(runs)]
+            _dress(axis, measure, runs)
+            _mark_target(axis, height, target)
+        _set_heights(axes[0], height, runs)
+        explain(figure, curves, names)
+        entitle(figure, title, 13.0)
 
 
 def draw_convergence(
@@ -151,24 +140,23 @@ def draw_convergence(
     below = [
         name for name in _BELOW if name == "grad_norm" or any(getattr(record, name) is not None for record in records)
     ]
-    figure = new_figure(13.0, 8.0)
-    (top, bottom) = figure.subplots(2, 3)
     runs = [("", records)]
     measures = _measures(runs)
     height = height_for(runs, target, optimum)
-    for axis, measure in zip(top, measures, strict=True):
-        _curve(axis, measure, height, records, target, "", 0)
-        _set_heights(axis, height, runs)
-        _mark_target(axis, height, target)
-        _dress(axis, measure, runs)
-    for axis, name in zip(bottom, below, strict=False):
-        words, logarithmic = _BELOW[name]
-        _plain_curve(axis, records, name, words, 1, logarithmic=logarithmic)
-        _dress(axis, measures[0], runs)
-    for axis in bottom[len(below) :]:
-        axis.remove()
-    figure.suptitle(f"{title}\n{_totals(records, measures)}", fontsize=12)
-    figure.savefig(path, dpi=130)
+    with new_picture(Path(path), 13.0, 7.5) as figure:
+        (top, bottom) = figure.subplots(2, 3)
+        for axis, measure in zip(top, measures, strict=True):
+            _curve(axis, measure, height, records, target, 0)
+            _set_heights(axis, height, runs)
+            _mark_target(axis, height, target)
+            _dress(axis, measure, runs)
+        for axis, name in zip(bottom, below, strict=False):
+            words, logarithmic = _BELOW[name]
+            _plain_curve(axis, records, name, words, 1, logarithmic=logarithmic)
+            _dress(axis, measures[0], runs)
+        for axis in bottom[len(below) :]:
+            axis.remove()
+        entitle(figure, f"{title}\n{_totals(records, measures)}")
 
 
 @dataclass(frozen=True)
@@ -197,13 +185,12 @@ def _curve(
     height: Height,
     records: Sequence[Record],
     target: float | None,
-    label: str,
     place: int,
-) -> None:
-    """Draw one run, with a ring where it first reaches the target."""
+) -> Line2D:
+    """Draw one run, with a ring where it first reaches the target; return its line."""
     colour = COLOURS[place % len(COLOURS)]
     xs = [measure.of(record) for record in records]
-    axis.plot(
+    (line,) = axis.plot(
         xs,
         [height.of(record.objective) for record in records],
         color=colour,
@@ -212,7 +199,6 @@ def _curve(
         markevery=max(1, math.ceil(len(records) / _MARKERS_A_CURVE)),
         markersize=5,
         linewidth=1.7,
-        label=label,
     )
     reached = next((record for record in records if target is not None and record.objective <= target), None)
     if reached is not None:
@@ -225,6 +211,7 @@ def _curve(
             markeredgecolor=colour,
             markeredgewidth=1.5,
         )
+    return line
 
 
 def _plain_curve(axis: Axes, records: Sequence[Record], key: str, name: str, place: int, *, logarithmic: bool) -> None:
@@ -312,12 +299,3 @@ def _totals(records: Sequence[Record], measures: Sequence[_Measure]) -> str:
     if not records:
         return "no records"
     return ", ".join(f"{measure.of(records[-1]):.4g} {measure.name}" for measure in measures)
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches; raises `MissingLibraryError` without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingLibraryError("pictures need matplotlib: pip install 'hpcopt[plot]'") from None
-    return Figure(figsize=(width, height), layout="constrained")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.timeline import COMPUTE, KINDS
-from hpcopt.results.plots import COLOURS, GREY, new_figure
+from hpcopt.results.canvas import COLOURS, GREY, entitle, explain, new_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,16 +89,15 @@ def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock:
     if busiest > _CLOSE_UP:
         shown[f"{clock} clock, the beginning"] = _beginning(spans, nodes)
     high = float(np.clip(0.22 * nodes, 1.2, 6.5 if len(shown) == 1 else 5.0))
-    figure = new_figure(13.0, (high + 0.8) * len(shown) + 0.9)
-    panels = figure.subplots(len(shown), 2, width_ratios=(11, 2), sharey=True, squeeze=False)
-    for (left, right), (words, times) in zip(panels, shown.items(), strict=True):
-        _panel(left, spans, nodes, times, words)
-        _shares(right, shares)
-        right.set_visible(times == (0.0, end))
-    handles = _legend(shares)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(title, fontsize=12)
-    figure.savefig(path, dpi=130)
+    with new_picture(Path(path), 13.0, (high + 0.8) * len(shown) + 0.2) as figure:
+        panels = figure.subplots(len(shown), 2, width_ratios=(11, 2), sharey=True, squeeze=False)
+        for (left, right), (words, times) in zip(panels, shown.items(), strict=True):
+            _panel(left, spans, nodes, times, words)
+            _shares(right, shares)
+            right.set_visible(times == (0.0, end))
+        handles = _legend(shares)
+        explain(figure, handles, [str(handle.get_label()) for handle in handles])
+        entitle(figure, title)
 
 
 def _beginning(spans: Spans, nodes: int) -> tuple[float, float]:
@@ -172,7 +171,7 @@ def write_events(spans: Spans, nodes: int, path: str | Path, title: str) -> None
         events.append(_metadata("thread_sort_index", node, {"sort_index": node}))
     names = [json.dumps(_WORDS[kind]) for kind in KINDS]
     ordered: Sequence[Sequence[float]] = spans[np.lexsort((spans[:, 0], spans[:, 2]))].tolist()
-    with Path(path).open("w") as file:
+    with Path(path).open("w", encoding="utf-8") as file:
         file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
         file.write(",\n".join(events))
         file.writelines(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Node
 from hpcopt.models.model import Model
@@ -25,6 +23,7 @@ from hpcopt.results.tables import JUDGED, judged
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.network import draw_edges
+from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.recorder import Recorder
 from hpcopt.runs.rehearsal import rehearse
@@ -161,14 +160,14 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
 
 
 def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule) -> None:
-    """Write the model, the picture, and last the result: a folder whose run.json has one is whole."""
+    """Write the model and then the result, of which no picture is a part; and draw."""
     run.model.save(folder / folders.MODEL)
-    title = f"{run.label}: {described['problem']}"
-    try:
-        records = judged(run.records, stop.target_on)
-        draw_convergence(records, folder / folders.PICTURE, title + JUDGED[stop.target_on], target=stop.target)
-        if (folder / folders.EDGES).exists():
-            draw_edges(described, folder, folder / folders.NETWORK)
-    except MissingLibraryError as error:
-        print(f"hpcopt: {folders.PICTURE} not drawn: {error}", file=sys.stderr)
     folders.write_json(folder / folders.RUN, {**described, "result": run.result})
+    picture, network = folder / folders.PICTURE, folder / folders.NETWORK
+    title = f"{run.label}: {described['problem']}"
+    with drawn_last(picture):
+        records = judged(run.records, stop.target_on)
+        draw_convergence(records, picture, title + JUDGED[stop.target_on], target=stop.target)
+    with drawn_last(network):
+        if (folder / folders.EDGES).exists():
+            draw_edges(described, folder, network)

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpcopt.errors import MissingLibraryError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.results import folder as folders
 from hpcopt.results.plots import draw_compare
@@ -18,6 +17,7 @@ from hpcopt.results.tables import JUDGED, compare_rows, judged, write_csv
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.start import announce, checked_folder, cleared, reading, windows_for
 
 
@@ -111,9 +111,8 @@ def _make(out: Path, places: list[Path | None], *, overwrite: bool) -> None:
 def _leave(comparison: Comparison, out: Path) -> None:
     """Write the table and the picture."""
     write_csv(comparison.rows(), out / folders.TABLE)
-    curves = [(run.label, judged(run.records, comparison.target_on)) for run in comparison.runs]
-    title = f"{comparison.title}{JUDGED[comparison.target_on]}"
-    try:
-        draw_compare(curves, out / folders.COMPARISON, title=title, target=comparison.target)
-    except MissingLibraryError as error:
-        print(f"hpcopt: {folders.COMPARISON} not drawn: {error}")
+    picture = out / folders.COMPARISON
+    with drawn_last(picture):
+        curves = [(run.label, judged(run.records, comparison.target_on)) for run in comparison.runs]
+        title = f"{comparison.title}{JUDGED[comparison.target_on]}"
+        draw_compare(curves, picture, title=title, target=comparison.target)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
+from hpcopt.results.canvas import drawing
 from hpcopt.results.plots import draw_compare, draw_convergence
 from hpcopt.results.record import Record
 from hpcopt.results.tables import JUDGED, judged
@@ -39,7 +40,8 @@ def replot(paths: list[Path], output: Path | None = None) -> list[Path]:
     problems = list(dict.fromkeys(described["problem"] for _, described, _ in read))
     picture = output or paths[0] / folders.COMPARISON
     curves = [(_label(path, described, len(paths)), judged(records, column)) for path, described, records in read]
-    draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
+    with drawing(picture):
+        draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
     return [picture]
 
 
@@ -81,7 +83,8 @@ def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
     picture = output or folder / folders.TIMELINE_PICTURE
     events = folder / folders.TIMELINE_EVENTS if output is None else output.with_suffix(".trace.json")
     write_events(spans, nodes, events, title)
-    draw_timeline(spans, nodes, picture, title, described["clock"])
+    with drawing(picture):
+        draw_timeline(spans, nodes, picture, title, described["clock"])
     return picture, events
 
 
@@ -90,11 +93,13 @@ def _one(folder: Path, described: dict[str, Any], records: list[Record], output:
     column = stop.get("target_on", "objective")
     picture = output or folder / folders.PICTURE
     title = f"{described['label']}: {described['problem']}{JUDGED[column]}"
-    draw_convergence(judged(records, column), picture, title, target=stop.get("target"))
+    with drawing(picture):
+        draw_convergence(judged(records, column), picture, title, target=stop.get("target"))
     if not (folder / folders.EDGES).exists():
         return [picture]
     network = picture.with_name(_beside(picture, output))
-    draw_edges(described, folder, network)
+    with drawing(network):
+        draw_edges(described, folder, network)
     return [picture, network]
 
 
