@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from hpcopt.conformance.problems import logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity, Pause
 from hpcopt.fabric.network import Network
@@ -30,7 +32,6 @@ from hpcopt.solvers.prague import Prague
 from hpcopt.solvers.sgp import SGP
 from hpcopt.topology import TOPOLOGIES, build
 from tests.launch import python_ranks, requires_mpi
-from tests.problems import logistic, ridge, solve
 
 STRAGGLERS = Heterogeneity(seed=3, probability=0.2, slowdown=10.0, distribution="uniform", spread=0.1)
 QUICK = Network(latency=1e-7, bandwidth=1e10)

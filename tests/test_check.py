@@ -80,6 +80,16 @@ def test_a_solver_that_keeps_the_rules_holds_all_that_is_asked_of_it(check):
     assert len(said.out.splitlines()) == 1 + len(CHECKS) + 1
 
 
+def test_memory_outside_the_state_is_found_out_and_nothing_else(check):
+    mean = "self.step * node.world.mean(f.at(s.w).gradient, weight=f.share)"
+    heavy = f"v = 0.5 * v - {mean}\n            s.w = s.w + v"
+    text = BROKEN.with_name("halving.py").read_text().replace(f"s.w = s.w - {mean}", heavy)
+    _, verdicts, _ = check(text.replace("        while True", "        v = 0.0\n        while True"))
+    failed = {sentence: why for sentence, (verdict, why) in verdicts.items() if verdict == "fails"}
+    assert list(failed) == ["It goes on from the snapshot of any yield"]
+    assert "on logistic: the trace after a checkpoint at yield 1: in row" in failed.popitem()[1]
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from hpcopt.compression import COMPRESSORS
+from hpcopt.conformance.problems import logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.errors import InputError
 from hpcopt.solvers import SOLVERS
-from tests.problems import logistic, ridge, solve
 
 TOP = COMPRESSORS["top-k"](k=1)
 

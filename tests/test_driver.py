@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcopt.conformance.problems import logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.results.stopping import Status, StopRule
 from hpcopt.solvers import SOLVERS
-from tests.problems import logistic, record, ridge, solve
+from tests.records import record
 
 
 def test_the_first_row_is_the_start_and_costs_nothing():

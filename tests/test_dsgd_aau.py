@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from hpcopt.compression import COMPRESSORS
+from hpcopt.conformance.problems import logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity, Pause
 from hpcopt.fabric.network import Network
@@ -17,7 +19,6 @@ from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.dsgd_aau import DSGDAAU
 from hpcopt.topology import TOPOLOGIES, build
 from tests.averaging import Logged, check_log
-from tests.problems import logistic, ridge, solve
 
 STRAGGLERS = Heterogeneity(seed=3, probability=0.2, slowdown=10.0, distribution="uniform", spread=0.1)
 QUICK = Network(latency=1e-7, bandwidth=1e10)

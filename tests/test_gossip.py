@@ -12,13 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcopt.compression import COMPRESSORS
+from hpcopt.conformance.problems import Spread, equal, logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.results.stopping import Disagreement, Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.parts.consensus_step import theory
 from hpcopt.topology import TOPOLOGIES, Mixing, build
-from tests.problems import Spread, equal, logistic, record, ridge, solve
+from tests.records import record
 
 NODES = 9
 COMPRESSED = {

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpcopt.conformance.problems import logistic
+from hpcopt.conformance.solving import solve
 from hpcopt.errors import InputError
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.heterogeneity import SPREADS, Departure, Heterogeneity, Pause
@@ -22,7 +24,6 @@ from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.solvers import SOLVERS
 from hpcopt.spec.specification import as_toml_dict, read_specification, specification_from
 from tests.launch import RANKS, python_ranks, requires_mpi
-from tests.problems import logistic, solve
 
 PROGRAMS = Path(__file__).parent / "ranks"
 FREE = Network(0.0, math.inf)

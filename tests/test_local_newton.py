@@ -7,12 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
+from hpcopt.conformance.problems import Spread, equal, logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.errors import InputError
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.parts.line_search import ROUNDOFF, Armijo
-from tests.problems import Spread, equal, logistic, ridge, solve
 
 LocalNewton, Giant = SOLVERS["local-newton"], SOLVERS["giant"]
 

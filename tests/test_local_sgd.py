@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcopt.conformance.problems import logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.parts.batches import shuffled_rows
-from tests.problems import logistic, ridge, solve
 
 LocalSGD, SGD = SOLVERS["local-sgd"], SOLVERS["sgd"]
 

@@ -12,7 +12,7 @@ from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
 from hpcopt.results import tables
 from hpcopt.results.record import ALWAYS, COLUMNS, WHERE_THERE, Record
-from tests.problems import record
+from tests.records import record
 
 SOME = record(round=3, objective=0.5, test_error=0.25, gradients=7)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hpcopt.compression import COMPRESSORS
-from hpcopt.conformance.solving import Kept, going_on
+from hpcopt.conformance.problems import logistic, ridge
+from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import EVEN, Departure, Heterogeneity, Pause
 from hpcopt.fabric.network import Network
@@ -20,7 +21,7 @@ from hpcopt.runs.checkpoint import packed, unpacked
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.parts.step_size import Schedule
 from tests.launch import python_ranks, requires_mpi
-from tests.problems import logistic, record, ridge, solve
+from tests.records import record
 
 IN_ROUNDS = [name for name in SOLVERS if SOLVERS[name].needs.pace == "rounds"]
 ON_THEIR_OWN = [name for name in SOLVERS if SOLVERS[name].needs.pace == "own"]

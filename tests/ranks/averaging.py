@@ -12,13 +12,14 @@ from itertools import pairwise
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.conformance.problems import logistic
+from hpcopt.conformance.solving import solve
 from hpcopt.fabric import publication
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers.dsgd_aau import DSGDAAU
 from hpcopt.topology import TOPOLOGIES, build
 from tests.averaging import Logged, bound, check_log
-from tests.problems import logistic, solve
 
 world = MPI.COMM_WORLD
 SLOWEST = 0.05  # seconds that one step of one rank takes

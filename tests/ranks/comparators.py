@@ -9,13 +9,14 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.conformance.problems import logistic
+from hpcopt.conformance.solving import solve
 from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.results.stopping import Status
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.sgp import SGP
 from hpcopt.topology import TOPOLOGIES
-from tests.problems import logistic, solve
 from tests.test_asynchronous_solvers import NO_STEP, STRAGGLERS, apart
 
 PATIENCE = 50  # seconds, after which a run that hangs shows where every rank is

@@ -6,10 +6,11 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.compression import COMPRESSORS
+from hpcopt.conformance.problems import logistic
+from hpcopt.conformance.solving import solve
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
 from hpcopt.topology import TOPOLOGIES
-from tests.problems import logistic, solve
 
 ranks = MPI.COMM_WORLD.size
 spread = logistic(n=40 * ranks, d=17, nodes=ranks)

@@ -3,9 +3,10 @@
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.conformance.problems import logistic, ridge
+from hpcopt.conformance.solving import solve
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
-from tests.problems import logistic, ridge, solve
 
 ranks = MPI.COMM_WORLD.size
 for problem in (logistic, ridge):

@@ -3,10 +3,10 @@
 import numpy as np
 from mpi4py import MPI
 
-from hpcopt.conformance.solving import Kept, going_on
+from hpcopt.conformance.problems import logistic
+from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
-from tests.problems import logistic, solve
 from tests.test_resume import TOP_K
 
 world = MPI.COMM_WORLD

@@ -1,12 +1,10 @@
-"""The problems of the conformance suite, under the name that tests know them by."""
+"""Records made for tests."""
+
+from __future__ import annotations
 
 from typing import Any
 
-from hpcopt.conformance.problems import PROBLEMS, Spread, equal, logistic, ridge
-from hpcopt.conformance.solving import Solved, solve
 from hpcopt.results.record import Record
-
-__all__ = ["PROBLEMS", "Solved", "Spread", "equal", "logistic", "record", "ridge", "solve"]
 
 
 def record(**columns: Any) -> Record:
