@@ -40,6 +40,20 @@ def ask(needed: int, what: str) -> None:
         raise InputError(f"{what} take {in_words(needed)} of memory, of which {in_words(there_is)} are free here")
 
 
+def ask_for_model(size: int, what: str) -> None:
+    """Refuse a model whose vectors, of `size` numbers each, take more memory than is free here; see `ask`."""
+    vector = size * DOUBLE
+    ask(
+        VECTORS * vector,
+        f"{what}: the {VECTORS} vectors of that many numbers that a solver needs, {in_words(vector)} each,",
+    )
+
+
+def largest_model() -> int:
+    """Return how large a model may be, see `ask_for_model`."""
+    return free() // (VECTORS * DOUBLE)
+
+
 def free(root: Path = Path("/")) -> int:
     """Return how many bytes this process may still take; `root` is where /proc and /sys are."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_machine(root), *_groups(root)]

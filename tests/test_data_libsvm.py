@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
+from hpcopt import capacity
 from hpcopt.data import read_table
 from hpcopt.data.chunks import lines_before, own_chunks
 from hpcopt.data.libsvm import read_libsvm
@@ -94,7 +95,8 @@ def test_every_byte_of_a_file_is_in_exactly_one_chunk_of_whole_lines(tmp_path, s
     texts = [text for _, _, text in chunks]
     assert [index for index, _, _ in chunks] == list(range(len(chunks)))
     assert b"".join(texts) == TEXT
-    assert [offset for _, offset, _ in chunks] == [len(b"".join(texts[:i])) for i in range(len(chunks))]
+    begins = [(offset, len(b"".join(texts[:i]))) for i, (_, offset, text) in enumerate(chunks) if text]
+    assert [offset for offset, _ in begins] == [begin for _, begin in begins]
     assert all(text.endswith(b"\n") for text in texts if text and not TEXT.endswith(text))
 
 
@@ -123,6 +125,16 @@ BAD_LINES = {
     b"yes 4:1": "label 'yes' is not a number (is this LIBSVM text?)",
     b"1,2 4:1": "label '1,2' is not a number (is this LIBSVM text?)",
     b"-inf 4:1": "label is '-inf'; only finite numbers can be used",
+    b"1_0 4:1": "label '1_0' is not a number (is this LIBSVM text?)",
+    b"1 4:1_0": "the value of feature 4 '1_0' is not a number",
+    b"1 1_0:4": "feature index '1_0' is not an integer",
+    b"1 4:infinity": "the value of feature 4 is 'infinity'; only finite numbers can be used",
+    b"1 4:0x10": "the value of feature 4 '0x10' is not a number",
+    "1 4:٣".encode(): "the value of feature 4 '\\u0663' is not a number",
+    b"9007199254740993 4:1": "label is '9007199254740993', an integer that float64 does not hold; it would be read as "
+    "9007199254740992",
+    b"1 4:-1152921504606846977": "the value of feature 4 is '-1152921504606846977', an integer that float64 does not "
+    "hold; it would be read as -1152921504606846976",
     b"\x89PNG\xff 1:2": "label '\\x89PNG\\xff' is not a number (is this LIBSVM text?)",
 }
 
@@ -211,3 +223,47 @@ def test_real_data_are_read_as_scikit_learn_reads_them(data_folder):
     X, y = gathered(on_processes(2, lambda group: read_libsvm(path, group)))
     assert_array_equal(X[:, 1:], theirs.toarray())
     assert_array_equal(y, labels)
+
+
+def test_numbers_are_those_that_strtod_reads(tmp_path):
+    path = written(tmp_path, b"+1. +01:.5 2:-1.e+3 3:9007199254740992 4:1e300 5:1152921504606846976 # a_b\n-1E0 1:00\n")
+    table = read_table(path)
+    assert_array_equal(table.X.toarray(), [[0.5, -1000, 2**53, 1e300, 2**60], [0, 0, 0, 0, 0]])
+    assert_array_equal(table.y, [1, -1])
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+@pytest.mark.parametrize("chunk_bytes", [16, 300, None])
+def test_width_and_base_come_from_the_rows_that_are_used(tmp_path, suffix, processes, chunk_bytes):
+    lines = [b"1 1:1 2:2 3:3\n"] * 60 + [b"1 0:1 9:2\n"] + [b"1 1:1\n"] * 40
+    path = written(tmp_path, b"".join(lines), suffix)
+    for rows, columns in ((60, (1, 3)), (61, (0, 9)), (None, (0, 9))):
+        parts = on_processes(processes, lambda group, r=rows: read_libsvm(path, group, rows=r, chunk_bytes=chunk_bytes))
+        assert {(part.numbering.smallest, part.numbering.largest) for part in parts} == {columns}
+        assert {part.table.d for part in parts} == {columns[1] + 1}
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+@pytest.mark.parametrize("chunk_bytes", [16, 300, None])
+def test_a_bad_line_counts_only_among_the_rows_that_are_used(tmp_path, suffix, processes, chunk_bytes):
+    lines = [b"1 1:1 2:2 3:3\n"] * 60 + [b"# none\n", b"1 oops\n"] + [b"1 1:1\n"] * 40
+    path = written(tmp_path, b"".join(lines), suffix)
+    parts = on_processes(processes, lambda group: read_libsvm(path, group, rows=60, chunk_bytes=chunk_bytes))
+    assert sum(part.table.n for part in parts) == parts[0].total == 60
+    told = messages_on_processes(processes, lambda group: read_libsvm(path, group, rows=61, chunk_bytes=chunk_bytes))
+    assert told == [f"{path}, line 62: 'oops' is not of the form index:value"] * processes
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize("index", [2_000_000_000, 2**31 - 1])
+def test_an_index_for_whose_vectors_there_is_no_memory_is_told_with_its_line(tmp_path, monkeypatch, processes, index):
+    monkeypatch.setattr(capacity, "free", lambda: 20 * 10**9)
+    path = written(tmp_path, b"+1 1:1\n-1 %d:1\n+1 2:1\n-1 3:2\n" % index)
+    told = messages_on_processes(processes, lambda group: read_libsvm(path, group))
+    vectors = f"{8 * index / 1e9:.3g} GB each, take {32 * index / 1e9:.3g} GB of memory, of which 20 GB are free here"
+    needed = "the 4 vectors of that many numbers that a solver needs"
+    assert told == [f"{path}, line 2: feature index {index}: {needed}, {vectors}"] * processes
+    monkeypatch.setattr(capacity, "free", lambda: 10**12)
+    assert read_libsvm(path, LoneGroup()).numbering.largest == index

@@ -3,7 +3,8 @@
     plain        process r seeks to its chunks r, r + size, ... and reads nothing else
     compressed   every process runs through the stream, chunk by chunk, and keeps its own
 
-A chunk ends at a line's end. Where the cuts fall has no influence on the rows' numbers.
+A chunk ends at a line's end. Where the cuts fall has no influence on the rows' numbers. What is wrong with the file
+itself belongs to a chunk, too, so that one process tells it and rows before it can be used.
 """
 
 from __future__ import annotations
@@ -11,25 +12,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from hpcopt.data.opening import compressed, opened, telling
+from hpcopt.errors import InputError
 
 PLAIN_BYTES = 4 << 20  # at most: a small file is cut into one chunk a process
 COMPRESSED_BYTES = 1 << 19  # smaller, as the length of the text is unknown and every process should get some
+LONGEST_LINE = 64 << 20  # bytes; a line of five million entries has about so many
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole lines of a file: the chunk's index, the byte of the (decompressed) text it starts at, and its text."""
+    """Whole lines of a file.
+
+    Parameters
+    ----------
+    index
+        The chunk's number.
+    offset
+        The byte of the (decompressed) text that it starts at.
+    text
+        Its lines.
+    fault
+        What is wrong with the file behind these lines; empty where nothing is.
+    """
 
     index: int
     offset: int
     text: bytes
+    fault: str = ""
 
 
 def own_chunks(path: Path, rank: int, size: int, chunk_bytes: int | None = None) -> Iterator[Chunk]:
     """Yield the chunks of the text file `path` whose index is `rank` modulo `size`, in order.
+
+    The chunk where a compressed file is cut short, damaged or not compressed, or where a line is too long, says so and
+    is the last one.
 
     Parameters
     ----------
@@ -38,8 +57,6 @@ def own_chunks(path: Path, rank: int, size: int, chunk_bytes: int | None = None)
 
     Raises
     ------
-    InputError
-        When a compressed file is cut short, damaged or not compressed.
     OSError
         When the file can't be opened or read.
     """
@@ -54,7 +71,7 @@ def lines_before(path: Path, offset: int) -> int:
     """Return how many lines of the text file `path` end before byte `offset` of its (decompressed) text."""
     lines = 0
     with telling(path), opened(path) as file:
-        while offset > 0 and (text := file.read(min(offset, PLAIN_BYTES))):
+        while offset > 0 and (text := file.read(min(offset, COMPRESSED_BYTES))):
             lines += text.count(b"\n")
             offset -= len(text)
     return lines
@@ -66,18 +83,18 @@ def _plain(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[Chunk
         length = file.seek(0, 2)
         step = max(1, min(chunk_bytes, -(-length // size)))
         for index in range(rank, -(-length // step), size):
-            start = _line_start(file, index * step)
-            stop = _line_start(file, min((index + 1) * step, length))
+            stop = min((index + 1) * step, length)
+            start = _line_start(file, index * step, stop)
             file.seek(start)
-            yield Chunk(index, start, file.read(stop - start))
+            yield _whole(path, file, index, start, file.read(stop - start))
 
 
-def _line_start(file: BinaryIO, offset: int) -> int:
-    """Return the first byte at or after `offset` that starts a line."""
+def _line_start(file: BinaryIO, offset: int, stop: int) -> int:
+    """Return the first byte at or after `offset` that starts a line, `stop` where none before it does."""
     if offset == 0:
         return 0
     file.seek(offset - 1)
-    file.readline()
+    file.readline(stop - offset + 1)
     return file.tell()
 
 
@@ -85,9 +102,29 @@ def _compressed(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[
     """Yield own chunks of a stream that all processes decompress."""
     with opened(path) as file:
         index = offset = 0
-        while text := file.read(chunk_bytes):
-            text += file.readline()
+        chunk = Chunk(-1, 0, b"")
+        while not chunk.fault:
+            try:
+                text = file.read(chunk_bytes)
+                if not text:
+                    return
+                chunk = _whole(path, file, index, offset, text)
+            except InputError as error:
+                chunk = Chunk(index, offset, b"", error.message)
             if index % size == rank:
-                yield Chunk(index, offset, text)
+                yield chunk
             index += 1
-            offset += len(text)
+            offset += len(chunk.text)
+
+
+def _whole(path: Path, file: Any, index: int, offset: int, text: bytes) -> Chunk:
+    """Return the chunk that begins with `text`, with the rest of its last line, which `file` goes on with."""
+    begun = len(text) - (text.rfind(b"\n") + 1)
+    if begun == 0:
+        return Chunk(index, offset, text)
+    rest = file.readline(LONGEST_LINE - begun + 1)
+    if begun + len(rest) <= LONGEST_LINE:
+        return Chunk(index, offset, text + rest)
+    lines = text[: len(text) - begun]
+    number = lines_before(path, offset) + lines.count(b"\n") + 1
+    return Chunk(index, offset, lines, f"{path}, line {number}: longer than {LONGEST_LINE >> 20} MiB (is this text?)")

@@ -6,6 +6,8 @@ the line alone speaks and the message is the same for any number of processes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from hpcopt.data.table import Part, Table
-from hpcopt.errors import AgreedError
+from hpcopt.errors import AgreedError, InputError
+from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
 
@@ -24,6 +27,37 @@ class Fault:
 
     place: int
     message: str
+
+
+class FaultError(InputError):
+    """An `InputError` about a place in the data set, for `same_for_all`."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+@contextmanager
+def same_for_all(group: Group) -> Iterator[None]:
+    """Wrap the reading of one data set by all processes: either all get through, or all raise the same error.
+
+    Collective. What is wrong with the data is told as one process would tell it; only what the system refuses, which
+    may be the matter of some processes, names their ranks. The body must hold no collective operation of `group`.
+
+    Raises
+    ------
+    AgreedError
+        On every process, about the first place where something is wrong; what is of no place comes before that.
+    """
+    fault = None
+    with agreed(group):
+        try:
+            yield
+        except FaultError as error:
+            fault = error.fault
+        except InputError as error:
+            fault = Fault(-1, error.message)
+    raise_first(group, fault)
 
 
 def raise_first(group: Group, fault: Fault | None) -> None:

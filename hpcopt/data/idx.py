@@ -20,18 +20,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.data.faults import not_finite, raise_first
-from hpcopt.data.opening import compressed, opened, telling
+from hpcopt.capacity import DOUBLE, ask
+from hpcopt.data.faults import not_finite, raise_first, same_for_all
+from hpcopt.data.opening import compressed, longest_content, opened, read, skip, telling
 from hpcopt.data.table import Part, Table, as_floats, contiguous
 from hpcopt.errors import InputError
-from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-PIECE_BYTES = 1 << 24  # read at a time, so that a size in a damaged header asks for no memory
 MOST_DIMENSIONS = 32
-LONGEST = 1 << 62  # bytes in a stream: a place behind it is none that one could seek to
 
 _NAMED = re.compile(r"[.-]idx\d")
 
@@ -68,7 +66,7 @@ def read_idx(path: Path, labels: Path | None, group: Group, *, rows: int | None 
         A file that isn't in this form, is cut short or goes on behind its end; labels that are not one a row; a
         number that isn't finite.
     """
-    with agreed(group):
+    with same_for_all(group):
         with _entries(path) as images:
             n = _rows(images)
             total = n if rows is None else min(rows, n)
@@ -91,22 +89,24 @@ class _Entries:
 
     def between(self, start: int, stop: int) -> NDArray[Any]:
         """Return the entries `start` to `stop` along the first dimension, floating and flat."""
-        row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
-        self.file.seek(start * row_bytes, 1)
-        content = _read(self.file, (stop - start) * row_bytes)
+        entries = math.prod(self.shape[1:])
+        row_bytes = self.dtype.itemsize * entries
+        ask((stop - start) * (row_bytes + entries * DOUBLE), f"{self.path}: its {_by(self.shape)} entries")
+        skip(self.path, self.file, start * row_bytes)
+        content = read(self.file, (stop - start) * row_bytes)
         self._compare(len(content), (stop - start) * row_bytes)
         if stop == self.shape[0]:
             self._compare(len(self.file.read(1)), 0)
         return as_floats(np.frombuffer(content, self.dtype), str(self.path))
 
     def check_length(self) -> None:
-        """Refuse a header that the file's length belies, before anybody seeks to where there is nothing.
+        """Refuse a header that the file's length belies, before memory is taken for what it promises.
 
-        How long a compressed file is shows when it is read to its end.
+        How long the content of a compressed file is shows only when it is read to its end.
         """
         promised = self.dtype.itemsize * math.prod(self.shape)
         if compressed(self.path):
-            self._compare(min(promised, LONGEST), promised)
+            self._compare(min(longest_content(self.path), promised), promised)
         else:
             self._compare(self.path.stat().st_size - self.file.tell(), promised)
 
@@ -155,15 +155,6 @@ def _labels(path: Path, images: Path, n: int, start: int, stop: int) -> NDArray[
         if labels.shape[0] != n:
             raise InputError(f"{path}: {labels.shape[0]} labels, but {images} has {n} rows; give the file that fits it")
         return labels.between(start, stop).astype(np.float64, copy=False)
-
-
-def _read(file: Any, count: int) -> bytes:
-    """Return the next `count` bytes, or what is left."""
-    pieces = []
-    while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
-        pieces.append(piece)
-        count -= len(piece)
-    return b"".join(pieces)
 
 
 def _dimensions(shape: tuple[int, ...]) -> str:

@@ -1,29 +1,37 @@
 """LIBSVM / SVMlight text, plain or compressed: each process parses its chunks, all know every row's number.
 
-scikit-learn parses; only when it refuses (or a number is not finite) are the lines gone through one by one to
-tell a person which line is wrong and what would be right.
+scikit-learn parses; only when it refuses, or what it returns may not be what is written there, are the lines gone
+through one by one to tell a person which line is wrong and what would be right. Where only the first rows are used, the
+lines behind them count for nothing: neither for the columns nor as faults.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
+from hpcopt.capacity import ask, ask_for_model, largest_model
 from hpcopt.data.chunks import Chunk, lines_before, own_chunks
 from hpcopt.data.faults import Fault, raise_first
-from hpcopt.data.table import LARGEST_INT32, Numbering, Part, RowNumbers, Table, csr
-from hpcopt.errors import AgreedError
+from hpcopt.data.table import LARGEST_EXACT, LARGEST_INT32, Numbering, Part, RowNumbers, Table, csr
+from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
 SHOWN_BYTES = 24  # of a bad token in a message
+
+# As strtod reads decimal numbers; Python, which parses, knows more forms: 1_000.
+_NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_INTEGER = re.compile(rb"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,12 @@ class _Piece:
     indices: NDArray[np.int32]
     lengths: NDArray[np.int64]
     labels: NDArray[np.float64]
+    fault: str = ""  # what is wrong behind these rows
+    place: int = 0  # of the chunk
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.data.nbytes + self.indices.nbytes + self.lengths.nbytes + self.labels.nbytes)
 
 
 _NOTHING = _Piece(np.zeros(0), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), np.zeros(0))
@@ -49,7 +63,7 @@ def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_byte
     group
         The processes that share the reading.
     rows
-        Use only so many first rows; the lines after them may or may not be looked at.
+        Use only so many first rows; what stands in the lines behind them makes no difference.
     chunk_bytes
         About how much text is parsed at a time.
 
@@ -61,83 +75,119 @@ def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_byte
     Raises
     ------
     AgreedError
-        On all processes: the first bad line, a damaged or unreadable file, a file without rows.
+        On all processes: the first bad line, a damaged or unreadable file, a file without rows, an index so large, or
+        so many rows, that the memory does not hold them.
     """
     stream = own_chunks(path, group.rank, group.size, chunk_bytes)
-    pieces: list[_Piece] = []
+    pieces: list[_Piece] = [_NOTHING]
+    numbers: list[RowNumbers] = [np.zeros(0, dtype=np.int64)]
     total = 0
     while True:
-        parsed: list[_Piece | Fault] = []
+        new: list[_Piece] = []
         with agreed(group):
-            parsed.extend(_parse(path, islice(stream, None if rows is None else 1)))
-        raise_first(group, next((p for p in parsed if isinstance(p, Fault)), None))
-        new = [p for p in parsed if isinstance(p, _Piece)]
+            new.extend(_parse(path, islice(stream, None if rows is None else 1)))
+        lengths = [len(piece.labels) for piece in new]
+        first = total + _first_rows(group, lengths)
+        # A fault is the last thing of its process; behind the rows that are used it is none.
+        faults = [Fault(p.place, p.fault) for p in new if p.fault and (rows is None or first[-1] + lengths[-1] < rows)]
+        raise_first(group, faults[0] if faults else None)
         pieces += new
+        numbers += [start + np.arange(length) for start, length in zip(first, lengths, strict=True)]
         read, chunks = group.sum(np.array([sum(len(p.labels) for p in new), len(new)], dtype=np.float64))
         total += int(read)
         if rows is None or chunks == 0 or total >= rows:
             break
     if total == 0:
         raise AgreedError(f"{path}: no rows in it")
-    return _assemble(group, pieces, total if rows is None else min(total, rows))
+    return _assemble(group, pieces, np.concatenate(numbers), total if rows is None else min(total, rows))
 
 
-def _parse(path: Path, chunks: Iterator[Chunk]) -> Iterator[_Piece | Fault]:
-    """Yield the rows of each chunk; at the first fault yield that and stop."""
+def _parse(path: Path, chunks: Iterator[Chunk]) -> Iterator[_Piece]:
+    """Yield the rows of each chunk, up to the first fault."""
+    held = 0
+    for chunk in chunks:
+        piece = _parsed(path, chunk)
+        held += piece.nbytes
+        ask(held, f"{path}: its rows so far, put together,")  # beside the pieces, which are held until then
+        yield piece
+        if piece.fault:
+            return
+
+
+def _parsed(path: Path, chunk: Chunk) -> _Piece:
+    """Return the rows of a chunk, up to its first bad line if it has one."""
+    try:
+        piece = _rows_of(chunk.text)
+    except (ValueError, OverflowError) as error:
+        refused = f"{path}, after line {lines_before(path, chunk.offset)}: {error}"
+        piece, suspicious = replace(_NOTHING, fault=refused), True
+    else:
+        piece, suspicious = replace(piece, fault=chunk.fault), _suspicious(chunk.text, piece)
+    piece = replace(piece, place=chunk.index)
+    return _up_to_the_fault(path, chunk, piece) if suspicious else piece
+
+
+def _rows_of(text: bytes) -> _Piece:
+    """Return what scikit-learn reads."""
     from sklearn.datasets import load_svmlight_file
 
-    for chunk in chunks:
-        try:
-            X, labels = load_svmlight_file(BytesIO(chunk.text), zero_based=True)
-        except (ValueError, OverflowError) as error:
-            yield _find_fault(path, chunk, str(error))
-            return
-        if not (np.isfinite(X.data).all() and np.isfinite(labels).all()):
-            yield _find_fault(path, chunk, "a number is not finite")
-            return
-        yield _Piece(X.data, X.indices.astype(np.int32), np.diff(X.indptr).astype(np.int64), labels)
+    X, labels = load_svmlight_file(BytesIO(text), zero_based=True)
+    return _Piece(X.data, X.indices.astype(np.int32), np.diff(X.indptr).astype(np.int64), labels)
 
 
-def _assemble(group: Group, pieces: Sequence[_Piece], total: int) -> Part:
-    """Put this process's chunks together and number its rows, keeping those with a number below `total`."""
-    numbers = _row_numbers(group, [len(p.labels) for p in pieces])
-    used = [p.indices for p in pieces if p.indices.size]
-    low = min((int(u.min()) for u in used), default=LARGEST_INT32)
-    high = max((int(u.max()) for u in used), default=-1)
+def _suspicious(text: bytes, piece: _Piece) -> bool:
+    """Tell whether the lines that were read so have to be looked at one by one."""
+    largest = max(np.abs(numbers).max(initial=0.0) for numbers in (piece.data, piece.labels))
+    # The comparison is false for NaN, too.
+    return not largest <= LARGEST_EXACT or b"_" in text or bool(_too_wide(int(piece.indices.max(initial=0))))
+
+
+def _up_to_the_fault(path: Path, chunk: Chunk, otherwise: _Piece) -> _Piece:
+    """Return the rows before the first bad line of a chunk, and what is wrong with that; `otherwise` if none is bad."""
+    widest, end = largest_model(), 0
+    for i, line in enumerate(BytesIO(chunk.text), start=1):
+        message = _wrong_with(line, widest)
+        if message:
+            fault = f"{path}, line {lines_before(path, chunk.offset) + i}: {message}"
+            return replace(_rows_of(chunk.text[:end]), fault=fault, place=chunk.index)
+        end += len(line)
+    return otherwise
+
+
+def _assemble(group: Group, pieces: Sequence[_Piece], numbers: RowNumbers, total: int) -> Part:
+    """Put this process's rows with a number below `total` together; the columns are those that these rows use."""
+    indices = [p.indices for p in pieces]
+    widest = max(int(columns.max(initial=-1)) for columns in indices)
+    X = csr([p.data for p in pieces], indices, [p.lengths for p in pieces], widest + 1)
+    table = Table(X, np.concatenate([p.labels for p in pieces]))
+    wanted = numbers < total
+    if not wanted.all():
+        table, numbers = table.take(wanted), numbers[wanted]
+    columns = table.X.indices
+    low, high = int(columns.min(initial=LARGEST_INT32)), int(columns.max(initial=-1))
     minus_low, high_anywhere = group.max(np.array([-low, high], dtype=np.float64))
     numbering = Numbering(int(-minus_low), int(high_anywhere))
-    rows = [*pieces, _NOTHING]
-    X = csr([p.data for p in rows], [p.indices for p in rows], [p.lengths for p in rows], numbering.largest + 1)
-    table = Table(X, np.concatenate([p.labels for p in rows]))
-    wanted = numbers < total
-    if wanted.all():
-        return Part(table, numbers, total, numbering)
-    return Part(table.take(wanted), numbers[wanted], total, numbering)
+    X = csr_array((table.X.data, columns, table.X.indptr), shape=(table.n, numbering.largest + 1))
+    return Part(replace(table, X=X), numbers, total, numbering)
 
 
-def _row_numbers(group: Group, lengths: Sequence[int]) -> RowNumbers:
-    """Return the numbers in the file of this process's rows, given the number of rows in each of its chunks."""
+def _first_rows(group: Group, lengths: Sequence[int]) -> RowNumbers:
+    """Return the number of the first row in each of this process's chunks, given how many rows each has. Collective.
+
+    A process that stopped at a fault has fewer chunks than others; the numbers are right up to the first fault.
+    """
     counts = group.allgather(np.array(lengths, dtype=np.int64))
     by_chunk = np.zeros(group.size * max(map(len, counts)), dtype=np.int64)
     for rank, count in enumerate(counts):
         by_chunk[rank :: group.size][: len(count)] = count  # process r's k-th chunk is chunk r + k size
-    first = (np.cumsum(by_chunk) - by_chunk)[group.rank :: group.size]
-    runs = [start + np.arange(length, dtype=np.int64) for start, length in zip(first, lengths, strict=False)]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *runs])
+    return (np.cumsum(by_chunk) - by_chunk)[group.rank :: group.size][: len(lengths)]
 
 
-def _find_fault(path: Path, chunk: Chunk, parser_says: str) -> Fault:
-    """Return the first bad line of a chunk that the parser refused."""
-    before = lines_before(path, chunk.offset)
-    for i, line in enumerate(chunk.text.split(b"\n"), start=1):
-        message = _wrong_with(line)
-        if message:
-            return Fault(before + i, f"{path}, line {before + i}: {message}")
-    return Fault(before + 1, f"{path}, after line {before}: {parser_says}")
+def _wrong_with(line: bytes, widest: int) -> str:
+    """Return what is wrong with a line and what would be right; an empty string for a good one.
 
-
-def _wrong_with(line: bytes) -> str:
-    """Return what is wrong with a line and what would be right; an empty string for a good one."""
+    Indices above `widest` are asked for.
+    """
     label, *entries = line.split(b"#", 1)[0].split() or [b"0"]
     wrong = _wrong_number(label, "label")
     before = -1
@@ -147,7 +197,7 @@ def _wrong_with(line: bytes) -> str:
         if i == 0 and entry.startswith(b"qid"):
             continue
         index, colon, value = entry.partition(b":")
-        number = _integer(index)
+        number = int(index) if _INTEGER.fullmatch(index) and len(index) <= SHOWN_BYTES else None
         if not colon:
             wrong = f"{_shown(entry)} is not of the form index:value"
         elif number is None:
@@ -157,25 +207,34 @@ def _wrong_with(line: bytes) -> str:
         elif number <= before:
             wrong = f"feature index {number} comes after {before}; indices must increase along a line"
         else:
-            wrong = _wrong_number(value, f"the value of feature {number}")
+            too_wide = _too_wide(number) if number > widest else ""
+            wrong = too_wide or _wrong_number(value, f"the value of feature {number}")
             before = number
     return wrong
+
+
+def _too_wide(index: int) -> str:
+    """Return why there is no room for a feature of that index, an empty string where there is."""
+    try:
+        ask_for_model(index, f"feature index {index}")
+    except InputError as error:
+        return error.message
+    return ""
 
 
 def _wrong_number(text: bytes, what: str) -> str:
     """Return what is wrong with a number, an empty string where nothing is."""
     try:
-        finite = math.isfinite(float(text))
+        value = float(text)
     except ValueError:
+        value = None
+    if value is not None and not math.isfinite(value):
+        return f"{what} is {_shown(text)}; only finite numbers can be used"
+    if value is None or not _NUMBER.fullmatch(text):
         return f"{what} {_shown(text)} is not a number" + (" (is this LIBSVM text?)" if what == "label" else "")
-    return "" if finite else f"{what} is {_shown(text)}; only finite numbers can be used"
-
-
-def _integer(text: bytes) -> int | None:
-    try:
-        return int(text)
-    except ValueError:
-        return None
+    if abs(value) > LARGEST_EXACT and _INTEGER.fullmatch(text) and int(text) != value:
+        return f"{what} is {_shown(text)}, an integer that float64 does not hold; it would be read as {value:.0f}"
+    return ""
 
 
 def _shown(text: bytes) -> str:

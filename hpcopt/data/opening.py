@@ -1,50 +1,182 @@
-"""Files opened as their names say, plain or compressed, and what the decompressors raise told in one line."""
+"""Files opened as their names say, plain or compressed, and read no further than somebody can use.
+
+A compressed file is streams one after the other, perhaps with zero bytes behind them. Whatever else follows a stream is
+damage and told with its place; Python's own files for bz2 and xz take it for the end.
+"""
 
 from __future__ import annotations
 
 import bz2
-import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpcopt.errors import InputError
 
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+PIECE_BYTES = 1 << 24  # read at a time, so that a size that nobody has checked asks for no memory
+_BLOCK = 1 << 16  # bytes of a compressed file that are looked at together
+_DICTIONARY = 1 << 30  # bytes at most that a stream may ask for to be decompressed; xz -9 asks for 65 MB
+
+
+class _Gzip:
+    """zlib's decompressor of a gzip stream with the interface that those of bz2 and xz have."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(16 + zlib.MAX_WBITS)  # with gzip's header and checksum
+
+    def decompress(self, block: bytes, most: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + block, most)
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    ".gz": _Gzip,
+    ".bz2": bz2.BZ2Decompressor,
+    ".xz": partial(lzma.LZMADecompressor, memlimit=_DICTIONARY),
+}
+_LARGEST_RATIOS = {".gz": 1 << 11, ".bz2": 1 << 21, ".xz": 1 << 14}  # of the content's length to the file's
+_BEGINNINGS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"}  # of a stream
 
 
 def compressed(path: Path) -> bool:
     """Tell whether the file's name says that it is compressed."""
-    return path.suffix in _OPENERS
+    return path.suffix in _DECOMPRESSORS
+
+
+def longest_content(path: Path) -> int:
+    """Return how many (decompressed) bytes the file may hold at most."""
+    return path.stat().st_size * _LARGEST_RATIOS.get(path.suffix, 1)
 
 
 def opened(path: Path) -> Any:
-    """Return the file open for reading its (decompressed) bytes."""
-    return _OPENERS.get(path.suffix, open)(path, "rb")
+    """Return the file open for reading its (decompressed) bytes, from the beginning to the end.
+
+    Reading raises an InputError that names the file and the place where a compressed one is cut short or damaged.
+    """
+    if not compressed(path):
+        return path.open("rb")
+    return io.BufferedReader(_Streams(path), _BLOCK)
+
+
+def read(file: Any, count: int) -> bytearray:
+    """Return the next `count` bytes of a file, or what is left; memory is taken only for bytes that there are."""
+    content = bytearray()
+    while len(content) < count and (piece := file.read(min(count - len(content), PIECE_BYTES))):
+        content += piece
+    return content
+
+
+def skip(path: Path, file: Any, count: int) -> None:
+    """Go on by `count` bytes in the file that `opened` returned for `path`, at most to its end."""
+    if not compressed(path):
+        file.seek(count, 1)
+        return
+    while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
+        count -= len(piece)
 
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """Turn what the decompressors raise into one line that names the file.
+    """Name the file in what the system says of it.
 
     Raises
     ------
-    InputError
-        When a compressed file is cut short, damaged or not compressed.
     OSError
         When the file can't be opened or read.
     """
-    kind = path.suffix[1:]
     try:
         yield
-    except EOFError:
-        raise InputError(f"{path}: cut short: the {kind} stream stops before its end; fetch the file again") from None
-    except (zlib.error, lzma.LZMAError):
-        raise InputError(f"{path}: damaged, or not {kind}-compressed as its name says") from None
     except OSError as error:
-        if error.errno is None:  # bz2 and gzip say so when the bytes are not theirs
-            raise InputError(f"{path}: damaged, or not {kind}-compressed as its name says") from None
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+class _Streams(io.RawIOBase):
+    """The decompressed bytes of all streams of a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._kind = path, path.suffix[1:]
+        self._new = _DECOMPRESSORS[path.suffix]
+        self._file = path.open("rb")
+        self._stream: Any = None  # the decompressor of the present one
+        self._ended = 0  # streams so far
+        self._left = b""  # read, but not yet looked at
+        self._looked_at = 0  # bytes of the block before
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as the next bytes allow; return how many there are, 0 at the end of the file."""
+        while self._stream is not None or self._begins():
+            content = self._decompressed(len(buffer))
+            if self._stream.eof:
+                self._left, self._stream = self._stream.unused_data, None
+                self._ended += 1
+            if content:
+                buffer[: len(content)] = content
+                return len(content)
+        return 0
+
+    def _begins(self) -> bool:
+        """Begin the next stream, behind zero bytes if it is not the first; tell whether there is one."""
+        if self._ended:
+            self._left = self._left.lstrip(b"\0")
+            while not self._left:
+                block = self._file.read(_BLOCK)
+                if not block:
+                    return False
+                self._left = block.lstrip(b"\0")
+            start = _BEGINNINGS[self._path.suffix]
+            self._left += self._file.read(len(start))  # a block may end inside it
+            if not self._left.startswith(start):
+                self._looked_at = len(self._left)
+                raise self._damaged()
+        self._stream = self._new()
+        return True
+
+    def _decompressed(self, most: int) -> bytes:
+        """Return at most so many of the present stream's next bytes, perhaps none yet."""
+        block = b""
+        if self._stream.needs_input:
+            block, self._left = self._left or self._file.read(_BLOCK), b""
+            if not block:
+                raise InputError(
+                    f"{self._path}: cut short: the {self._kind} stream stops before its end; fetch the file again"
+                )
+            self._looked_at = len(block)
+        try:
+            content: bytes = self._stream.decompress(block, most)
+        except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
+            raise self._damaged() from None
+        return content
+
+    def _damaged(self) -> InputError:
+        """Return what is told of a damaged file, with the place of the block in which that was seen."""
+        end = self._file.tell()
+        self._file.seek(0)
+        start = _BEGINNINGS[self._path.suffix]
+        if self._file.read(len(start)) != start:
+            return InputError(f"{self._path}: damaged, or not {self._kind}-compressed as its name says")
+        behind = f" (behind {self._ended} {self._kind} stream{'s' * (self._ended > 1)})" if self._ended else ""
+        where = f"between the bytes {end - self._looked_at:,} and {end:,} of {self._file.seek(0, 2):,}"
+        return InputError(f"{self._path}: damaged {where}{behind}; fetch the file again")

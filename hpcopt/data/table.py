@@ -19,6 +19,7 @@ Features: TypeAlias = Any  # (n, d) ndarray in C order or csr_array (scipy has n
 RowNumbers: TypeAlias = NDArray[np.int64]
 
 LARGEST_INT32 = 2**31 - 1
+LARGEST_EXACT = 2**53 - 1  # integers up to it are all different numbers in float64
 
 
 @dataclass(frozen=True)
