@@ -17,6 +17,7 @@ class Remedy(Enum):
     """
 
     FORCE = " (force=True runs it all the same)"
+    DRAW = " (force=True draws them all the same, what differs in the legend)"
     OVERWRITE = "; give overwrite=True to replace it, or another folder"
     FOLDER = "; give another output folder"
     RANKS = '; start it without mpiexec, or give kind = "mpi"'

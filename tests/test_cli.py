@@ -388,7 +388,7 @@ def test_a_gossip_run_leaves_its_network_and_what_each_edge_carried(tmp_path, sp
     assert main(["run", spec(GOSSIP), "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "network: ring, 4 nodes" in said
-    assert "objective, worst node" in said
+    assert "objective of the worst node's model" in said
     edges = np.loadtxt(out / "edges.csv", delimiter=",", skiprows=1, dtype=int)
     assert {tuple(edge) for edge in edges[:, :2]} == {(i, j) for i in range(4) for j in ((i - 1) % 4, (i + 1) % 4)}
     described = json.loads((out / "run.json").read_text())

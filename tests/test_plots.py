@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,10 @@ from rich.console import Console
 
 from hpcopt.errors import MissingLibraryError
 from hpcopt.results import plots
+from hpcopt.results.goal import Goal
 from hpcopt.results.plots import draw_compare, draw_convergence, height_for
 from hpcopt.results.record import Record
+from hpcopt.results.stopping import Status
 from hpcopt.results.tables import COLUMNS, compare_rows, compare_table, first_at, summary_table, write_csv
 
 
@@ -112,36 +115,57 @@ def test_runs_of_very_different_length_share_a_logarithmic_axis(drawn, rounds, s
 
 def test_what_is_drawn_upwards_is_said_on_the_axis(drawn):
     rows = trace(*(0.5 + 4.0 * 0.1**place for place in range(6)))
-    by_optimum = drawn(draw_convergence, rows, "title", optimum=0.5).axes[0]
-    assert by_optimum.get_ylabel() == "objective - optimum (0.5)"
-    assert curve(by_optimum).get_ydata()[2] == pytest.approx(0.04)
-    by_lowest = drawn(draw_convergence, rows, "title").axes[0]
-    assert by_lowest.get_ylabel() == "objective - lowest seen (0.50004)"
-    heights = curve(by_lowest).get_ydata()
-    assert heights[-1] == pytest.approx(heights[-2] / 2)  # the lowest itself, 0 above itself, lies at the bottom
-    assert by_lowest.get_yscale() == "log"
+    by_optimum = drawn(draw_convergence, rows, "title", Goal(optimum=0.5)).axes[0]
+    assert by_optimum.get_ylabel() == "objective,\nminus the optimum, 0.5"
+    assert by_optimum.get_yscale() == "log"
+    assert list(curve(by_optimum).get_ydata()) == pytest.approx([4.0 * 0.1**place for place in range(6)])
+    plain = drawn(draw_convergence, rows, "title").axes[0]
+    assert (plain.get_ylabel(), plain.get_yscale()) == ("objective", "linear")
+    assert list(curve(plain).get_ydata()) == [row.objective for row in rows]
+
+
+def test_heights_do_not_depend_on_which_records_there_are(drawn):
+    falls = [0.5 + 4.0 * 0.3**place for place in range(12)]
+    for goal in (Goal(), Goal(optimum=0.5)):
+        all_of_them = curve(drawn(draw_convergence, trace(*falls), "title", goal).axes[0]).get_ydata()
+        some = curve(drawn(draw_convergence, trace(*falls[:7]), "title", goal).axes[0]).get_ydata()
+        assert list(some) == list(all_of_them[:7])
 
 
 @pytest.mark.parametrize(
-    ("objectives", "target", "optimum", "reference"),
+    ("objectives", "optimum", "subtracted", "logarithmic"),
     [
-        ((4.0, 1.0, 0.6), None, None, 0.0),  # no decades to show
-        ((4.0, 1.0, 0.501, 0.5), 0.6, None, 0.5),
-        ((4.0, 1.0, 0.501, 0.5), 0.4, None, 0.0),  # an unreached target would lie below the axis
-        ((4.0, 1.0, 0.501, 0.5), None, 0.7, 0.5),  # not the optimum: a run is below it
-        ((4.0, 1.0, 0.6), None, 0.5, 0.5),
-        ((math.nan,), None, None, 0.0),
+        ((4.0, 1.0, 0.6), None, None, False),  # no decades to show
+        ((4.0, 1.0, 0.1), None, None, True),
+        ((4.0, 1.0, -0.1), None, None, False),
+        ((4.0, 1.0, 0.501, 0.5), 0.7, None, False),  # not the optimum: a run is below it
+        ((4.0, 1.0, 0.5 - 1e-11), 0.5, None, False),
+        ((4.0, 1.0, 0.5 - 1e-15), 0.5, 0.5, True),  # roundoff
+        ((4.0, 1.0, 0.6), 0.5, 0.5, True),
+        ((1.0, 1e-30, 0.0), 0.0, 0.0, True),
+        ((math.nan,), 0.5, None, False),
     ],
 )
-def test_the_reference_is_the_one_that_tells_most(objectives, target, optimum, reference):
-    assert height_for([("a", trace(*objectives))], target, optimum).reference == reference
+def test_the_optimum_is_subtracted_where_it_is_known_and_no_run_is_below_it(
+    objectives, optimum, subtracted, logarithmic
+):
+    height = height_for([("a", trace(*objectives))], Goal(optimum=optimum))
+    assert (height.optimum, height.logarithmic) == (subtracted, logarithmic)
+    if optimum == 0.7:
+        assert height.name == "objective\n(as low as 0.5: below problem.optimum, 0.7)"
 
 
 def test_the_target_is_a_line_and_a_ring_where_it_is_first_reached(drawn):
-    figure = drawn(draw_compare, [("a", trace(4.0, 1.0, 0.9, 0.8, -1.0, -2.0))], "title", target=1.0)
-    lines = curve(figure.axes[0]), curve(figure.axes[0], 1), curve(figure.axes[0], 2)
-    assert (list(lines[1].get_xdata()), list(lines[1].get_ydata())) == ([2.0], [1.0])
-    assert list(lines[2].get_ydata()) == [1.0, 1.0]
+    figure = drawn(draw_compare, [("a", trace(4.0, 1.0, 0.9, 0.8, -1.0, -2.0))], "title", Goal(1.0))
+    _, line, ring = (curve(figure.axes[0], place) for place in range(3))
+    assert list(line.get_ydata()) == [1.0, 1.0]
+    assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([2.0], [1.0])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "target 1", "first at the target"]
+
+
+def test_a_target_below_the_optimum_is_told_and_has_no_line(drawn):
+    figure = drawn(draw_compare, [("a", trace(4.0, 1.0))], "title", Goal(0.4, optimum=0.5))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "target 0.4 (below the axis)"]
 
 
 @pytest.mark.parametrize("end", [math.inf, math.nan, 1e300])
@@ -157,8 +181,8 @@ def test_a_run_that_diverges_leaves_the_others_readable(drawn, end):
     "rows", [trace(4.0), trace(4.0, 2.0, sent=0), trace(0.0, 0.0), trace(math.inf, math.inf), trace(-1.0, -2.0)]
 )
 def test_odd_traces_are_drawn(drawn, rows):
-    drawn(draw_convergence, rows, "one run", target=1.0)
-    drawn(draw_compare, [("a", rows), ("b", rows)], "several", target=1.0)
+    drawn(draw_convergence, rows, "one run", Goal(1.0))
+    drawn(draw_compare, [("a", rows), ("b", rows)], "several", Goal(1.0))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +190,7 @@ def test_odd_traces_are_drawn(drawn, rows):
     [
         ({}, ["norm of the gradient"]),
         ({"test_accuracy": 0.9}, ["norm of the gradient", "test accuracy"]),
-        ({"consensus": 0.1}, ["norm of the gradient", "rms distance to the mean model"]),
+        ({"consensus": 0.1}, ["norm of the gradient, mean model", "rms distance to the mean model"]),
     ],
 )
 def test_one_run_shows_its_objective_three_times_and_what_else_there_is(drawn, more, below):
@@ -197,7 +221,7 @@ def test_the_target_is_reached_at_the_first_row_that_is_as_low():
 
 def test_a_comparison_tells_what_the_target_cost_and_what_the_run_cost():
     fast, slow = finished("fast", trace(4.0, 0.9, 0.5), "target"), finished("slow", trace(4.0, 3.0, 2.0))
-    first, second = compare_rows([fast, slow], target=1.0)
+    first, second = compare_rows([fast, slow], Goal(1.0))
     assert tuple(first) == COLUMNS
     assert (first["reached"], first["rounds"], first["seconds"], first["bytes"]) == (True, 2, 0.5, 1000)
     assert (first["total_rounds"], first["total_seconds"], first["total_bytes"]) == (4, 1.0, 2000)
@@ -214,7 +238,7 @@ def test_without_a_target_the_totals_are_the_cost():
 
 def test_the_csv_holds_full_numbers_and_lower_case_truth(tmp_path):
     runs = [finished("a, b", trace(4.0, 1 / 3), test_accuracy=0.875), finished("c", trace(4.0, 2.0))]
-    write_csv(compare_rows(runs, target=1.0), tmp_path / "compare.csv")
+    write_csv(compare_rows(runs, Goal(1.0)), tmp_path / "compare.csv")
     with (tmp_path / "compare.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     assert tuple(first) == COLUMNS
@@ -227,17 +251,12 @@ def test_the_table_of_a_comparison_fits_a_plain_log(width):
     names = ["local-newton schedule=adaptive", "giant", "local-sgd local_steps=10 batch=100", "one [bold] shot"]
     runs = [finished(name, trace(4.0, 0.9, 0.5), test_accuracy=0.84) for name in names]
     runs.append(finished("never", trace(4.0, 3.0)))
-    text = shown(compare_table(compare_rows(runs, target=1.0), target=1.0, title="a [title]"), width)
+    text = shown(compare_table(compare_rows(runs, Goal(1.0)), Goal(1.0), title="a [title]"), width)
     assert max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text
     for word in ("a [title]", "not reached", "0.500000", "0.8400", "at most 1", "giant"):
         assert word in text
     assert "[bold]" in text.replace("\n", "")
-
-
-def test_a_diverged_run_is_told_as_such():
-    text = shown(compare_table(compare_rows([finished("sgd", trace(4.0, 4.0), "diverged")])))
-    assert "diverged" in text
 
 
 def test_the_summary_of_a_run_says_all_that_counts():
@@ -246,3 +265,109 @@ def test_the_summary_of_a_run_says_all_that_counts():
     for word in ("used up its rounds", "0.5", "1.5 MB", "0.5 (wall clock)", "0.9000", "runs/[x]/c.png"):
         assert word in text
     assert "test error" not in text
+
+
+@pytest.mark.parametrize(
+    ("kinds", "column", "name"),
+    [
+        ([None], "objective", "objective"),
+        ([None], "mean_objective", "objective"),
+        ([0.1], "objective", "objective of the mean model"),
+        ([0.1], "mean_objective", "objective averaged over the nodes' models"),
+        ([0.1], "worst_objective", "objective of the worst node's model"),
+        ([None, 0.1], "objective", "objective (where nodes have their own models: of the mean model)"),
+    ],
+)
+def test_whose_objective_it_is_stands_on_the_axis_and_at_the_table(drawn, kinds, column, name):
+    runs = [
+        (str(place), trace(4.0, 2.0, consensus=kind, mean_objective=kind and 2.5, worst_objective=kind and 3.0))
+        for place, kind in enumerate(kinds)
+    ]
+    goal = Goal(2.2, column)
+    assert drawn(draw_compare, runs, "title", goal).axes[0].get_ylabel() == name
+    done = [finished(label, records, **extras(records)) for label, records in runs]
+    assert f"until the {name} is at most 2.2" in " ".join(shown(compare_table(compare_rows(done, goal), goal)).split())
+
+
+def extras(records):
+    return {key: getattr(records[-1], key) for key in ("consensus", "mean_objective", "worst_objective")}
+
+
+@pytest.mark.parametrize(("column", "told"), [("objective", 2.0), ("mean_objective", 2.5), ("worst_objective", 3.0)])
+def test_the_table_shows_the_column_that_the_target_is_judged_on(column, told):
+    records = trace(4.0, 2.0, consensus=0.1, mean_objective=2.5, worst_objective=3.0)
+    goal = Goal(2.2, column)
+    text = shown(compare_table(compare_rows([finished("a", records, **extras(records))], goal), goal))
+    assert ("not reached" in text) == (told > goal.target)
+    assert f"{told:#.6g}" in text
+
+
+def test_the_summary_says_whose_objective_each_is():
+    records = trace(4.0, 2.0, consensus=0.1, mean_objective=2.5, worst_objective=3.0)
+    text = shown(summary_table(finished("a", records, **extras(records)).result, "virtual", {}))
+    lines = {line.strip()[:50].rstrip(): line.split()[-1] for line in text.splitlines() if "objective" in line}
+    told = {name.rsplit(maxsplit=1)[0].rstrip(): value for name, value in lines.items()}
+    assert told == {
+        "objective of the mean model": "2",
+        "objective averaged over the nodes' models": "2.5",
+        "objective of the worst node's model": "3",
+    }
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status.diverged])
+def test_every_kind_of_divergence_is_shown_as_diverged(status):
+    done = finished("sgd", trace(4.0, 4.0), status.name.lower())
+    assert "diverged" in shown(compare_table(compare_rows([done])))
+
+
+def test_a_column_that_only_some_records_have_is_drawn_where_it_is_measured(drawn):
+    first, middle, last = trace(4.0, 2.0, 1.0, consensus=0.1)
+    records = [replace(first, mean_objective=5.0), middle, replace(last, iteration=9, mean_objective=3.0)]
+    line = curve(drawn(draw_compare, [("a", records)], "title", Goal(column="mean_objective")).axes[0])
+    assert list(line.get_ydata()) == [5.0, 3.0]
+    assert line.get_linestyle() == "None"
+
+
+def test_few_records_with_iterations_between_them_are_points(drawn):
+    first, _, _, last = trace(4.0, 3.0, 2.0, 1.0)
+    lines = [
+        curve(drawn(draw_compare, [("a", rows)], "title").axes[0])
+        for rows in ([first, last], trace(4.0, 3.0), trace(*range(9, 0, -1))[::2])
+    ]
+    assert [line.get_linestyle() for line in lines] == ["None", "-", "-"]
+    assert all(line.get_marker() not in {"None", None} for line in lines)
+
+
+def test_no_panel_is_without_a_curve(drawn):
+    alone = drawn(draw_convergence, trace(4.0, 2.0, sent=0, test_accuracy=None), "title")
+    assert [axis.get_xlabel() for axis in alone.axes] == ["rounds", "seconds (virtual clock)", "rounds"]
+    at_once = drawn(draw_convergence, trace(4.0), "title")
+    assert [axis.get_xlabel() for axis in at_once.axes] == ["rounds"]
+    for figure in (alone, at_once):
+        assert all(len(curve(axis).get_xdata()) for axis in figure.axes)
+
+
+def test_a_start_far_off_does_not_flatten_a_test_measure(drawn):
+    tests = [0.0, 0.4, *([0.9] * 5), 0.91, 0.92, 0.92]
+    records = [replace(row, test_accuracy=value) for row, value in zip(trace(*range(10, 0, -1)), tests, strict=True)]
+    axis = drawn(draw_convergence, records, "title").axes[-1]
+    assert axis.get_ylabel() == "test accuracy (at the start 0, off the scale)"
+    low, high = axis.get_ylim()
+    assert 0.85 < low < 0.9
+    assert 0.92 < high < 0.95
+
+
+@pytest.mark.parametrize("curves", [1, 2, 20])
+def test_neither_legend_nor_title_covers_a_panel_or_leaves_the_picture(drawn, curves):
+    runs = [(f"{place} {'W' * 77}", trace(4.0, 3.0, 2.0, 1.0)) for place in range(curves)]
+    figure = drawn(draw_compare, runs, "a title of many words " * 12, Goal(2.0))
+    figure.set_dpi(100)
+    figure.draw_without_rendering()
+    legend, title = figure.legends[0].get_window_extent(), figure._suptitle.get_window_extent()
+    assert len(figure.legends[0].get_texts()) == curves + 2
+    assert 0 <= legend.x0 <= legend.x1 <= figure.bbox.width
+    for axis in figure.axes:
+        panel = axis.get_tightbbox()
+        assert legend.y1 <= panel.y0 + 1.0
+        assert panel.y1 <= title.y0 + 1.0
+        assert axis.get_window_extent().height > 300

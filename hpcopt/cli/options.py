@@ -37,6 +37,7 @@ RequireTarget = Annotated[
 
 REMEDIES = {
     Remedy.FORCE: " (--force runs it all the same)",
+    Remedy.DRAW: " (--force draws them all the same, what differs in the legend)",
     Remedy.OVERWRITE: "; give --overwrite to replace it, or another --out",
     Remedy.FOLDER: "; give another output folder with --out",
     Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',

@@ -23,19 +23,22 @@ def plot(
         bool,
         typer.Option("--timeline", help="Draw who computed, waited and exchanged when; one picture a run."),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Draw also runs of different problems together, and say what differs.")
+    ] = False,
 ) -> int:
     """Draw finished runs.
 
-    The objective against rounds, bytes and seconds; several runs, or a comparison, in one picture. With --timeline
-    who computed, waited and exchanged when, of runs made with --set output.timeline=true; beside the picture a
-    .trace.json, for chrome://tracing or Perfetto.
+    The objective against rounds, bytes and seconds; several runs of one problem, or a comparison, in one picture. With
+    --timeline who computed, waited and exchanged when, of runs made with --set output.timeline=true; beside the picture
+    a .trace.json, for chrome://tracing or Perfetto.
     """
     from hpcopt.studies.replot import replot, replot_timelines
 
     if output is not None:
         check_format(output)
         outputs.check(output)
-    for written in (replot_timelines if timeline else replot)(folders, output):
+    for written in replot_timelines(folders, output) if timeline else replot(folders, output, force=force):
         print(written)
     return 0
 

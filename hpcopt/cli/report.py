@@ -40,7 +40,7 @@ def tell_fit(run: Run, model: Path) -> None:
 
 def tell_comparison(comparison: Comparison) -> None:
     """Print the table of a comparison and where its picture is."""
-    _print(compare_table(comparison.rows(), comparison.target, column=comparison.target_on))
+    _print(compare_table(comparison.rows(), comparison.goal))
     if is_first() and comparison.folder is not None:
         print(f"table: {comparison.folder / folders.TABLE}")
         print(f"picture: {comparison.folder / folders.COMPARISON}")

@@ -47,6 +47,8 @@ class ProblemTable:
     start
         "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,); default "zeros", "random"
         where the objective is not convex.
+    optimum
+        The lowest value that the objective has, where it is known: pictures show the distance to it.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class ProblemTable:
     hidden: Annotated[tuple[Count, ...], Meta(min_length=1)] | None = None
     activation: Literal["relu", "tanh"] | None = None
     start: str = ""
+    optimum: float | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -31,7 +31,7 @@ _DPI = 130
 _TITLE_WIDTHS = range(170, 10, -8)  # characters a line, tried until the widest line fits
 _TITLE_LINES = 3  # for each line given, or about
 _COLUMNS = 4  # most of a legend
-_LONGEST = 100  # characters of a legend's entry
+_LONGEST = 100  # characters a line of a legend's entry, of which there are three at most
 _MARGIN = 0.97  # part of the figure's width that text may take
 _MOST_SAID = 200  # characters of a library's error
 
@@ -120,6 +120,8 @@ def entitle(figure: Figure, title: str, size: float = 12.0) -> None:
 
 def explain(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
     """Put a legend below the panels, in as many columns as fit, and make the figure so much higher."""
+    if not names:
+        return
     for columns in range(min(len(names), _COLUMNS), 0, -1):
         legend = figure.legend(
             list(handles),
@@ -129,7 +131,7 @@ def explain(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> 
             frameon=False,
         )
         for entry, name in zip(legend.get_texts(), names, strict=True):
-            entry.set_text(plain(shortened(name, _LONGEST)))
+            entry.set_text("\n".join(map(plain, textwrap.wrap(shortened(name, 3 * _LONGEST), _LONGEST))))
         extent = legend.get_window_extent()
         if extent.width <= _MARGIN * figure.bbox.width or columns == 1:
             break

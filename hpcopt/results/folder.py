@@ -158,6 +158,11 @@ class TraceFile:
         self._file.close()
 
 
+def has_begun(folder: Path) -> bool:
+    """Tell whether a run was begun there: not yet, in the folders of a comparison that is under way or was cut off."""
+    return (folder / RUN).exists() and (folder / TRACE).exists()
+
+
 def read(folder: Path) -> tuple[dict[str, Any], list[Record]]:
     """Return a run's run.json and its records.
 
@@ -168,7 +173,8 @@ def read(folder: Path) -> tuple[dict[str, Any], list[Record]]:
     """
     try:
         described = json.loads((folder / RUN).read_text())
-        lines = (folder / TRACE).read_text().splitlines()
+        whole, _, _ = (folder / TRACE).read_text().rpartition("\n")  # a run that is cut off may leave half a line
+        lines = whole.splitlines()
         objects = [json.loads(line) for line in lines]
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no run here ({Path(error.filename).name} is missing)") from None

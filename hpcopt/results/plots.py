@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpcopt.results.canvas import COLOURS, GREY, UNITS, entitle, explain, new_picture
+from hpcopt.results.goal import Goal
 from hpcopt.results.record import Record
 
 if TYPE_CHECKING:
@@ -28,97 +30,95 @@ Run = tuple[str, Sequence[Record]]  # label, trace
 _MARKERS = "osD^vPX*"
 _LINES = ("-", "--", ":", "-.")
 _MARKERS_A_CURVE = 12
+_FEW = 3  # records up to which a line would suggest what nobody has measured, if iterations lie between them
 _WIDE = 30.0  # curves whose lengths differ by more than this factor share a logarithmic axis
 _DECADES = 30.0  # a quantity that falls by more than this factor deserves a logarithmic axis
 _ROUNDOFF = 1e-15  # relative: differences of objectives below this are noise
+_BELOW_OPTIMUM = 1e-12  # relative: an objective that is lower by more than this is no roundoff
+_AWAY = 1.0  # times the range of the last three quarters: a start farther off than that would flatten them
 
 
 @dataclass(frozen=True)
 class Height:
-    """What is drawn upwards: the objective, or its distance to a reference where that tells more.
+    """What is drawn upwards: the objective, or its distance to the optimum where that is known.
 
     Parameters
     ----------
-    reference
-        Subtracted from every objective.
     name
         Of the axis.
     logarithmic
         Whether the axis is.
-    bottom
-        Where an objective at the reference itself, which a logarithmic axis has no place for, is drawn.
+    optimum
+        Subtracted from every objective.
     """
 
-    reference: float
     name: str
     logarithmic: bool
-    bottom: float = math.nan
+    optimum: float | None = None
 
     def of(self, objective: float) -> float:
-        """Return the height of `objective`; NaN where there is none."""
+        """Return the height of `objective`, at least roundoff's above the optimum; NaN where there is none."""
         if not math.isfinite(objective):
             return math.nan
-        height = objective - self.reference
-        floor = _ROUNDOFF * max(abs(self.reference), abs(objective)) if self.reference else 0.0
-        return height if not self.logarithmic or height > floor else self.bottom
+        if self.optimum is None:
+            return objective if objective > 0 or not self.logarithmic else math.nan
+        return max(objective - self.optimum, _ROUNDOFF * max(abs(self.optimum), abs(objective))) or math.nan
 
 
-def height_for(runs: Sequence[Run], target: float | None = None, optimum: float | None = None) -> Height:
-    """Choose what to draw upwards, for all `runs` together.
+def height_for(runs: Sequence[Run], goal: Goal) -> Height:
+    """Choose what to draw upwards, for all `runs` together, whose objectives are those that the goal judges.
 
-    The distance to `optimum` if it is known and no run is below it. Else the distance to the lowest objective
-    seen, if that falls far enough for a logarithmic axis to show more (a target must have a place on it, too).
-    Else the objective itself.
+    The distance to the optimum if it is known; if a run is below it, it is not that, and the axis says so. Else the
+    objective itself, never its distance to the lowest that happens to be among the records: such a curve bends
+    downwards at its end wherever it ends.
     """
-    values = [
-        value for _, records in runs for value in (record.objective for record in records) if math.isfinite(value)
-    ]
+    name = goal.whose(records[0].consensus is not None for _, records in runs if records)
+    values = [record.objective for _, records in runs for record in records if math.isfinite(record.objective)]
     if not values:
-        return Height(0.0, "objective", False)
+        return Height(name, False)
     lowest, start = min(values), max(records[0].objective for _, records in runs if records)
-    if optimum is not None and optimum <= lowest:
-        return Height(optimum, f"objective - optimum ({optimum:.6g})", True)
-    above = [value - lowest for value in values if value - lowest > _ROUNDOFF * abs(lowest)]
-    if above and (target is None or target > lowest) and start - lowest > _DECADES * min(above):
-        smallest = min(above) if target is None else min(*above, target - lowest)
-        return Height(lowest, f"objective - lowest seen ({lowest:.6g})", True, bottom=smallest / 2.0)
-    return Height(0.0, "objective", lowest > 0 and start > _DECADES * lowest)
+    logarithmic = lowest > 0 and start > _DECADES * lowest
+    if goal.optimum is None:
+        return Height(name, logarithmic)
+    if lowest < goal.optimum - _BELOW_OPTIMUM * max(abs(lowest), abs(goal.optimum)):
+        return Height(f"{name}\n(as low as {lowest:.8g}: below problem.optimum, {goal.optimum:.8g})", logarithmic)
+    return Height(f"{name},\nminus the optimum, {goal.optimum:.8g}", True, goal.optimum)
 
 
-def draw_compare(runs: Sequence[Run], path: str | Path, title: str, target: float | None = None) -> None:
-    """Draw the objective of several runs over rounds, bytes and seconds, side by side, into the PNG `path`.
+def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal | None = None) -> None:
+    """Draw the objective of several runs over rounds, bytes and seconds, side by side, into the picture `path`.
 
     Parameters
     ----------
     runs
         A label and the records of each.
-    target
-        Objective to mark: a line, and a ring where a run first reaches it.
+    goal
+        What they are judged by. A target is a line, with a ring where a run first reaches it.
 
     Raises
     ------
     MissingLibraryError
         Without matplotlib.
     """
-    height, ceiling = height_for(runs, target), _ceiling(runs)
+    goal = goal or Goal()
+    runs = [(label, goal.judged(records)) for label, records in runs]
+    height, ceiling, measures = height_for(runs, goal), _ceiling(runs), _measures(runs)
     lasts = [records[-1].objective if records else 0.0 for _, records in runs]
     leaves = [not math.isfinite(last) or last > ceiling for last in lasts]
     names = [f"{label} (off the scale)" if off else label for (label, _), off in zip(runs, leaves, strict=True)]
     with new_picture(Path(path), 13.0, 4.2) as figure:
-        axes = figure.subplots(1, 3, sharey=True)
-        for axis, measure in zip(axes, _measures(runs), strict=True):
-            curves = [_curve(axis, measure, height, records, target, i) for i, (_, records) in enumerate(runs)]
+        axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+        for axis, measure in zip(axes, measures, strict=True):
+            curves = [_curve(axis, measure, height, records, place) for place, (_, records) in enumerate(runs)]
+            more = _mark_target(axis, measure, height, runs, goal)
             _dress(axis, measure, runs)
-            _mark_target(axis, height, target)
-        _set_heights(axes[0], height, runs)
-        explain(figure, curves, names)
+        _set_heights(axes[0], height, runs, goal)
+        explain(figure, [*curves, *more.values()], [*names, *more])
         entitle(figure, title, 13.0)
 
 
-def draw_convergence(
-    records: Sequence[Record], path: str | Path, title: str, target: float | None = None, optimum: float | None = None
-) -> None:
-    """Draw one run into the PNG `path`.
+def draw_convergence(records: Sequence[Record], path: str | Path, title: str, goal: Goal | None = None) -> None:
+    """Draw one run into the picture `path`.
 
     Above, the objective over rounds, bytes and seconds; below, over rounds, the gradient's norm, the nodes' distance to
     their mean where they have models of their own, and the test measure if there is one.
@@ -127,36 +127,34 @@ def draw_convergence(
     ----------
     records
         What was recorded.
-    target
-        Objective to mark.
-    optimum
-        The lowest objective possible, if known.
+    goal
+        What it is judged by.
 
     Raises
     ------
     MissingLibraryError
         Without matplotlib.
     """
-    below = [
-        name for name in _BELOW if name == "grad_norm" or any(getattr(record, name) is not None for record in records)
-    ]
-    runs = [("", records)]
-    measures = _measures(runs)
-    height = height_for(runs, target, optimum)
-    with new_picture(Path(path), 13.0, 7.5) as figure:
-        (top, bottom) = figure.subplots(2, 3)
-        for axis, measure in zip(top, measures, strict=True):
-            _curve(axis, measure, height, records, target, 0)
-            _set_heights(axis, height, runs)
-            _mark_target(axis, height, target)
+    goal = goal or Goal()
+    runs = [("", goal.judged(records))]
+    measures, height = _measures(runs), height_for(runs, goal)
+    below = [name for name in _BELOW if len(_values(records, name)) > 1]
+    rows, columns = (2 if below else 1), max(len(measures), len(below))
+    mean = "" if records and records[0].consensus is None else ", mean model"
+    with new_picture(Path(path), 13.0, 3.8 * rows) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False)
+        for axis, measure in zip(panels[0], measures, strict=False):
+            _curve(axis, measure, height, runs[0][1], 0)
+            more = _mark_target(axis, measure, height, runs, goal)
+            _set_heights(axis, height, runs, goal)
             _dress(axis, measure, runs)
-        for axis, name in zip(bottom, below, strict=False):
-            words, logarithmic = _BELOW[name]
-            _plain_curve(axis, records, name, words, 1, logarithmic=logarithmic)
+        for axis, name in zip(panels[-1] if below else (), below, strict=False):
+            _plain_curve(axis, records, name, "" if name == "consensus" else mean)
             _dress(axis, measures[0], runs)
-        for axis in bottom[len(below) :]:
+        for axis in (*panels[0, len(measures) :], *(panels[1, len(below) :] if below else ())):
             axis.remove()
-        entitle(figure, f"{title}\n{_totals(records, measures)}")
+        explain(figure, list(more.values()), list(more))
+        entitle(figure, f"{title}\n{_totals(records, runs)}")
 
 
 @dataclass(frozen=True)
@@ -167,69 +165,76 @@ class _Measure:
     of: Callable[[Record], float]
 
 
-def _measures(runs: Sequence[Run]) -> tuple[_Measure, _Measure, _Measure]:
+def _all_measures(runs: Sequence[Run]) -> list[_Measure]:
     """Return rounds, bytes in the unit that suits the longest run, and seconds of the runs' clock."""
     sent = max((float(record.bytes) for _, records in runs for record in records), default=0.0)
-    size, unit = next(((size, unit) for size, unit in UNITS if sent >= size), (1.0, "bytes"))
+    size, unit = next(((size, unit) for size, unit in UNITS if sent >= size), UNITS[-1])
     clock = " and ".join(sorted({record.clock for _, records in runs for record in records[:1]}))
-    return (
+    return [
         _Measure("rounds", lambda record: float(record.round)),
-        _Measure(f"{unit} sent" if sent else "bytes sent (none: one node)", lambda record: record.bytes / size),
+        _Measure(f"{unit} sent", lambda record: record.bytes / size),
         _Measure(f"seconds ({clock} clock)", lambda record: record.seconds),
-    )
+    ]
 
 
-def _curve(
-    axis: Axes,
-    measure: _Measure,
-    height: Height,
-    records: Sequence[Record],
-    target: float | None,
-    place: int,
-) -> Line2D:
-    """Draw one run, with a ring where it first reaches the target; return its line."""
-    colour = COLOURS[place % len(COLOURS)]
-    xs = [measure.of(record) for record in records]
-    (line,) = axis.plot(
-        xs,
-        [height.of(record.objective) for record in records],
-        color=colour,
-        linestyle=_LINES[place // len(COLOURS) % len(_LINES)],
-        marker=_MARKERS[place % len(_MARKERS)],
-        markevery=max(1, math.ceil(len(records) / _MARKERS_A_CURVE)),
-        markersize=5,
-        linewidth=1.7,
-    )
-    reached = next((record for record in records if target is not None and record.objective <= target), None)
-    if reached is not None:
-        axis.plot(
-            measure.of(reached),
-            height.of(reached.objective),
-            "o",
-            markersize=13,
-            markerfacecolor="none",
-            markeredgecolor=colour,
-            markeredgewidth=1.5,
-        )
+def _measures(runs: Sequence[Run]) -> list[_Measure]:
+    """Return those over which there is a curve: a node alone sends nothing, a run that ends at its start takes none."""
+    rounds, *others = _all_measures(runs)
+    return [rounds, *(one for one in others if any(one.of(record) > 0 for _, records in runs for record in records))]
+
+
+def _totals(records: Sequence[Record], runs: Sequence[Run]) -> str:
+    if not records:
+        return "no records"
+    return ", ".join(f"{measure.of(records[-1]):.4g} {measure.name}" for measure in _all_measures(runs))
+
+
+def _look(place: int, records: Sequence[Record]) -> dict[str, Any]:
+    """Return how a curve is drawn; without a line where there are few records and the run went on between them."""
+    skipped = any(after.iteration - before.iteration > 1 for before, after in pairwise(records))
+    line = _LINES[place // len(COLOURS) % len(_LINES)]
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": "none" if skipped and len(records) <= _FEW else line,
+        "marker": _MARKERS[place % len(_MARKERS)],
+        "markevery": max(1, math.ceil(len(records) / _MARKERS_A_CURVE)),
+        "markersize": 5,
+        "linewidth": 1.7,
+    }
+
+
+def _curve(axis: Axes, measure: _Measure, height: Height, records: Sequence[Record], place: int) -> Line2D:
+    """Draw the objective of one run, those records that have one; return its line."""
+    drawn = [record for record in records if not math.isnan(height.of(record.objective))]
+    xs, ys = [measure.of(record) for record in drawn], [height.of(record.objective) for record in drawn]
+    (line,) = axis.plot(xs, ys, **_look(place, drawn))
     return line
 
 
-def _plain_curve(axis: Axes, records: Sequence[Record], key: str, name: str, place: int, *, logarithmic: bool) -> None:
+def _plain_curve(axis: Axes, records: Sequence[Record], key: str, whose: str) -> None:
     """Draw one column of a trace over rounds."""
-    present = [(float(record.round), float(y)) for record in records if (y := getattr(record, key)) is not None]
-    drawn = [(x, y) for x, y in present if math.isfinite(y) and (y > 0 or not logarithmic)]
-    axis.plot(
-        [x for x, _ in drawn],
-        [y for _, y in drawn],
-        color=COLOURS[place],
-        marker=_MARKERS[place],
-        markevery=max(1, math.ceil(len(drawn) / _MARKERS_A_CURVE)),
-        markersize=5,
-        linewidth=1.7,
-    )
-    axis.set_ylabel(name)
-    if logarithmic and drawn:
+    words, logarithmic = _BELOW[key]
+    drawn = _values(records, key)
+    values = [value for _, value in drawn]
+    look = _look(1, [record for record, _ in drawn])
+    axis.plot([float(record.round) for record, _ in drawn], values, **look)
+    axis.set_ylabel(words + whose)
+    if logarithmic:
         axis.set_yscale("log")
+        return
+    later = values[max(1, len(values) // 4) :]
+    span = max(later) - min(later)
+    if len(later) > 1 and not min(later) - _AWAY * span <= values[0] <= max(later) + _AWAY * span:
+        room = 0.05 * span or 0.05 * abs(values[0] - later[0])
+        axis.set_ylim(min(later) - room, max(later) + room)
+        axis.set_ylabel(f"{words}{whose} (at the start {values[0]:.4g}, off the scale)")
+
+
+def _values(records: Sequence[Record], key: str) -> list[tuple[Record, float]]:
+    """Return the records with a value to draw, and that value."""
+    there = [(record, float(value)) for record in records if (value := getattr(record, key)) is not None]
+    logarithmic = _BELOW[key][1]
+    return [(record, value) for record, value in there if math.isfinite(value) and (value > 0 or not logarithmic)]
 
 
 def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
@@ -253,17 +258,22 @@ def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _set_heights(axis: Axes, height: Height, runs: Sequence[Run]) -> None:
+def _set_heights(axis: Axes, height: Height, runs: Sequence[Run], goal: Goal) -> None:
     """Name and scale the vertical axis; a run that diverges leaves it at the top instead of flattening the others."""
     axis.set_ylabel(height.name)
+    values = [record.objective for _, records in runs for record in records if math.isfinite(record.objective)]
+    if not values:
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "no finite value", transform=axis.transAxes, ha="center", color=GREY)
+        return
     if height.logarithmic:
         axis.set_yscale("log")
     top = _ceiling(runs)
-    drawn = [(value, height.of(value)) for _, records in runs for value in (record.objective for record in records)]
-    if not any(math.isfinite(value) and value > top for value, _ in drawn):
+    if max(values) <= top:
         return
-    inside = [high for value, high in drawn if value <= top and math.isfinite(high)]
-    low, high = min(inside, default=0.0), height.of(top)
+    shown = [height.of(value) for value in values if value <= top]
+    line = math.nan if goal.target is None else height.of(goal.target)
+    low, high = min([*shown, *([] if math.isnan(line) else [line])]), height.of(top)
     if height.logarithmic:
         axis.set_ylim(low / 2.0, high)
     else:
@@ -277,25 +287,26 @@ def _ceiling(runs: Sequence[Run]) -> float:
     return highest + max(abs(highest), 1.0)
 
 
-def _mark_target(axis: Axes, height: Height, target: float | None) -> None:
-    if target is None:
-        return
-    line = height.of(target)
-    if math.isfinite(line):
-        axis.axhline(line, color=GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)
-        axis.annotate(
-            f"target {target:g}",
-            xy=(1.0, line),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=9,
-            color=GREY,
-        )
-
-
-def _totals(records: Sequence[Record], measures: Sequence[_Measure]) -> str:
-    if not records:
-        return "no records"
-    return ", ".join(f"{measure.of(records[-1]):.4g} {measure.name}" for measure in measures)
+def _mark_target(axis: Axes, measure: _Measure, height: Height, runs: Sequence[Run], goal: Goal) -> dict[str, Line2D]:
+    """Draw the target as a line, and a ring where a run first reaches it; return what the legend tells of them."""
+    if goal.target is None:
+        return {}
+    text, line = f"target {goal.target:.8g}", height.of(goal.target)
+    if math.isnan(line) or (height.optimum is not None and goal.target <= height.optimum):
+        return {f"{text} (below the axis)": axis.plot([], [], linestyle="none")[0]}
+    marked = {text: axis.axhline(line, color=GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)}
+    ring: dict[str, Any] = {
+        "marker": "o",
+        "linestyle": "none",
+        "markersize": 13,
+        "markerfacecolor": "none",
+        "markeredgewidth": 1.5,
+    }
+    for place, (_, records) in enumerate(runs):
+        reached = next((record for record in records if record.objective <= goal.target), None)
+        if reached is not None:
+            at = measure.of(reached), height.of(reached.objective)
+            axis.plot(*at, markeredgecolor=COLOURS[place % len(COLOURS)], **ring)
+    if any(record.objective <= goal.target for _, records in runs for record in records):
+        marked["first at the target"] = axis.plot([], [], markeredgecolor=GREY, **{**ring, "markersize": 9})[0]
+    return marked

@@ -103,9 +103,14 @@ class Record:
         return {name: value for name in COLUMNS if (value := getattr(self, name)) is not None}
 
     def judged(self, column: str) -> Record:
-        """Return the record with what stands in `column`, if anything does, for its objective."""
+        """Return the record with what stands in `column` for its objective; NaN where that was not measured.
+
+        Where all nodes have one model, its objective is the only one.
+        """
         value = getattr(self, column)
-        return self if value is None or column == "objective" else replace(self, objective=value)
+        if value is None and self.consensus is None:
+            return self
+        return replace(self, objective=math.nan if value is None else value)
 
     def line(self) -> str:
         """Return the record as a line of trace.jsonl."""

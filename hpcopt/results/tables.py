@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hpcopt.results.goal import WHOSE, Goal
 from hpcopt.results.record import WHERE_THERE, Record
+from hpcopt.results.stopping import Status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,13 +25,6 @@ COLUMNS = (
     *("status", "total_rounds", "total_seconds", "total_bytes"),
 )
 """Columns of `compare.csv`."""
-
-JUDGED = {
-    "objective": "",
-    "mean_objective": "; objective: on average over the nodes' own models",
-    "worst_objective": "; objective: of the worst node's model",
-}
-"""What a picture's title says about the column that its objectives are from."""
 
 _MEGABYTE = 1e6
 
@@ -55,24 +50,15 @@ def first_at(records: Sequence[Record], target: float) -> Record | None:
     return next((record for record in records if record.objective <= target), None)
 
 
-def judged(records: Sequence[Record], column: str) -> Sequence[Record]:
-    """Return the records with what stands in `column`, where a record has it, for their objective."""
-    return [record.judged(column) for record in records]
-
-
-def compare_rows(
-    runs: Sequence[Finished], target: float | None = None, column: str = "objective"
-) -> list[dict[str, Any]]:
+def compare_rows(runs: Sequence[Finished], goal: Goal | None = None) -> list[dict[str, Any]]:
     """Return the rows of `compare.csv`, one a run, in the order given.
 
     Parameters
     ----------
     runs
         What is compared.
-    target
-        Objective to reach. Without one, `reached` is None and the totals stand for what it took.
-    column
-        Of the trace, in which the target is to be reached.
+    goal
+        What they are judged by. Without a target, `reached` is None and the totals stand for what it took.
 
     Returns
     -------
@@ -82,7 +68,7 @@ def compare_rows(
         test measures are those of the model that the run left, `work` (passes over the data) is all of it; None
         for what there is not.
     """
-    return [_compare_row(run, target, column) for run in runs]
+    return [_compare_row(run, goal or Goal()) for run in runs]
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
@@ -93,51 +79,48 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
         writer.writerows({key: _cell(row[key]) for key in COLUMNS} for row in rows)
 
 
-def compare_table(
-    rows: Sequence[Mapping[str, Any]], target: float | None = None, title: str | None = None, column: str = "objective"
-) -> Table:
+def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, title: str | None = None) -> Table:
     """Return the table of a comparison; the best of each of rounds, MB and seconds is bold on a terminal.
 
     Parameters
     ----------
     rows
         From `compare_rows`.
-    target
-        The target they were made with.
+    goal
+        What they were made with: its column is the one whose objective is shown.
     title
         Stands above the table.
-    column
-        The column of the trace in which the target was to be reached.
     """
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    caption = (
-        None if target is None else f"rounds, MB and seconds: until the objective is at most {target:g}{JUDGED[column]}"
-    )
+    goal = goal or Goal()
+    apart = [row["consensus"] is not None for row in rows]
+    whose = goal.whose(apart)
+    caption = whose if any(apart) else ""
+    if goal.target is not None:
+        caption = f"rounds, MB and seconds: until the {whose} is at most {goal.target:.8g}"
     table = Table(
-        title=title and escape(title), caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+        title=title and escape(title), caption=caption or None, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
     table.add_column("\nsolver", overflow="fold")
     tests = [name for name in ("test_accuracy", "test_error") if any(row[name] is not None for row in rows)]
     for name in ("\nrounds", "\nMB", "\nseconds", "final\nobjective", "gradient\nnorm", "passes\nover data"):
         table.add_column(name, justify="right", no_wrap=True)
-    apart = any(row["consensus"] is not None for row in rows)
-    if apart:
+    if any(apart):
         table.add_column("distance\nto mean", justify="right", no_wrap=True)
     for name in tests:
         table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
     best = {key: min((row[key] for row in rows if row[key] is not None), default=None) for key in _COSTS}
     for row in rows:
-        diverged = row["status"] == "diverged"
         table.add_row(
             escape(row["solver"]),
             *(_cost(row, key, best[key]) for key in _COSTS),
-            "diverged" if diverged else _number(row["objective"], "#.6g"),
+            "diverged" if Status[row["status"].upper()].diverged else _number(_judged(row, goal.column), "#.6g"),
             _number(row["grad_norm"], ".1e"),
             _number(row["work"], ",.1f"),
-            *([_number(row["consensus"], ".1e")] if apart else []),
+            *([_number(row["consensus"], ".1e")] if any(apart) else []),
             *(_number(row[name], ".4f") for name in tests),
         )
     return table
@@ -166,19 +149,19 @@ def summary_table(
     table = Table(title=title and escape(title), show_header=False, box=SIMPLE)
     table.add_column("what", no_wrap=True)
     table.add_column("value", overflow="fold")
+    mean = "" if result.get("consensus") is None else " of the mean model"
     lines = {
         "result": result["message"],
-        "objective": _number(result["objective"], ".12g"),
-        "gradient norm": _number(result["grad_norm"], ".3e"),
+        **_objectives(result),
+        f"gradient norm{mean}": _number(result["grad_norm"], ".3e"),
         "rounds": _number(result["rounds"], ",d"),
         "sent": f"{_megabytes(result['bytes'])} MB",
         "of that, over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
         "seconds": f"{_number(result['seconds'], '.4g')} ({clock} clock)",
         "passes over the data": _number(result["work"], ",.1f"),
-        "test accuracy": _number(result.get("test_accuracy"), ".4f"),
-        "test error": _number(result.get("test_error"), ".4g"),
+        f"test accuracy{mean}": _number(result.get("test_accuracy"), ".4f"),
+        f"test error{mean}": _number(result.get("test_error"), ".4g"),
         "distance to the mean": _number(result.get("consensus"), ".3e"),
-        "objective, worst node": _number(result.get("worst_objective"), ".12g"),
         "gradients": _gradients(result),
         "over the busiest edge": f"{_megabytes(result['edge_bytes'])} MB one way" if "edge_bytes" in result else "",
         **{name: str(place) for name, place in places.items()},
@@ -187,6 +170,13 @@ def summary_table(
         if text:
             table.add_row(escape(name), escape(text))
     return table
+
+
+def _objectives(result: Mapping[str, Any]) -> dict[str, str]:
+    """Return the objective, or each by its name where the nodes have models of their own."""
+    if result.get("consensus") is None:
+        return {"objective": _number(result["objective"], ".12g")}
+    return {f"objective {whose}": _number(result.get(column), ".12g") for column, whose in WHOSE.items()}
 
 
 def _gradients(result: Mapping[str, Any]) -> str:
@@ -205,12 +195,18 @@ _IN_TRACE = {"rounds": "round"}
 """Other names that a record has for them."""
 
 
-def _compare_row(run: Finished, target: float | None, column: str) -> dict[str, Any]:
+def _judged(row: Mapping[str, Any], column: str) -> float | None:
+    """Return the objective that a run is judged by: in `column` where its nodes have models of their own."""
+    value: float | None = row["objective" if row["consensus"] is None else column]
+    return value
+
+
+def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
     result = run.result
     total = {key: result[key] for key in _COSTS}
     reached, cost, beside = None, total, dict[str, Any]()
-    if target is not None:
-        there = first_at(judged(run.records, column), target)
+    if goal.target is not None:
+        there = first_at(goal.judged(run.records), goal.target)
         reached, found = there is not None, {} if there is None else there.as_dict()
         cost = {key: found.get(_IN_TRACE.get(key, key)) for key in _COSTS}
         beside = {key: found[key] for key in ("model_bytes", "gradients") if key in found}

@@ -36,6 +36,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "solver": type(solver).name,
         **_origin(solver),
         "problem": prepared.words(),
+        "data": {"name": prepared.loaded.name, "rows": prepared.loaded.rows, "features": prepared.loaded.features},
         "specification": as_toml_dict(spec),
         "seed": spec.seed,
         "cluster": cluster.kind,

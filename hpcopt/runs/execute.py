@@ -15,11 +15,11 @@ from hpcopt.fabric.interface import Node
 from hpcopt.models.model import Model
 from hpcopt.models.trained import trained
 from hpcopt.results import folder as folders
+from hpcopt.results.goal import Goal
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status, StopRule
-from hpcopt.results.tables import JUDGED, judged
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.network import draw_edges
@@ -113,7 +113,7 @@ def execute(
                 folders.write_edges(out, edges)
             if spans is not None:
                 folders.write_timeline(out, spans)
-            _leave(run, out, described, stop)
+            _leave(run, out, described, spec.goal)
     return run
 
 
@@ -159,15 +159,14 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
     return trained(problem, loaded, outcome.w, meta)
 
 
-def _leave(run: Run, folder: Path, described: dict[str, Any], stop: StopRule) -> None:
+def _leave(run: Run, folder: Path, described: dict[str, Any], goal: Goal) -> None:
     """Write the model and then the result, of which no picture is a part; and draw."""
     run.model.save(folder / folders.MODEL)
     folders.write_json(folder / folders.RUN, {**described, "result": run.result})
     picture, network = folder / folders.PICTURE, folder / folders.NETWORK
     title = f"{run.label}: {described['problem']}"
     with drawn_last(picture):
-        records = judged(run.records, stop.target_on)
-        draw_convergence(records, picture, title + JUDGED[stop.target_on], target=stop.target)
+        draw_convergence(run.records, picture, title, goal)
     with drawn_last(network):
         if (folder / folders.EDGES).exists():
             draw_edges(described, folder, network)

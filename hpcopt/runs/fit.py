@@ -52,7 +52,7 @@ def fit(
         prepared = admit(spec, cluster, conditions, force=None, fitting=True)
         ((label, chosen),) = spec.labelled_solvers()
         if speaks and not quiet:
-            announce(label, prepared)
+            announce(label, spec, prepared)
         run = execute(spec, prepared, label, chosen, None, quiet=quiet)
         with agreed(cluster.processes, one_tells=True):
             if speaks:

@@ -9,6 +9,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from hpcopt.results.goal import Goal
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
 from hpcopt.results.terminal import is_terminal
@@ -33,6 +34,7 @@ class Progress:
         self._silent = silent
         self._label = label
         self._rounds = stop.rounds
+        self._goal = Goal(stop.target, stop.target_on)
         self._spoke = time.monotonic()
         self._bar: Any = None
         self._task: Any = None
@@ -46,7 +48,7 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("rounds  objective {task.fields[objective]}"),
+                TextColumn("rounds  {task.fields[objective]}"),
                 TimeElapsedColumn(),
             )
             self._bar = Bar(*columns, transient=True)
@@ -59,14 +61,14 @@ class Progress:
         if self._silent:
             return
         if self._bar is not None:
-            self._bar.update(self._task, completed=record.round, objective=f"{record.objective:.6g}")
+            self._bar.update(self._task, completed=record.round, objective=self._goal.told(record))
             return
         now = time.monotonic()
         if now - self._spoke < EVERY:
             return
         self._spoke = now
         print(
-            f"{self._label}: round {record.round}, {record.seconds:.3g} s, objective {record.objective:.6g}, "
+            f"{self._label}: round {record.round}, {record.seconds:.3g} s, {self._goal.told(record)}, "
             f"gradient {record.grad_norm:.3g}",
             flush=True,
         )

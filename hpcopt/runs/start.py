@@ -70,7 +70,7 @@ def run(
         ((label, solver),) = solvers = spec.labelled_solvers()
         windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:
-            announce(label, prepared, windows)
+            announce(label, spec, prepared, windows)
         cleared(out, cluster)
         return execute(spec, prepared, label, solver, out, quiet=quiet)
 
@@ -112,11 +112,14 @@ def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) ->
     return cluster.probe_windows() if any(solver.needs.pace == "own" for _, solver in solvers) else None
 
 
-def announce(label: str, prepared: Prepared, windows: str | None = None) -> None:
+def announce(label: str, spec: Specification, prepared: Prepared, windows: str | None = None) -> None:
     """Print what is about to run: data and nodes, the objective with scikit-learn's, what is unlike, the network."""
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
     print(f"objective: {prepared.problem.words()}", flush=True)
+    whose = spec.goal.whose(solver.needs.models == "own" for solver in spec.built)
+    if whose != "objective":
+        print(f"judged by: {whose}", flush=True)
     unlike = prepared.conditions.heterogeneity.words(prepared.cluster.size)
     if unlike:
         print(f"unlike: {unlike}", flush=True)

@@ -23,6 +23,7 @@ from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.problems.table import STARTS, ProblemTable
+from hpcopt.results.goal import Goal
 from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
@@ -87,6 +88,11 @@ class Specification(Tables):
 
     built: tuple[Solver[Any], ...]
     topology: Topology | None
+
+    @property
+    def goal(self) -> Goal:
+        """What the runs are judged by."""
+        return Goal(self.stop.target, self.stop.target_on, self.problem.optimum)
 
     @property
     def is_networked(self) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 
 from hpcopt.fabric.agreement import agreed
 from hpcopt.results import folder as folders
+from hpcopt.results.goal import Goal
 from hpcopt.results.plots import draw_compare
-from hpcopt.results.tables import JUDGED, compare_rows, judged, write_csv
+from hpcopt.results.tables import compare_rows, write_csv
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
@@ -27,21 +28,20 @@ class Comparison:
 
     Attributes
     ----------
-    target
-        The objective to be reached; None if the stop rules name none.
-    target_on
-        The column of the trace that it is for.
+    goal
+        What they are judged by.
+    title
+        What is solved where.
     """
 
     runs: list[Run]
     folder: Path | None
-    target: float | None
-    target_on: str
+    goal: Goal
     title: str
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of compare.csv."""
-        return compare_rows(self.runs, self.target, self.target_on)
+        return compare_rows(self.runs, self.goal)
 
 
 def compare(
@@ -70,7 +70,7 @@ def compare(
         places = _places(out, [label for label, _ in solvers])
         speaks = cluster.local_nodes[0] == 0
         if speaks and not quiet:
-            announce("comparison", prepared, windows)
+            announce("comparison", spec, prepared, windows)
         cleared(out, cluster)
         with agreed(cluster.processes, one_tells=True):
             if out is not None and speaks:
@@ -80,7 +80,7 @@ def compare(
             runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
             if speaks and not quiet:
                 print(f"{label}: {runs[-1].status.value}", flush=True)
-        comparison = Comparison(runs, out, spec.stop.target, spec.stop.target_on, prepared.words())
+        comparison = Comparison(runs, out, spec.goal, prepared.words())
         with agreed(cluster.processes, one_tells=True):
             if out is not None and speaks:
                 _leave(comparison, out)
@@ -113,6 +113,4 @@ def _leave(comparison: Comparison, out: Path) -> None:
     write_csv(comparison.rows(), out / folders.TABLE)
     picture = out / folders.COMPARISON
     with drawn_last(picture):
-        curves = [(run.label, judged(run.records, comparison.target_on)) for run in comparison.runs]
-        title = f"{comparison.title}{JUDGED[comparison.target_on]}"
-        draw_compare(curves, picture, title=title, target=comparison.target)
+        draw_compare([(run.label, run.records) for run in comparison.runs], picture, comparison.title, comparison.goal)

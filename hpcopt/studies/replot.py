@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.results import folder as folders
 from hpcopt.results.canvas import drawing
+from hpcopt.results.goal import Goal
 from hpcopt.results.plots import draw_compare, draw_convergence
 from hpcopt.results.record import Record
-from hpcopt.results.tables import JUDGED, judged
 from hpcopt.results.timeline import draw_timeline, write_events
 from hpcopt.runs.network import draw_edges
+from hpcopt.studies.comparable import Value, circumstances, differences
+
+_MOST_NAMED = 3  # problems in a title
 
 
-def replot(paths: list[Path], output: Path | None = None) -> list[Path]:
+@dataclass(frozen=True)
+class _Read:
+    """A run as its folder tells it."""
+
+    path: Path
+    described: dict[str, Any]
+    records: list[Record]
+
+
+def replot(paths: list[Path], output: Path | None = None, *, force: bool = False) -> list[Path]:
     """Draw one run, several runs, or a comparison's runs in one picture; of one gossip run its network as well.
+
+    Of an interrupted comparison those runs are drawn that have begun; which have not is told on the error stream and in
+    the picture, and so is which have not ended.
+
+    Parameters
+    ----------
+    output
+        The picture; default: in the (first) folder.
+    force
+        Whether runs on different problems may stand in one picture; what differs then is in the legend.
 
     Returns
     -------
@@ -26,23 +50,74 @@ def replot(paths: list[Path], output: Path | None = None) -> list[Path]:
     Raises
     ------
     InputError
-        If a folder holds no run, or an unfinished one without a record.
+        If a folder holds no run, or a single one without a record; if runs are of different problems.
     """
-    read = [(path, *folders.read(path)) for place in paths for path in _runs(place)]
-    for path, _, records in read:
-        if not records:
-            raise InputError(f"{path}: the run has recorded nothing yet")
-    if len(read) == 1 and read[0][0] == paths[0]:
-        return _one(*read[0], output)
-    stops = [described["specification"]["stop"] for _, described, _ in read]
-    target = next((stop["target"] for stop in stops if "target" in stop), None)
-    column = stops[0].get("target_on", "objective")
-    problems = list(dict.fromkeys(described["problem"] for _, described, _ in read))
+    read, missing = _read(paths)
+    if len(read) == 1 and not missing and read[0].path == paths[0]:
+        return _one(read[0], output)
+    unlike = differences([(one.described, one.records) for one in read])
+    if unlike and not force:
+        raise InputError(_refusal(read, unlike), Remedy.DRAW)
     picture = output or paths[0] / folders.COMPARISON
-    curves = [(_label(path, described, len(paths)), judged(records, column)) for path, described, records in read]
     with drawing(picture):
-        draw_compare(curves, picture, title="; ".join(problems) + JUDGED[column], target=target)
+        curves = list(zip(_names(read, len(paths), unlike), (one.records for one in read), strict=True))
+        goal = _common([Goal.of(one.described["specification"]) for one in read])
+        draw_compare(curves, picture, _title(read, missing), goal)
     return [picture]
+
+
+def _read(paths: list[Path]) -> tuple[list[_Read], list[str]]:
+    """Return the runs that have recorded something, and the folders' names of those of comparisons that have not."""
+    read: list[_Read] = []
+    missing: list[str] = []
+    for place in paths:
+        inner = _runs(place)
+        several = inner != [place]
+        there = [path for path in inner if not several or folders.has_begun(path)]
+        begun = [one for one in (_Read(path, *folders.read(path)) for path in there) if one.records]
+        left = [path.name for path in inner if path not in [one.path for one in begun]]
+        if not begun:
+            raise InputError(f"{place}: {'none of its runs' if several else 'the run'} has recorded anything yet")
+        if left:
+            print(f"hpcopt: {place}: nothing recorded yet by {', '.join(left)}", file=sys.stderr, flush=True)
+        read += begun
+        missing += left
+    return read, missing
+
+
+def _refusal(read: list[_Read], unlike: dict[str, list[Value]]) -> str:
+    """Return a line that names what differs first, and between whom."""
+    key, values = next(iter(unlike.items()))
+    other = next(place for place, value in enumerate(values) if value != values[0])
+    told = ["not given" if value is None else str(value) for value in (values[0], values[other])]
+    more = f" (also {', '.join(list(unlike)[1:])})" if len(unlike) > 1 else ""
+    return f"{read[0].path} and {read[other].path} are of different problems: {key} is {told[0]} and {told[1]}{more}"
+
+
+def _names(read: list[_Read], places: int, unlike: dict[str, list[Value]]) -> list[str]:
+    """Return the curves' names: the run's label, its folder where several were given, and what is not as elsewhere."""
+    names = []
+    for place, (one, more) in enumerate(zip(read, circumstances([one.described for one in read]), strict=True)):
+        label = one.described["label"] if places == 1 else f"{one.described['label']} ({one.path})"
+        marks = [f"{key} = {values[place]}" for key, values in unlike.items()] + ([more] if more else [])
+        names.append(f"{label} [{', '.join(marks)}]" if marks else label)
+    return names
+
+
+def _title(read: list[_Read], missing: list[str]) -> str:
+    problems = list(dict.fromkeys(one.described["problem"] for one in read))
+    more = f" and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
+    left = f"\n(not there: {', '.join(missing)})" if missing else ""
+    return "; ".join(problems[:_MOST_NAMED]) + more + left
+
+
+def _common(goals: list[Goal]) -> Goal:
+    """Return what all runs can be judged by: a target or an optimum if those that have one agree on it."""
+    columns, targets, optima = ({getattr(goal, name) for goal in goals} for name in ("column", "target", "optimum"))
+    target, optimum = (
+        next(iter(known)) if len(known := values - {None}) == 1 else None for values in (targets, optima)
+    )
+    return Goal(target, columns.pop(), optimum) if len(columns) == 1 else Goal(None, optimum=optimum)
 
 
 def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path]:
@@ -88,13 +163,12 @@ def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
     return picture, events
 
 
-def _one(folder: Path, described: dict[str, Any], records: list[Record], output: Path | None) -> list[Path]:
-    stop = described["specification"]["stop"]
-    column = stop.get("target_on", "objective")
+def _one(run: _Read, output: Path | None) -> list[Path]:
+    folder, described = run.path, run.described
     picture = output or folder / folders.PICTURE
-    title = f"{described['label']}: {described['problem']}{JUDGED[column]}"
+    title = f"{described['label']}: {described['problem']}{'' if described.get('result') else ' (unfinished)'}"
     with drawing(picture):
-        draw_convergence(judged(records, column), picture, title, target=stop.get("target"))
+        draw_convergence(run.records, picture, title, Goal.of(described["specification"]))
     if not (folder / folders.EDGES).exists():
         return [picture]
     network = picture.with_name(_beside(picture, output))
@@ -106,11 +180,6 @@ def _one(folder: Path, described: dict[str, Any], records: list[Record], output:
 def _beside(picture: Path, output: Path | None) -> str:
     """Return the name of the network's picture beside the curves'."""
     return folders.NETWORK if output is None else f"{picture.stem}-network{picture.suffix}"
-
-
-def _label(path: Path, described: dict[str, Any], places: int) -> str:
-    """Return a curve's name: the run's label, and its folder where several were given."""
-    return described["label"] if places == 1 else f"{described['label']} ({path})"
 
 
 def _runs(path: Path) -> list[Path]:

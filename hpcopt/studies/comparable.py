@@ -1,0 +1,105 @@
+"""Whether finished runs may stand in one picture: on one problem, or side by side only to whoever insists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpcopt.portions import portion
+from hpcopt.results.record import Record
+
+Value = str | float | None
+
+_ELSEWHERE = {"test", "test_labels", "storage", "start", "optimum"}
+"""Keys of [data] and [problem] that leave the objective as it is, or are looked at by themselves."""
+
+_FILES = {"path", "labels"}
+_SAME = 1e-6  # relative, between a start stored in float32 and one in float64
+_START = "the data (objective and gradient at the start)"
+
+
+def differences(runs: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> dict[str, list[Value]]:
+    """Return what makes the problems of runs others, given run.json and records of each: the key, and its values.
+
+    Compared are the tables [data] and [problem] but for what does not change the objective, numbers of rows and
+    features, and the first records: from one start and on one problem, objective and gradient's norm are the same.
+    """
+    told = [_problem(described) for described, _ in runs]
+    keys = dict.fromkeys(key for one in told for key in one)
+    table = {key: [one.get(key) for one in told] for key in keys}
+    unlike = {key: values for key, values in table.items() if any(value != values[0] for value in values)}
+    optima = {described["specification"].get("problem", {}).get("optimum") for described, _ in runs} - {None}
+    if len(optima) > 1:
+        unlike["problem.optimum"] = [described["specification"]["problem"].get("optimum") for described, _ in runs]
+    starts = [_start(described, records) for described, records in runs]
+    if not unlike and not _alike([start for start in starts if start is not None]):
+        unlike[_START] = [None if start is None else f"{start[1]:.6g}, {start[2]:.6g}" for start in starts]
+    return unlike
+
+
+def circumstances(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what each curve's name must tell beside the label, given run.json of each: empty where all are the same.
+
+    Nodes, clock and start; and that a run has not ended.
+    """
+    told = [_circumstances(described) for described in runs]
+    keys = [key for key in told[0] if any(one[key] != told[0][key] for one in told)]
+    unfinished = ["" if described.get("result") else "unfinished" for described in runs]
+    return [
+        ", ".join(part for part in (*(one[key] for key in keys), state) if part)
+        for one, state in zip(told, unfinished, strict=True)
+    ]
+
+
+def _problem(described: Mapping[str, Any]) -> dict[str, Value]:
+    """Return what decides what the objective is, by its keys."""
+    tables = {name: described["specification"].get(name, {}) for name in ("data", "problem")}
+    sizes = described.get("data", {})
+    values = {f"{name}.{key}": value for name, table in tables.items() for key, value in _flat(table)}
+    told = {
+        key: Path(value).name if key.split(".")[1] in _FILES else value
+        for key, value in values.items()
+        if key.split(".")[1] not in _ELSEWHERE
+    }
+    rows = sizes.get("rows")
+    strength = portion(told.get("problem.l2"), "n")
+    if strength is not None and rows:
+        told["problem.l2"] = strength / rows
+    return {**told, **{f"data's {key}": sizes[key] for key in ("rows", "features") if key in sizes}}
+
+
+def _circumstances(described: Mapping[str, Any]) -> dict[str, str]:
+    nodes = described.get("nodes", 1)
+    kind = "virtual node" if described.get("cluster") == "virtual" else "MPI rank"
+    return {
+        "nodes": f"{nodes} {kind}{'' if nodes == 1 else 's'}",
+        "clock": f"{described.get('clock', 'unknown')} clock",
+        "start": f"start {described['specification'].get('problem', {}).get('start', 'zeros')}",
+    }
+
+
+def _start(described: Mapping[str, Any], records: Sequence[Record]) -> tuple[str, float, float] | None:
+    """Return the start with its objective and gradient's norm; None if the nodes' starts differ or are drawn."""
+    start = described["specification"].get("problem", {}).get("start", "zeros")
+    if not records or records[0].consensus or start == "random":
+        return None
+    return start, records[0].objective, records[0].grad_norm
+
+
+def _alike(starts: Sequence[tuple[str, float, float]]) -> bool:
+    firsts = {start[0]: start for start in reversed(starts)}
+    return all(
+        math.isclose(a, b, rel_tol=_SAME, abs_tol=1e-300) or (math.isnan(a) and math.isnan(b))
+        for start in starts
+        for a, b in zip(start[1:], firsts[start[0]][1:], strict=True)
+    )
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
