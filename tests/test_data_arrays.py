@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
+import zipfile
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -127,15 +130,15 @@ REFUSED = {
     ),
     "column too far": (
         lambda p: np.savez(p, data=[1.0], indices=[4], indptr=[0, 1], shape=[1, 4], y=[0]),
-        "column 4 in a matrix of 4 columns",
+        "indices: 4 at place 0 (row 0, counted from 0): out of range; a matrix of 4 columns has 0 to 3",
     ),
     "indptr too short": (
         lambda p: np.savez(p, data=[1.0], indices=[4], indptr=[0, 1], shape=[5, 4], y=[0]),
-        "indptr has shape (2,); a matrix of 5 rows has (6,)",
+        "indptr has shape (2,); (6,) is right for 5 rows and data of length 1",
     ),
     "indptr too far": (
         lambda p: np.savez(p, data=[1.0], indices=[0], indptr=[0, 3], shape=[1, 4], y=[0]),
-        "indptr, indices and data don't fit together",
+        "indptr: 3 at place 1, where 1 is right",
     ),
 }
 
@@ -155,7 +158,7 @@ def test_an_unsound_npz_is_refused_in_one_line_that_says_what_is_wrong(tmp_path,
 
 REFUSED_NPY = {
     "flat": (lambda p: np.save(p, Y), "an array of shape (23,); expected 2 dimensions: features and, last, the target"),
-    "objects": (lambda p: np.save(p, X.astype(object)), "not a sound .npy file: "),
+    "objects": (lambda p: np.save(p, X.astype(object)), "it holds Python objects, which are never loaded"),
     "words": (lambda p: np.save(p, np.full((3, 3), "a")), "holds values of type <U1; expected numbers"),
     "NaN": (lambda p: np.save(p, with_bad(X, 22, 1, np.nan)), "row 22 (counted from 0): column 1 is nan"),
     "NaN target": (lambda p: np.save(p, with_bad(X, 0, 3, np.nan)), "row 0 (counted from 0): the target is nan"),
@@ -201,3 +204,163 @@ def test_arrays_of_another_width_than_asked_for_are_refused(tmp_path, features):
     np.savez(tmp_path / "a.npz", X=X)
     with pytest.raises(ValueError, match=rf"a\.npz has 4 features, the model {features}"):
         read_table(tmp_path / "a.npz", features)
+
+
+def sparse_with(**changed):
+    members = {"data": np.ones(6), "indices": np.array([0, 1, 2, 3, 4, 5], np.int32), "indptr": np.array([0, 2, 4, 6])}
+    return {**members, "shape": np.array([3, 6]), "y": np.array([1.0, -1, 1]), **changed}
+
+
+SPARSE_FAULTS = {
+    "a negative index": ({"indices": [0, 1, 2, 3, -1, 5]}, "indices: -1 at place 4 (row 2, counted from 0): out of"),
+    "an index too large": ({"indices": [0, 1, 6, 3, 4, 5]}, "indices: 6 at place 2 (row 1, counted from 0): out of"),
+    "the first of several": (
+        {"indices": [0, -7, 2, 3, 4, 9]},
+        "indices: -7 at place 1 (row 0, counted from 0): out of",
+    ),
+    "indices that are no integers": (
+        {"indices": np.arange(6.0)},
+        "indices: holds values of type float64; expected int",
+    ),
+    "unsigned indices": (
+        {"indices": np.array([0, 1, 2, 3, 2**63, 5], np.uint64)},
+        "indices: 9223372036854775808 at place 4",
+    ),
+    "pointers that fall": ({"indptr": [0, 5, 4, 6]}, "indptr: 4 at place 2 after 5; it must not decrease"),
+    "a negative pointer": ({"indptr": [0, -2, 4, 6]}, "indptr: -2 at place 1: out of range; indices and data have 6"),
+    "a first pointer": ({"indptr": [1, 2, 4, 6]}, "indptr: 1 at place 0, where 0 is right"),
+    "a last pointer": ({"indptr": [0, 2, 4, 5]}, "indptr: 5 at place 3, where 6 is right"),
+    "pointers that are no integers": ({"indptr": [0, np.nan, 4, 6]}, "indptr: holds values of type float64; expected"),
+    "fewer indices": ({"indices": [0, 1]}, "indices has shape (2,); (6,) is right for 3 rows and data of length 6"),
+    "a shape of three": ({"shape": [3, 6, 1]}, "shape: expected the numbers of rows and of columns"),
+    "a negative shape": ({"shape": [3, -6]}, "shape: expected the numbers of rows and of columns"),
+    "a format of numbers": ({"format": 7}, "a sparse matrix in int64 format"),
+    "values too exact": ({"data": [1, 1, 1, 2**53 + 1, 1, 1]}, "data: row 1 (counted from 0): 9007199254740993 is an"),
+}
+
+
+@pytest.mark.parametrize("case", SPARSE_FAULTS)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_members_that_are_no_csr_matrix_are_told_with_value_and_place(tmp_path, case, processes):
+    changed, message = SPARSE_FAULTS[case]
+    path = tmp_path / "bad.npz"
+    np.savez(path, **sparse_with(**changed))
+    told = messages_on_processes(processes, lambda group: read_file(path, group))
+    assert told == [told[0]] * processes
+    assert told[0].startswith(f"{path}: {message}")
+
+
+def test_unsorted_entries_are_sorted_and_those_at_the_same_place_added_up(tmp_path):
+    np.savez(tmp_path / "a.npz", **sparse_with(indices=[3, 1, 2, 2, 5, 0]))
+    table = read_table(tmp_path / "a.npz")
+    assert_array_equal(table.X.toarray(), [[0, 1, 0, 1, 0, 0], [0, 0, 2, 0, 0, 0], [1, 0, 0, 0, 0, 1]])
+    assert table.X.has_canonical_format
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_members_that_are_not_used_are_not_looked_at(tmp_path, processes):
+    path = tmp_path / "a.npz"
+    np.savez(path, X=X, y=Y, names=np.array(["a", "b"], dtype=object))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("README.txt", b"by hand")
+        archive.writestr("broken.npy", b"\x93NUMPY\1\0\0\0{")
+    parts = on_processes(processes, lambda group: read_file(path, group))
+    assert sum(part.table.n for part in parts) == len(X)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"y": np.full(23, 2**60 + 1)}, "y: row 0 (counted from 0): 1152921504606846977 is an integer"),
+        (
+            {"X": with_bad(X.astype(np.int64), 21, 2, -(2**53) - 1)},
+            "X: row 21 (counted from 0): column 2: -90071992547",
+        ),
+        (
+            {"X": with_bad(np.abs(X).astype(np.uint64), 9, 0, 2**64 - 1)},
+            "X: row 9 (counted from 0): column 0: 1844674407370955",
+        ),
+    ],
+)
+def test_integers_that_float64_does_not_hold_are_refused_with_their_row(tmp_path, processes, members, message):
+    path = tmp_path / "a.npz"
+    np.savez(path, **{"X": X, "y": Y, **members})
+    told = messages_on_processes(processes, lambda group: read_file(path, group))
+    assert told == [told[0]] * processes
+    assert told[0].startswith(f"{path}: {message}")
+
+
+def test_large_integers_that_float64_holds_are_numbers_like_others(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.array([[2**60, 0], [-(2**63), 1]]), y=np.array([2**63, 1], np.uint64))
+    table = read_table(tmp_path / "a.npz")
+    assert_array_equal(table.X, [[2.0**60, 0], [-(2.0**63), 1]])
+    assert_array_equal(table.y, [2.0**63, 1])
+
+
+HEADERS = {
+    "a negative side": b"{'descr': '<f8', 'fortran_order': False, 'shape': (-23, 3), }",
+    "a side that is no integer": b"{'descr': '<f8', 'fortran_order': False, 'shape': (2.5, 3), }",
+    "a side that is true": b"{'descr': '<f8', 'fortran_order': False, 'shape': (True, 3), }",
+    "an open bracket": b"{'descr': '<f8', 'fortran_order': False, 'shape': (23, 3, }",
+    "another open bracket": b"{'descr': [('a', '<f8', 'fortran_order': False, 'shape': (23, 3)}",
+    "an unknown type": b"{'descr': 'pq', 'fortran_order': False, 'shape': (23, 3), }",
+    "a type of a type": b"{'descr': ('<f8', (3,)), 'fortran_order': False, 'shape': (23,), }",
+    "an order that is none": b"{'descr': '<f8', 'fortran_order': 3, 'shape': (23, 3), }",
+    "a side of many digits": b"{'descr': '<f8', 'fortran_order': False, 'shape': (" + b"9" * 5000 + b", 3), }",
+    "deep brackets": b"{'descr': " + b"[" * 3000 + b"}",
+    "a zero byte": b"{'descr': '<f8\0', 'fortran_order': False, 'shape': (23, 3), }",
+    "more than there is": b"{'descr': '<f8', 'fortran_order': False, 'shape': (75000000, 5), }",
+    "less than there is": b"{'descr': '<f8', 'fortran_order': False, 'shape': (22, 3), }",
+    "words": b"{'descr': '<U2', 'fortran_order': False, 'shape': (23, 3), }",
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_a_damaged_header_ends_in_one_line_that_names_the_member(tmp_path, case, name):
+    header = HEADERS[case] + b"\n"
+    array = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + X[:, :3].tobytes()
+    path = tmp_path / name
+    if name == "a.npy":
+        path.write_bytes(array)
+    else:
+        np.savez(path, y=Y)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("X.npy", array)
+    with pytest.raises(AgreedError, match=f"^{re.escape(str(path))}: {'' if name == 'a.npy' else 'X'}") as raised:
+        read_file(path, LoneGroup())
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_flipped_bit_in_an_archive_is_found_on_any_number_of_processes(tmp_path, processes, order):
+    path = tmp_path / "a.npz"
+    np.savez(path, X=np.asarray(X, order=order), y=Y)
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(np.asarray(X, order=order).tobytes(order)) + 5] ^= 1
+    path.write_bytes(whole)
+    told = messages_on_processes(processes, lambda group: read_file(path, group))
+    assert told == [f"{path}: X: not a sound array: Bad CRC-32 for file 'X.npy'"] * processes
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_what_a_file_declares_and_does_not_hold_takes_no_memory(tmp_path, name):
+    path = tmp_path / name
+    content = BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": "<f8", "fortran_order": False, "shape": (75_000_000, 5)})
+    content.write(bytes(80))
+    if name == "a.npy":
+        path.write_bytes(content.getvalue())
+    else:
+        np.savez(path, y=Y)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("X.npy", content.getvalue())
+    tracemalloc.start()
+    try:
+        with pytest.raises(AgreedError, match="cut short: its header promises 3,000,000,128 bytes, and there are 208"):
+            read_file(path, LoneGroup())
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()

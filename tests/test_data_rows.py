@@ -9,6 +9,7 @@ from scipy.sparse import coo_matrix, csr_array, random_array, save_npz
 
 import hpcopt
 from hpcopt.data import ChosenClasses, DataRequest, from_arrays, load
+from hpcopt.data.rows import read_arrays
 from hpcopt.errors import InputError
 from hpcopt.fabric.lone import LoneGroup
 from hpcopt.problems.targets import Targets
@@ -258,7 +259,7 @@ bad = from_arrays(DENSE[part], y[part] if world.rank else y)
 try:
     hpcopt.run(tables({"source": "arrays"}), rows=bad)
 except hpcopt.InputError as error:
-    print("refused:", error, flush=True)
+    sys.stdout.write(f"refused: {error}\\n")  # in one piece, beside what the others write
 """
 
 
@@ -269,3 +270,52 @@ def test_ranks_run_on_their_own_rows_or_on_the_same_and_refuse_together(tmp_path
     done = python_ranks(3, PROGRAM, path, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("refused: arrays: y has shape (61,); X has 20 rows, so (20,) is right") == 3
+
+
+def spoiled(form, **changed):
+    """A matrix that was sound when it was made."""
+    made = csr_array(np.diag(np.arange(1.0, 7.0))).asformat(form)
+    for name, (place, value) in changed.items():
+        getattr(made, name)[place] = value
+    return made
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (
+            spoiled("csr", indices=(3, -1)),
+            "arrays: indices: -1 at place 3 (row 3, counted from 0): out of range; a matrix of 6",
+        ),
+        (
+            spoiled("csr", indices=(5, 6)),
+            "arrays: indices: 6 at place 5 (row 5, counted from 0): out of range; a matrix of 6",
+        ),
+        (
+            spoiled("csr", indptr=(2, 9)),
+            "arrays: X: indptr: 9 at place 2: out of range; indices and data have 6 entries",
+        ),
+        (spoiled("csr", indptr=(2, 0)), "arrays: X: indptr: 0 at place 2 after 1; it must not decrease"),
+        (spoiled("csc", indices=(3, 10**6)), "arrays: no array (indices must be < 6)"),
+        (spoiled("coo", row=(3, -3)), "arrays: X: coordinate -3 of entry 3: out of range"),
+    ],
+)
+def test_a_sparse_matrix_that_was_spoiled_is_refused_before_anything_follows_its_indices(matrix, message):
+    told = messages_on_processes(1, lambda group: read_arrays(matrix, np.arange(6.0), "arrays", group, whole=True))
+    assert told[0].startswith(message)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_integers_in_memory_that_float64_does_not_hold_are_refused_with_their_row(processes):
+    y = np.array([0, 1, 0, 2**60, 2**60 + 1, 1])
+    told = messages_on_processes(processes, lambda group: read_arrays(np.eye(6), y, "arrays", group, whole=True))
+    message = (
+        "arrays: y: row 4 (counted from 0): 1152921504606846977 is an integer that float64 does not hold; it would be "
+    )
+    assert told == [f"{message}read as 1152921504606846976"] * processes
+
+
+def test_a_masked_value_is_not_taken_for_the_number_under_the_mask():
+    masked = np.ma.masked_array(np.eye(3), np.eye(3) > 0)
+    told = messages_on_processes(1, lambda group: read_arrays(masked, np.arange(3.0), "arrays", group, whole=True))
+    assert told == ["arrays: a masked array, some of whose values are masked; fill them in first"]

@@ -1,30 +1,27 @@
-"""Arrays in numpy's files: `.npy` mapped into memory, `.npz` read member by member, each process only its rows.
+"""Arrays in numpy's files, `.npy` and `.npz`, of which each process reads only its rows.
 
     .npy   a 2-d array whose last column is the target
-    .npz   X (n, d) and y (n,), or the members of scipy.sparse.save_npz (CSR) and y
+    .npz   X (n, d) and y (n,), or the members of scipy.sparse.save_npz (CSR) and y; other members are not looked at
 
-Objects are never unpickled. float32 stays float32; integers and booleans become float64.
+float32 stays float32; integers and booleans become float64.
 """
 
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from hpcopt.data.faults import not_finite, raise_first
-from hpcopt.data.table import Features, Part, Table, as_floats, check_shapes, contiguous, csr
+from hpcopt.data.faults import check_exact, not_finite, raise_first, same_for_all
+from hpcopt.data.sparse import check_integers, check_pointers, rows_of
+from hpcopt.data.stored import Archive, Stored, archive, stored_array
+from hpcopt.data.table import Features, Part, Table, as_floats, check_shapes, contiguous
 from hpcopt.errors import InputError
-from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
 SPARSE_MEMBERS = ("data", "indices", "indptr", "shape")
@@ -45,17 +42,16 @@ def read_npy(path: Path, group: Group, *, rows: int | None = None, features: int
     AgreedError
         A file that is no such array, cut short, or not finite somewhere.
     """
-    with agreed(group), _telling(path):
-        array = npy.open_memmap(path, mode="r")
-        if array.ndim != 2 or array.shape[1] == 0:
+    with same_for_all(group):
+        array = stored_array(path)
+        if len(array.shape) != 2 or array.shape[1] == 0:
             raise InputError(
                 f"{path}: an array of shape {array.shape}; expected 2 dimensions: features and, last, the target"
             )
-        total = array.shape[0] if rows is None else min(rows, array.shape[0])
-        start, stop = contiguous(total, group.rank, group.size)
-        own = as_floats(array[start:stop], f"{path}")
+        start, stop, total = _own(array.shape[0], rows, group)
+        own = _floats(array, start, stop)
         bare = array.shape[1] == features
-        X = np.array(own if bare else own[:, :-1], order="C")
+        X = own if bare else np.array(own[:, :-1], order="C")
         y = None if bare else own[:, -1].astype(np.float64)
     return _checked(group, path, Part(Table(X, y), np.arange(start, stop), total))
 
@@ -63,121 +59,85 @@ def read_npy(path: Path, group: Group, *, rows: int | None = None, features: int
 def read_npz(path: Path, group: Group, *, rows: int | None = None) -> Part:
     """Read this process's rows of an archive with dense `X` or the members of a CSR matrix, and `y`. Collective.
 
-    The target `y` may be absent (then the table has none). A dense array in Fortran order is read whole and cut.
+    The target `y` may be absent (then the table has none).
 
     Raises
     ------
     AgreedError
-        Members that are missing, of a wrong shape or type, cut short, or not finite somewhere.
+        Members that are missing, of a wrong shape or type, cut short, damaged, or not finite somewhere.
     """
-    with agreed(group), _telling(path), zipfile.ZipFile(path) as archive:
-        members = {name.removesuffix(".npy"): _Member.of(archive, name) for name in archive.namelist()}
+    with same_for_all(group), archive(path) as members:
+        read: Callable[[int, int], Features]
         if "X" in members:
-            shape = members["X"].shape
+            dense = members.member("X")
+            shape, read = dense.shape, partial(_floats, dense)
         elif all(name in members for name in SPARSE_MEMBERS):
-            shape = tuple(int(side) for side in members["shape"].read(0, 2))
+            shape, read = _sparse(path, members)
         else:
-            held = ", ".join(sorted(members)) or "nothing"
+            held = ", ".join(members.names) or "nothing"
             raise InputError(f"{path}: holds {held}; expected X and y, or a CSR matrix of save_npz ({_SPARSE}) and y")
-        check_shapes(f"{path}", shape, None)
-        total = shape[0] if rows is None else min(rows, shape[0])
-        start, stop = contiguous(total, group.rank, group.size)
-        X = _dense(path, members["X"], start, stop) if "X" in members else _sparse(path, members, shape, start, stop)
-        y = _targets(path, members["y"], shape, start, stop) if "y" in members else None
+        targets = members.member("y") if "y" in members else None
+        check_shapes(f"{path}", shape, None if targets is None else targets.shape)
+        start, stop, total = _own(shape[0], rows, group)
+        X: Features = read(start, stop)
+        y = None if targets is None else _floats(targets, start, stop).astype(np.float64, copy=False)
     return _checked(group, path, Part(Table(X, y), np.arange(start, stop), total))
 
 
 _SPARSE = ", ".join(SPARSE_MEMBERS)
 
 
-@dataclass(frozen=True)
-class _Member:
-    """An array inside an archive: its header, and its rows on demand."""
-
-    archive: zipfile.ZipFile
-    name: str
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-
-    @classmethod
-    def of(cls, archive: zipfile.ZipFile, name: str) -> _Member:
-        with archive.open(name) as file:
-            return cls(archive, name, *_header(file))
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Return entries `start` to `stop` along the first axis, reading no others where the order allows."""
-        with self.archive.open(self.name) as file:
-            _header(file)
-            whole = self.fortran and len(self.shape) > 1
-            length = self.shape[0] if self.shape else 1
-            first, last = (0, length) if whole else (start, min(stop, length))
-            row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
-            file.seek(first * row_bytes, 1)
-            buffer = bytearray((last - first) * row_bytes)
-            if file.readinto(buffer) < len(buffer):  # type: ignore[attr-defined]
-                raise EOFError
-        flat = np.frombuffer(buffer, dtype=self.dtype)
-        if whole:
-            return flat.reshape(self.shape, order="F")[start:stop]
-        return flat.reshape(last - first, *self.shape[1:])
+def _own(n: int, rows: int | None, group: Group) -> tuple[int, int, int]:
+    """Return where this process's rows start and stop, and how many of the n rows are used."""
+    total = n if rows is None else min(rows, n)
+    return (*contiguous(total, group.rank, group.size), total)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read the header of an array in numpy's format: shape, Fortran order, dtype."""
-    version = npy.read_magic(file)
-    shape, fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, which are never loaded")
-    return shape, fortran, dtype
+def _floats(array: Stored, start: int, stop: int) -> NDArray[Any]:
+    """Return rows `start` to `stop` of an array of real numbers."""
+    as_floats(np.zeros(0, array.dtype), array.where)  # its type, before anything is read
+    own = array.read(start, stop)
+    check_exact(array.where, own, lambda row: start + row)
+    return np.ascontiguousarray(as_floats(own, array.where))
 
 
-def _dense(path: Path, member: _Member, start: int, stop: int) -> Features:
-    return np.ascontiguousarray(as_floats(member.read(start, stop), f"{path}: X"))
+def _sparse(path: Path, members: Archive) -> tuple[tuple[int, int], Callable[[int, int], Features]]:
+    """Return the shape of the CSR matrix of an archive, and what reads rows of it."""
+    _check_format(path, members)
+    shape, pointers, indices, data = (members.member(name) for name in ("shape", "indptr", "indices", "data"))
+    for member in (shape, pointers, indices):
+        check_integers(member.where, member.dtype)
+    if shape.shape != (2,) or (sides := shape.read(0, 2)).min() < 0:
+        raise InputError(f"{shape.where}: expected the numbers of rows and of columns, two integers of at least 0")
+    n, d = (int(side) for side in sides)
+    entries = math.prod(data.shape)
+    for member, length in ((pointers, n + 1), (indices, entries), (data, entries)):
+        if member.shape != (length,):
+            expected = f"({length},) is right for {n} rows and data of length {entries}"
+            raise InputError(f"{member.where} has shape {member.shape}; {expected}")
+    for place, right in ((0, 0), (n, entries)):
+        there = int(pointers.read(place, place + 1)[0])
+        if there != right:
+            raise InputError(f"{pointers.where}: {there} at place {place}, where {right} is right")
+
+    def read(start: int, stop: int) -> Features:
+        own = pointers.read(start, stop + 1)
+        check_pointers(f"{path}", own, start, entries)
+        first, last = int(own[0]), int(own[-1])
+        return rows_of(f"{path}", data.read(first, last), indices.read(first, last), own, start, d)
+
+    return (n, d), read
 
 
-def _sparse(path: Path, members: dict[str, _Member], shape: tuple[int, ...], start: int, stop: int) -> Features:
-    """Read rows `start` to `stop` of the CSR matrix of an archive."""
-    kind = str(members["format"].read(0, 1).astype(np.str_)[0]) if "format" in members else "csr"
-    if kind != "csr":
-        raise InputError(f"{path}: a sparse matrix in {kind} format; save it as CSR: save_npz(file, X.tocsr())")
-    n, d = shape
-    if members["indptr"].shape != (n + 1,):
-        raise InputError(f"{path}: indptr has shape {members['indptr'].shape}; a matrix of {n} rows has ({n + 1},)")
-    pointers = members["indptr"].read(start, stop + 1).astype(np.int64)
-    lengths = np.diff(pointers)
-    entries = math.prod(members["data"].shape)
-    flat = members["data"].shape == members["indices"].shape == (entries,)
-    if not flat or pointers[0] < 0 or (lengths < 0).any() or pointers[-1] > entries:
-        raise InputError(f"{path}: indptr, indices and data don't fit together as the members of a CSR matrix")
-    data = as_floats(members["data"].read(pointers[0], pointers[-1]), f"{path}: data")
-    indices = members["indices"].read(pointers[0], pointers[-1])
-    if indices.size and not 0 <= indices.min() <= indices.max() < d:
-        raise InputError(f"{path}: column {indices.max()} in a matrix of {d} columns")
-    X = csr([data], [indices], [lengths], d)
-    X.sum_duplicates()
-    return X
-
-
-def _targets(path: Path, member: _Member, shape: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
-    check_shapes(f"{path}", shape, member.shape)
-    return as_floats(member.read(start, stop), f"{path}: y").astype(np.float64, copy=False)
+def _check_format(path: Path, members: Archive) -> None:
+    """Refuse a sparse matrix that says that it is of another format than CSR."""
+    if "format" in members:
+        told = members.member("format").read(0, 1)
+        name = str(told.astype(np.str_).flat[0]) if told.dtype.kind in "SU" and told.size else f"{told.dtype}"
+        if name != "csr":
+            raise InputError(f"{path}: a sparse matrix in {name} format; save it as CSR: save_npz(file, X.tocsr())")
 
 
 def _checked(group: Group, path: Path, part: Part) -> Part:
     raise_first(group, not_finite(part, str(path)))
     return part
-
-
-@contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Turn what numpy and zipfile raise over a bad file into one line that names it."""
-    try:
-        yield
-    except InputError:
-        raise
-    except EOFError:
-        raise InputError(f"{path}: cut short: an array in it ends too early; fetch or write the file again") from None
-    except (ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"{path}: not a sound {path.suffix} file: {told}") from None

@@ -6,7 +6,7 @@ the line alone speaks and the message is the same for any number of processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from hpcopt.data.table import Part, Table
+from hpcopt.data.table import LARGEST_EXACT, Part, Table
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
@@ -73,6 +73,41 @@ def raise_first(group: Group, fault: Fault | None) -> None:
     told = [(int(place[0]), bytes(text).decode()) for place, text in zip(places, messages, strict=True) if place.size]
     if told:
         raise AgreedError(min(told)[1])
+
+
+def check_exact(where: str, numbers: NDArray[Any], row_of: Callable[[int], int]) -> None:
+    """Refuse integers that float64 does not hold: two different ones could become the same number.
+
+    Parameters
+    ----------
+    where
+        What they are called in messages.
+    numbers
+        Shape (n,) or (n, d).
+    row_of
+        Tells the number of the row, given the index along the first axis.
+
+    Raises
+    ------
+    FaultError
+        About the first one.
+    """
+    if numbers.dtype.kind not in "iu" or numbers.dtype.itemsize < 8:
+        return
+    large = np.argwhere((numbers > LARGEST_EXACT) | (numbers < -LARGEST_EXACT))
+    values = numbers[tuple(large.T)]
+    floats = values.astype(np.float64)
+    above = floats >= 2.0 ** (63 if numbers.dtype.kind == "i" else 64)
+    wrong = above | (np.where(above, 0.0, floats).astype(numbers.dtype) != values)
+    for first in np.flatnonzero(wrong)[:1].tolist():
+        row, column = row_of(int(large[first][0])), "".join(f"column {index}: " for index in large[first][1:])
+        raise FaultError(
+            Fault(
+                row,
+                f"{where}: row {row} (counted from 0): {column}{values[first]} is an integer that float64 does not "
+                f"hold; it would be read as {floats[first]:.0f}",
+            )
+        )
 
 
 def not_finite(part: Part, where: str) -> Fault | None:

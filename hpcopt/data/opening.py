@@ -84,9 +84,14 @@ def read(file: Any, count: int) -> bytearray:
 
 def skip(path: Path, file: Any, count: int) -> None:
     """Go on by `count` bytes in the file that `opened` returned for `path`, at most to its end."""
-    if not compressed(path):
+    if compressed(path):
+        read_over(file, count)
+    else:
         file.seek(count, 1)
-        return
+
+
+def read_over(file: Any, count: int) -> None:
+    """Go on by `count` bytes, at most to the file's end, looking at all of them."""
     while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
         count -= len(piece)
 

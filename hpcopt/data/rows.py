@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from hpcopt.data.faults import not_finite, raise_first
-from hpcopt.data.table import Features, Part, Table, as_floats, check_shapes, contiguous, csr
+from hpcopt.data.faults import check_exact, not_finite, raise_first, same_for_all
+from hpcopt.data.sparse import check_pointers, rows_of
+from hpcopt.data.table import Features, Part, Table, as_floats, check_shapes, contiguous
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
@@ -121,41 +122,70 @@ def read_arrays(X: Any, y: Any, where: str, group: Group, *, whole: bool, first:
         total, numbers = sum(counts), np.arange(n) + sum(counts[: group.rank])
     if total == 0:
         raise AgreedError(f"{where}: no rows in it")
-    part = Part(_table(X, y), numbers, total)
+    with same_for_all(group):
+        part = Part(_table(X, y, where, numbers), numbers, total)
     _check_kinds(part.table, where, group)
     raise_first(group, not_finite(part, where))
     return part if first is None or first >= total else part.keep(np.arange(total) < first)
 
 
-def _looked_at(X: Any, y: Any, where: str) -> tuple[Features, NDArray[np.float64]]:
+def _looked_at(X: Any, y: Any, where: str) -> tuple[Features, NDArray[Any]]:
     """Return features, an array or CSR of any numbers, and targets; refuse what is neither."""
+    if np.ma.is_masked(X) or np.ma.is_masked(y):
+        raise InputError(f"{where}: a masked array, some of whose values are masked; fill them in first")
     try:
         X, y = X if issparse(X) else np.asarray(X), np.asarray(y)
-    except ValueError as error:
-        raise InputError(f"{where}: no array ({error})") from None
-    check_shapes(where, X.shape, y.shape)
-    X = X.tocsr() if issparse(X) else X
-    as_floats((X.data if issparse(X) else X)[:0], f"{where}: X")  # its type; the numbers are turned once they are cut
-    return X, as_floats(y, f"{where}: y").astype(np.float64, copy=False)
+        check_shapes(where, X.shape, y.shape)
+        X = _checked_csr(X, where) if issparse(X) else X
+    except (ValueError, TypeError) as error:
+        raise error if isinstance(error, InputError) else InputError(f"{where}: no array ({error})") from None
+    numbers = X.data if issparse(X) else X
+    for name, dtype in (("X", numbers.dtype), ("y", y.dtype)):  # the numbers themselves are turned once they are cut
+        as_floats(np.zeros(0, dtype), f"{where}: {name}")
+    return X, y
 
 
-def _table(X: Features, y: NDArray[np.float64]) -> Table:
-    """Return the rows as everything later wants them."""
-    if not issparse(X):
-        return Table(np.ascontiguousarray(as_floats(X, "X")), y)
-    own = csr([as_floats(X.data, "X")], [X.indices], [np.diff(X.indptr)], X.shape[1])
-    own.sum_duplicates()
-    return Table(own, y)
+def _checked_csr(X: Any, where: str) -> Any:
+    """Return a sparse matrix as CSR whose pointers fit its entries; what is of its rows is told when these are cut."""
+    if X.format == "csr":
+        n, entries = X.shape[0], min(len(X.data), len(X.indices))
+        if len(X.indptr) != n + 1 or X.indptr[0] != 0:
+            raise InputError(f"{where}: X: indptr does not begin with 0, or has not {n + 1} numbers, for {n} rows")
+        check_pointers(f"{where}: X", X.indptr, 0, entries)
+        return X
+    if X.format in ("csc", "bsr"):
+        X.check_format(full_check=True)  # scipy's own conversion would follow indices to anywhere
+    if X.format == "coo":
+        for axis, indices in enumerate(X.coords):
+            for place in np.flatnonzero((indices < 0) | (indices >= X.shape[axis]))[:1].tolist():
+                raise InputError(
+                    f"{where}: X: coordinate {indices[place]} of entry {place}: out of range; its shape is {X.shape}"
+                )
+    return X.tocsr()
 
 
-def _alike(X: Features, y: NDArray[np.float64], group: Group) -> bool:
+def _table(X: Features, y: NDArray[Any], where: str, numbers: NDArray[np.int64]) -> Table:
+    """Return the rows of these numbers as everything later wants them."""
+    first = int(numbers[0]) if numbers.size else 0
+    check_exact(f"{where}: y", y, lambda row: first + row)
+    targets = as_floats(y, f"{where}: y").astype(np.float64, copy=False)
+    if issparse(X):
+        used = slice(X.indptr[0], X.indptr[-1])
+        return Table(rows_of(where, X.data[used], X.indices[used], X.indptr, first, X.shape[1]), targets)
+    check_exact(f"{where}: X", X, lambda row: first + row)
+    return Table(np.ascontiguousarray(as_floats(X, f"{where}: X")), targets)
+
+
+def _alike(X: Features, y: NDArray[Any], group: Group) -> bool:
     """Tell whether all processes pass the same, as far as shapes, targets and the first and last row show it."""
     if group.size == 1:
         return True
     seen = hashlib.sha256(repr((X.shape, str(X.dtype), issparse(X))).encode())
     seen.update(y.tobytes())
     for row in (X[:1], X[-1:]):
-        seen.update((row.toarray() if issparse(row) else row).tobytes())
+        parts = (row.data, row.indices.astype(np.int64)) if issparse(row) else (row,)  # its indices are not checked yet
+        for part in parts:
+            seen.update(part.tobytes())
     digests = group.allgather(np.frombuffer(seen.digest(), dtype=np.uint8))
     return all(np.array_equal(digest, digests[0]) for digest in digests)
 

@@ -1,0 +1,213 @@
+"""Arrays in numpy's files, `.npy` and the members of `.npz`: believed only as far as the file bears out what it says.
+
+A header tells shape and type; the bytes that these come to are compared with those that there are before any memory is
+taken. Of an archive only members that are asked for are looked at. Objects are never unpickled. Whatever is damaged,
+and whatever the libraries raise over it, ends in one line with the file and the member.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import EINVAL
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from hpcopt.capacity import DOUBLE, ask
+from hpcopt.data.opening import read, read_over
+from hpcopt.errors import InputError
+
+_LONGEST_HEADER = 1 << 14  # bytes; numpy itself reads none of more than 10,000 characters
+_LARGEST_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1 << 11}  # of a member's content to what is stored
+_LARGEST_RATIO = 1 << 21  # of the other compressions
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array in a file: what its header says, and its entries on demand.
+
+    Parameters
+    ----------
+    where, kind
+        What it is called in messages, and what it should be.
+    opened
+        Opens the file for reading from its first byte.
+    offset
+        Bytes before the first entry.
+    """
+
+    where: str
+    kind: str
+    opened: Callable[[], IO[bytes]]
+    offset: int
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, where: str, kind: str, opened: Callable[[], IO[bytes]], length: int) -> Stored:
+        """Return the array in a file of so many bytes.
+
+        Raises
+        ------
+        InputError
+            For a header that is none, or that promises another number of bytes.
+        """
+        with _sound(where, kind), opened() as file:
+            start = BytesIO(file.read(_LONGEST_HEADER))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of numpy and Python about headers that are odd: they are used or not
+                version = npy.read_magic(start)
+                read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                shape, fortran, dtype = read_header(start)
+            if any(isinstance(side, bool) or side < 0 for side in shape):
+                raise ValueError(f"its header says that its shape is {shape}")
+        if dtype.hasobject:
+            raise InputError(f"{where}: it holds Python objects, which are never loaded")
+        array = cls(where, kind, opened, start.tell(), shape, bool(fortran), dtype)
+        promised, there = array.offset + math.prod(shape) * dtype.itemsize, length
+        if promised > there:
+            raise InputError(
+                f"{where}: cut short: its header promises {promised:,} bytes, and there are {there:,}; fetch or write "
+                "the file again"
+            )
+        if promised < there:
+            raise InputError(f"{where}: damaged: its header promises {promised:,} bytes, and there are {there:,}")
+        return array
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return entries `start` to `stop` along the first axis, reading no others; all of an array without axes.
+
+        Raises
+        ------
+        InputError
+            If they do not fit into the memory, or cannot be read.
+        """
+        sides = self.shape[1:]
+        rows = stop - start if self.shape else 1
+        entries = rows * math.prod(sides)
+        itemsize = self.dtype.itemsize
+        ask(entries * (itemsize + DOUBLE * (self.dtype.kind in "iub")), f"{self.where}: its {entries:,} entries")
+        with _sound(self.where, self.kind), self.opened() as file:
+            # Who holds the last rows reads all there is, so that the checksum of an archive's member is looked at.
+            to_the_end = not self.shape or stop == self.shape[0]
+            forward = partial(read_over if to_the_end else _seek_on, file)
+            forward(self.offset)
+            if not self.fortran or len(self.shape) < 2:
+                forward(start * math.prod(sides) * itemsize)
+                own = self._array(read(file, entries * itemsize), (rows, *sides))
+            else:
+                columns = bytearray()
+                for _ in range(math.prod(sides)):  # the first axis is the fastest
+                    forward(start * itemsize)
+                    columns += read(file, rows * itemsize)
+                    forward((self.shape[0] - stop) * itemsize)
+                own = np.ascontiguousarray(self._array(columns, (*reversed(sides), rows)).T)
+            if to_the_end:
+                file.read(1)
+            return own
+
+    def _array(self, content: bytearray, shape: tuple[int, ...]) -> NDArray[Any]:
+        if len(content) < math.prod(shape) * self.dtype.itemsize:
+            raise EOFError
+        return np.frombuffer(content, dtype=self.dtype).reshape(shape)
+
+
+def _seek_on(file: IO[bytes], count: int) -> None:
+    file.seek(count, 1)
+
+
+def stored_array(path: Path) -> Stored:
+    """Return the array in an `.npy` file.
+
+    Raises
+    ------
+    InputError
+        For a damaged file.
+    OSError
+        When the file can't be opened or read.
+    """
+    return Stored.of(f"{path}", ".npy file", lambda: path.open("rb"), path.stat().st_size)
+
+
+class Archive:
+    """An open `.npz` file.
+
+    Raises
+    ------
+    InputError
+        For a file that is none.
+    """
+
+    def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
+        self._path, self._file = path, file
+        self._names = {name.removesuffix(".npy"): name for name in file.namelist()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The members' names, without ".npy", in alphabetical order."""
+        return tuple(sorted(self._names))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def member(self, name: str) -> Stored:
+        """Return the array of that name, which is there.
+
+        Raises
+        ------
+        InputError
+            For a damaged member.
+        """
+        where = f"{self._path}: {name}"
+        info = self._file.getinfo(self._names[name])
+        most = info.compress_size * _LARGEST_RATIOS.get(info.compress_type, _LARGEST_RATIO)
+        if info.file_size > most or info.compress_size > self._path.stat().st_size:
+            raise InputError(f"{where}: damaged: it cannot hold the {info.file_size:,} bytes that the archive says")
+        return Stored.of(where, "array", lambda: self._file.open(info), info.file_size)
+
+
+@contextmanager
+def archive(path: Path) -> Iterator[Archive]:
+    """Open an `.npz` file.
+
+    Raises
+    ------
+    InputError
+        For a file that is none.
+    OSError
+        When the file can't be opened.
+    """
+    with path.open("rb") as file:
+        with _sound(f"{path}", ".npz file"):
+            members = Archive(path, zipfile.ZipFile(file))
+        yield members
+
+
+@contextmanager
+def _sound(where: str, kind: str) -> Iterator[None]:
+    """Turn what numpy, zipfile and the decompressors raise over a bad file into one line that names it.
+
+    They raise errors of every type: ValueError, TypeError, OverflowError, TokenError, BadZipFile, zlib.error, ...
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except EOFError:
+        raise InputError(f"{where}: cut short: it ends too early; fetch or write the file again") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, EINVAL):
+            raise
+        told = " ".join(f"{error}".split()) or type(error).__name__
+        raise InputError(f"{where}: not a sound {kind}: {told}") from None
