@@ -153,11 +153,29 @@ def arrays(**changed):
         ({"coef": None, "loss": None}, "no model: it lacks coef, loss"),
         ({"format": np.array(99)}, "a model in format 99; this hpcopt reads format 1"),
         ({"coef": np.zeros((2, 3))}, "no model: coef: expected float64"),
-        ({"coef": np.array(["a"])}, "no model: could not convert string"),
+        ({"coef": np.array(["a"])}, "no model: coef: holds values of type <U1; expected numbers"),
         ({"intercept": np.zeros(2)}, "no model: "),
         ({"loss": np.array("cubic")}, "no model: unknown loss 'cubic'"),
         ({"meta": np.array("{")}, "no model: "),
-        ({"coef": np.array([{}], dtype=object)}, "no model: damaged, or not of arrays alone"),
+        ({"coef": np.array([{}], dtype=object)}, "no model: coef: it holds Python objects, which are never loaded"),
+        ({"intercept": np.array("a")}, "no model: intercept: holds values of type <U1; expected numbers"),
+        ({"intercept": np.array(1j)}, "no model: intercept: holds values of type complex128; expected numbers"),
+        ({"coef": np.zeros(())}, "no model: coef: expected float64 of shape (d,)"),
+        ({"classes": np.array([0.0, np.nan])}, "no model: classes: expected finite numbers"),
+        ({"classes": np.zeros((1, 2))}, "no model: classes: expected finite numbers of shape (classes,)"),
+        ({"loss": np.array(3)}, "no model: loss: expected a text, got int64 of shape ()"),
+        ({"loss": np.array(["logistic"])}, "no model: loss: expected a text, got <U8 of shape (1,)"),
+        ({"meta": np.array("[1, 2]")}, "no model: meta: expected a JSON object, got [1, 2]"),
+        ({"meta": np.array("3")}, "no model: meta: expected a JSON object, got 3"),
+        ({"meta": np.array("[" * 100_000)}, "no model: meta: no valid JSON"),
+        (
+            {"meta": np.array('{"zero_based": [1]}')},
+            "no model: meta: zero_based: expected true, false or null, got [1]",
+        ),
+        ({"meta": np.array('{"zero_based": 1}')}, "no model: meta: zero_based: expected true, false or null, got 1"),
+        ({"meta": np.array('{"positive": 3, "negative": [1]}')}, "no model: meta: positive, negative: expected lists"),
+        ({"meta": np.array('{"positive": ["a"], "negative": [1]}')}, "no model: positive.0: expected a number, got"),
+        ({"model": np.array("mlp"), "hidden_1_coef": np.zeros(3)}, "no model: it lacks hidden_1_intercept"),
     ],
 )
 def test_a_file_that_holds_no_model_is_refused(tmp_path, changed, message):
@@ -191,3 +209,16 @@ def test_a_file_cut_short_or_with_a_wrong_byte_is_refused_in_one_line(tmp_path, 
         with pytest.raises(InputError, match="no model") as caught:
             load(path)
         assert "\n" not in str(caught.value)
+
+
+def test_hidden_layers_of_another_shape_are_refused(tmp_path):
+    layers = {"hidden_1_coef": np.zeros(3), "hidden_1_intercept": np.zeros(3), "activation": np.array("relu")}
+    whole = arrays(coef=np.zeros((2, 3)), intercept=np.zeros(2), loss=np.array("softmax"), model=np.array("mlp"))
+    np.savez(tmp_path / "model.npz", **whole, **layers)
+    with pytest.raises(InputError, match="no model: hidden: expected coefficients of shape"):
+        load(tmp_path / "model.npz")
+
+
+def test_arrays_beside_a_models_are_not_looked_at(tmp_path):
+    np.savez(tmp_path / "model.npz", **arrays(names=np.array(["a", "b"], dtype=object)))
+    assert load(tmp_path / "model.npz").features == 2

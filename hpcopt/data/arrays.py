@@ -107,7 +107,7 @@ def _sparse(path: Path, members: Archive) -> tuple[tuple[int, int], Callable[[in
     shape, pointers, indices, data = (members.member(name) for name in ("shape", "indptr", "indices", "data"))
     for member in (shape, pointers, indices):
         check_integers(member.where, member.dtype)
-    if shape.shape != (2,) or (sides := shape.read(0, 2)).min() < 0:
+    if shape.shape != (2,) or (sides := shape.read()).min() < 0:
         raise InputError(f"{shape.where}: expected the numbers of rows and of columns, two integers of at least 0")
     n, d = (int(side) for side in sides)
     entries = math.prod(data.shape)
@@ -132,7 +132,7 @@ def _sparse(path: Path, members: Archive) -> tuple[tuple[int, int], Callable[[in
 def _check_format(path: Path, members: Archive) -> None:
     """Refuse a sparse matrix that says that it is of another format than CSR."""
     if "format" in members:
-        told = members.member("format").read(0, 1)
+        told = members.member("format").read()
         name = str(told.astype(np.str_).flat[0]) if told.dtype.kind in "SU" and told.size else f"{told.dtype}"
         if name != "csr":
             raise InputError(f"{path}: a sparse matrix in {name} format; save it as CSR: save_npz(file, X.tocsr())")

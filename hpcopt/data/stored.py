@@ -85,33 +85,36 @@ class Stored:
             raise InputError(f"{where}: damaged: its header promises {promised:,} bytes, and there are {there:,}")
         return array
 
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Return entries `start` to `stop` along the first axis, reading no others; all of an array without axes.
+    def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Return entries `start` to `stop`, or to the last, along the first axis; all of an array without axes.
+
+        No others are read.
 
         Raises
         ------
         InputError
             If they do not fit into the memory, or cannot be read.
         """
-        sides = self.shape[1:]
-        rows = stop - start if self.shape else 1
+        sides, n = self.shape[1:], self.shape[0] if self.shape else 1
+        stop = n if stop is None else stop
+        rows = stop - start
         entries = rows * math.prod(sides)
         itemsize = self.dtype.itemsize
         ask(entries * (itemsize + DOUBLE * (self.dtype.kind in "iub")), f"{self.where}: its {entries:,} entries")
         with _sound(self.where, self.kind), self.opened() as file:
             # Who holds the last rows reads all there is, so that the checksum of an archive's member is looked at.
-            to_the_end = not self.shape or stop == self.shape[0]
+            to_the_end = stop == n
             forward = partial(read_over if to_the_end else _seek_on, file)
             forward(self.offset)
             if not self.fortran or len(self.shape) < 2:
                 forward(start * math.prod(sides) * itemsize)
-                own = self._array(read(file, entries * itemsize), (rows, *sides))
+                own = self._array(read(file, entries * itemsize), (rows, *sides) if self.shape else ())
             else:
                 columns = bytearray()
                 for _ in range(math.prod(sides)):  # the first axis is the fastest
                     forward(start * itemsize)
                     columns += read(file, rows * itemsize)
-                    forward((self.shape[0] - stop) * itemsize)
+                    forward((n - stop) * itemsize)
                 own = np.ascontiguousarray(self._array(columns, (*reversed(sides), rows)).T)
             if to_the_end:
                 file.read(1)

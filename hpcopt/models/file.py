@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.data.stored import archive
 from hpcopt.errors import InputError
 from hpcopt.files import written_whole
 
@@ -18,6 +18,8 @@ FORMAT = 1
 """Version of the file's layout; raised when an older hpcopt could misread it."""
 
 NEEDED = ("coef", "intercept", "classes", "loss", "meta", "format")
+OPTIONAL = ("model", "activation")
+HIDDEN = "hidden_"  # how the names of hidden layers' arrays begin
 
 
 def write(path: str | Path, arrays: Mapping[str, Any]) -> None:
@@ -27,14 +29,14 @@ def write(path: str | Path, arrays: Mapping[str, Any]) -> None:
 
 
 def read(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays in the file `path`, all that a model needs among them.
+    """Return a model's arrays in the file `path`, all that it needs among them; others there are not looked at.
 
     Raises
     ------
     InputError
         No such file, no model, a damaged one, or one of a newer hpcopt.
     """
-    arrays = _arrays(path)
+    arrays = _arrays(Path(path))
     missing = set(NEEDED) - arrays.keys()
     if missing:
         raise InputError(f"{path}: no model: it lacks {', '.join(sorted(missing))}")
@@ -43,20 +45,18 @@ def read(path: str | Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Return all arrays of an .npz file."""
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz file whose names are those of a model's."""
     try:
-        with Path(path).open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise InputError(f"{path}: no model: expected the .npz file that 'hpcopt fit' or 'hpcopt run' writes")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as content:
-                return dict(content.items())
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise InputError(f"{path}: no model: expected the .npz file that 'hpcopt fit' or 'hpcopt run' writes")
+        with archive(path) as members:
+            ours = [name for name in members.names if name in {*NEEDED, *OPTIONAL} or name.startswith(HIDDEN)]
+            return {name: members.member(name).read() for name in ours}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected a model.npz in it, perhaps") from None
-    except InputError:
-        raise
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: no model: damaged, or not of arrays alone ({error})") from None
+    except InputError as error:
+        told = error.message.removeprefix(f"{path}: ")
+        raise InputError(f"{path}: {'' if told.startswith('no model') else 'no model: '}{told}") from None

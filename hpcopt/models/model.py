@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from hpcopt.annotations import shown
 from hpcopt.arrays import Vector
 from hpcopt.data.labels import ChosenClasses
-from hpcopt.data.table import Features
+from hpcopt.data.table import Features, as_floats
 from hpcopt.errors import InputError
-from hpcopt.models.file import read, write
+from hpcopt.models.file import HIDDEN, read, write
 from hpcopt.problems.layers import ACTIVATIONS
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS, Affine
@@ -78,6 +79,8 @@ class Model:
             if not (np.isfinite(layer.coef).all() and np.isfinite(layer.intercept).all()):
                 raise InputError("coef, intercept: expected finite numbers, got NaN or infinity")
         count = 0 if self.classes is None else self.classes.size
+        if self.classes is not None and not (self.classes.ndim == 1 and np.isfinite(self.classes).all()):
+            raise InputError("classes: expected finite numbers of shape (classes,)")
         right = {Targets.REAL: 0, Targets.SIGNS: TWO_CLASSES, Targets.CLASSES: len(self.coef)}[loss.targets]
         if count != right:
             raise InputError(f"classes: loss '{self.loss}' has {right or 'no'} classes, got {count}")
@@ -93,6 +96,8 @@ class Model:
             raise InputError(f"intercept: expected shape {self.coef.shape[:-1]}, got {np.shape(self.intercept)}")
         if layered != bool(self.hidden) or layered != (self.activation in ACTIVATIONS):
             raise InputError(f"hidden, activation: not those of model '{self.family}'")
+        if any(layer.coef.ndim != 2 for layer in self.hidden):
+            raise InputError("hidden: expected coefficients of shape (units, inputs)")
         widths = [len(layer.coef) for layer in self.hidden]
         inputs = [layer.coef.shape[1] for layer in self.hidden[1:]] + [self.coef.shape[-1]] * layered
         if widths != inputs or any(np.shape(layer.intercept) != layer.coef.shape[:1] for layer in self.hidden):
@@ -106,9 +111,8 @@ class Model:
     @property
     def groups(self) -> ChosenClasses | None:
         """The labels of the training data that -1 and +1 stand for, where it was trained to tell two groups apart."""
-        if not {"positive", "negative"} <= self.meta.keys():
-            return None
-        return ChosenClasses(tuple(self.meta["positive"]), tuple(self.meta["negative"]))
+        positive, negative = (tuple(self.meta.get(side, ())) for side in ("positive", "negative"))
+        return ChosenClasses(positive, negative) if positive and negative else None
 
     def decision(self, X: Features) -> Vector:
         """Return coef.x + intercept for each row of `X`, shape (n,), of many classes (n, classes).
@@ -164,7 +168,7 @@ class Model:
         if not self.hidden:
             return {}
         layers = {
-            f"hidden_{place}_{name}": array
+            f"{HIDDEN}{place}_{name}": array
             for place, layer in enumerate(self.hidden, start=1)
             for name, array in layer._asdict().items()
         }
@@ -180,41 +184,68 @@ def load(path: str | Path) -> Model:
         No such file, no model, a damaged one, or one of a newer hpcopt.
     """
     arrays = read(path)
-    family, loss = _family_and_loss(arrays)
     try:
+        family, loss = _family_and_loss(arrays)
+        classes, intercept = _numbers(arrays, "classes"), _numbers(arrays, "intercept")
         return Model(
-            coef=arrays["coef"].astype(np.float64),
-            intercept=_intercept(arrays["intercept"]),
+            coef=_numbers(arrays, "coef"),
+            intercept=intercept if intercept.ndim else float(intercept),
             loss=loss,
-            classes=arrays["classes"].astype(np.float64) if arrays["classes"].size else None,
-            meta=json.loads(str(arrays["meta"])),
+            classes=classes if classes.size else None,
+            meta=_meta(_text(arrays, "meta")),
             hidden=_hidden(arrays),
-            activation=str(arrays["activation"]) if "activation" in arrays else None,
+            activation=_text(arrays, "activation") if "activation" in arrays else None,
             family=family,
         )
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: no model: {error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: no model: {error.message}") from None
+
+
+def _numbers(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:
+    """Return the array of real numbers of that name."""
+    if name not in arrays:
+        raise InputError(f"it lacks {name}")
+    return as_floats(arrays[name], name).astype(np.float64, copy=False)
+
+
+def _text(arrays: dict[str, NDArray[Any]], name: str) -> str:
+    """Return the text of that name."""
+    if arrays[name].dtype.kind != "U" or arrays[name].ndim:
+        raise InputError(f"{name}: expected a text, got {arrays[name].dtype} of shape {arrays[name].shape}")
+    return str(arrays[name])
+
+
+def _meta(text: str) -> dict[str, Any]:
+    """Return what else is worth knowing; what predictions need of it is checked."""
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"meta: no valid JSON ({error})") from None
+    if not isinstance(meta, dict):
+        raise InputError(f"meta: expected a JSON object, got {shown(meta)}")
+    zero_based = meta.get("zero_based")
+    if not isinstance(zero_based, bool | None):
+        raise InputError(f"meta: zero_based: expected true, false or null, got {shown(zero_based)}")
+    sides = [meta.get(side, []) for side in ("positive", "negative")]
+    if not all(isinstance(side, list) for side in sides):
+        raise InputError("meta: positive, negative: expected lists of labels")
+    if all(sides):
+        ChosenClasses(*map(tuple, sides))
+    return meta
 
 
 def _family_and_loss(arrays: dict[str, NDArray[Any]]) -> tuple[str, str]:
     """Return the names of model family and loss; in files from before they were two, a perceptron's loss is "mlp"."""
-    loss = str(arrays["loss"])
+    loss = _text(arrays, "loss")
     if "model" in arrays:
-        return str(arrays["model"]), loss
+        return _text(arrays, "model"), loss
     return ("mlp", "softmax") if loss == "mlp" else ("linear", loss)
-
-
-def _intercept(array: NDArray[Any]) -> float | Vector:
-    return array.astype(np.float64) if array.ndim else float(array)
 
 
 def _hidden(arrays: dict[str, NDArray[Any]]) -> tuple[Affine, ...]:
     """Return the hidden layers in a file, in their order."""
-    count = sum(name.startswith("hidden_") and name.endswith("_coef") for name in arrays)
-    try:
-        return tuple(
-            Affine(*(arrays[f"hidden_{place}_{name}"].astype(np.float64) for name in Affine._fields))
-            for place in range(1, count + 1)
-        )
-    except KeyError as error:
-        raise ValueError(f"it lacks {error.args[0]}") from None
+    count = sum(name.startswith(HIDDEN) and name.endswith("_coef") for name in arrays)
+    return tuple(
+        Affine(*(_numbers(arrays, f"{HIDDEN}{place}_{name}") for name in Affine._fields))
+        for place in range(1, count + 1)
+    )
