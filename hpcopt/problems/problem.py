@@ -57,5 +57,5 @@ class Problem:
             told += f" + {penalty.words()}"
         strength = self.total * penalty.curvature
         comparable = strength > 0 and self.formulation.convex and penalty.smooth
-        same = loss.peer(strength) if comparable else None
+        same = loss.peer(strength, self.model.outputs) if comparable else None
         return told if same is None else f"{told} (scikit-learn: {same})"

@@ -52,13 +52,15 @@ class Loss(abc.ABC):
     def score(self, z: Outputs, y: Vector) -> float:
         """Return how many of the rows with outputs `z` are classified right, or the sum of their squared errors."""
 
-    def peer(self, strength: float) -> str | None:  # noqa: ARG002
+    def peer(self, strength: float, outputs: int) -> str | None:  # noqa: ARG002
         """Return the parameter of scikit-learn's estimator of the same objective; None where there is none.
 
         Parameters
         ----------
         strength
             n l2: the weight of the penalty beside the sum of the losses.
+        outputs
+            Of a row.
         """
         return None
 

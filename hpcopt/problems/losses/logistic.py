@@ -18,5 +18,5 @@ class Logistic(MarginLoss):
     targets = Targets.SIGNS
     curvature_bound = 0.25
 
-    def peer(self, strength: float) -> str | None:
+    def peer(self, strength: float, outputs: int) -> str | None:  # noqa: ARG002
         return f"C = {1.0 / strength:.6g}"

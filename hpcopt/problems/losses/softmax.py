@@ -30,5 +30,6 @@ class Softmax(OutputLoss):
     def differentiate(self, z: Outputs, y: NDArray[Any]) -> float:
         return cross_entropy(z, y)
 
-    def peer(self, strength: float) -> str | None:
-        return f"C = {1.0 / strength:.6g}"
+    def peer(self, strength: float, outputs: int) -> str | None:
+        # of two classes scikit-learn has one vector, the difference of ours, which weighs half as much: w/2 and -w/2
+        return f"C = {(2.0 if outputs == 2 else 1.0) / strength:.6g}"

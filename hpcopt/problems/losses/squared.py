@@ -18,5 +18,5 @@ class Squared(MarginLoss):
     targets = Targets.REAL
     curvature_bound = 1.0
 
-    def peer(self, strength: float) -> str | None:
+    def peer(self, strength: float, outputs: int) -> str | None:  # noqa: ARG002
         return f"Ridge alpha = {strength:.6g}"

@@ -43,6 +43,11 @@ class SizedModel(abc.ABC):
         """The first so many of them carry the penalty."""
 
     @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """Outputs of a row."""
+
+    @property
     def activation(self) -> str | None:
         """What follows each layer but the last; None where there is one layer only."""
         return None

@@ -59,6 +59,10 @@ class Margins(SizedModel):
     def penalised(self) -> int:
         return self.features
 
+    @property
+    def outputs(self) -> int:
+        return 1
+
     def random_start(self, seed: int) -> Vector:
         return np.asarray(np.random.default_rng(seed).standard_normal(self.size) / np.sqrt(self.size))
 

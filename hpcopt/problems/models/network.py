@@ -34,6 +34,10 @@ class Network(SizedModel):
         return self.shape.penalised
 
     @property
+    def outputs(self) -> int:
+        return self.shape.widths[-1]
+
+    @property
     def activation(self) -> str | None:
         return self.shape.activation if self.shape.hidden else None
 
