@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.timeline import KINDS
 from hpcopt.files import written_whole
+from hpcopt.results import checked
 from hpcopt.results.record import Record
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
@@ -65,11 +65,9 @@ def clear(folder: Path) -> None:
 def listed(folder: Path) -> list[str]:
     """Return the names of the folders of a comparison's runs, in their order; none if there is no comparison."""
     try:
-        return [Path(name).name for name in json.loads((folder / INDEX).read_text())["runs"]]
+        return checked.names_of_runs(folder / INDEX)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / INDEX}: damaged ({error})") from None
 
 
 def _remove_run(folder: Path) -> None:
@@ -90,22 +88,24 @@ def write_edges(folder: Path, edges: NDArray[np.int64]) -> None:
     np.savetxt(folder / EDGES, edges, fmt="%d", delimiter=",", header="sender,receiver,bytes", comments="")
 
 
-def read_edges(folder: Path) -> NDArray[np.int64] | None:
-    """Return what `write_edges` wrote, shape (edges, 3); None where a run left none.
+def read_edges(folder: Path, nodes: int) -> NDArray[np.int64] | None:
+    """Return what `write_edges` wrote of a run of so many nodes, shape (edges, 3); None where a run left none.
 
     Raises
     ------
     InputError
         If the file is damaged.
     """
+    columns = dict.fromkeys(("sender", "receiver", "bytes"), np.int64)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a network of one node has no edges, which numpy finds odd
-            return np.loadtxt(folder / EDGES, dtype=np.int64, delimiter=",", skiprows=1, ndmin=2).reshape(-1, 3)
+        table = checked.table(folder / EDGES, columns)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise InputError(f"{folder / EDGES}: damaged ({error})") from None
+    edges = np.column_stack([table[name] for name in columns])
+    wrong = np.flatnonzero((edges < 0).any(axis=1) | (edges[:, :2] >= nodes).any(axis=1))
+    if wrong.size:
+        raise InputError(f"{folder / EDGES}: damaged (line {wrong[0] + 2} is no edge between two of {nodes} nodes)")
+    return edges
 
 
 def write_timeline(folder: Path, spans: NDArray[np.float64]) -> None:
@@ -125,19 +125,16 @@ def read_timeline(folder: Path) -> NDArray[np.float64] | None:
     InputError
         If the file is damaged.
     """
-    columns = [("node", np.int64), ("kind", "U16"), ("begin", np.float64), ("end", np.float64)]
+    columns = {"node": np.int64, "kind": "U16", "begin": np.float64, "end": np.float64}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a run that ended at its start has no spans, which numpy finds odd
-            table = np.loadtxt(folder / TIMELINE, dtype=columns, delimiter=",", skiprows=1, ndmin=1)
+        table = checked.table(folder / TIMELINE, columns)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise InputError(f"{folder / TIMELINE}: damaged ({error})") from None
     kinds = np.full(len(table), -1)
     for place, kind in enumerate(KINDS):
         kinds[table["kind"] == kind] = place
     wrong = np.flatnonzero((kinds < 0) | (table["node"] < 0) | ~(table["begin"] <= table["end"]))
+    wrong = np.union1d(wrong, np.flatnonzero(~np.isfinite(table["end"] - table["begin"])))
     if wrong.size:
         raise InputError(f"{folder / TIMELINE}: damaged (line {wrong[0] + 2} is no span)")
     return np.column_stack((table["node"].astype(np.float64), kinds, table["begin"], table["end"]))
@@ -172,20 +169,8 @@ def read(folder: Path) -> tuple[dict[str, Any], list[Record]]:
         If there is no run, or a damaged one.
     """
     try:
-        described = json.loads((folder / RUN).read_text())
-        whole, _, _ = (folder / TRACE).read_text().rpartition("\n")  # a run that is cut off may leave half a line
-        lines = whole.splitlines()
-        objects = [json.loads(line) for line in lines]
+        return checked.description(folder / RUN), checked.records(folder / TRACE)
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no run here ({Path(error.filename).name} is missing)") from None
-    except (ValueError, NotADirectoryError) as error:
-        raise InputError(f"{folder}: not a run's folder ({error})") from None
-    if not (isinstance(described, dict) and {"label", "problem", "specification"} <= described.keys()):
-        raise InputError(f"{folder}: not a run's folder ({RUN} is not what a run writes)")
-    records = []
-    for number, columns in enumerate(objects, start=1):
-        try:
-            records.append(Record.of(columns))
-        except ValueError as error:
-            raise InputError(f"{folder / TRACE}, line {number}: {error}") from None
-    return described, records
+    except NotADirectoryError as error:
+        raise InputError(f"{folder}: not a run's folder ({error.strerror})") from None

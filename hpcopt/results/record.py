@@ -14,6 +14,13 @@ import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import msgspec
+import msgspec.inspect as kinds
+
+from hpcopt.annotations import explained
+
+_LARGEST = 2**63  # integers below it in a file can be drawn and written in tables
+
 
 def _column(unit: str, meaning: str, *, decentralised: bool = False) -> dict[str, Any]:
     """Return what the documentation says of a column; of those of `decentralised` solvers in a table of their own."""
@@ -123,13 +130,20 @@ class Record:
         Raises
         ------
         ValueError
-            If it is no object with the columns that every record has.
+            If it is no object with the columns that every record has, or a column's value is of another type.
         """
         if not (isinstance(columns, dict) and columns.keys() >= set(ALWAYS)):
             raise ValueError("not a record of a trace")
         values: dict[str, Any] = {name: columns[name] for name in COLUMNS if name in columns}
         values |= {name: math.nan for name, value in values.items() if value is None}
-        return cls(**values)
+        for name, value in values.items():
+            if isinstance(value, int) and not abs(value) < _LARGEST:
+                raise ValueError(f"{name}: out of range")
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            path, message = explained(error, kinds.type_info(cls), values)
+            raise ValueError(f"{'.'.join(map(str, path))}: {message}") from None
 
 
 COLUMNS = tuple(column.name for column in fields(Record))

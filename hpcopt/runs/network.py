@@ -60,10 +60,11 @@ def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> Non
     MissingLibraryError
         Without matplotlib.
     """
-    edges = folders.read_edges(folder)
+    nodes, seed = described.get("nodes", 1), described.get("seed", 0)
+    edges = folders.read_edges(folder, nodes)
     networked = "network" in described
-    table = described["specification"]["cluster"]["topology"] if networked else {"name": "complete"}
-    topology, nodes, seed = build_part(TOPOLOGIES, table), described["nodes"], described["seed"]
+    table = described["specification"].get("cluster", {}).get("topology") if networked else {"name": "complete"}
+    topology = build_part(TOPOLOGIES, table)
     mixing, layout = build(topology, nodes, seed), lay_out(topology, nodes, seed)
     carried: dict[tuple[int, int], float] = {}
     for sender, receiver, size in edges if edges is not None else ():

@@ -149,7 +149,7 @@ def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path
 
 def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
     described, _ = folders.read(folder)
-    spans, nodes = folders.read_timeline(folder), described["nodes"]
+    spans, nodes = folders.read_timeline(folder), described.get("nodes", 1)
     if spans is None:
         raise InputError(f"{folder}: no timeline here; a run keeps one with output.timeline = true")
     if spans[:, 0].max(initial=0.0) >= nodes:
@@ -159,7 +159,7 @@ def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
     events = folder / folders.TIMELINE_EVENTS if output is None else output.with_suffix(".trace.json")
     write_events(spans, nodes, events, title)
     with drawing(picture):
-        draw_timeline(spans, nodes, picture, title, described["clock"])
+        draw_timeline(spans, nodes, picture, title, described.get("clock", "unknown"))
     return picture, events
 
 

@@ -1,0 +1,212 @@
+"""The files of a run's folder read back: what each says is checked before anybody computes with it.
+
+They may be of another version, edited by hand, or damaged in any byte. Whatever is wrong is one line with the file and
+the line or key.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import msgspec.inspect as kinds
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from hpcopt.annotations import Count, Whole, explained, shown
+from hpcopt.errors import InputError
+from hpcopt.results.goal import WHOSE
+from hpcopt.results.record import Record
+
+_Nodes = Annotated[int, Meta(ge=1, lt=2**31)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stop:
+    target: float | None = None
+    target_on: Literal[tuple(WHOSE)] = "objective"  # type: ignore[valid-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Problem:
+    start: str = "zeros"
+    optimum: float | None = None
+    l2: float | str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Data:
+    path: str | None = None
+    labels: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cluster:
+    workers: int | None = None
+    topology: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Specification:
+    stop: _Stop = field(default_factory=_Stop)
+    problem: _Problem = field(default_factory=_Problem)
+    data: _Data = field(default_factory=_Data)
+    cluster: _Cluster = field(default_factory=_Cluster)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sizes:
+    rows: Count | None = None
+    features: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """What others read of run.json; it has more, and a later version may have others."""
+
+    label: str
+    problem: str
+    specification: _Specification
+    data: _Sizes = field(default_factory=_Sizes)
+    nodes: _Nodes = 1
+    seed: Whole = 0
+    cluster: str = ""
+    clock: str = ""
+    network: str = ""
+    result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Index:
+    runs: tuple[str, ...]
+
+
+def description(path: Path) -> dict[str, Any]:
+    """Return what a run.json holds.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or not what a run writes.
+    OSError
+        If it can't be read.
+    """
+    described: dict[str, Any] = _checked(path, _json(path, text(path)), _Described)
+    workers = described["specification"].get("cluster", {}).get("workers")
+    if described.get("cluster") == "virtual" and workers is not None and described.get("nodes") != workers:
+        raise InputError(f"{path}: damaged: nodes: {described.get('nodes')}, but cluster.workers is {workers}")
+    return described
+
+
+def names_of_runs(path: Path) -> list[str]:
+    """Return the folders' names that a compare.json holds.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or names anything but folders beside it.
+    OSError
+        If it can't be read.
+    """
+    names = _checked(path, _json(path, text(path)), _Index)["runs"]
+    for name in names:
+        if name in {"", ".", ".."} or Path(name).name != name or "\0" in name:
+            raise InputError(f"{path}: damaged: runs: expected the names of folders beside it, got {shown(name)}")
+    return list(names)
+
+
+def records(path: Path) -> list[Record]:
+    """Return the records of a trace.jsonl; a last line that has no end, as of a run that was cut off, is left out.
+
+    Raises
+    ------
+    InputError
+        If a line is no record.
+    OSError
+        If it can't be read.
+    """
+    whole, _, _ = text(path).rpartition("\n")
+    read = []
+    for number, line in enumerate(whole.split("\n") if whole else [], start=1):
+        where = f"{path}, line {number}"
+        try:
+            read.append(Record.of(_json(where, line)))
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None
+    return read
+
+
+def table(path: Path, columns: dict[str, Any]) -> NDArray[Any]:
+    """Return the rows of a .csv, a structured array with these columns, given by their names and types.
+
+    Raises
+    ------
+    InputError
+        If it has another first line, or a line that is no such row.
+    OSError
+        If it can't be read.
+    """
+    header, _, rows = text(path).partition("\n")
+    if header != ",".join(columns):
+        raise InputError(f"{path}: damaged: its first line is {shown(header)}; expected {','.join(columns)}")
+    dtype = list(columns.items())
+    try:
+        return _rows(rows, dtype)
+    except (ValueError, OverflowError, TypeError):
+        for number, line in enumerate(rows.splitlines(), start=2):
+            try:
+                _rows(line, dtype)
+            except (ValueError, OverflowError, TypeError):
+                raise InputError(f"{path}: damaged: line {number} is {shown(line)}") from None
+        raise InputError(f"{path}: damaged") from None
+
+
+def text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    OSError
+        If it can't be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: damaged: no text in UTF-8 (byte {error.start:,})") from None
+
+
+def _rows(lines: str, dtype: list[tuple[str, Any]]) -> NDArray[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no rows at all, which numpy finds odd
+        return np.loadtxt(StringIO(lines), dtype=dtype, delimiter=",", ndmin=1, comments=None)
+
+
+def _json(where: object, content: str) -> Any:
+    """Return the value that a text is in JSON."""
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}" if "\n" in content else f"column {error.colno}"
+        raise InputError(f"{where}: damaged: {place}: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: damaged: {error}") from None
+
+
+def _checked(path: Path, value: Any, kind: type) -> Any:
+    """Return the value if it is a table of a kind, which may have more keys."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        keys, message = explained(error, kinds.type_info(kind), value)
+        raise InputError(f"{path}: damaged: {'.'.join(map(str, keys))}{': ' if keys else ''}{message}") from None
+    return value
