@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
+
+from hpcopt.interrupts import undoing
 
 
 @contextmanager
@@ -18,14 +21,15 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Parameters
     ----------
     mode
-        "w" for text, "wb" for bytes.
+        "w" for text, which is UTF-8, "wb" for bytes.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove = partial(unfinished.unlink, missing_ok=True)
     try:
-        with unfinished.open(mode) as file:
+        with undoing(remove), unfinished.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+            unfinished.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        remove()

@@ -27,6 +27,7 @@ FLOORS = [  # from the top down; a room may import those below it and, in its ow
     {"checks", "registry"},
     {"capacity"},
     {"arrays", "errors", "files", "portions", "version"},
+    {"interrupts"},
 ]
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 INNER = {  # a room's own rooms, and which of them, "" for its files, each may import; join.py opens them

@@ -1,24 +1,27 @@
-"""The entry of every command: arguments, the exit code, and errors told once for all ranks.
+"""The entry of every command: interrupts, the exit code, and errors told once for all ranks.
+
+Nothing heavy is imported before interrupts are listened to: a rank that is ended while it starts must end the job.
 
 Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; 3 diverged, or the target was not reached when
-`--require-target` is given.
+`--require-target` is given; 130 and 143 interrupted.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from typing import NoReturn
 
-import typer
-from typer.exceptions import TyperException
-
-from hpcopt.cli import bench, check, compare, describe, fit, info, plot, predict, run, topology
-from hpcopt.cli.options import REMEDIES
 from hpcopt.errors import InputError
-from hpcopt.fabric.launch import abort_on_error, is_first, is_joined
-from hpcopt.version import __version__
+from hpcopt.fabric.launch import (
+    JOB,
+    abort_on_error,
+    end_on_defect,
+    is_first,
+    is_heard,
+    is_launched,
+    leave_to_the_first,
+)
+from hpcopt.interrupts import listen
 
 
 def main(arguments: list[str]) -> int:
@@ -27,6 +30,11 @@ def main(arguments: list[str]) -> int:
         arguments = ["--help"]
     if {"--help", "--version"} & set(arguments) and not is_first():
         return 0
+    from typer.exceptions import TyperException
+
+    from hpcopt.cli.options import REMEDIES
+    from hpcopt.cli.verbs import app
+
     try:
         with abort_on_error():
             code = app(arguments, prog_name="hpcopt", standalone_mode=False)
@@ -36,66 +44,28 @@ def main(arguments: list[str]) -> int:
         return _fail(error.message + (REMEDIES[error.remedy] if error.remedy else ""), 1)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
     return int(code or 0)
 
 
 def _fail(message: str, code: int) -> int:
-    """Tell an error on one rank; return this process's exit code.
-
-    Some launchers end the whole job at the first failure they see. Ranks that MPI joins leave together; before
-    that only the process that speaks may fail, or it might be ended before it has spoken.
-    """
+    """Tell an error on one rank; return this process's exit code."""
     sys.stdout.flush()
-    if is_first():
+    if is_heard(sys.stderr):
         print(f"hpcopt: error: {message}", file=sys.stderr, flush=True)
-        return code
-    return code if is_joined() else 0
-
-
-def _on_first(verb: Callable[..., int]) -> Callable[..., int]:
-    """Return the verb carried out by the first process only: it needs no ranks, and one voice is enough."""
-
-    @functools.wraps(verb)
-    def carry_out(*arguments: Any, **options: Any) -> int:
-        return verb(*arguments, **options) if is_first() else 0
-
-    return carry_out
-
-
-app = typer.Typer(
-    name="hpcopt",
-    help="Communication-efficient distributed optimisation over MPI: alone, under mpiexec, under srun.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback(invoke_without_command=True)
-def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
-    """Take the options that stand before a verb."""
-    if version:
-        print(__version__)
-
-
-for _name, _verb in (
-    ("run", run.run),
-    ("compare", compare.compare),
-    ("fit", fit.fit),
-    ("predict", _on_first(predict.predict)),
-    ("plot", _on_first(plot.plot)),
-    ("check", _on_first(check.check)),
-    ("list", _on_first(describe.list_)),
-    ("show", _on_first(describe.show)),
-    ("topology", _on_first(topology.topology)),
-    ("bench", bench.bench),
-    ("info", info.info),
-):
-    app.command(_name)(_verb)
+    else:
+        leave_to_the_first()
+    return code
 
 
 def console() -> NoReturn:
     """Run the command of this process and exit."""
-    sys.exit(main(sys.argv[1:]))
+    listen(JOB)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = main(sys.argv[1:])
+    except Exception:  # before MPI is up, others would wait for a process that exits
+        if is_launched():
+            end_on_defect()
+        raise
+    sys.exit(code)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +16,8 @@ from hpcopt.conformance.verdict import judged
 from hpcopt.errors import InputError
 from hpcopt.solvers.outside import load_file
 
+_PR_SET_PDEATHSIG = 1  # of Linux
+
 
 def work(path: str, pipe: int, skip: int) -> None:
     """Check the solvers of the file `path`, and tell the file descriptor `pipe` of it in lines of JSON.
@@ -21,6 +25,7 @@ def work(path: str, pipe: int, skip: int) -> None:
     First {"solvers": names} or {"error": what is wrong with the file}, then {"verdict": a `Verdict`} for each solver
     and each check, but the first `skip` of them.
     """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # whatever ends the parent: solvers may loop for ever
 
     def tell(**words: Any) -> None:
         os.write(pipe, json.dumps(words).encode() + b"\n")

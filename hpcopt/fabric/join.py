@@ -6,7 +6,7 @@ from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.cluster import Cluster
-from hpcopt.fabric.launch import refuse_singletons, started
+from hpcopt.fabric.launch import bring_up, refuse_singletons, started
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.fabric.window import Windows
 
@@ -35,7 +35,7 @@ def join(
         If several processes were started and MPI cannot be loaded, or if each of them is alone.
     """
     try:
-        from mpi4py import MPI  # noqa: F401
+        bring_up()
     except (ImportError, RuntimeError) as error:
         if started()[0] > 1:
             reason = str(error).strip().splitlines()[0]

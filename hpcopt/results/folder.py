@@ -70,6 +70,23 @@ def listed(folder: Path) -> list[str]:
         return []
 
 
+def kept(folder: Path) -> str:
+    """Return what a run or a comparison has left so far, in words."""
+    names = listed(folder)
+    if names:
+        return f"{sum(_is_whole(folder / name) for name in names)} of {len(names)} runs in {folder} are whole"
+    if _is_whole(folder):
+        return f"{folder}: model and result are kept"
+    return f"{folder}: the trace is kept, without a result" if (folder / TRACE).exists() else "nothing to keep yet"
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return json.loads((folder / RUN).read_text(encoding="utf-8"))["result"] is not None
+    except FileNotFoundError:
+        return False
+
+
 def _remove_run(folder: Path) -> None:
     for name in OURS:
         (folder / name).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hpcopt.data import Rows
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
+from hpcopt.interrupts import keeping
 from hpcopt.results import folder as folders
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
@@ -72,7 +74,8 @@ def run(
         if not quiet and cluster.local_nodes[0] == 0:
             announce(label, spec, prepared, windows)
         cleared(out, cluster)
-        return execute(spec, prepared, label, solver, out, quiet=quiet)
+        with kept_if_interrupted(out):
+            return execute(spec, prepared, label, solver, out, quiet=quiet)
 
 
 def reading(
@@ -99,6 +102,11 @@ def cleared(out: Path | None, cluster: Cluster) -> None:
     with agreed(cluster.processes, one_tells=True):
         if out is not None and cluster.local_nodes[0] == 0:
             folders.clear(out)
+
+
+def kept_if_interrupted(out: Path | None) -> AbstractContextManager[None]:
+    """Return the context in which an interrupt says what the output folder holds by then."""
+    return nullcontext() if out is None else keeping(partial(folders.kept, out))
 
 
 def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) -> str | None:

@@ -19,7 +19,7 @@ from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.pictures import drawn_last
-from hpcopt.runs.start import announce, checked_folder, cleared, reading, windows_for
+from hpcopt.runs.start import announce, checked_folder, cleared, kept_if_interrupted, reading, windows_for
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,16 @@ def compare(
         with agreed(cluster.processes, one_tells=True):
             if out is not None and speaks:
                 _make(out, places, overwrite=overwrite)
-        runs = []
-        for (label, solver), place in zip(solvers, places, strict=True):
-            runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
-            if speaks and not quiet:
-                print(f"{label}: {runs[-1].status.value}", flush=True)
-        comparison = Comparison(runs, out, spec.goal, prepared.words())
-        with agreed(cluster.processes, one_tells=True):
-            if out is not None and speaks:
-                _leave(comparison, out)
+        with kept_if_interrupted(out):
+            runs = []
+            for (label, solver), place in zip(solvers, places, strict=True):
+                runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
+                if speaks and not quiet:
+                    print(f"{label}: {runs[-1].status.value}", flush=True)
+            comparison = Comparison(runs, out, spec.goal, prepared.words())
+            with agreed(cluster.processes, one_tells=True):
+                if out is not None and speaks:
+                    _leave(comparison, out)
         return comparison
 
 

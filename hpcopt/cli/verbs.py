@@ -1,0 +1,65 @@
+"""The verbs of the command line, put together."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hpcopt.cli import bench, check, compare, describe, fit, info, plot, predict, run, topology
+from hpcopt.fabric.launch import is_heard
+from hpcopt.version import __version__
+
+
+def _without_ranks(verb: Callable[..., int]) -> Callable[..., int]:
+    """Return the verb, which needs no ranks: each process that was started does the work, one speaks for all.
+
+    Of what is not heard, files stay: whoever starts many may give each its own work.
+    """
+
+    @functools.wraps(verb)
+    def carry_out(*arguments: Any, **options: Any) -> int:
+        if is_heard(sys.stdout):
+            return verb(*arguments, **options)
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+            return verb(*arguments, **options)
+
+    return carry_out
+
+
+app = typer.Typer(
+    name="hpcopt",
+    help="Communication-efficient distributed optimisation over MPI: alone, under mpiexec, under srun.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Take the options that stand before a verb."""
+    if version:
+        print(__version__)
+
+
+for _name, _verb in (
+    ("run", run.run),
+    ("compare", compare.compare),
+    ("fit", fit.fit),
+    ("predict", _without_ranks(predict.predict)),
+    ("plot", _without_ranks(plot.plot)),
+    ("check", _without_ranks(check.check)),
+    ("list", _without_ranks(describe.list_)),
+    ("show", _without_ranks(describe.show)),
+    ("topology", _without_ranks(topology.topology)),
+    ("bench", bench.bench),
+    ("info", info.info),
+):
+    app.command(_name)(_verb)
