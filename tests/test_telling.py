@@ -6,7 +6,7 @@ import hpcopt
 from hpcopt.results.stopping import StopRule
 from hpcopt.runs import progress
 from hpcopt.runs.progress import Progress
-from tests.problems import record
+from tests.records import record
 
 TABLES = {
     "data": {"source": "least-squares", "rows": 40, "features": 3},
