@@ -181,6 +181,55 @@ def test_a_column_zero_in_the_test_set_tells_that_the_training_set_counts_from_z
     assert_array_equal(array_of(loaded.test_shards[0]), [[3, 0, 0, 0, 0, 0]])
 
 
+SHIFTED = {
+    None: False,
+    True: True,
+    False: False,
+}  # data.zero_based, and whether the columns 1 and 3 stay where they are
+
+
+@pytest.mark.parametrize("zero_based", SHIFTED)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_the_base_of_text_is_the_one_asked_for_in_training_and_test_files(tmp_path, zero_based, processes):
+    (tmp_path / "text.txt").write_text("1 1:7 3:5\n-1 1:2\n1 3:4\n")
+    path = str(tmp_path / "text.txt")
+    request = DataRequest(path=path, test=path, partition="contiguous", zero_based=zero_based)
+    expected = [[0, 7, 0, 5], [0, 2, 0, 0], [0, 0, 0, 4]] if SHIFTED[zero_based] else [[7, 0, 5], [2, 0, 0], [0, 0, 4]]
+    made = on_processes(processes, lambda group: load(request, FakeCluster(group, processes)))
+    for shards in ([one.shards for one in made], [one.test_shards for one in made]):
+        rows = np.concatenate([array_of(own[rank]) for rank, own in enumerate(shards)])
+        assert_array_equal(rows, expected)
+    assert {one.zero_based for one in made} == {SHIFTED[zero_based]}
+    assert made[0].remarks == ()
+
+
+def test_a_base_that_the_files_belie_or_that_is_of_no_text_is_refused(files, tmp_path):
+    (tmp_path / "zero.txt").write_text("1 0:1\n-1 2:1\n")
+    with pytest.raises(InputError, match=r"data.zero_based: given as false, but zero\.txt has a column 0"):
+        loaded(files, alone(), path="zero.txt", zero_based=False)
+    with pytest.raises(
+        InputError, match=r"data.zero_based: dense\.npz is no text; only the columns of text files can count"
+    ):
+        loaded(files, alone(), path="dense.npz", zero_based=True)
+    with pytest.raises(InputError, match="zero_based: only text files take it"):
+        DataRequest(source="digits", zero_based=True)
+
+
+@pytest.mark.parametrize(("text", "both"), [("1 1:1 6:2\n", True), ("1 1:1 7:2\n", False), ("1 0:1 6:2\n", False)])
+def test_text_to_test_a_model_of_arrays_on_that_fits_either_way_is_remarked_on(files, text, both):
+    (files / "test.txt").write_text(text)
+    made = loaded(files, alone(), path="dense.npz", test="test.txt")
+    told = (
+        "test.txt: columns count from 1, as none is 0; counted from 0 they would fit the 7 features as well "
+        "(data.zero_based = true if they do)"
+    )
+    assert made.remarks == ((told,) if both else ())
+    if both:
+        asked = loaded(files, alone(), path="dense.npz", test="test.txt", zero_based=True)
+        assert asked.remarks == ()
+        assert_array_equal(array_of(asked.test_shards[0]), [[0, 1, 0, 0, 0, 0, 2]])
+
+
 def test_a_table_to_predict_on_takes_width_and_numbering_of_the_model(tmp_path):
     path = tmp_path / "new.txt"
     path.write_text("0 1:3\n")

@@ -117,6 +117,29 @@ def test_a_model_of_arrays_takes_text_that_counts_from_zero_or_one(model, tmp_pa
     assert capsys.readouterr().out == "7\n3\n"
 
 
+READINGS = {  # an option, how many of 4 rows are right, and whether a line says that there is another reading
+    "": (2, True),
+    "--zero-based": (4, False),
+    "--one-based": (2, False),
+}
+
+
+@pytest.mark.parametrize("option", READINGS)
+def test_text_that_fits_a_model_of_arrays_either_way_is_noted_and_read_as_asked(tmp_path, capsys, option):
+    right, noted = READINGS[option]
+    model, text, out = (str(tmp_path / name) for name in ("m.npz", "text.svm", "out"))
+    Model(np.array([0.0, 1.0, 0.0]), 0.0, "logistic", np.array([-1.0, 1.0]), {"zero_based": None}).save(model)
+    Path(text).write_text("+1 1:1 2:2\n-1 1:-1 2:2\n+1 1:2 2:-2\n-1 1:-2 2:-1\n")
+    assert main(["predict", *option.split(), model, text, "-o", out]) == 0
+    told = capsys.readouterr()
+    assert f"({right} of 4 rows)" in told.out
+    note = (
+        "hpcopt: note: text.svm: columns count from 1, as none is 0; counted from 0 they would fit the 3 features as "
+        "well (--zero-based if they do, else --one-based)\n"
+    )
+    assert told.err == (note if noted else "")
+
+
 OUTPUTS = {
     "folder": ("", "is a folder; give -o the name of a file"),
     "no folder": ("none/out.png", "there is no folder {parent}"),

@@ -24,6 +24,15 @@ def predict(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write one prediction a line; default: standard output."),
     ] = None,
+    zero_based: Annotated[
+        bool | None,
+        typer.Option(
+            "--zero-based/--one-based",
+            help="Whether the columns of LIBSVM text count from 0 or from 1; default: as in the text trained on, and "
+            "for a model of arrays from 0 if there is a column 0.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Predict every row of a data file.
 
@@ -37,7 +46,8 @@ def predict(
     if output is not None:
         outputs.check(output)
     known = load(model)
-    table = read_table(data, known.features, zero_based=known.meta.get("zero_based"))
+    base = known.meta.get("zero_based") if zero_based is None else zero_based
+    table = read_table(data, known.features, zero_based=base, tell=_tell_base)
     predicted = known.predict(table.X)
     quality = None if table.y is None else _quality(known, predicted, table.y, data.name)
     lines = "".join(f"{value:.17g}\n" for value in predicted)
@@ -52,6 +62,10 @@ def predict(
     if quality is not None:
         print(quality)
     return 0
+
+
+def _tell_base(line: str) -> None:
+    print(f"hpcopt: note: {line} (--zero-based if they do, else --one-based)", file=sys.stderr)
 
 
 def _print(lines: str) -> None:

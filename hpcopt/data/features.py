@@ -104,6 +104,13 @@ def counts_from_zero(*parts: Part | None) -> bool:
     return any(part is not None and part.numbering is not None and part.numbering.smallest == 0 for part in parts)
 
 
+def either_way(part: Part, d: int, where: str) -> str:
+    """Return a line where the columns of a text file fit `d` features counted from 0 or from 1; else an empty one."""
+    if part.numbering is None or part.numbering.smallest == 0 or not 0 < part.numbering.largest < d:
+        return ""
+    return f"{where}: columns count from 1, as none is 0; counted from 0 they would fit the {d} features as well"
+
+
 def split(part: Part, test_fraction: float, seed: int) -> tuple[Part, Part]:
     """Return training and test rows: round(test_fraction * total) randomly chosen row numbers are tested on.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from hpcopt.data import embedded
 from hpcopt.data.arrays import read_npy, read_npz
-from hpcopt.data.features import counts_from_zero, settle, width_of
+from hpcopt.data.features import counts_from_zero, either_way, settle, width_of
 from hpcopt.data.idx import is_idx, labels_beside, read_idx
 from hpcopt.data.libsvm import read_libsvm
 from hpcopt.data.request import ARRAYS, GENERATED, DataRequest
@@ -147,7 +148,13 @@ def _same_everywhere(path: Path, group: Group) -> None:
         )
 
 
-def read_table(path: str | Path, features: int | None = None, *, zero_based: bool | None = None) -> Table:
+def read_table(
+    path: str | Path,
+    features: int | None = None,
+    *,
+    zero_based: bool | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Table:
     """Read a whole file in one process, as for predictions.
 
     Parameters
@@ -159,6 +166,8 @@ def read_table(path: str | Path, features: int | None = None, *, zero_based: boo
         Number of features the rows shall have; default as the file shows.
     zero_based
         Whether the columns of a text file count from 0; default: they do if column 0 occurs.
+    tell
+        Called with a line if that default decides between two readings, both of which fit `features`.
 
     Raises
     ------
@@ -172,4 +181,6 @@ def read_table(path: str | Path, features: int | None = None, *, zero_based: boo
         raise InputError(f"{path.name} has a feature 0, but the model's features count from 1")
     from_zero = seen if zero_based is None else zero_based
     d = width_of(part, zero_based=from_zero) if features is None else features
+    if tell is not None and zero_based is None and (told := either_way(part, d, path.name)):
+        tell(told)
     return settle(part, zero_based=from_zero, d=d, where=path.name, than="the model").table

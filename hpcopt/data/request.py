@@ -40,6 +40,8 @@ class DataRequest:
         How rows are given to nodes, see `partition.assign`; "dirichlet" needs `alpha`, "unequal" needs `fractions` (one
         a node), "by-label" takes `labels_per_node`. Default: "shuffled", but "contiguous" for generated rows that
         differ from node to node, which another order would mix.
+    zero_based
+        Whether the columns of text files count from 0, or from 1; default: from 0 where any of them has a column 0.
     rows
         Of generated data: how many; of a file or embedded data: only the first so many.
     features, density, condition, noise, heterogeneity
@@ -70,6 +72,7 @@ class DataRequest:
     alpha: Positive | None = None
     fractions: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
     labels_per_node: Count | None = None
+    zero_based: bool | None = None
     rows: Count | None = None
     features: Count | None = None
     density: Density | None = None
@@ -101,6 +104,8 @@ class DataRequest:
             raise InputError("source: given together with path; keep one of the two")
         if self.source is not None and self.source not in SOURCES:
             raise InputError(f"source: {no_such(self.source, SOURCES)}")
+        if self.zero_based is not None and self.path is None:
+            raise InputError("zero_based: only text files take it (path = ...)")
         for key in RECIPE_KEYS:
             if getattr(self, key) is not None and self.source not in GENERATED:
                 raise InputError(f"{key}: only generated data take it (source = {', '.join(GENERATED)})")

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.capacity import ask_for_model
 from hpcopt.data.distribute import distribute
-from hpcopt.data.features import Scaling, counts_from_zero, fit_scaling, settle, split, width_of
+from hpcopt.data.features import Scaling, counts_from_zero, either_way, fit_scaling, settle, split, width_of
 from hpcopt.data.labels import ChosenClasses, choose_classes, classes_of, refuse_unknown, relabelled
 from hpcopt.data.partition import Assignment, assign, spread
 from hpcopt.data.reading import read_table, read_test, read_training
@@ -53,6 +54,8 @@ class Loaded:
         Whether the columns of the text files count from 0; None where no file is text.
     name
         What the data are called.
+    remarks
+        Lines for the person about what could have been read in another way.
     """
 
     shards: dict[int, Table]
@@ -65,6 +68,7 @@ class Loaded:
     scaling: Scaling | None
     zero_based: bool | None
     name: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,9 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
     group = cluster.processes
     train = read_training(request, group, len(cluster.holders), rows)
     test, test_name = read_test(request, group, rows) or (None, f"the test set of {request.name}")
-    zero_based = counts_from_zero(train, test)
     text = any(part is not None and part.numbering is not None for part in (train, test))
+    zero_based = _base(train, test, request, text=text)
+    remark = either_way(test, train.table.d, test_name) if test and train.numbering is None else ""
     sets = _settled(_Sets(train, test, request.name, test_name), zero_based, group)
     sets, classes = _labelled(_chosen(sets, request, group), targets, group)
     sets, scaling = _scaled(sets, request, group)
@@ -114,7 +119,21 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
         scaling=scaling,
         zero_based=zero_based if text else None,
         name=request.name,
+        remarks=(f"{remark} (data.zero_based = true if they do)",) if remark and request.zero_based is None else (),
     )
+
+
+def _base(train: Part, test: Part | None, request: DataRequest, *, text: bool) -> bool:
+    """Return whether columns of text files count from 0: as asked for, else if any of them has a column 0."""
+    seen = counts_from_zero(train, test)
+    if request.zero_based is not None and not text:
+        raise AgreedError(
+            f"data.zero_based: {request.name} is no text; only the columns of text files can count from 1"
+        )
+    if request.zero_based is False and seen:
+        name = request.name if counts_from_zero(train) else request.test
+        raise AgreedError(f"data.zero_based: given as false, but {name} has a column 0")
+    return seen if request.zero_based is None else request.zero_based
 
 
 def _settled(sets: _Sets, zero_based: bool, group: Group) -> _Sets:
@@ -123,6 +142,7 @@ def _settled(sets: _Sets, zero_based: bool, group: Group) -> _Sets:
     if d < 1:
         raise AgreedError(f"{sets.name}: no features in it")
     with agreed(group):
+        ask_for_model(d, f"{sets.name}: {d} features")
         train = settle(sets.train, zero_based=zero_based, d=d, where=sets.name, than=sets.name)
         test = sets.test and settle(sets.test, zero_based=zero_based, d=d, where=sets.test_name, than=sets.name)
     return replace(sets, train=train, test=test)

@@ -124,6 +124,8 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
     """Print what is about to run: data and nodes, the objective with scikit-learn's, what is unlike, the network."""
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
+    for remark in prepared.loaded.remarks:
+        print(f"note: {remark}", flush=True)
     print(f"objective: {prepared.problem.words()}", flush=True)
     whose = spec.goal.whose(solver.needs.models == "own" for solver in spec.built)
     if whose != "objective":
