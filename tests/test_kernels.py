@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -161,7 +162,7 @@ def warm():
     csr.gram(2.0 * one, np.zeros(1, np.int32), np.arange(2), one, gram)
     return gram[0, 0]
 square = cache.compile_safely(warm)
-print(cache.folder())
+print(cache.place().folder)
 print(sum(dense.mirror.stats.cache_hits.values()), square)
 """
 
@@ -211,7 +212,9 @@ def test_a_damaged_callee_of_a_kernel_not_yet_cached_is_rebuilt(filled):
 
 
 def test_a_damaged_entry_that_numba_reports_as_another_error_is_recognised(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "folder", lambda: tmp_path)  # what is cleared must not be everybody's cache
+    monkeypatch.setattr(
+        cache, "place", lambda: cache.Place(tmp_path, ())
+    )  # what is cleared must not be everybody's cache
     (tmp_path / "kernel.nbi").write_bytes(b"")
     stored = numba.core.caching.IndexDataCacheFile(str(tmp_path), "kernel", None)
 
@@ -227,7 +230,7 @@ def test_a_damaged_entry_that_numba_reports_as_another_error_is_recognised(tmp_p
 
 def test_without_a_place_to_write_kernels_are_compiled_all_the_same(tmp_path):
     blocked = "from hpcopt.kernels import cache\nimport shutil, pathlib\nimport hpcopt.kernels.csr\n"
-    blocked += "shutil.rmtree(cache.folder())\ncache.folder().write_text('not a folder')\n"
+    blocked += "shutil.rmtree(cache.place().folder)\ncache.place().folder.write_text('not a folder')\n"
     assert warmed(tmp_path, blocked + WARM)[2] == 4.0
 
 
@@ -244,10 +247,57 @@ def test_an_error_of_the_kernel_itself_is_not_taken_for_a_damaged_cache():
 
 
 def test_clear_removes_the_folder_and_leaves_loaded_kernels_usable(tmp_path):
-    cleared = "cache.clear()\nassert not cache.folder().exists()\nassert warm() == square\n"
+    cleared = "cache.clear()\nassert not cache.place().folder.exists()\nassert warm() == square\n"
     assert not warmed(tmp_path, WARM + cleared)[0].exists()
 
 
 def test_the_decoration_leaves_numbas_own_setting_alone(tmp_path):
     program = "import numba\nbefore = numba.config.CACHE_DIR\n" + WARM + "assert numba.config.CACHE_DIR == before\n"
     assert warmed(tmp_path, program)[2] == 4.0
+
+
+def in_process(program, tmp_path, **variables):
+    root = str(Path(cache.__file__).parents[2])
+    environment = {"PATH": "", "PYTHONPATH": root, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path), **variables}
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+
+
+TOLD = "from hpcopt.kernels.cache import place\nprint(place().folder, *place().refused, sep='\\n')"
+
+
+@pytest.mark.parametrize("wrong", ["/proc/numba", "{tmp_path}/file", "{tmp_path}/file/below"])
+def test_a_cache_folder_that_cannot_be_used_is_passed_over_and_named(tmp_path, wrong):
+    (tmp_path / "file").touch()
+    wrong = wrong.format(tmp_path=tmp_path)
+    folder, *refused = in_process(TOLD, tmp_path, NUMBA_CACHE_DIR=wrong).stdout.splitlines()
+    assert Path(folder).parent == tmp_path / "home" / ".cache" / "hpcopt"
+    assert len(refused) == 1
+    assert refused[0].startswith(wrong)
+
+
+@pytest.mark.parametrize("home", ["", "relative", "/proc/home"])
+def test_a_home_that_cannot_be_used_is_passed_over(tmp_path, home):
+    folder, *refused = in_process(TOLD, tmp_path, HOME=home).stdout.splitlines()
+    if home or os.getuid():  # the superuser may write to /
+        assert Path(folder).parent.parent == tmp_path
+        assert len(refused) == 1
+
+
+def test_with_no_folder_at_all_each_process_compiles(tmp_path):
+    program = f"import tempfile\ntempfile.tempdir = '/proc/tmp'\n{WARM.replace('.folder)', ')')}"
+    done = in_process(program, tmp_path, HOME="/proc/home", NUMBA_CACHE_DIR="/proc/numba")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Place(folder=None")
+    assert done.stdout.endswith("0 4.0\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DISABLE_JIT", "1"), ("NUM_THREADS", "0"), ("NUM_THREADS", "many"), ("OPT", "fast")]
+)
+def test_settings_of_numba_that_nothing_can_run_with_are_told_in_one_line(tmp_path, name, value):
+    program = "import sys\nfrom hpcopt.cli.main import main\nsys.exit(main(['list', 'compressors']))"
+    done = in_process(program, tmp_path, **{f"NUMBA_{name}": value})
+    assert done.returncode == 1
+    assert done.stderr.startswith("hpcopt: error: ")
+    assert done.stderr.count("\n") == 1
+    assert "numba" in done.stderr

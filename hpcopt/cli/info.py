@@ -22,15 +22,12 @@ def info() -> int:
     """
     from hpcopt.fabric.join import join
     from hpcopt.fabric.launch import is_first, mpi_library, started
+    from hpcopt.kernels.cache import place  # on every rank: it may refuse numba's settings
     from hpcopt.version import __version__
 
     cluster = join()
     processes, _, launcher = started()
     if is_first():
-        import numba
-
-        from hpcopt.kernels.cache import folder
-
         print(f"hpcopt {__version__}, Python {platform.python_version()} ({sys.executable})")
         print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in CORE))
         print(f"MPI: {mpi_library() or 'none that mpi4py can load (pip install mpich); one node only'}")
@@ -38,7 +35,10 @@ def info() -> int:
             f"started by {launcher}: {cluster.size} ranks" if processes > 1 else f"started alone: {cluster.size} rank"
         )
         print(f"cores for this process: {len(os.sched_getaffinity(0))}; kernels use one thread a rank, BLAS one a rank")
-        print(f"numba {numba.__version__} keeps compiled kernels in {folder()}")
+        kernels = place()
+        print(f"numba keeps compiled kernels in {kernels.folder or 'no folder: each run compiles'}")
+        for fault in kernels.refused:
+            print(f"  not in {fault}")
         for module, use in EXTRAS.items():
             if importlib.util.find_spec(module) is None:
                 print(f"missing: {module}, needed for {use}")

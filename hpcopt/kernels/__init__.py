@@ -3,3 +3,17 @@
 They exist because memory is the limit: one fused pass over the data where numpy takes two or three. Whoever
 calls one first should do so through `cache.compile_safely`.
 """
+
+import warnings
+
+from hpcopt.errors import InputError
+
+try:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Environment variable 'NUMBA_")
+        import numba
+except (ValueError, RuntimeWarning) as error:
+    reason = str(error).splitlines()[0].rstrip(".")
+    raise InputError(f"numba refuses its settings (variables NUMBA_..., or numba_config.yaml): {reason}") from None
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise InputError("NUMBA_DISABLE_JIT is set, but the kernels need numba's compiler: unset it")

@@ -16,6 +16,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,20 +34,48 @@ _numba_config: Any = numba.config
 _KERNELS: list[Any] = []  # dispatchers that own cache files
 
 
-@cache
-def folder() -> Path:
-    """Return the folder in which this process keeps its compiled kernels.
+@dataclass(frozen=True)
+class Place:
+    """Where compiled kernels are kept.
 
-    It lies in `NUMBA_CACHE_DIR` where the user set that, else in the user's cache folder, else (not writable)
-    in the folder for temporary files. Its name holds the versions, the CPU and a digest of the kernels' source.
+    Attributes
+    ----------
+    folder
+        None: nowhere, so that each process compiles for itself.
+    refused
+        Places that were tried before, with what is wrong with each.
     """
-    place = Path(_numba_config.CACHE_DIR) if _numba_config.CACHE_DIR else _own_place()
-    return place / _key()
+
+    folder: Path | None
+    refused: tuple[str, ...]
+
+
+@cache
+def place() -> Place:
+    """Return where this process keeps its compiled kernels: in the first folder of these that can be written to.
+
+    `NUMBA_CACHE_DIR` where the user set that, the user's cache folder, the folder for temporary files, a new folder
+    there. A folder's name holds the versions, the CPU and a digest of the kernels' source.
+    """
+    refused: list[str] = []
+    for candidate, own in _candidates():
+        try:
+            where = candidate()
+            if own:
+                _only_ours(where)
+            (where / _key()).mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=where / _key()):
+                return Place(where / _key(), tuple(refused))
+        except (OSError, RuntimeError, ValueError) as error:  # ValueError: a null byte
+            refused.append(_reason(error))
+    return Place(None, tuple(refused))
 
 
 def clear() -> None:
     """Remove the compiled kernels from the disk; those already loaded stay usable."""
-    shutil.rmtree(folder(), ignore_errors=True)
+    folder = place().folder
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def compile_safely(warm: Callable[[], T]) -> T:
@@ -84,8 +113,8 @@ def kernel(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        with _cache_folder():
-            compiler = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=set(fastmath))
+        with _cache_folder() as there_is_one:
+            compiler = numba.njit(cache=there_is_one, nogil=True, error_model="numpy", fastmath=set(fastmath))
             dispatcher = compiler(function)
         _KERNELS.append(dispatcher)
         return cast("F", dispatcher)
@@ -107,36 +136,42 @@ def part(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
 
 
 @contextmanager
-def _cache_folder() -> Iterator[None]:
-    """Point numba at our folder while a kernel is decorated, and leave the setting to others as it was."""
-    here = str(folder())
+def _cache_folder() -> Iterator[bool]:
+    """Point numba at our folder while a kernel is decorated, and leave the setting to others as it was.
+
+    The value tells whether there is such a folder.
+    """
+    here = place().folder
     before = _numba_config.CACHE_DIR
-    _numba_config.CACHE_DIR = here
+    _numba_config.CACHE_DIR = str(here or "")
     try:
-        yield
+        yield here is not None
     finally:
         _numba_config.CACHE_DIR = before
 
 
-def _own_place() -> Path:
-    """Return a folder that only this user can write to; numba's cache holds pickles, which are code."""
-    try:
-        return _writable(Path.home() / ".cache" / "hpcopt")
-    except (OSError, RuntimeError):  # no home folder, or a read-only one as on many compute nodes
-        pass
-    try:
-        return _writable(Path(tempfile.gettempdir()) / f"hpcopt-{os.getuid()}")
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="hpcopt-"))
+def _candidates() -> Iterator[tuple[Callable[[], Path], bool]]:
+    """Yield what returns a folder, and whether it must be ours alone: numba's cache holds pickles, which are code."""
+    if _numba_config.CACHE_DIR:
+        yield lambda: Path(_numba_config.CACHE_DIR), False
+    yield lambda: Path.home() / ".cache" / "hpcopt", True
+    yield lambda: Path(tempfile.gettempdir()) / f"hpcopt-{os.getuid()}", True
+    yield lambda: Path(tempfile.mkdtemp(prefix="hpcopt-")), True
 
 
-def _writable(place: Path) -> Path:
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryFile(dir=place):
-        status = place.lstat()
+def _only_ours(where: Path) -> None:
+    if not where.is_absolute():  # HOME may be anything
+        raise NotADirectoryError(f"{where} is no absolute path")
+    where.mkdir(parents=True, exist_ok=True, mode=0o700)
+    status = where.lstat()
     if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise PermissionError(f"{place} can be changed by others")
-    return place
+        raise PermissionError(f"{where} can be changed by others")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _key() -> str:
