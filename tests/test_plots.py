@@ -116,7 +116,7 @@ def test_runs_of_very_different_length_share_a_logarithmic_axis(drawn, rounds, s
 def test_what_is_drawn_upwards_is_said_on_the_axis(drawn):
     rows = trace(*(0.5 + 4.0 * 0.1**place for place in range(6)))
     by_optimum = drawn(draw_convergence, rows, "title", Goal(optimum=0.5)).axes[0]
-    assert by_optimum.get_ylabel() == "objective,\nminus the optimum, 0.5"
+    assert by_optimum.get_ylabel() == "objective minus the optimum (0.5)"
     assert by_optimum.get_yscale() == "log"
     assert list(curve(by_optimum).get_ydata()) == pytest.approx([4.0 * 0.1**place for place in range(6)])
     plain = drawn(draw_convergence, rows, "title").axes[0]
@@ -152,7 +152,7 @@ def test_the_optimum_is_subtracted_where_it_is_known_and_no_run_is_below_it(
     height = height_for([("a", trace(*objectives))], Goal(optimum=optimum))
     assert (height.optimum, height.logarithmic) == (subtracted, logarithmic)
     if optimum == 0.7:
-        assert height.name == "objective\n(as low as 0.5: below problem.optimum, 0.7)"
+        assert height.name == "objective (as low as 0.5: below problem.optimum, 0.7)"
 
 
 def test_the_target_is_a_line_and_a_ring_where_it_is_first_reached(drawn):
@@ -275,7 +275,7 @@ def test_the_summary_of_a_run_says_all_that_counts():
         ([0.1], "objective", "objective of the mean model"),
         ([0.1], "mean_objective", "objective averaged over the nodes' models"),
         ([0.1], "worst_objective", "objective of the worst node's model"),
-        ([None, 0.1], "objective", "objective (where nodes have their own models: of the mean model)"),
+        ([None, 0.1], "objective", "objective (of the mean model where nodes have their own)"),
     ],
 )
 def test_whose_objective_it_is_stands_on_the_axis_and_at_the_table(drawn, kinds, column, name):
@@ -284,7 +284,7 @@ def test_whose_objective_it_is_stands_on_the_axis_and_at_the_table(drawn, kinds,
         for place, kind in enumerate(kinds)
     ]
     goal = Goal(2.2, column)
-    assert drawn(draw_compare, runs, "title", goal).axes[0].get_ylabel() == name
+    assert drawn(draw_compare, runs, "title", goal).axes[0].get_ylabel().replace("\n", " ") == name
     done = [finished(label, records, **extras(records)) for label, records in runs]
     assert f"until the {name} is at most 2.2" in " ".join(shown(compare_table(compare_rows(done, goal), goal)).split())
 
@@ -351,7 +351,7 @@ def test_a_start_far_off_does_not_flatten_a_test_measure(drawn):
     tests = [0.0, 0.4, *([0.9] * 5), 0.91, 0.92, 0.92]
     records = [replace(row, test_accuracy=value) for row, value in zip(trace(*range(10, 0, -1)), tests, strict=True)]
     axis = drawn(draw_convergence, records, "title").axes[-1]
-    assert axis.get_ylabel() == "test accuracy (at the start 0, off the scale)"
+    assert axis.get_ylabel().replace("\n", " ") == "test accuracy (at the start 0, off the scale)"
     low, high = axis.get_ylim()
     assert 0.85 < low < 0.9
     assert 0.92 < high < 0.95
@@ -368,6 +368,7 @@ def test_neither_legend_nor_title_covers_a_panel_or_leaves_the_picture(drawn, cu
     assert 0 <= legend.x0 <= legend.x1 <= figure.bbox.width
     for axis in figure.axes:
         panel = axis.get_tightbbox()
+        assert panel.x0 >= 0.0
         assert legend.y1 <= panel.y0 + 1.0
         assert panel.y1 <= title.y0 + 1.0
         assert axis.get_window_extent().height > 300

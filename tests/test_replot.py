@@ -161,3 +161,13 @@ def test_a_comparison_that_has_recorded_nothing_says_so(tmp_path):
         shutil.rmtree(out / name)
     with pytest.raises(InputError, match="none of its runs has recorded anything yet"):
         replot([out])
+
+
+@pytest.mark.parametrize("label", ["Ωmega 数据", "\N{PILE OF POO}", "$x_$"])
+def test_runs_have_folders_whatever_letters_the_file_system_knows(tmp_path, label, monkeypatch):
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "ascii")
+    tables = {key: table for key, table in RIDGE.items() if key != "solver"}
+    solvers = [{"name": "giant", "label": label}, {"name": "giant", "label": f"{label} "}]
+    hpcopt.compare({**tables, "solvers": solvers}, folder=tmp_path / "both")
+    assert len(folders.listed(tmp_path / "both")) == 2
+    assert all(name.isascii() for name in folders.listed(tmp_path / "both"))

@@ -49,7 +49,7 @@ class Goal:
         """Return what is judged, in words, given for each run whether its nodes have models of their own."""
         kinds = set(apart)
         if kinds == {False, True}:
-            return f"objective (where nodes have their own models: {WHOSE[self.column]})"
+            return f"objective ({WHOSE[self.column]} where nodes have their own)"
         return f"objective {WHOSE[self.column]}" if True in kinds else "objective"
 
     def told(self, record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,7 +33,8 @@ _LINES = ("-", "--", ":", "-.")
 _MARKERS_A_CURVE = 12
 _FEW = 3  # records up to which a line would suggest what nobody has measured, if iterations lie between them
 _WIDE = 30.0  # curves whose lengths differ by more than this factor share a logarithmic axis
-_DECADES = 30.0  # a quantity that falls by more than this factor deserves a logarithmic axis
+_DECADES = 10.0  # a quantity that falls by more than this factor deserves a logarithmic axis
+_LABEL = 42  # characters that fit beside a panel
 _ROUNDOFF = 1e-15  # relative: differences of objectives below this are noise
 _BELOW_OPTIMUM = 1e-12  # relative: an objective that is lower by more than this is no roundoff
 _AWAY = 1.0  # times the range of the last three quarters: a start farther off than that would flatten them
@@ -81,8 +83,8 @@ def height_for(runs: Sequence[Run], goal: Goal) -> Height:
     if goal.optimum is None:
         return Height(name, logarithmic)
     if lowest < goal.optimum - _BELOW_OPTIMUM * max(abs(lowest), abs(goal.optimum)):
-        return Height(f"{name}\n(as low as {lowest:.8g}: below problem.optimum, {goal.optimum:.8g})", logarithmic)
-    return Height(f"{name},\nminus the optimum, {goal.optimum:.8g}", True, goal.optimum)
+        return Height(f"{name} (as low as {lowest:.8g}: below problem.optimum, {goal.optimum:.8g})", logarithmic)
+    return Height(f"{name} minus the optimum ({goal.optimum:.8g})", True, goal.optimum)
 
 
 def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal | None = None) -> None:
@@ -218,7 +220,7 @@ def _plain_curve(axis: Axes, records: Sequence[Record], key: str, whose: str) ->
     values = [value for _, value in drawn]
     look = _look(1, [record for record, _ in drawn])
     axis.plot([float(record.round) for record, _ in drawn], values, **look)
-    axis.set_ylabel(words + whose)
+    axis.set_ylabel(_upwards(words + whose))
     if logarithmic:
         axis.set_yscale("log")
         return
@@ -227,7 +229,12 @@ def _plain_curve(axis: Axes, records: Sequence[Record], key: str, whose: str) ->
     if len(later) > 1 and not min(later) - _AWAY * span <= values[0] <= max(later) + _AWAY * span:
         room = 0.05 * span or 0.05 * abs(values[0] - later[0])
         axis.set_ylim(min(later) - room, max(later) + room)
-        axis.set_ylabel(f"{words}{whose} (at the start {values[0]:.4g}, off the scale)")
+        axis.set_ylabel(_upwards(f"{words}{whose} (at the start {values[0]:.4g}, off the scale)"))
+
+
+def _upwards(name: str) -> str:
+    """Return the name of a vertical axis in lines as long as it is."""
+    return "\n".join(textwrap.wrap(name, _LABEL))
 
 
 def _values(records: Sequence[Record], key: str) -> list[tuple[Record, float]]:
@@ -260,7 +267,7 @@ def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
 
 def _set_heights(axis: Axes, height: Height, runs: Sequence[Run], goal: Goal) -> None:
     """Name and scale the vertical axis; a run that diverges leaves it at the top instead of flattening the others."""
-    axis.set_ylabel(height.name)
+    axis.set_ylabel(_upwards(height.name))
     values = [record.objective for _, records in runs for record in records if math.isfinite(record.objective)]
     if not values:
         axis.set_yticks([])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +93,8 @@ def _places(out: Path | None, labels: list[str]) -> list[Path | None]:
     """Return the folder of each run: its label, without what file systems dislike, and no two the same."""
     names: list[str] = []
     for label in labels:
-        name = re.sub(r"[^\w.=-]+", "-", label).strip("-.") or "run"
+        known = label.encode(sys.getfilesystemencoding(), "replace").decode(sys.getfilesystemencoding())
+        name = re.sub(r"[^\w.=-]+", "-", known).strip("-.") or "run"
         taken = {other.lower() for other in names}
         places = (name if again == 1 else f"{name}-{again}" for again in itertools.count(1))
         names.append(next(place for place in places if place.lower() not in taken))
