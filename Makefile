@@ -29,7 +29,7 @@ export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 export PRTE_MCA_hwloc_default_binding_policy := none
 
 .DEFAULT_GOAL := help
-.PHONY: help run test wheel test-wheel stress lint format docs bench clean distclean
+.PHONY: help run test wheel test-wheel stress fuzz lint format docs bench clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## list the tasks
@@ -66,6 +66,9 @@ test-wheel: wheel  ## the tests that start real ranks against the installed whee
 
 stress: $(VENV)/.installed-test $(matched)  ## asynchronous runs by the hundred on 2 to 16 real ranks: takes long
 	$(BIN)/python -m tests.stress $(ARGS)
+
+fuzz: $(VENV)/.installed-test  ## damaged files by the thousand: ARGS="2000 1" for so many of each kind, and the seed
+	$(BIN)/python -m tests.fuzzing $(ARGS)
 
 lint: $(VENV)/.installed-lint  ## style, format, types, spelling
 	$(BIN)/ruff check

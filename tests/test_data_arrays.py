@@ -234,7 +234,7 @@ SPARSE_FAULTS = {
     "fewer indices": ({"indices": [0, 1]}, "indices has shape (2,); (6,) is right for 3 rows and data of length 6"),
     "a shape of three": ({"shape": [3, 6, 1]}, "shape: expected the numbers of rows and of columns"),
     "a negative shape": ({"shape": [3, -6]}, "shape: expected the numbers of rows and of columns"),
-    "a format of numbers": ({"format": 7}, "a sparse matrix in int64 format"),
+    "a format of numbers": ({"format": 7}, "format: expected a text, got int64 of shape ()"),
     "values too exact": ({"data": [1, 1, 1, 2**53 + 1, 1, 1]}, "data: row 1 (counted from 0): 9007199254740993 is an"),
 }
 

@@ -164,6 +164,8 @@ def arrays(**changed):
         ({"classes": np.array([0.0, np.nan])}, "no model: classes: expected finite numbers"),
         ({"classes": np.zeros((1, 2))}, "no model: classes: expected finite numbers of shape (classes,)"),
         ({"loss": np.array(3)}, "no model: loss: expected a text, got int64 of shape ()"),
+        ({"loss": np.array(2**31 - 1, np.int32).view("<U1")}, "no model: loss: expected a text, got characters that"),
+        ({"loss": np.array("log\nistic")}, "no model: loss: expected a text, got characters that are none"),
         ({"loss": np.array(["logistic"])}, "no model: loss: expected a text, got <U8 of shape (1,)"),
         ({"meta": np.array("[1, 2]")}, "no model: meta: expected a JSON object, got [1, 2]"),
         ({"meta": np.array("3")}, "no model: meta: expected a JSON object, got 3"),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hpcopt.data.faults import check_exact, not_finite, raise_first, same_for_all
 from hpcopt.data.sparse import check_integers, check_pointers, rows_of
-from hpcopt.data.stored import Archive, Stored, archive, stored_array
+from hpcopt.data.stored import Archive, Stored, archive, stored_array, word
 from hpcopt.data.table import Features, Part, Table, as_floats, check_shapes, contiguous
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Group
@@ -132,8 +132,8 @@ def _sparse(path: Path, members: Archive) -> tuple[tuple[int, int], Callable[[in
 def _check_format(path: Path, members: Archive) -> None:
     """Refuse a sparse matrix that says that it is of another format than CSR."""
     if "format" in members:
-        told = members.member("format").read()
-        name = str(told.astype(np.str_).flat[0]) if told.dtype.kind in "SU" and told.size else f"{told.dtype}"
+        member = members.member("format")
+        name = word(member.where, member.read())
         if name != "csr":
             raise InputError(f"{path}: a sparse matrix in {name} format; save it as CSR: save_npz(file, X.tocsr())")
 

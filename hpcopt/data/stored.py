@@ -29,6 +29,7 @@ from hpcopt.errors import InputError
 
 _LONGEST_HEADER = 1 << 14  # bytes; numpy itself reads none of more than 10,000 characters
 _LARGEST_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1 << 11}  # of a member's content to what is stored
+_ENCODINGS = {"S": "ascii", "U": "utf-32-le"}
 _LARGEST_RATIO = 1 << 21  # of the other compressions
 
 
@@ -128,6 +129,25 @@ class Stored:
 
 def _seek_on(file: IO[bytes], count: int) -> None:
     file.seek(count, 1)
+
+
+def word(where: str, array: NDArray[Any]) -> str:
+    """Return the text that an array without axes holds.
+
+    Raises
+    ------
+    InputError
+        If it holds anything else, or characters that cannot be printed.
+    """
+    if array.dtype.kind not in "SU" or array.ndim:
+        raise InputError(f"{where}: expected a text, got {array.dtype} of shape {array.shape}")
+    try:  # not by numpy, which takes any four bytes for a character
+        text = array.astype(array.dtype.newbyteorder("<")).tobytes().decode(_ENCODINGS[array.dtype.kind]).rstrip("\0")
+    except UnicodeDecodeError:
+        text = "\0"
+    if not text.isprintable():
+        raise InputError(f"{where}: expected a text, got characters that are none")
+    return text
 
 
 def stored_array(path: Path) -> Stored:

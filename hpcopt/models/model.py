@@ -17,6 +17,7 @@ from scipy.sparse import issparse
 from hpcopt.annotations import shown
 from hpcopt.arrays import Vector
 from hpcopt.data.labels import ChosenClasses
+from hpcopt.data.stored import word
 from hpcopt.data.table import Features, as_floats
 from hpcopt.errors import InputError
 from hpcopt.models.file import HIDDEN, read, write
@@ -192,9 +193,9 @@ def load(path: str | Path) -> Model:
             intercept=intercept if intercept.ndim else float(intercept),
             loss=loss,
             classes=classes if classes.size else None,
-            meta=_meta(_text(arrays, "meta")),
+            meta=_meta(word("meta", arrays["meta"])),
             hidden=_hidden(arrays),
-            activation=_text(arrays, "activation") if "activation" in arrays else None,
+            activation=word("activation", arrays["activation"]) if "activation" in arrays else None,
             family=family,
         )
     except InputError as error:
@@ -206,13 +207,6 @@ def _numbers(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:
     if name not in arrays:
         raise InputError(f"it lacks {name}")
     return as_floats(arrays[name], name).astype(np.float64, copy=False)
-
-
-def _text(arrays: dict[str, NDArray[Any]], name: str) -> str:
-    """Return the text of that name."""
-    if arrays[name].dtype.kind != "U" or arrays[name].ndim:
-        raise InputError(f"{name}: expected a text, got {arrays[name].dtype} of shape {arrays[name].shape}")
-    return str(arrays[name])
 
 
 def _meta(text: str) -> dict[str, Any]:
@@ -236,9 +230,9 @@ def _meta(text: str) -> dict[str, Any]:
 
 def _family_and_loss(arrays: dict[str, NDArray[Any]]) -> tuple[str, str]:
     """Return the names of model family and loss; in files from before they were two, a perceptron's loss is "mlp"."""
-    loss = _text(arrays, "loss")
+    loss = word("loss", arrays["loss"])
     if "model" in arrays:
-        return _text(arrays, "model"), loss
+        return word("model", arrays["model"]), loss
     return ("mlp", "softmax") if loss == "mlp" else ("linear", loss)
 
 

@@ -1,0 +1,34 @@
+"""Whatever byte of a file is damaged, reading it ends in a result or in one line, within bounded memory and time."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpcopt.errors import InputError
+from tests import fuzzing
+
+
+@pytest.mark.parametrize("name", fuzzing.KINDS)
+def test_a_damaged_file_is_read_or_refused_in_one_line(name):
+    outcomes, wrong = fuzzing.fuzz(name, count=200)
+    assert not wrong, wrong[0]
+    assert min(outcomes.values()) > 0  # else it was the same damage again and again, or none
+
+
+def test_what_should_not_happen_is_noticed(tmp_path):
+    def fails(path):
+        raise TypeError(path)
+
+    def rambles(path):
+        raise InputError(f"{path}:\n")
+
+    def believes(_):
+        with fuzzing.bounded():
+            return bytearray(4 * fuzzing.SPARE_BYTES)
+
+    for read, words in ((fails, "TypeError"), (rambles, "other than one line"), (believes, "MemoryError")):
+        assert words in fuzzing.outcome(fuzzing.Kind("a", b"", read), b"", tmp_path)
+
+
+def test_the_same_seed_damages_the_same_way():
+    assert list(fuzzing.mutations(b"sound" * 9, 5, 20)) == list(fuzzing.mutations(b"sound" * 9, 5, 20))
