@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,17 @@ CASES = {
         1,
     ),
     "labels of three values": ({"data.txt": GOOD + "2 1:1\n"}, ["data.txt", "data.classes"], 1),
+    "an underscore in a number": ({"data.txt": GOOD + "+1 1:1_0\n"}, ["data.txt, line 5", "'1_0' is not a number"], 1),
+    "an index without end": (
+        {"data.txt": GOOD + "-1 2147483647:1\n"},
+        ["data.txt, line 5: feature index 2147483647", "17.2 GB each", "are free here"],
+        1,
+    ),
+    "a damaged second stream": (
+        {"data.txt.bz2": bz2.compress(GOOD.encode()) * 2 + b"x", "--set": "data.path={folder}/data.txt.bz2"},
+        ["data.txt.bz2: damaged between the bytes", "(behind 2 bz2 streams)"],
+        1,
+    ),
     "a NaN": ({"data.txt": GOOD + "+1 1:nan\n"}, ["data.txt, line 5", "nan"], 1),
     "an infinity": ({"data.txt": GOOD.replace("3:2", "3:inf")}, ["data.txt, line 2", "inf"], 1),
     "a missing file": ({}, ["data.txt", "No such file"], 1),
@@ -67,7 +79,9 @@ def write(folder: Path, files) -> list[str]:
             continue
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        if isinstance(content, str):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif isinstance(content, str):
             path.write_text(content.replace("{folder}", str(folder)))
         else:
             np.save(path, content)

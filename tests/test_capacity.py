@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import hpcopt
 from hpcopt.capacity import ask, free, in_words
 from hpcopt.errors import InputError
 
@@ -69,3 +70,34 @@ def test_what_does_not_fit_is_refused_with_what_it_takes_and_what_is_free():
 )
 def test_sizes_are_told_in_words(size, words):
     assert in_words(size) == words
+
+
+TOO_LARGE = {
+    "rows": (["data.rows=1000000000000"], "data.rows, data.features: 1000000000000 x 20 take "),
+    "a number of rows beyond all types": (
+        ["data.rows=1" + "0" * 30],
+        f"data.rows, data.features: 1{'0' * 30} x 20 take ",
+    ),
+    "features": (["data.features=100000000000"], "data.features: 100000000000: the 4 vectors of that many numbers"),
+    "a basis": (["data.features=3000000"], "data.rows, data.features: 100 x 3000000 take 144 TB of memory"),
+    "hidden layers": (
+        ["problem.model=mlp", "problem.loss=softmax", "problem.hidden=[10000000, 10000000]", 'solver.name="sgd"'],
+        "a model of 100000240000002 numbers: the 4 vectors of that many numbers that a solver needs, 800 TB each, take",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LARGE)
+def test_sizes_in_a_specification_are_compared_with_the_memory_before_they_are_believed(case):
+    overrides, message = TOO_LARGE[case]
+    tables = {
+        "data": {"source": "logistic", "rows": 100},
+        "problem": {"l2": 0.1},
+        "solver": {"name": "giant"},
+        "cluster": {"kind": "virtual", "workers": 2},
+        "stop": {"rounds": 2},
+    }
+    if "hidden" in case:
+        tables["solver"] = {"name": "sgd", "step_size": 0.1}
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        hpcopt.run(tables, overrides=overrides)

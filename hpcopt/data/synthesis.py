@@ -30,10 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Vector
+from hpcopt.capacity import DOUBLE, ask, ask_for_model
 from hpcopt.data.partition import equal_sizes
 from hpcopt.data.recipe import Recipe
 from hpcopt.data.streams import Purpose, stream
 from hpcopt.data.table import Features, Part, Table, contiguous, csr
+from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
 __all__ = ["Recipe", "generate"]  # what the other rooms use
@@ -50,12 +52,29 @@ def generate(recipe: Recipe, group: Group, nodes: int = 1) -> Part:
     ----------
     nodes
         How many nodes the rows are for: the groups that heterogeneity tells apart.
+
+    Raises
+    ------
+    AgreedError
+        On all processes, if there is not enough memory for them.
     """
+    with agreed(group):
+        _ask(recipe, group)
     truth = _Truth(recipe, nodes)
     first, last = contiguous(recipe.blocks, group.rank, group.size)
     tables = [_block(recipe, truth, block) for block in range(first, last)]
     start, stop = contiguous(recipe.rows, first, recipe.blocks)[0], contiguous(recipe.rows, last, recipe.blocks)[0]
     return Part(_stacked(tables, recipe), np.arange(start, stop), recipe.rows)
+
+
+def _ask(recipe: Recipe, group: Group) -> None:
+    """Refuse rows that do not fit into the memory, before any is made."""
+    d = recipe.features
+    ask_for_model(d, f"data.features: {d}")
+    own = -(-recipe.rows // group.size)  # about
+    numbers = int(own * d * recipe.density) * (1 if recipe.density == 1 else 2) + own
+    numbers += 2 * d * d if recipe.rotated else 0  # the basis, and what it is made of
+    ask(DOUBLE * numbers, f"data.rows, data.features: {recipe.rows} x {d}")
 
 
 class _Truth:

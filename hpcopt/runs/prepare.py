@@ -9,6 +9,7 @@ import numpy as np
 import scipy.linalg
 
 from hpcopt.arrays import Vector
+from hpcopt.capacity import DOUBLE, ask, ask_for_model
 from hpcopt.data import Loaded, Rows, load
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
@@ -53,6 +54,7 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
     formulation = spec.problem.formulation(loaded.rows)
     model = formulation.sized(loaded.features, 0 if loaded.classes is None else len(loaded.classes))
     with agreed(cluster.processes):
+        _ask(model, len(cluster.local_nodes))
         shards = {node: _shard(loaded, node, model, spec.data.storage) for node in cluster.local_nodes}
     loaded = replace(loaded, shards={}, test_shards=None)  # the shards may be copies: do not hold the rows twice
     problem = Problem(formulation, model, total=loaded.rows, entries=_entries(shards, cluster.processes))
@@ -62,6 +64,12 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
     with agreed(cluster.processes):
         w0 = spec.problem.starting_point(model, spec.seed)
     return Prepared(cluster, conditions, problem, shards, w0, loaded)
+
+
+def _ask(model: SizedModel, nodes: int) -> None:
+    """Refuse a model whose vectors do not fit into the memory, before any is made."""
+    ask_for_model(model.size, f"a model of {model.size} numbers")
+    ask(model.size * nodes * DOUBLE, f"{nodes} nodes with a vector of {model.size} numbers each")
 
 
 def _warm(problem: Problem, shards: list[Shard]) -> None:
