@@ -90,6 +90,7 @@ def shown(value: object) -> str:
         return "a table"
     if isinstance(value, (bool, str, int, float, list)):
         text = json.dumps(value, ensure_ascii=False, default=str)
+        text = text if text.isprintable() else json.dumps(value, default=str)
         text = text.replace("NaN", "nan").replace("Infinity", "inf") if isinstance(value, float) else text
         return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
     return f"{type(value).__name__} {value}"

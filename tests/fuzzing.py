@@ -236,7 +236,7 @@ def outcome(kind: Kind, content: bytes, place: Path) -> str:
         end = "read"
     except InputError as error:
         told = str(error)
-        end = "refused" if told.strip() and "\n" not in told else f"refused in other than one line: {told!r}"
+        end = "refused" if told and told.isprintable() else f"refused in other than one line: {told!r}"
     except Exception:
         return traceback.format_exc()
     taken = time.perf_counter() - begin

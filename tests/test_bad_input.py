@@ -37,11 +37,6 @@ CASES = {
     ),
     "labels of three values": ({"data.txt": GOOD + "2 1:1\n"}, ["data.txt", "data.classes"], 1),
     "an underscore in a number": ({"data.txt": GOOD + "+1 1:1_0\n"}, ["data.txt, line 5", "'1_0' is not a number"], 1),
-    "an index without end": (
-        {"data.txt": GOOD + "-1 2147483647:1\n"},
-        ["data.txt, line 5: feature index 2147483647", "17.2 GB each", "are free here"],
-        1,
-    ),
     "a damaged second stream": (
         {"data.txt.bz2": bz2.compress(GOOD.encode()) * 2 + b"x", "--set": "data.path={folder}/data.txt.bz2"},
         ["data.txt.bz2: damaged between the bytes", "(behind 2 bz2 streams)"],

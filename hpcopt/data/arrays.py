@@ -74,7 +74,7 @@ def read_npz(path: Path, group: Group, *, rows: int | None = None) -> Part:
         elif all(name in members for name in SPARSE_MEMBERS):
             shape, read = _sparse(path, members)
         else:
-            held = ", ".join(members.names) or "nothing"
+            held = members.in_words()
             raise InputError(f"{path}: holds {held}; expected X and y, or a CSR matrix of save_npz ({_SPARSE}) and y")
         targets = members.member("y") if "y" in members else None
         check_shapes(f"{path}", shape, None if targets is None else targets.shape)

@@ -181,6 +181,10 @@ class Archive:
         """The members' names, without ".npy", in alphabetical order."""
         return tuple(sorted(self._names))
 
+    def in_words(self) -> str:
+        """Return what members there are."""
+        return ", ".join(map(_shown, self.names)) or "nothing"
+
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
@@ -192,12 +196,16 @@ class Archive:
         InputError
             For a damaged member.
         """
-        where = f"{self._path}: {name}"
+        where = f"{self._path}: {_shown(name)}"
         info = self._file.getinfo(self._names[name])
         most = info.compress_size * _LARGEST_RATIOS.get(info.compress_type, _LARGEST_RATIO)
         if info.file_size > most or info.compress_size > self._path.stat().st_size:
             raise InputError(f"{where}: damaged: it cannot hold the {info.file_size:,} bytes that the archive says")
         return Stored.of(where, "array", lambda: self._file.open(info), info.file_size)
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 @contextmanager
@@ -232,5 +240,6 @@ def _sound(where: str, kind: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, EINVAL):
             raise
-        told = " ".join(f"{error}".split()) or type(error).__name__
+        told = "".join(each if each.isprintable() else " " for each in f"{error}") or type(error).__name__
+        told = " ".join(told.split())
         raise InputError(f"{where}: not a sound {kind}: {told}") from None
