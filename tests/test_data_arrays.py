@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, random_array, save_npz
 from hpcopt.data import read_table
 from hpcopt.data.reading import read_file
 from hpcopt.errors import AgreedError
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from tests.fake_group import messages_on_processes, on_processes
 
 RNG = np.random.default_rng(0)
@@ -188,7 +188,7 @@ def test_a_file_that_was_cut_short_is_refused(tmp_path, name):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(AgreedError, match=f"{re.escape(str(path))}: (not a sound|cut short)"):
-        read_file(path, LoneGroup())
+        read_file(path, SoloGroup())
 
 
 def test_the_first_bad_row_is_told_whichever_process_holds_a_worse_one(tmp_path):
@@ -329,7 +329,7 @@ def test_a_damaged_header_ends_in_one_line_that_names_the_member(tmp_path, case,
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr("X.npy", array)
     with pytest.raises(AgreedError, match=f"^{re.escape(str(path))}: {'' if name == 'a.npy' else 'X'}") as raised:
-        read_file(path, LoneGroup())
+        read_file(path, SoloGroup())
     assert "\n" not in str(raised.value)
 
 
@@ -360,7 +360,7 @@ def test_what_a_file_declares_and_does_not_hold_takes_no_memory(tmp_path, name):
     tracemalloc.start()
     try:
         with pytest.raises(AgreedError, match="cut short: its header promises 3,000,000,128 bytes, and there are 208"):
-            read_file(path, LoneGroup())
+            read_file(path, SoloGroup())
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from hpcopt.data.distribute import distribute
 from hpcopt.data.partition import assign, spread
 from hpcopt.data.table import Part, Table
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from tests.fake_group import FakeCluster, on_processes
 
 ROWS = 29
@@ -74,6 +74,6 @@ def test_rows_go_to_the_holders_only(sparse, many):
 
 
 def test_rows_in_the_order_of_their_places_are_not_copied():
-    part = numbered(LoneGroup(), False, np.float64)
-    shards = distribute(part, assign("contiguous", ROWS, 3, 0), FakeCluster(LoneGroup(), 3))
+    part = numbered(SoloGroup(), False, np.float64)
+    shards = distribute(part, assign("contiguous", ROWS, 3, 0), FakeCluster(SoloGroup(), 3))
     assert all(np.shares_memory(shard.X, part.table.X) for shard in shards.values())

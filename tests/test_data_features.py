@@ -9,7 +9,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from hpcopt.data.features import fit_scaling, split
 from hpcopt.data.table import Part, Table, contiguous
 from hpcopt.errors import AgreedError, InputError
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from hpcopt.models.trained import unscaled
 from tests.fake_group import messages_on_processes, on_processes
 
@@ -60,7 +60,7 @@ def test_features_of_zeros_alone_stay_as_they_are(kind):
 
 
 def test_a_model_of_features_scaled_by_one_number_speaks_of_the_original_ones():
-    scaling = fit_scaling("global-max-abs", part_of(DENSE, LoneGroup()), LoneGroup(), "data")
+    scaling = fit_scaling("global-max-abs", part_of(DENSE, SoloGroup()), SoloGroup(), "data")
     w = RNG.standard_normal(6)
     coef, intercept = unscaled(w, 0.3, scaling.shift, scaling.scale)
     assert_allclose(DENSE @ coef + intercept, DENSE / np.abs(DENSE).max() @ w + 0.3, rtol=1e-12)
@@ -68,16 +68,16 @@ def test_a_model_of_features_scaled_by_one_number_speaks_of_the_original_ones():
 
 @pytest.mark.parametrize("X", [DENSE, SPARSE], ids=["dense", "sparse"])
 def test_scaling_leaves_its_input_alone_and_keeps_the_storage_type(X):
-    part = part_of(X.astype(np.float32), LoneGroup())
+    part = part_of(X.astype(np.float32), SoloGroup())
     before = part.table.X.copy()
-    after = fit_scaling("max-abs", part, LoneGroup(), "data").apply(part.table, "data")
+    after = fit_scaling("max-abs", part, SoloGroup(), "data").apply(part.table, "data")
     assert after.X.dtype == np.float32
     assert (before != part.table.X).sum() == 0
 
 
 def test_standard_scaling_of_sparse_rows_is_refused_with_advice():
     with pytest.raises(AgreedError, match=r'data.scale: "standard" would fill sparse rows .*; take "max-abs"'):
-        fit_scaling("standard", part_of(SPARSE, LoneGroup()), LoneGroup(), "data")
+        fit_scaling("standard", part_of(SPARSE, SoloGroup()), SoloGroup(), "data")
 
 
 def column_two(X, value):
@@ -121,8 +121,8 @@ def test_a_constant_of_a_size_whose_square_overflows_is_a_constant():
 
 @pytest.mark.parametrize("form", [np.asarray, csr_array])
 def test_rows_that_overflow_when_scaled_like_the_training_rows_are_refused(form):
-    scaling = fit_scaling("max-abs", part_of(form(column_two(DENSE, 1e-300)), LoneGroup()), LoneGroup(), "data")
-    other = part_of(form(column_two(DENSE, 1e20)), LoneGroup())
+    scaling = fit_scaling("max-abs", part_of(form(column_two(DENSE, 1e-300)), SoloGroup()), SoloGroup(), "data")
+    other = part_of(form(column_two(DENSE, 1e20)), SoloGroup())
     with pytest.raises(InputError, match=r"^test: column 2 \(counted from 0\): once scaled, a value of it overflows"):
         scaling.apply(other.table, "test")
 
@@ -133,7 +133,7 @@ def test_a_split_is_the_same_for_any_number_of_processes_and_loses_no_row(proces
     parts = on_processes(processes, lambda group: split(part_of(numbered, group), 0.3, seed=5))
     train = np.concatenate([train.table.X[:, 0] for train, _ in parts])
     test = np.concatenate([test.table.X[:, 0] for _, test in parts])
-    whole_train, whole_test = split(part_of(numbered, LoneGroup()), 0.3, seed=5)
+    whole_train, whole_test = split(part_of(numbered, SoloGroup()), 0.3, seed=5)
     assert_array_equal(train, whole_train.table.X[:, 0])
     assert_array_equal(test, whole_test.table.X[:, 0])
     assert len(test) == 12
@@ -144,4 +144,4 @@ def test_a_split_is_the_same_for_any_number_of_processes_and_loses_no_row(proces
 @pytest.mark.parametrize("fraction", [0.001, 0.999])
 def test_a_split_that_leaves_a_side_without_rows_is_refused(fraction):
     with pytest.raises(InputError, match=r"data.test_fraction: .* both need at least one"):
-        split(part_of(DENSE, LoneGroup()), fraction, seed=0)
+        split(part_of(DENSE, SoloGroup()), fraction, seed=0)

@@ -20,7 +20,7 @@ from hpcopt.cli.main import main
 from hpcopt.data import ChosenClasses, DataRequest, idx, load, read_table
 from hpcopt.data.reading import read_file
 from hpcopt.errors import InputError
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from tests.fake_group import FakeCluster, messages_on_processes, on_processes
 
 COMPRESS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -99,7 +99,7 @@ def test_labels_are_taken_from_beside_the_images_or_from_the_file_that_is_named(
     other = tmp_path / "other.gz"
     other.write_bytes(gzip.compress(encoded(LABELS[::-1].astype(">i4"))))
     assert_array_equal(read_table(path).y, LABELS)
-    assert_array_equal(read_file(path, LoneGroup(), labels=str(other)).table.y, LABELS[::-1])
+    assert_array_equal(read_file(path, SoloGroup(), labels=str(other)).table.y, LABELS[::-1])
 
 
 def test_rows_to_predict_need_no_labels(tmp_path):
@@ -157,7 +157,7 @@ def test_a_stream_that_stops_early_is_told(tmp_path, processes):
 def test_labels_of_a_file_that_holds_its_own_are_refused(tmp_path):
     (tmp_path / "data.txt").write_text("1 1:2\n")
     with pytest.raises(InputError, match=r"labels: named as the labels of .*data.txt, which is no IDX file and holds"):
-        read_file(tmp_path / "data.txt", LoneGroup(), labels=str(tmp_path / "labels"))
+        read_file(tmp_path / "data.txt", SoloGroup(), labels=str(tmp_path / "labels"))
 
 
 def test_labels_without_their_images_are_refused():

@@ -16,7 +16,7 @@ from hpcopt.data.chunks import lines_before, own_chunks
 from hpcopt.data.libsvm import read_libsvm
 from hpcopt.data.reading import read_file
 from hpcopt.errors import AgreedError
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from tests.fake_group import messages_on_processes, on_processes
 
 COMPRESS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -155,7 +155,7 @@ def test_the_first_bad_line_is_told_with_file_and_line_on_every_process(tmp_path
 def test_a_bad_line_is_told_even_when_only_the_parser_knows_why(tmp_path):
     path = written(tmp_path, b"1 1:1\n1 2:2\x00# a comment behind a zero byte\n")
     with pytest.raises(AgreedError, match=r"data\.txt, "):
-        read_libsvm(path, LoneGroup())
+        read_libsvm(path, SoloGroup())
 
 
 @pytest.mark.parametrize("text", [b"", b"\n\n", b"# nothing\n"])
@@ -183,7 +183,7 @@ def test_a_file_that_only_its_name_says_is_compressed_is_refused(tmp_path, suffi
     path = tmp_path / f"data.txt{suffix}"
     path.write_bytes(TEXT)
     with pytest.raises(AgreedError, match=f"damaged, or not {suffix[1:]}-compressed as its name says"):
-        read_file(path, LoneGroup())
+        read_file(path, SoloGroup())
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -197,7 +197,7 @@ def test_a_directory_is_told_in_one_line(tmp_path, suffix):
     folder = tmp_path / f"folder{suffix}"
     folder.mkdir()
     with pytest.raises(AgreedError, match=r"folder.*: Is a directory"):
-        read_file(folder, LoneGroup())
+        read_file(folder, SoloGroup())
 
 
 def test_a_file_that_only_some_processes_see_is_refused_on_all_with_the_rank_that_misses_it(tmp_path):
@@ -266,4 +266,4 @@ def test_an_index_for_whose_vectors_there_is_no_memory_is_told_with_its_line(tmp
     needed = "the 4 vectors of that many numbers that a solver needs"
     assert told == [f"{path}, line 2: feature index {index}: {needed}, {vectors}"] * processes
     monkeypatch.setattr(capacity, "free", lambda: 10**12)
-    assert read_libsvm(path, LoneGroup()).numbering.largest == index
+    assert read_libsvm(path, SoloGroup()).numbering.largest == index

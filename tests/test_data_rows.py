@@ -11,7 +11,7 @@ import hpcopt
 from hpcopt.data import ChosenClasses, DataRequest, from_arrays, load
 from hpcopt.data.rows import read_arrays
 from hpcopt.errors import InputError
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from hpcopt.problems.targets import Targets
 from tests.fake_group import FakeCluster, messages_on_processes, on_processes
 from tests.launch import python_ranks, requires_mpi
@@ -40,7 +40,7 @@ REQUESTS = {
 
 
 def alone(nodes=1):
-    return FakeCluster(LoneGroup(), nodes)
+    return FakeCluster(SoloGroup(), nodes)
 
 
 def array_of(table):

@@ -11,7 +11,7 @@ from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_digits
 
 from hpcopt.data import ChosenClasses, DataRequest, load, read_table
 from hpcopt.errors import InputError
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from hpcopt.problems.targets import Targets
 from tests.fake_group import FakeCluster, messages_on_processes, on_processes
 
@@ -23,7 +23,7 @@ LABELS = np.random.default_rng(1).integers(0, 4, size=61).astype(float)
 
 def alone(nodes=1):
     """A cluster whose nodes are all in this process."""
-    return FakeCluster(LoneGroup(), nodes)
+    return FakeCluster(SoloGroup(), nodes)
 
 
 def array_of(table):

@@ -11,7 +11,7 @@ from hpcopt.data.partition import assign
 from hpcopt.data.recipe import RECIPES, Recipe
 from hpcopt.data.synthesis import generate
 from hpcopt.errors import InputError
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 from hpcopt.problems.targets import Targets
 from tests.fake_group import FakeCluster, on_processes
 
@@ -21,11 +21,11 @@ NODES = 16  # of 80 rows each, for 64 features: a node's w can be solved for
 
 
 def generated(nodes=1, **recipe):
-    return generate(Recipe(**recipe), LoneGroup(), nodes).table
+    return generate(Recipe(**recipe), SoloGroup(), nodes).table
 
 
 def from_source(source, nodes=1, **keys):
-    return generate(replace(RECIPES[source], **keys), LoneGroup(), nodes).table
+    return generate(replace(RECIPES[source], **keys), SoloGroup(), nodes).table
 
 
 @pytest.mark.parametrize("source", RECIPES)
@@ -36,7 +36,7 @@ def from_source(source, nodes=1, **keys):
 def test_rows_are_the_same_for_any_number_of_processes(source, density, processes, rows, heterogeneity):
     heterogeneity *= source in WITH_W
     recipe = replace(RECIPES[source], rows=rows, features=6, density=density, heterogeneity=heterogeneity)
-    whole = generate(recipe, LoneGroup(), 6)
+    whole = generate(recipe, SoloGroup(), 6)
     parts = on_processes(processes, lambda group: generate(recipe, group, 6))
     assert_array_equal(np.concatenate([part.rows for part in parts]), np.arange(rows))
     assert_array_equal(np.concatenate([part.table.y for part in parts]), whole.table.y)
@@ -101,7 +101,7 @@ def test_logistic_labels_follow_the_logistic_model():
 
 @pytest.mark.parametrize("source", RECIPES)
 def test_the_seed_of_a_request_is_that_of_its_rows(source):
-    tables = [load(DataRequest(source=source, seed=seed), FakeCluster(LoneGroup(), 1), Targets.REAL) for seed in (3, 4)]
+    tables = [load(DataRequest(source=source, seed=seed), FakeCluster(SoloGroup(), 1), Targets.REAL) for seed in (3, 4)]
     first, second = (np.sort(loaded.shards[0].X, axis=None) for loaded in tables)
     assert_array_equal(first, np.sort(from_source(source, seed=3).X, axis=None))
     assert (first != second).any()
@@ -191,7 +191,7 @@ def test_without_heterogeneity_the_number_of_nodes_changes_nothing(source):
 @pytest.mark.parametrize("nodes", [NODES, 11])  # 11: sizes that differ
 def test_the_default_partition_gives_each_node_the_rows_that_were_made_for_it(partition, apart, nodes):
     request = DataRequest(source="heterogeneous-least-squares", noise=0.0, partition=partition)
-    shards = load(request, FakeCluster(LoneGroup(), nodes), Targets.REAL).shards
+    shards = load(request, FakeCluster(SoloGroup(), nodes), Targets.REAL).shards
     misfits = np.array([np.linalg.lstsq(shard.X, shard.y)[1].item() / shard.n for shard in shards.values()])
     assert (misfits < 1e-20).all() if apart else (misfits > 1e-3).all()
 

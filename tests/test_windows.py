@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcopt.fabric.lone import WaitsForEverError
+from hpcopt.fabric.solo import WaitsForEverError
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.wall.solo import SoloCluster
 from tests.counting import Counting

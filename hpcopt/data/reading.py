@@ -19,7 +19,7 @@ from hpcopt.data.table import Part, Table
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
-from hpcopt.fabric.lone import LoneGroup
+from hpcopt.fabric.solo import SoloGroup
 
 _EMBEDDED = {"breast-cancer": embedded.breast_cancer, "digits": embedded.digits}
 
@@ -175,7 +175,7 @@ def read_table(
         For a file that can't be read, bad content, or other features than asked for.
     """
     path = Path(path)
-    part = read_file(path, LoneGroup(), features=features, targets=False)
+    part = read_file(path, SoloGroup(), features=features, targets=False)
     seen = counts_from_zero(part)
     if seen and zero_based is False:
         raise InputError(f"{path.name} has a feature 0, but the model's features count from 1")

@@ -4,7 +4,7 @@
     window.py, board.py, mailbox.py, survey.py: what asynchronous solvers see besides
     seam.py        the one place through which every operation passes, and who is told of it there
     publication.py, cas_board.py   protocols over any window: whole vectors, one state without a server
-    lone.py        what a node has that is alone       heterogeneity.py   who is slow, and when
+    solo.py        what the only node of a cluster uses   heterogeneity.py   which nodes are slow, and when
     ledger.py      every round and byte                meter.py           every piece of work
     conditions.py  network and heterogeneity of a run
     network.py     what a message costs                timeline.py        what a node did when

@@ -43,7 +43,7 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
 
 @contextmanager
 def one_thread(cluster: Cluster) -> Iterator[None]:
-    """Let BLAS use one thread where several nodes share the machine; a lone node keeps what it has."""
+    """Let BLAS use one thread where several nodes share the machine; a solo node keeps its threads."""
     if cluster.size == 1:
         yield
         return

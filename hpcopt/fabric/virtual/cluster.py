@@ -18,11 +18,11 @@ from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
-from hpcopt.fabric.lone import LoneGroup
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.node import Node
+from hpcopt.fabric.solo import SoloGroup
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timeline import COMPUTE
 from hpcopt.fabric.virtual.board import SharedState, VirtualBoard
@@ -140,7 +140,7 @@ class VirtualCluster(Cluster):
         seed: int = 0,
     ) -> None:
         self.size = size
-        self.processes = LoneGroup()
+        self.processes = SoloGroup()
         self.local_nodes = range(size)
         self.seed = seed
         self._model = network or Network()

@@ -12,10 +12,10 @@ from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
-from hpcopt.fabric.lone import LoneBoard, LoneGroup, LoneMailbox, LoneNeighbourhood, LoneWindow
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.node import Node
+from hpcopt.fabric.solo import SoloBoard, SoloGroup, SoloMailbox, SoloNeighbourhood, SoloWindow
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
@@ -30,27 +30,27 @@ class SoloNode(WallClockNode):
 
     def __init__(self, seed: int, conditions: Conditions) -> None:
         super().__init__(0, 1, seed, conditions)
-        self.world = LoneGroup(self.seam)
+        self.world = SoloGroup(self.seam)
         self._progress = Progress(lambda: None)
 
     def group(self, ranks: Sequence[int]) -> Group:
         if list(ranks) != [0]:
             raise ValueError(f"a cluster of one node has no group {list(ranks)}")
-        return LoneGroup(self.seam)
+        return SoloGroup(self.seam)
 
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
         if sources or targets:
             raise ValueError(f"a cluster of one node has no neighbours {[*sources, *targets]}")
-        return LoneNeighbourhood((), (), self.seam)
+        return SoloNeighbourhood((), (), self.seam)
 
     def window(self, words: int, link_class: str = "one-sided", *, by_edge: bool = True) -> Window:
-        return LoneWindow(words, self.seam, link_class, by_edge=by_edge)
+        return SoloWindow(words, self.seam, link_class, by_edge=by_edge)
 
     def board(self, machine: Machine) -> Board:
-        return LoneBoard(self.seam, machine)
+        return SoloBoard(self.seam, machine)
 
     def mailbox(self) -> Mailbox:
-        return LoneMailbox(self.seam)
+        return SoloMailbox(self.seam)
 
     def survey(
         self,
@@ -100,7 +100,7 @@ class SoloCluster(Cluster):
 
     def __init__(self, seed: int = 0) -> None:
         self.size = 1
-        self.processes = LoneGroup()
+        self.processes = SoloGroup()
         self.local_nodes = range(1)
         self._seed = seed
 

@@ -1,4 +1,4 @@
-"""What a node has that is alone, in a group or on a cluster: it is its own target, and everything has come at once."""
+"""Group, neighbourhood, window, board and mailbox of a node without peers: every operation ends at once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from hpcopt.fabric.window import Eights, Op, Window
 
 
 class WaitsForEverError(RuntimeError):
-    """A lone node waits for what only another could do."""
+    """The only node of a cluster waits for something that another node would have to do."""
 
 
-class LoneGroup(Group):
-    """The group of one: every operation returns what it was given. Rounds count, bytes there are none."""
+class SoloGroup(Group):
+    """The group of one node: every operation returns its argument. Rounds are counted; no bytes are sent."""
 
     def __init__(self, seam: Seam | None = None) -> None:
         super().__init__(0, range(1), seam or Seam(Ledger()))
@@ -55,8 +55,8 @@ class LoneGroup(Group):
         pass
 
 
-class LoneNeighbourhood(Neighbourhood):
-    """The neighbourhood of a node that is alone: nothing goes out, nothing comes. Rounds count."""
+class SoloNeighbourhood(Neighbourhood):
+    """The neighbourhood of the only node: it sends and receives nothing. Rounds are counted."""
 
     def _exchange(self, message: Bytes) -> list[Bytes]:  # noqa: ARG002
         return []
@@ -65,7 +65,7 @@ class LoneNeighbourhood(Neighbourhood):
         return []
 
 
-class LoneWindow(Window):
+class SoloWindow(Window):
     """The window of the only node."""
 
     def __init__(self, words: int, seam: Seam, link_class: str, *, by_edge: bool) -> None:
@@ -112,7 +112,7 @@ class LoneWindow(Window):
         return word
 
 
-class LoneBoard(Board):
+class SoloBoard(Board):
     """The board of the only node."""
 
     def __init__(self, seam: Seam, machine: Machine) -> None:
@@ -132,8 +132,8 @@ class LoneBoard(Board):
         return self._mails.popleft()
 
 
-class LoneMailbox(Mailbox):
-    """The mailbox of the only node: there is nobody to write to."""
+class SoloMailbox(Mailbox):
+    """The mailbox of the only node: there is no node to send to."""
 
     def _send(self, target: int, message: Bytes, leaves: float) -> None:  # noqa: ARG002
         raise ValueError(f"a cluster of one node has no node {target}")
