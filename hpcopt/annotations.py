@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Meta
 
 from hpcopt.errors import InputError
-from hpcopt.registry import nearest
+from hpcopt.registry import Registry, nearest
 
 KeyPath = tuple[str | int, ...]
 """Names of tables and keys, and places in lists: ("solvers", 0, "local_steps")."""
@@ -117,13 +117,13 @@ def explained(error: msgspec.ValidationError, info: kinds.Type, value: Any) -> t
     missing = _MISSING.search(text)
     if missing:
         path = (*path, missing["name"])
-        return path, f"missing; expected {_words(_type_at(info, path))}"
+        return path, f"missing; expected {allowed(_type_at(info, path))}"
     kind = _type_at(info, path)
     given = value
     for step in path:
         given = given[step]
-    guess = nearest(given, _choices(kind)) if isinstance(given, str) else ""
-    return path, f"expected {_words(kind)}, got {shown(given)}{guess}"
+    guess = nearest(given, choices(kind)) if isinstance(given, str) else ""
+    return path, f"expected {allowed(kind)}, got {shown(given)}{guess}"
 
 
 def keys_of(info: kinds.Type | None) -> dict[str, kinds.Type] | None:
@@ -144,6 +144,62 @@ def inside(info: kinds.Type | None, step: str | int) -> kinds.Type | None:
     if isinstance(step, str) and isinstance(info, (kinds.StructType, kinds.DataclassType)):
         return (keys_of(info) or {}).get(step)
     return next((found for part in _parts(info) if (found := inside(part, step)) is not None), None)
+
+
+def named(names: Iterable[str], otherwise: str = "") -> Meta:
+    """Return the annotation of text that is one of `names`, of a registry perhaps; the table itself refuses others.
+
+    Parameters
+    ----------
+    otherwise
+        What else it may be, in words.
+    """
+    return Meta(extra={"names": names, "otherwise": otherwise})
+
+
+def choices(info: kinds.Type | None) -> Iterable[str]:
+    """Return the names that a value of type `info` may be: a registry, where they are all those of one."""
+    if isinstance(info, kinds.LiteralType):
+        return [str(value) for value in info.values]
+    names: Iterable[str] | None = _extra(info, "names")
+    if names is not None:
+        return names
+    found = [own for part in _parts(info) if (own := choices(part))]
+    return found[0] if len(found) == 1 else [choice for own in found for choice in own]
+
+
+def allowed(info: kinds.Type | None) -> str:
+    """Return what `info` allows, in words."""
+    told = _extra(info, "words") or _told_names(_extra(info, "names"), _extra(info, "otherwise"))
+    if told:
+        return str(told)
+    if isinstance(info, (kinds.Metadata, kinds.UnionType)):
+        *most, last = map(allowed, _parts(info))
+        return f"{', '.join(most)} or {last}" if most else last
+    return _one_kind(info)
+
+
+def _one_kind(info: kinds.Type | None) -> str:
+    words = "a table"
+    match info:
+        case kinds.LiteralType(values=values):
+            names = ", ".join(map(shown, values))
+            words = names if len(values) == 1 else f"one of {names}"
+        case kinds.FloatType():
+            words = f"a number{_bounds(info)}"
+        case kinds.IntType():
+            words = f"an integer{_bounds(info)}"
+        case kinds.StrType():
+            words = "text"
+        case kinds.BoolType():
+            words = "true or false"
+        case kinds.ListType(item_type=item) | kinds.VarTupleType(item_type=item):
+            words = f"a list (each item: {allowed(item)})"
+        case kinds.CustomType(cls=part):
+            words = f"a {part.__name__.lower()}"
+        case kinds.DataclassType(fields=fields) if len(fields) <= _MOST_KEYS:
+            words = f"a table {{ {', '.join(field.name for field in fields)} }}"
+    return words
 
 
 def _refusal(path: KeyPath, message: str) -> InputError:
@@ -176,37 +232,16 @@ def _type_at(info: kinds.Type | None, path: KeyPath) -> kinds.Type | None:
     return info
 
 
-def _choices(info: kinds.Type | None) -> list[str]:
-    if isinstance(info, kinds.LiteralType):
-        return [str(value) for value in info.values]
-    return [choice for part in _parts(info) for choice in _choices(part)]
+def _extra(info: kinds.Type | None, key: str) -> Any:
+    return (info.extra or {}).get(key) if isinstance(info, kinds.Metadata) else None
 
 
-def _words(info: kinds.Type | None) -> str:
-    """Return what `info` allows, in words."""
-    if isinstance(info, kinds.Metadata) and (info.extra or {}).get("words"):
-        return str((info.extra or {})["words"])
-    if isinstance(info, (kinds.Metadata, kinds.UnionType)):
-        *most, last = map(_words, _parts(info))
-        return f"{', '.join(most)} or {last}" if most else last
-    words = "a table"
-    match info:
-        case kinds.LiteralType(values=values):
-            names = ", ".join(map(shown, values))
-            words = names if len(values) == 1 else f"one of {names}"
-        case kinds.FloatType():
-            words = f"a number{_bounds(info)}"
-        case kinds.IntType():
-            words = f"an integer{_bounds(info)}"
-        case kinds.StrType():
-            words = "text"
-        case kinds.BoolType():
-            words = "true or false"
-        case kinds.ListType(item_type=item) | kinds.VarTupleType(item_type=item):
-            words = f"a list (each item: {_words(item)})"
-        case kinds.DataclassType(fields=fields) if len(fields) <= _MOST_KEYS:
-            words = f"a table {{ {', '.join(field.name for field in fields)} }}"
-    return words
+def _told_names(names: Iterable[str] | None, otherwise: str) -> str:
+    if isinstance(names, Registry):
+        return f"the name of a {names.kind}"
+    if names is None:
+        return ""
+    return f"one of {', '.join(map(shown, names))}{' or ' if otherwise else ''}{otherwise}"
 
 
 def _bounds(info: kinds.FloatType | kinds.IntType) -> str:

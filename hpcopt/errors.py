@@ -22,6 +22,7 @@ class Remedy(Enum):
     FOLDER = "; give another output folder"
     RANKS = '; start it without mpiexec, or give kind = "mpi"'
     WORKERS = " (the number of its nodes)"
+    COMPARE = "; hpcopt.compare runs several"
 
 
 class InputError(ValueError):

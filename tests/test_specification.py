@@ -350,7 +350,7 @@ def test_an_error_in_one_of_several_solvers_has_its_line(write):
 
 
 def test_a_run_wants_one_solver_and_a_comparison_takes_either(write):
-    assert "'hpcopt run' takes one table [solver]" in refusal(write(SEVERAL))
+    assert "a run takes one table [solver], not tables [[solvers]]" in refusal(write(SEVERAL))
     assert len(read_specification(write(SEVERAL), many=True).labelled_solvers()) == 2
     assert len(read_specification(write(ONE), many=True).labelled_solvers()) == 1
 

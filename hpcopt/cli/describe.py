@@ -1,12 +1,13 @@
-"""`hpcopt list KIND` and `hpcopt show NAME`: what there is, read from the registries."""
+"""`hpcopt list [KIND]` and `hpcopt show NAME`: all that a specification takes, read from registries and tables."""
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import sys
+from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from textwrap import indent
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,88 +15,170 @@ from hpcopt.cli.options import SolverFile
 from hpcopt.errors import InputError
 from hpcopt.registry import Registry, nearest
 
+if TYPE_CHECKING:
+    from hpcopt.spec.catalogue import Key
 
-def registries(solver_file: Path | None = None) -> dict[str, Registry[Any]]:
-    """Return every registry by the plural of its kind."""
-    from hpcopt.compression import COMPRESSORS
-    from hpcopt.problems.losses import LOSSES
-    from hpcopt.problems.models import MODELS
-    from hpcopt.problems.penalties import PENALTIES
-    from hpcopt.solvers import SOLVERS
+WIDTH = 100  # columns of a line that lists names
+MOST_PARTS = 8  # that are named where all have a parameter in common
+
+Registries = Mapping[str, tuple[Registry[Any], str]]
+
+
+def registries(solver_file: Path | None = None) -> Registries:
+    """Return every registry by the plural of its kind, with the table of its parts' parameters."""
     from hpcopt.solvers.outside import load_file
-    from hpcopt.topology import TOPOLOGIES
+    from hpcopt.spec.catalogue import REGISTRIES
 
-    return {
-        "solvers": SOLVERS if solver_file is None else SOLVERS.with_those_of(load_file(solver_file).solvers),
-        "compressors": COMPRESSORS,
-        "topologies": TOPOLOGIES,
-        "models": MODELS,
-        "losses": LOSSES,
-        "penalties": PENALTIES,
-    }
+    if solver_file is None:
+        return REGISTRIES
+    solvers, place = REGISTRIES["solvers"]
+    return {**REGISTRIES, "solvers": (solvers.with_those_of(load_file(solver_file).solvers), place)}
 
 
 def list_(
-    kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="solvers, compressors, topologies, models, losses or penalties.")
-    ],
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Default: list the kinds.")] = None,
     solver_file: SolverFile = None,
 ) -> int:
-    """List the names of one kind with a line each."""
+    """List the names of one kind with a line each, or the kinds.
+
+    Kinds are solvers, compressors, topologies, ..., the tables of a specification, and the names that its keys take:
+    sources, partitions, weights, ...
+    """
+    from hpcopt.spec.catalogue import all_keys, summary, tables
+
     known = registries(solver_file)
-    if kind not in known:
-        raise InputError(f"unknown kind '{kind}'{nearest(kind, known)} (known: {', '.join(known)})")
-    width = max(map(len, known[kind]))
-    for name in known[kind]:
-        print(f"{name:<{width}}  {_summary(known[kind][name])}")
-    for fault in known[kind].broken.values():
+    listed = {plural: {name: summary(parts[name]) for name in parts} for plural, (parts, _) in known.items()}
+    listed["tables"] = {path: summary(table) for path, table in tables().items()}
+    for key in all_keys(known):
+        if len(key.names) > 1:
+            plural = key.name if key.name.endswith("s") else f"{key.name}s"
+            names = listed.setdefault(plural, {})
+            told = {name: meaning or f"hpcopt show {key.path}" for name, meaning in key.names.items()}
+            names.update({**told, **names})
+    if kind is None:
+        _print_columns({plural: _shortened(names) for plural, names in listed.items()})
+        print(
+            "\nhpcopt list KIND: a line each; hpcopt show NAME: all of one, also of a table or key, as data.partition"
+        )
+        return 0
+    if kind not in listed:
+        raise InputError(f"unknown kind '{kind}'{nearest(kind, listed)} (known: {', '.join(listed)})")
+    _print_columns(listed[kind])
+    for fault in known[kind][0].broken.values() if kind in known else ():
         print(f"hpcopt: {fault}", file=sys.stderr)
     return 0
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of any kind.")], solver_file: SolverFile = None
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A solver, loss, ..., table, key, or value of a key.")],
+    solver_file: SolverFile = None,
 ) -> int:
-    """Show a name's parameters, defaults, paper."""
-    known = registries(solver_file)
-    for registry in known.values():
-        if name in registry:
-            _show(registry.kind, registry[name])
-            return 0
-        if name in registry.broken:
-            raise InputError(registry.broken[name])
-    names = [name for registry in known.values() for name in registry]
-    raise InputError(f"unknown name '{name}'{nearest(name, names)} (see: hpcopt list solvers)")
+    """Show what a name means: parameters, defaults, paper; the keys of a table; what a key takes.
+
+    A key may be given with its table, as data.partition.
+    """
+    from hpcopt.spec.catalogue import all_keys, tables
+
+    known, tabled = registries(solver_file), tables()
+    keys = [key for key in all_keys(known) if key.path not in tabled]
+    found = [_part(parts, name) for parts, _ in known.values() if name in parts]
+    broken = [parts.broken[name] for parts, _ in known.values() if name in parts.broken]
+    if broken and not found:
+        raise InputError(broken[0])
+    found += [_table(path, table) for path, table in tabled.items() if name in _called(path)]
+    found += _told_once([key for key in keys if name in _called(key.path)], _key)
+    found += _told_once([key for key in keys if name in key.names], lambda key, of: _value(key, of, name))
+    if not found:
+        names = [*(part for parts, _ in known.values() for part in parts)]
+        names += [word for key in keys for word in key.names]
+        names += [word for path in (*tabled, *(key.path for key in keys)) for word in _called(path)]
+        raise InputError(f"unknown name '{name}'{nearest(name, names)} (see: hpcopt list)")
+    print("\n\n".join(found))
+    return 0
 
 
-def _summary(entry: type) -> str:
-    return (inspect.getdoc(entry) or "").splitlines()[0]
+def _called(path: str) -> tuple[str, str]:
+    """Return what the table or key at `path` may be called: with the tables around it, or without."""
+    return path, path.rpartition(".")[2]
 
 
-def _show(kind: str, entry: Any) -> None:
-    print(f"{entry.name} ({kind})\n")
-    print(inspect.getdoc(entry))
-    if dataclasses.is_dataclass(entry) and dataclasses.fields(entry):
-        print("\nDefaults\n--------")
-        for field in dataclasses.fields(entry):
-            required = field.default is dataclasses.MISSING
-            print(f"{field.name}: required" if required else f"{field.name} = {_shown(field.default)}")
-    needs = getattr(entry, "needs", None)
+def _print_columns(lines: Mapping[str, str]) -> None:
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        print(f"{name:<{width}}  {text}".rstrip())
+
+
+def _shortened(names: Mapping[str, str]) -> str:
+    """Return how many names there are, and as many of them as there is room for."""
+    text = f"{len(names):>2}: {', '.join(names)}"
+    return text if len(text) <= WIDTH else f"{text[:WIDTH].rpartition(',')[0]}, ..."
+
+
+def _part(parts: Registry[Any], name: str) -> str:
+    """Return all there is to say of a registered part."""
+    from hpcopt.spec.catalogue import description, table_keys
+
+    part = parts[name]
+    needs = getattr(part, "needs", None)
     said = {
         "Needs": needs and needs.words(),
-        "Paper": getattr(entry, "paper", None),
-        "Floor": getattr(entry, "floor", None),
+        "Paper": getattr(part, "paper", None),
+        "Floor": getattr(part, "floor", None),
     }
-    for word, value in said.items():
-        if value:
-            print(f"\n{word}: {value}")
+    keys = table_keys(part)
+    blocks = [
+        f"{name} ({parts.kind})",
+        description(part),
+        *(["Parameters\n----------"] if keys else []),
+        *_blocks(keys),
+    ]
+    return "\n\n".join([*blocks, *(f"{word}: {value}" for word, value in said.items() if value)])
 
 
-def _shown(value: Any) -> str:
-    if dataclasses.is_dataclass(value):
-        named = [f'name = "{value.name}"'] if hasattr(value, "name") else []
-        inner = [f"{f.name} = {_shown(getattr(value, f.name))}" for f in dataclasses.fields(value)]
-        return f"{{ {', '.join([*named, *inner])} }}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else f"{value!r}"
+def _table(path: str, table: type) -> str:
+    """Return what a table is for, and its keys."""
+    from hpcopt.spec.catalogue import description, table_keys
+
+    return "\n\n".join([f"{path} (table)", description(table), *_blocks(table_keys(table))])
+
+
+def _blocks(keys: list[Key]) -> list[str]:
+    """Return the keys of a table, those together that its class tells of together."""
+    blocks = []
+    for (_, text), group in groupby(keys, key=lambda key: (key.together, key.text)):
+        heads = "\n".join(_head(key, key.name) for key in group)
+        blocks.append(f"{heads}\n{indent(text, '    ')}".rstrip())
+    return blocks
+
+
+def _head(key: Key, name: str) -> str:
+    if key.default is None:
+        return f"{name}: {key.allowed}; required"
+    return f"{name} = {key.default}: {key.allowed}" if key.default else f"{name}: {key.allowed}"
+
+
+def _told_once(keys: list[Key], tell: Any) -> list[str]:
+    """Return what `tell` says of each key; what is the same for several parts once, with the names of them all."""
+    said: dict[str, list[Key]] = {}
+    for key in keys:
+        said.setdefault(tell(key, ""), []).append(key)
+    return [tell(alike[0], _of(alike)) for alike in said.values()]
+
+
+def _of(keys: list[Key]) -> str:
+    """Return whose parameter it is, if it is that of parts."""
+    parts = [key.part for key in keys if key.part]
+    if not parts:
+        return ""
+    return f"; {keys[0].kind}: {', '.join(parts) if len(parts) <= MOST_PARTS else f'{len(parts)} of them'}"
+
+
+def _key(key: Key, of: str) -> str:
+    return f"{key.path} (key{of})\n\n{_head(key, key.name)}\n{indent(key.text, '    ')}".rstrip()
+
+
+def _value(key: Key, of: str, name: str) -> str:
+    meaning = key.names[name] or key.text
+    return f"{name} (value of {key.path}{of})\n\n{meaning}\n\nAll values: hpcopt show {key.path}".replace(
+        "\n\n\n\n", "\n\n"
+    )

@@ -42,6 +42,7 @@ REMEDIES = {
     Remedy.FOLDER: "; give another output folder with --out",
     Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',
     Remedy.WORKERS: " (or give --virtual N)",
+    Remedy.COMPARE: "; for several, type: hpcopt compare",
 }
 """How an error ends on the command line, by what the person may ask for instead."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hpcopt.cli import bench, check, compare, describe, fit, info, plot, predict, run, topology
+from hpcopt.cli import bench, check, compare, describe, fit, info, init, plot, predict, run, topology
 from hpcopt.fabric.launch import is_heard
 from hpcopt.version import __version__
 
@@ -50,6 +50,7 @@ def top(version: Annotated[bool, typer.Option("--version", help="Print the versi
 
 
 for _name, _verb in (
+    ("init", _without_ranks(init.init)),
     ("run", run.run),
     ("compare", compare.compare),
     ("fit", fit.fit),

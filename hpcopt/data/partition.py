@@ -1,15 +1,7 @@
 """Which node gets which row: pure functions of sizes, labels and a seed, so every process finds the same answer.
 
-Nodes are counted here among those that hold rows, `cluster.holders`.
-
-    shuffled     a random order cut into equal runs            (iid shards)
-    contiguous   the file's order cut into equal runs
-    by-label     the order of labels cut into equal runs       (as unlike as shards can be),
-                 or equal shards of a chosen number of labels
-    dirichlet    each class divided in random proportions      (unlike by degrees: small alpha, unlike shards)
-    unequal      a random order cut into runs of chosen sizes
-
-Sizes of "equal" runs differ by at most one. No node is left without a row.
+`request.DataRequest` lists the rules. Nodes are counted here among those that hold rows, `cluster.holders`; sizes of
+"equal" runs differ by at most one, and no node is left without a row.
 """
 
 from __future__ import annotations

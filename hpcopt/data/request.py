@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from hpcopt.annotations import AtLeastZero, Count, Factor, Positive, Whole, check_types, fill, no_such
+from hpcopt.annotations import AtLeastZero, Count, Factor, Positive, Whole, check_types, fill, named, no_such
 from hpcopt.data.features import Scale
 from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.partition import Rule
@@ -28,33 +28,66 @@ class DataRequest:
 
     Parameters
     ----------
-    path, source
-        A file, or the name of embedded or generated data (`SOURCES`), or "arrays" for rows that a program hands over
-        (`from_arrays`): one of the two. A file is `.npz`, `.npy`, IDX
-        (known by its first bytes), or LIBSVM text; the last two plain or `.gz`, `.bz2`, `.xz`.
-    labels, test_labels
-        The files with the labels of IDX files; default: those beside them, see `idx.labels_beside`.
-    test, test_fraction
-        A file of test rows, or the part of the rows kept aside, in [0, 1): one of the two at most.
+    path
+        A file: `.npz`, `.npy`, IDX (known by its first bytes), or LIBSVM text; the last two plain or `.gz`, `.bz2`,
+        `.xz`. Either this or `source` is needed.
+    source
+        Data that need no file:
+
+        - "breast-cancer": Wisconsin diagnoses, 569 rows of 30 features, labels 0 (malignant) and 1; of scikit-learn
+        - "digits": handwritten digits of 8 x 8 pixels, 1,797 rows of 64 features, labels 0 to 9; of scikit-learn
+        - "logistic": generated, two classes by a noisy linear rule
+        - "least-squares": generated, real targets that are linear in the features, plus noise
+        - "heterogeneous-least-squares": the same with a linear rule of each node's own
+        - "linear-regression": generated as in the DeLi-CoCo authors' code, linear targets
+        - "relu-regression": the same with rectified targets, for loss = "relu"
+        - "blobs": generated, ten classes around means of their own
+        - "arrays": rows that a Python program hands over: run(..., rows=from_arrays(X, y))
+    labels
+        The file with the labels of the IDX file `path`; default: the one beside it, named as MNIST's are.
+    test
+        A file of test rows, beside `path`.
+    test_labels
+        The file with the labels of the IDX file `test`.
+    test_fraction
+        The part of the rows that is kept aside for testing; not together with `test`.
     partition
-        How rows are given to nodes, see `partition.assign`; "dirichlet" needs `alpha`, "unequal" needs `fractions` (one
-        a node), "by-label" takes `labels_per_node`. Default: "shuffled", but "contiguous" for generated rows that
-        differ from node to node, which another order would mix.
+        How rows are given to nodes. Default: "shuffled", but "contiguous" for generated rows that differ from node to
+        node, which another order would mix.
+
+        - "shuffled": equal runs of a random order, so that shards are alike
+        - "contiguous": equal runs of the file's order
+        - "by-label": equal runs of the order of labels, the most heterogeneous shards; or, with `labels_per_node`,
+          equal shards of so many labels each
+        - "dirichlet": each class divided in random proportions; the smaller `alpha`, the more heterogeneous the shards
+        - "unequal": runs of a random order, in proportion to `fractions`
+    alpha
+        The parameter of "dirichlet", which needs it.
+    fractions
+        The relative sizes of the shards of "unequal", one a node, which needs them.
+    labels_per_node
+        How many labels a node's rows have; with "by-label".
     zero_based
         Whether the columns of text files count from 0, or from 1; default: from 0 where any of them has a column 0.
     rows
         Of generated data: how many; of a file or embedded data: only the first so many.
     features, density, condition, noise, heterogeneity
-        Of generated data; see `recipe.Recipe`, and `recipe.RECIPES` for the defaults (and that of `rows`), which are
-        filled in.
+        Of generated data, as `rows`: the number of features; the part of the entries that is stored, in (0, 1]; the
+        largest over the smallest eigenvalue of the features' second moment; the size of the errors; how much the linear
+        rule differs from node to node. Defaults depend on the source, and `run.json` has them filled in.
     seed
         Of generated rows, the split and the partition; in a specification the run's by default.
     scale
-        Scaling of the features, measured on the training rows; see `features.fit_scaling`.
+        Scaling of the features, measured on the training rows.
+
+        - "none": as they are
+        - "standard": to mean 0 and deviation 1; not for sparse rows
+        - "max-abs": each divided by its largest magnitude
+        - "global-max-abs": all divided by the largest magnitude of all
     storage
         "f64" (eight bytes an entry) or "f32" (four); default: as the file has it, text as "f64".
     classes
-        Which labels to tell apart, where the data have others or more than two.
+        Which labels to tell apart, where the data have others or more than two: { positive = [...], negative = [...] }.
 
     Raises
     ------
@@ -64,7 +97,7 @@ class DataRequest:
 
     path: str | None = None
     labels: str | None = None
-    source: str | None = None
+    source: Annotated[str, named(SOURCES)] | None = None
     test: str | None = None
     test_labels: str | None = None
     test_fraction: Annotated[float, Meta(ge=0, lt=1)] = 0.0

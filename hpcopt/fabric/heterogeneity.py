@@ -38,7 +38,15 @@ _NAMED = 8  # most nodes or links that are told one by one
 
 @dataclass(frozen=True)
 class Pause:
-    """The first step that `node` begins at or after the time `at` begins `seconds` later (times on its own clock)."""
+    """The first step that `node` begins at or after the time `at` begins `seconds` later.
+
+    Parameters
+    ----------
+    node
+        Its rank.
+    at, seconds
+        On the node's own clock.
+    """
 
     node: int
     at: float
@@ -50,7 +58,15 @@ class Pause:
 
 @dataclass(frozen=True)
 class Departure:
-    """`node` leaves for good at the first step that it would begin at or after the time `at`, on its own clock."""
+    """`node` leaves for good at the first step that it would begin at or after the time `at`.
+
+    Parameters
+    ----------
+    node
+        Its rank.
+    at
+        Seconds on the node's own clock.
+    """
 
     node: int
     at: float
@@ -75,12 +91,15 @@ class Heterogeneity:
     distribution, spread
         How the time of a step's work is spread around its mean, with u uniform in (0, 1), z standard normal and s the
         spread: "uniform" 1 + s (2 u - 1), "exponential" 1 - s - s log(u), "lognormal" exp(s z - s^2/2),
-        "pareto" (1 - s) u^-s, whose tail has the shape 1/s (from s = 1/2 on without a variance). `SPREADS` has
-        the default spreads and the largest.
+        "pareto" (1 - s) u^-s, whose tail has the shape 1/s (from s = 1/2 on without a variance). Spreads by
+        default 0.1, 1, 0.5, 0.5, at most 1, 1, 4, 0.95.
     slow_links, link_slowdown
         With this probability a pair of nodes has a slow link, over which bytes take so many times as long.
-    pauses, departures
-        See `Pause` and `Departure`.
+    pauses
+        Tables { node, at, seconds }: the first step that `node` begins at or after the time `at` begins so many seconds
+        later.
+    departures
+        Tables { node, at }: `node` leaves for good at the first step that it would begin at or after the time `at`.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from hpcopt.annotations import AtLeastZero, Count, check_types, fill, no_such
+from hpcopt.annotations import AtLeastZero, Count, check_types, fill, named, no_such
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.portions import portion
@@ -34,11 +34,13 @@ class ProblemTable:
     ----------
     model, loss
         Names; each model has a loss that it takes where none is given.
+    l1
+        The weight of ||w||_1; only 0 is possible yet.
     l2
         The penalty's short form, (l2/2) ||w||^2: a number, or "c/n" with n the number of training rows. Default "1/n".
     penalty
-        Any other penalty, in place of `l2`: `name` and parameters, the fields of the registered dataclass, or the
-        name alone. Its numbers may be "c/n", too.
+        Any other penalty, in place of `l2`: `name` (`hpcopt list penalties`) and its parameters, or the name alone. Its
+        numbers may be "c/n", too.
     intercept
         Whether the model has one (of many classes: one for each); it is not penalised. Default false; "mlp" always has
         biases.
@@ -56,15 +58,15 @@ class ProblemTable:
         For a value of a wrong type or out of range, and for keys that contradict one another.
     """
 
-    model: str = "linear"
-    loss: str = ""
+    model: Annotated[str, named(MODELS)] = "linear"
+    loss: Annotated[str, named(LOSSES)] = ""
     l2: Strength | None = None
     l1: AtLeastZero = 0.0
-    penalty: dict[str, Any] | str | None = None
+    penalty: Annotated[str, named(PENALTIES)] | dict[str, Any] | None = None
     intercept: bool | None = None
     hidden: Annotated[tuple[Count, ...], Meta(min_length=1)] | None = None
     activation: Literal["relu", "tanh"] | None = None
-    start: str = ""
+    start: Annotated[str, named(STARTS, "the path of a .npy file")] = ""
     optimum: float | None = None
 
     def __post_init__(self) -> None:

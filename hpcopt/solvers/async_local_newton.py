@@ -37,8 +37,8 @@ class AsyncLocalNewton(AdaptiveAveraging):
         Part of the way of the L steps that is gone, over 0, at most 1.
     line_search
         Of each Newton step, on the shard's own loss: no traffic.
-
-    See `dsgd-aau` for `rule`, `members` and `grace`.
+    rule, members, grace
+        Who averages with whom, and when: see `dsgd-aau`.
     """
 
     needs = replace(AdaptiveAveraging.needs, hessian=True, compressor="any")

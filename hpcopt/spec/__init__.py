@@ -7,5 +7,6 @@ line and key.
 specification.py   the whole                     cluster.py      the table [cluster], which combines several rooms
 validation.py      from plain tables to objects  parts.py        solvers, compressors, penalties, ... by name
 overrides.py       --set key.path=value          suitable.py     the usual solver and tolerance of an objective
+catalogue.py       what a table may hold, for `hpcopt list` and `hpcopt show`
 toml_lines.py      the line of every key
 """

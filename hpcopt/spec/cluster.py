@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from hpcopt.annotations import AtLeastZero, Count, Positive, check_types
+from hpcopt.annotations import AtLeastZero, Count, Positive, check_types, named
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.window import Windows
+from hpcopt.topology import TOPOLOGIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,8 @@ class ClusterTable:
         What messages share in virtual time: "pairs", nothing, each pair of nodes has a link of its own; "ports", the
         one way out of a node and the one way into a node.
     topology
-        The network of decentralised solvers: `name` and parameters, the fields of the registered dataclass;
-        default "ring".
+        The network of decentralised solvers: `name` (`hpcopt list topologies`) and its parameters (`hpcopt show NAME`),
+        or the name alone; default "ring".
     stragglers
         Nodes and links that are slower than others, always or now and then.
 
@@ -61,7 +62,7 @@ class ClusterTable:
     reduction: Literal["fast", "ordered"] = "fast"
     windows: Windows = "auto"
     links: Literal["pairs", "ports"] = "pairs"
-    topology: dict[str, Any] | str | None = None
+    topology: Annotated[str, named(TOPOLOGIES)] | dict[str, Any] | None = None
     stragglers: Heterogeneity | None = None
 
     def __post_init__(self) -> None:

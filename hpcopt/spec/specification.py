@@ -18,7 +18,7 @@ import msgspec
 
 from hpcopt.annotations import KeyPath, Whole, plain, shown
 from hpcopt.data.request import DataRequest
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.penalties import PENALTIES
@@ -47,9 +47,21 @@ _NO_PARAMETERS = {"label", "file"}
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """The tables of a specification, each checked by itself, and what must hold between them.
+    """What a specification consists of: its tables, each checked by itself, and what must hold between them.
 
-    `solver_file` is the `file` of the solvers' tables, without one, that name a solver which it registers.
+    Parameters
+    ----------
+    seed
+        Keys all random draws, those of `data` and `cluster.stragglers` unless they have a seed of their own.
+    data, problem, cluster, stop, output
+        The tables of these names.
+    solver
+        Of `hpcopt run`: `name` (`hpcopt list solvers`) and the solver's parameters (`hpcopt show NAME`), and perhaps
+        `label`, its name in tables and pictures, and `file`, a Python file that registers it.
+    solvers
+        Of `hpcopt compare`: several such tables [[solvers]].
+    solver_file
+        The `file` of the solvers' tables, without one, that name a solver which it registers.
     """
 
     seed: Whole = 0
@@ -282,7 +294,9 @@ def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[A
     if one is not None and several is not None:
         raise origin.error(("solvers",), "given together with [solver]; keep one of the two")
     if several is not None and not many:
-        raise origin.error(("solvers",), "'hpcopt run' takes one table [solver]; for several, use 'hpcopt compare'")
+        raise InputError(
+            origin.error(("solvers",), "a run takes one table [solver], not tables [[solvers]]").message, Remedy.COMPARE
+        )
     if not tables.solver_tables():
         wanted = 'tables [[solvers]], each with name = "..."' if many else 'a table [solver] with name = "..."'
         raise origin.error(("solvers",) if many else ("solver",), f"missing; expected {wanted}")

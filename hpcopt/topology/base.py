@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.annotations import named
 from hpcopt.arrays import Pairs
 from hpcopt.errors import InputError
 from hpcopt.registry import Registry, nearest
 
 UNDIRECTED_RULES = ("metropolis", "max-degree", "laplacian")
+RULES = ("auto", *UNDIRECTED_RULES, "uniform", "authors", "file")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,18 @@ class Topology(abc.ABC):
     Parameters
     ----------
     weights
-        The rule of the mixing matrix; "auto" is "metropolis", on directed graphs "uniform".
+        The rule of the mixing matrix. With d_i the neighbours of node i, d the largest of them, and L the graph's
+        Laplacian, the weight w_ij that i gives to j's value is
+
+        - "auto": the file's where a file gives weights, that of "uniform" on directed graphs, else of "metropolis"
+        - "metropolis": 1 / (1 + max(d_i, d_j))
+        - "max-degree": 1 / (1 + d)
+        - "laplacian": 2 / (l_1 + l_{n-1}), of the largest and the smallest nonzero eigenvalue of L: the best constant
+        - "uniform": 1 / (1 + d_i), with d_i the nodes that i receives from; for directed graphs, too
+        - "authors": those of DeLi-CoCo (ring 1/3, torus 1/5, complete 1/n), which are the uniform ones there
+        - "file": as the file says
+
+        and w_ii is what is left to one. Not every topology takes every rule.
 
     Class attributes
     ----------------
@@ -94,7 +107,7 @@ class Topology(abc.ABC):
     rules: ClassVar[tuple[str, ...]] = ("auto", *UNDIRECTED_RULES, "uniform")
     paper: ClassVar[str | None] = None
 
-    weights: str = "auto"
+    weights: Annotated[str, named(RULES)] = "auto"
 
     def __post_init__(self) -> None:
         if self.weights not in self.rules:

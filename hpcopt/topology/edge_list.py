@@ -30,8 +30,6 @@ class File(Topology):
         The file.
     directed
         Whether `i j` says that i sends to j but not j to i.
-    weights
-        See `Topology`; "auto" takes the file's where it gives them, "file" insists on them.
     """
 
     rules = (*Topology.rules, "file")

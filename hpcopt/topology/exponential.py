@@ -34,8 +34,6 @@ class Exponential(Topology):
     directed
         Whether a node only sends forwards, as in Ying et al. (2021), with half as many messages; many solvers need
         symmetric weights and so the undirected graph.
-    weights
-        See `Topology`.
     """
 
     paper = _PAPER

@@ -72,8 +72,6 @@ class Grid(_Rectangle):
     ----------
     rows
         Nodes in a column; 0: as square as n allows.
-    weights
-        See `Topology`.
     """
 
     shortest = 2
@@ -90,8 +88,6 @@ class Torus(_Rectangle):
     ----------
     rows
         Nodes in a column; 0: as square as n allows.
-    weights
-        See `Topology`.
     """
 
     rules = (*Topology.rules, "authors")

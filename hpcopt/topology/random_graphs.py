@@ -71,8 +71,6 @@ class RandomRegular(_Drawn):
         Neighbours of each node; n * degree is even.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
-    weights
-        See `Topology`.
     """
 
     advice = "take a larger degree"
@@ -108,8 +106,6 @@ class ErdosRenyi(_Drawn):
         Of an edge; 0: 2 ln(n) / n, twice what makes the graph connected for large n.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
-    weights
-        See `Topology`.
     """
 
     advice = "take a larger probability"
@@ -142,8 +138,6 @@ class BarabasiAlbert(_Drawn):
         Edges that a new node brings.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
-    weights
-        See `Topology`.
     """
 
     advice = "take more links"
@@ -175,8 +169,6 @@ class Geometric(_Drawn):
         Up to which nodes hear each other; 0: sqrt(2 ln(n) / (pi n)), a mean degree of about 2 ln(n).
     seed
         Of the first draw, default the run's; each further draw takes the next number.
-    weights
-        See `Topology`.
     """
 
     advice = "take a larger radius"
@@ -212,8 +204,6 @@ class SmallWorld(_Drawn):
         Probability that an edge's end moves elsewhere.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
-    weights
-        See `Topology`.
     """
 
     advice = "take more neighbours or less rewiring"

@@ -1,15 +1,6 @@
-"""Rules that turn a graph into a mixing matrix.
+"""Rules that turn a graph into a mixing matrix; `base.Topology` lists them.
 
-With d_i the neighbours of node i, d the largest of them, and L the graph's Laplacian:
-
-    metropolis   w_ij = 1 / (1 + max(d_i, d_j))
-    max-degree   w_ij = 1 / (1 + d)
-    laplacian    W = I - a L, a = 2 / (l_1 + l_{n-1}): the best constant, of L's largest and smallest nonzero eigenvalue
-    uniform      w_ij = 1 / (1 + d_i), d_i the nodes that i receives from: any graph, symmetric where degrees are equal
-    file         w_ij as the file says
-
-and w_ii is what is left to one. Xiao and Boyd, "Fast linear iterations for distributed averaging", Systems and Control
-Letters 2004. The weights "authors" of DeLi-CoCo (ring 1/3, torus 1/5, complete 1/n) are the uniform ones there.
+Xiao and Boyd, "Fast linear iterations for distributed averaging", Systems and Control Letters 2004.
 """
 
 from __future__ import annotations

@@ -1,0 +1,36 @@
+"""`hpcopt init [FILE]`: a specification to begin with."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcopt.cli import output as outputs
+from hpcopt.errors import InputError
+from hpcopt.files import written_whole
+
+NAMED = "my.toml"
+"""What the specification's own comments call it."""
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write.")] = Path(NAMED),
+) -> int:
+    """Write a commented specification that runs as it stands.
+
+    It solves a small logistic regression; change it to yours. An existing file is never overwritten.
+    """
+    text = files("hpcopt.cli").joinpath("starter.toml").read_text(encoding="utf-8").replace(NAMED, str(file))
+    if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
+        print(f"{file} is there already, as it would be written")
+        return 0
+    if file.exists():
+        raise InputError(f"{file}: exists already; give another name")
+    outputs.check(file)
+    with written_whole(file) as written:
+        written.write(text)
+    print(f"{file} written. Next:\n\n  hpcopt run {file}\n  mpiexec -n 4 hpcopt run {file} --out runs/four-ranks")
+    return 0
