@@ -119,8 +119,11 @@ def test_a_target_is_drawn_where_all_agree_on_it(made, drawn):
 def test_the_optimum_of_the_specification_is_what_heights_are_measured_from(made, drawn):
     replot([made("a", problem={"optimum": 0.25}), made("b")])
     assert drawn[0][2].optimum == 0.25
+    others = [made("c", problem={"optimum": 0.25}), made("d", problem={"optimum": 0.5})]
     with pytest.raises(InputError, match=r"problem\.optimum is 0.25 and 0.5"):
-        replot([made("c", problem={"optimum": 0.25}), made("d", problem={"optimum": 0.5})])
+        replot(others)
+    replot(others, force=True)
+    assert drawn[1][2].optimum is None
 
 
 def interrupted(tmp_path):

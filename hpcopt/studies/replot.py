@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ def replot(paths: list[Path], output: Path | None = None, *, force: bool = False
     with drawing(picture):
         curves = list(zip(_names(read, len(paths), unlike), (one.records for one in read), strict=True))
         goal = _common([Goal.of(one.described["specification"]) for one in read])
+        goal = replace(goal, optimum=None) if unlike else goal  # there is one for each problem
         draw_compare(curves, picture, _title(read, missing), goal)
     return [picture]
 
@@ -99,7 +100,8 @@ def _names(read: list[_Read], places: int, unlike: dict[str, list[Value]]) -> li
     names = []
     for place, (one, more) in enumerate(zip(read, circumstances([one.described for one in read]), strict=True)):
         label = one.described["label"] if places == 1 else f"{one.described['label']} ({one.path})"
-        marks = [f"{key} = {values[place]}" for key, values in unlike.items()] + ([more] if more else [])
+        own = [(key, values[place]) for key, values in unlike.items()]
+        marks = [f"{key} = {value}" for key, value in own if value is not None] + ([more] if more else [])
         names.append(f"{label} [{', '.join(marks)}]" if marks else label)
     return names
 
