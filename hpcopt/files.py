@@ -1,4 +1,4 @@
-"""Files written whole or not at all, whatever interrupts the writing."""
+"""Files written whole or not at all, whatever interrupts the writing, and read as far as there is anything."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from hpcopt.interrupts import undoing
+
+PIECE_BYTES = 1 << 24  # read at a time, so that a size that nobody has checked asks for no memory
+
+
+def read(file: IO[bytes], count: int) -> bytearray:
+    """Return the next `count` bytes of a file, or what is left; memory is taken only for bytes that there are."""
+    content = bytearray()
+    while len(content) < count and (piece := file.read(min(count - len(content), PIECE_BYTES))):
+        content += piece
+    return content
+
+
+def read_over(file: IO[bytes], count: int) -> None:
+    """Go on by `count` bytes, at most to the file's end, looking at all of them."""
+    while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
+        count -= len(piece)
 
 
 @contextmanager

@@ -32,8 +32,10 @@ from hpcopt.data import read_table
 from hpcopt.errors import InputError
 from hpcopt.models.model import Model, load
 from hpcopt.problems.models import Affine
+from hpcopt.problems.table import _read_start
 from hpcopt.results import folder as folders
 from hpcopt.spec.specification import read_specification
+from hpcopt.topology.edge_list import read
 
 SPARE_BYTES = 1 << 30
 SECONDS = 10  # that one file may take
@@ -165,6 +167,10 @@ KINDS = {
         folders.TIMELINE,
         b"node,kind,begin,end\n0,compute,0,0.5\n1,wait,1e-3,0.25\n",
         lambda path: folders.read_timeline(path.parent),
+    ),
+    "start": Kind("w0.npy", saved(lambda file: np.save(file, X[0])), lambda path: _read_start(path, 5)),
+    "edge list": Kind(
+        "edges.txt", b"# a ring\n0 1 0.5\n1 2 0.25\n2 0 1e-1\n", lambda path: read(path, 3, directed=False)
     ),
     "compare.json": Kind(folders.INDEX, b'{"runs": ["giant", "lbfgs"]}\n', lambda path: folders.listed(path.parent)),
 }

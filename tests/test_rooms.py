@@ -25,6 +25,7 @@ FLOORS = [  # from the top down; a room may import those below it and, in its ow
     {"kernels", "topology"},
     {"annotations"},
     {"checks", "registry"},
+    {"stored"},
     {"capacity"},
     {"arrays", "errors", "files", "portions", "version"},
     {"interrupts"},

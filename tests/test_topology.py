@@ -215,6 +215,8 @@ def test_in_a_directed_file_the_receiver_weighs_the_message(edges):
         ("0 1 0.2\n1 2 -0.2\n", "line 2: expected a weight, a number above 0, got '-0.2'"),
         ("0 1 0.2\n1 2 inf\n", "line 2: expected a weight, a number above 0, got 'inf'"),
         ("0 1 0.2\n1 2 w\n", "line 2: expected a weight, a number above 0, got 'w'"),
+        ("0 1 0.2\n1 2 1_0\n", "line 2: expected a weight, a number above 0, got '1_0'"),
+        ("0 1\n1 0_2\n", "line 2: expected a node, an integer from 0 to 3, got '0_2'"),
         ("0 1 0.2\n1 2\n", "line 2: expected a weight, as on the lines before, got '1 2'"),
         ("0 1\n1 2 0.2\n", "line 2: expected no weight, as on the lines before, got '1 2 0.2'"),
         ("0 1\n1 2\n", "net.txt: not connected; node 3 of nodes 0 to 3 has no edge"),

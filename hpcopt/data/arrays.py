@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from hpcopt.data.faults import check_exact, not_finite, raise_first, same_for_all
 from hpcopt.data.sparse import check_integers, check_pointers, rows_of
-from hpcopt.data.stored import Archive, Stored, archive, stored_array, word
 from hpcopt.data.table import Features, Part, Table, as_floats, check_shapes, contiguous
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Group
+from hpcopt.stored import Archive, Stored, archive, stored_array, word
 
 SPARSE_MEMBERS = ("data", "indices", "indptr", "shape")
 

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from hpcopt.capacity import DOUBLE, ask
 from hpcopt.data.faults import not_finite, raise_first, same_for_all
-from hpcopt.data.opening import compressed, longest_content, opened, read, skip, telling
+from hpcopt.data.opening import compressed, longest_content, opened, skip, telling
 from hpcopt.data.table import Part, Table, as_floats, contiguous
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Group
+from hpcopt.files import read
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

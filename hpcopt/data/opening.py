@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from hpcopt.errors import InputError
+from hpcopt.files import read_over
 
-PIECE_BYTES = 1 << 24  # read at a time, so that a size that nobody has checked asks for no memory
 _BLOCK = 1 << 16  # bytes of a compressed file that are looked at together
 _DICTIONARY = 1 << 30  # bytes at most that a stream may ask for to be decompressed; xz -9 asks for 65 MB
 
@@ -74,26 +74,12 @@ def opened(path: Path) -> Any:
     return io.BufferedReader(_Streams(path), _BLOCK)
 
 
-def read(file: Any, count: int) -> bytearray:
-    """Return the next `count` bytes of a file, or what is left; memory is taken only for bytes that there are."""
-    content = bytearray()
-    while len(content) < count and (piece := file.read(min(count - len(content), PIECE_BYTES))):
-        content += piece
-    return content
-
-
 def skip(path: Path, file: Any, count: int) -> None:
     """Go on by `count` bytes in the file that `opened` returned for `path`, at most to its end."""
     if compressed(path):
         read_over(file, count)
     else:
         file.seek(count, 1)
-
-
-def read_over(file: Any, count: int) -> None:
-    """Go on by `count` bytes, at most to the file's end, looking at all of them."""
-    while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
-        count -= len(piece)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.data.stored import archive
 from hpcopt.errors import InputError
 from hpcopt.files import written_whole
+from hpcopt.stored import archive
 
 FORMAT = 1
 """Version of the file's layout; raised when an older hpcopt could misread it."""

@@ -17,7 +17,6 @@ from scipy.sparse import issparse
 from hpcopt.annotations import shown
 from hpcopt.arrays import Vector
 from hpcopt.data.labels import ChosenClasses
-from hpcopt.data.stored import word
 from hpcopt.data.table import Features, as_floats
 from hpcopt.errors import InputError
 from hpcopt.models.file import HIDDEN, read, write
@@ -25,6 +24,7 @@ from hpcopt.problems.layers import ACTIVATIONS
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS, Affine
 from hpcopt.problems.targets import Targets
+from hpcopt.stored import word
 
 Coefficients = NDArray[np.float64]
 

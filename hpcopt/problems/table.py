@@ -19,6 +19,7 @@ from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS, ModelFamily, SizedModel
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.registry import nearest
+from hpcopt.stored import stored_array
 
 Strength = AtLeastZero | Annotated[str, Meta(extra={"words": '"c/n"'})]
 
@@ -170,13 +171,16 @@ class ProblemTable:
 
 def _read_start(path: Path, d: int) -> Vector:
     try:
-        w0: Vector = np.load(path, allow_pickle=False)
+        stored = stored_array(path)
+        if stored.dtype.kind not in "fiub":
+            raise InputError(f"{path}: holds no array of real numbers")
+        w0: Vector = stored.read()
     except FileNotFoundError:
         raise InputError(f"problem.start: {path}: no such file; or give zeros, ones or random") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"problem.start: {path}: not a .npy file ({error})") from None
-    if not (isinstance(w0, np.ndarray) and w0.dtype.kind in "fiub"):
-        raise InputError(f"problem.start: {path}: holds no array of real numbers")
+    except OSError as error:
+        raise InputError(f"problem.start: {path}: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"problem.start: {error.message}") from None
     if w0.shape != (d,):
         raise InputError(f"problem.start: {path}: shape {w0.shape}, the model needs ({d},)")
     w0 = w0.astype(np.float64)

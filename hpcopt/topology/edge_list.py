@@ -10,6 +10,7 @@ A line is `i j` or `i j weight`, nodes counted from 0; what follows a # is a com
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ import numpy as np
 
 from hpcopt.errors import InputError
 from hpcopt.topology.base import Graph, Topology, register
+
+# Decimal numbers alone: Python itself also reads 1_000, and digits of other scripts.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @register("file")
@@ -73,7 +78,7 @@ def read(path: Path, n: int, *, directed: bool) -> Graph:
             pair, weight = _edge(words, n)
             _check_new(pair, seen, directed=directed)
             if seen and (weight is None) == bool(weights):
-                raise InputError(f"expected {'a' if weights else 'no'} weight, as on the lines before, got '{line}'")
+                raise InputError(f"expected {'a' if weights else 'no'} weight, as on the lines before, got {line!a}")
         except InputError as error:
             raise InputError(f"{path}, line {number}: {error}") from None
         seen[pair] = number
@@ -85,7 +90,7 @@ def read(path: Path, n: int, *, directed: bool) -> Graph:
 def _edge(words: list[str], n: int) -> tuple[tuple[int, int], float | None]:
     """Return the edge of a line, and its weight if it has one."""
     if len(words) not in {2, 3}:
-        raise InputError(f"expected `i j` or `i j weight`, got '{' '.join(words)}'")
+        raise InputError(f"expected `i j` or `i j weight`, got {' '.join(words)!a}")
     first, second = (_node(word, n) for word in words[:2])
     if first == second:
         raise InputError(f"expected two different nodes, got {first} and {first}")
@@ -93,22 +98,18 @@ def _edge(words: list[str], n: int) -> tuple[tuple[int, int], float | None]:
 
 
 def _node(word: str, n: int) -> int:
-    try:
-        node = int(word)
-    except ValueError:
-        raise InputError(f"expected a node, an integer from 0 to {n - 1}, got '{word}'") from None
+    if not _INTEGER.fullmatch(word):
+        raise InputError(f"expected a node, an integer from 0 to {n - 1}, got {word!a}")
+    node = int(word)
     if not 0 <= node < n:
         raise InputError(f"expected a node from 0 to {n - 1} (there are {n}), got {node}")
     return node
 
 
 def _weight(word: str) -> float:
-    try:
-        weight = float(word)
-    except ValueError:
-        weight = math.nan
+    weight = float(word) if _NUMBER.fullmatch(word) else math.nan
     if not (weight > 0.0 and math.isfinite(weight)):
-        raise InputError(f"expected a weight, a number above 0, got '{word}'")
+        raise InputError(f"expected a weight, a number above 0, got {word!a}")
     return weight
 
 

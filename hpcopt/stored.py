@@ -24,8 +24,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from hpcopt.capacity import DOUBLE, ask
-from hpcopt.data.opening import read, read_over
 from hpcopt.errors import InputError
+from hpcopt.files import read, read_over
 
 _LONGEST_HEADER = 1 << 14  # bytes; numpy itself reads none of more than 10,000 characters
 _LARGEST_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1 << 11}  # of a member's content to what is stored
