@@ -111,6 +111,6 @@ def _table(path: Path) -> dict[str, int]:
 def _text(path: Path) -> str:
     """Return what a file of the system says, nothing where there is no such file."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

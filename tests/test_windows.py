@@ -57,3 +57,11 @@ def test_a_lone_node_is_told_that_it_waits_for_ever():
         return True
 
     assert SoloCluster().run(waits) == [True]
+
+
+@pytest.mark.mpi
+@requires_mpi
+def test_windows_that_shared_memory_has_no_room_for_are_made_of_messages():
+    done = python_ranks(3, PROGRAMS / "no_room.py", env=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("done") == 3

@@ -44,7 +44,7 @@ def bench(
     if group.rank == 0:
         _tell(rows, subject, group.size)
         if json_file is not None:
-            json_file.write_text(json.dumps(rows, indent=1) + "\n")
+            json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     cluster.close()
     return 0
 

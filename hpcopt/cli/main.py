@@ -16,6 +16,7 @@ from hpcopt.fabric.launch import (
     JOB,
     abort_on_error,
     end_on_defect,
+    in_utf8,
     is_first,
     is_heard,
     is_launched,
@@ -59,6 +60,7 @@ def _fail(message: str, code: int) -> int:
 
 def console() -> NoReturn:
     """Run the command of this process and exit."""
+    in_utf8()
     listen(JOB)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

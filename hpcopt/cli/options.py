@@ -52,5 +52,5 @@ DIVERGED_OR_MISSED = 3  # exit code
 def overridden(overrides: list[str] | None, virtual: int | None, solver_file: Path | None = None) -> list[str]:
     """Return all overrides, those of `--virtual` and `--solver-file` last."""
     cluster = [] if virtual is None else ['cluster.kind="virtual"', f"cluster.workers={virtual}"]
-    file = [] if solver_file is None else [f"solver_file={json.dumps(str(solver_file))}"]
+    file = [] if solver_file is None else [f"solver_file={json.dumps(str(solver_file), ensure_ascii=False)}"]
     return [*(overrides or []), *cluster, *file]

@@ -69,8 +69,14 @@ def raise_first(group: Group, fault: Fault | None) -> None:
         On every process, with that fault's message.
     """
     places = group.allgather(np.array([] if fault is None else [fault.place], dtype=np.int64))
-    messages = group.allgather(np.frombuffer(b"" if fault is None else fault.message.encode(), dtype=np.uint8))
-    told = [(int(place[0]), bytes(text).decode()) for place, text in zip(places, messages, strict=True) if place.size]
+    messages = group.allgather(
+        np.frombuffer(b"" if fault is None else fault.message.encode(errors="surrogateescape"), dtype=np.uint8)
+    )
+    told = [
+        (int(place[0]), bytes(text).decode(errors="surrogateescape"))
+        for place, text in zip(places, messages, strict=True)
+        if place.size
+    ]
     if told:
         raise AgreedError(min(told)[1])
 

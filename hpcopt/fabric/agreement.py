@@ -43,7 +43,10 @@ def _raise_together(group: Group, message: str, remedy: Remedy | None, *, one_te
             raise AgreedError(message, remedy)
         return
     own = f"{message}\0{remedy.name if remedy else ''}" if message else ""
-    told = [bytes(m).decode() for m in group.allgather(np.frombuffer(own.encode(), dtype=np.uint8))]
+    told = [
+        bytes(m).decode(errors="surrogateescape")
+        for m in group.allgather(np.frombuffer(own.encode(errors="surrogateescape"), dtype=np.uint8))
+    ]
     failed = [rank for rank, text in enumerate(told) if text]
     if failed:
         where = "" if one_tells or len(failed) == group.size else f" (on {_ranks(failed)} of {group.size})"

@@ -27,6 +27,9 @@ class Cluster(abc.ABC):
     local_nodes: range
     """Ranks of the nodes that this process carries."""
 
+    crowding: str | None = None
+    """Where more ranks share a host than it has cores for them, in words; their times tell little."""
+
     @abc.abstractmethod
     def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
         """Run `program(node)` on every node under `conditions`; return the local nodes' results in rank order."""

@@ -122,6 +122,16 @@ def is_heard(stream: Any) -> bool:
         return False
 
 
+def in_utf8() -> None:
+    """Begin this program again if the locale has made another encoding than UTF-8 that of paths and files.
+
+    In such a process a path with an accent, or a label that becomes one, can be neither opened nor made.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.environ["PYTHONUTF8"] = "1"  # for processes that this one starts
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def mpi_library() -> str | None:
     """Return the name and version of the MPI library in use, one line; None if none is loaded."""
     mpi = sys.modules.get("mpi4py.MPI")

@@ -127,7 +127,7 @@ def read_edges(folder: Path, nodes: int) -> NDArray[np.int64] | None:
 
 def write_timeline(folder: Path, spans: NDArray[np.float64]) -> None:
     """Write timeline.csv of rows (node, place in KINDS, begin, end), shape (spans, 4)."""
-    with (folder / TIMELINE).open("w") as file:
+    with (folder / TIMELINE).open("w", encoding="utf-8") as file:
         file.write("node,kind,begin,end\n")
         file.writelines(
             f"{int(node)},{KINDS[int(kind)]},{begin:.12g},{end:.12g}\n" for node, kind, begin, end in spans.tolist()
@@ -161,7 +161,7 @@ class TraceFile:
     """trace.jsonl, one record a line, readable while the run goes on."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: TextIO = (folder / TRACE).open("w", buffering=1)
+        self._file: TextIO = (folder / TRACE).open("w", buffering=1, encoding="utf-8")
 
     def append(self, record: Record) -> None:
         """Write one record."""

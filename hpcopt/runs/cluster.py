@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from hpcopt.capacity import ask
 from hpcopt.errors import AgreedError, InputError, Remedy
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
@@ -24,6 +25,8 @@ from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.network import connected
 from hpcopt.solvers.outside import file_of
 from hpcopt.spec.specification import Specification, as_toml_dict
+
+_NODE = 10_000  # bytes, at least, of a virtual node without any rows
 
 
 @contextmanager
@@ -108,6 +111,7 @@ def _virtual(spec: Specification) -> Cluster:
     asked = spec.cluster
     if asked.workers is None:
         raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it', Remedy.WORKERS)
+    ask(asked.workers * _NODE, f"cluster.workers: {asked.workers:,} nodes")
     network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links)
     return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
 

@@ -25,8 +25,8 @@ VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
     """Return run.json as it stands while the run goes on."""
     cluster, conditions = prepared.cluster, prepared.conditions
-    host = np.frombuffer(platform.node().encode(), dtype=np.uint8)
-    hosts = [bytes(h).decode() for h in cluster.processes.allgather(host)]
+    host = np.frombuffer(platform.node().encode(errors="surrogateescape"), dtype=np.uint8)
+    hosts = [bytes(h).decode(errors="surrogateescape") for h in cluster.processes.allgather(host)]
     windows = cluster.probe_windows() if solver.needs.pace == "own" else None
     unlike = conditions.heterogeneity.words(cluster.size)
     network = conditions.mixing if solver.needs.network == "graph" else None
@@ -45,6 +45,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         **({"unlike": unlike} if unlike else {}),
         **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,
+        "oversubscribed": cluster.crowding is not None,
         "mpi": mpi_library(),
         "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],
         "python": platform.python_version(),

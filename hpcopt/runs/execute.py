@@ -91,13 +91,14 @@ def execute(
     speaks = cluster.local_nodes[0] == 0
     out = folder if speaks else None  # where this process writes
     stop = spec.stop
+    windows = _rehearsed(prepared, solver)
+    if windows is not None and speaks and not quiet:
+        print(windows, flush=True)
     described = describe(spec, prepared, label, solver)
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             folders.write_json(out / folders.RUN, described)
-    if cluster.clock == "wall":
-        rehearse(prepared, solver)
     with Recorder(label, stop, out, silent=quiet or not speaks) as recorder:
         outcomes = _driven(spec, prepared, solver, stop, recorder, timelines)
     outcome = outcomes[0]
@@ -115,6 +116,20 @@ def execute(
                 folders.write_timeline(out, spans)
             _leave(run, out, described, spec.goal)
     return run
+
+
+def _rehearsed(prepared: Prepared, solver: Solver[Any]) -> str | None:
+    """Rehearse; return how windows are made, in words, if they turned out to have no room as they were to be made."""
+    cluster = prepared.cluster
+    if cluster.clock != "wall":
+        return None
+    if solver.needs.pace != "own":
+        rehearse(prepared, solver)
+        return None
+    before = cluster.probe_windows()
+    rehearse(prepared, solver)
+    after = cluster.probe_windows()
+    return None if after == before else after
 
 
 def _driven(

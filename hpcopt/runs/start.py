@@ -82,7 +82,7 @@ def reading(
     specification: str | Path | Mapping[str, Any], overrides: Iterable[str], folder: str | Path | None, *, many: bool
 ) -> Specification:
     """Read and check a specification, from a file or a dict, with the output folder given on the way."""
-    more = [*overrides, *([] if folder is None else [f"output.folder={json.dumps(str(folder))}"])]
+    more = [*overrides, *([] if folder is None else [f"output.folder={json.dumps(str(folder), ensure_ascii=False)}"])]
     if isinstance(specification, Mapping):
         return specification_from(specification, many=many, overrides=more)
     return read_specification(specification, more, many=many)
@@ -137,3 +137,5 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
         print(f"network: {prepared.conditions.mixing.words()}", flush=True)
     if windows is not None:
         print(windows, flush=True)
+    if prepared.cluster.crowding is not None:
+        print(f"oversubscribed: {prepared.cluster.crowding}; ranks wait for one another's cores", flush=True)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from scipy.sparse import csr_array
 
+from hpcopt.capacity import ask
 from hpcopt.errors import InputError
 from hpcopt.topology.base import Graph, Topology
 from hpcopt.topology.connected import apart
 from hpcopt.topology.mixing import Mixing
 from hpcopt.topology.weights import weigh
+
+_NODE = 1_000  # bytes, at least, of a node of a graph
 
 
 def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
@@ -32,6 +35,7 @@ def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
     """
     if n == 1:
         return Mixing(topology.name, _rule(topology, ()), (csr_array([[1.0]]),))
+    ask(n * _NODE, f"{topology.name}: {n:,} nodes")
     graphs = topology.graphs(n, seed)
     name = topology.words(n)
     check_connected(graphs, name)

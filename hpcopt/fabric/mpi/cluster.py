@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from mpi4py import MPI
 
 from hpcopt.arrays import Vector
+from hpcopt.errors import AgreedError
 from hpcopt.fabric.board import LINK_CLASS, Board, Machine
 from hpcopt.fabric.cas_board import CASBoard
 from hpcopt.fabric.cluster import Cluster
@@ -26,7 +27,8 @@ from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.mpi.group import MPIGroup
 from hpcopt.fabric.mpi.mailbox import MPIMailbox
 from hpcopt.fabric.mpi.neighbourhood import MPINeighbourhood
-from hpcopt.fabric.mpi.self_test import Engine, choose
+from hpcopt.fabric.mpi.self_test import Engine, choose, without_room
+from hpcopt.fabric.mpi.shared_memory import lacking
 from hpcopt.fabric.mpi.slow_links import SlowLinks
 from hpcopt.fabric.mpi.survey import MPISurvey
 from hpcopt.fabric.mpi.two_sided import Requests, TwoSidedWindow
@@ -57,6 +59,15 @@ def _await(request: MPI.Request) -> None:
             os.sched_yield()
 
 
+def _crowding(comm: MPI.Intracomm) -> str | None:
+    """Return in words where more ranks share a host than it has cores for them, None if nowhere; collective."""
+    host = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    cores = set().union(*host.allgather(os.sched_getaffinity(0)))  # ranks may be bound to cores of their own
+    ranks, count = max(comm.allgather((host.size, len(cores))), key=lambda told: told[0] / told[1])
+    host.Free()
+    return f"{ranks} ranks on {count} core{'s' * (count > 1)}" if ranks > count else None
+
+
 class Finite(Protocol):
     """What a node uses until its end."""
 
@@ -78,7 +89,7 @@ class MPINode(WallClockNode):
         *,
         bandwidth: float,
         ordered: bool,
-        one_sided: Callable[[], bool],
+        one_sided: Callable[[int], bool],
     ) -> None:
         super().__init__(comm.rank, comm.size, seed, conditions)
         self._comm = comm
@@ -122,7 +133,7 @@ class MPINode(WallClockNode):
 
     def _window(self, words: int, seam: Seam, link_class: str, *, by_edge: bool) -> Window:
         self._look_up()
-        if self._one_sided():
+        if self._one_sided(words):
             window = MPIWindow(self._comm, words, seam, self._progress, link_class, by_edge=by_edge)
             self._things.append(window)
             return window
@@ -209,6 +220,7 @@ class MPICluster(Cluster):
         self._windows = windows
         self._bandwidth = bandwidth
         self._engine: Engine | None = None
+        self.crowding = _crowding(self._comm)
 
     def probe_windows(self) -> str:
         return self._choose().words
@@ -218,6 +230,14 @@ class MPICluster(Cluster):
             self._engine = choose(self._comm, self._windows)
         return self._engine
 
+    def _is_one_sided(self, words: int) -> bool:
+        """Tell how a window of so many words a rank is to be made; from the first that has no room on, by messages."""
+        engine = self._choose()
+        lack = lacking(self._comm, words) if engine.one_sided else None
+        if lack is not None:
+            self._engine = engine = without_room(lack, self._windows)
+        return engine.one_sided
+
     def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
         node = MPINode(
             self._comm,
@@ -225,12 +245,16 @@ class MPICluster(Cluster):
             conditions,
             bandwidth=self._bandwidth,
             ordered=self._ordered,
-            one_sided=lambda: self._choose().one_sided,
+            one_sided=self._is_one_sided,
         )
         with abort_on_error():
             self._comm.Barrier()
             node.start()
-            result = program(node)
+            try:
+                result = program(node)
+            except AgreedError:  # all raise it together, and MPI complains of windows that are left
+                node.free()
+                raise
         node.free()
         return [result]
 

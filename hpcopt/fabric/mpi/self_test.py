@@ -17,6 +17,7 @@ from mpi4py import MPI
 
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.mpi.shared_memory import lacking
 from hpcopt.fabric.mpi.window import MPIWindow
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.wall.progress import Progress
@@ -68,6 +69,9 @@ def choose(comm: MPI.Intracomm, asked: Windows) -> Engine:
     """
     if asked == "two-sided":
         return Engine(one_sided=False, words="windows: two-sided, as asked for")
+    lack = lacking(comm, WORDS + 2)
+    if lack is not None:
+        return without_room(lack, asked)
     finding = try_windows(comm)
     if finding.fault is None:
         moves = "asynchronous" if finding.at_once else "progress at the target's pokes"
@@ -76,6 +80,19 @@ def choose(comm: MPI.Intracomm, asked: Windows) -> Engine:
     if asked == "one-sided":
         raise AgreedError(f'cluster.windows: "one-sided", but {fault}; "auto" and "two-sided" do without them')
     return Engine(one_sided=False, words=f"windows: two-sided: {fault}")
+
+
+def without_room(lack: str, asked: Windows) -> Engine:
+    """Return the engine that takes no shared memory, where `lack` says why there is too little.
+
+    Raises
+    ------
+    AgreedError
+        If one-sided operations are insisted on.
+    """
+    if asked == "one-sided":
+        raise AgreedError(f'cluster.windows: "one-sided", but {lack}; "auto" and "two-sided" do without')
+    return Engine(one_sided=False, words=f"windows: two-sided: {lack}")
 
 
 def try_windows(comm: MPI.Intracomm) -> Finding:
