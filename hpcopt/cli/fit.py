@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpcopt.cli.options import DIVERGED_OR_MISSED, Overrides, Quiet, SolverFile, Virtual, overridden
 from hpcopt.fabric.launch import is_first
+
+if TYPE_CHECKING:
+    from hpcopt.runs.execute import Run
 
 
 def fit(
@@ -36,11 +39,20 @@ def fit(
         float | None,
         typer.Option(
             metavar="T",
-            help="Stop when the gradient's norm is this part of the first one's; default 1e-8, and 3e-3 for models "
-            "and losses that are not convex.",
+            help="Stop when the scaled gradient, which does not depend on the features' units, is at most this: its "
+            "square is about how far the objective lies above the minimum, as a part of itself. Default 1e-8, and 1e-2 "
+            "for models and losses that are not convex.",
         ),
     ] = None,
     intercept: Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")] = False,
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Scale the features: standard, max-abs, global-max-abs; the model undoes it."
+        ),
+    ] = "none",
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to test the model on.")] = None,
+    test_fraction: Annotated[float, typer.Option(metavar="F", help="Or the part of DATA to keep aside for that.")] = 0,
     overrides: Overrides = None,
     virtual: Virtual = None,
     quiet: Quiet = False,
@@ -51,7 +63,6 @@ def fit(
     Under mpiexec each rank reads and holds only its part.
     """
     from hpcopt.cli.report import tell_fit
-    from hpcopt.results.stopping import Status
     from hpcopt.runs.fit import fit as start
     from hpcopt.spec.suitable import usual_solver, usual_tolerance
 
@@ -62,14 +73,33 @@ def fit(
         problem["l2"] = _number(l2)
     if intercept:
         problem["intercept"] = True
-    tables = {"problem": problem, "stop": {"relative_gradient": tol}}
+    rows: dict[str, Any] = {"scale": scale, "test_fraction": test_fraction}
+    if test is not None:
+        rows["test"] = str(test)
+    tables = {"data": rows, "problem": problem, "stop": {"scaled_gradient": tol}}
     given = overridden(overrides, virtual)
     finished = start(data, solver, output, tables, given, quiet=quiet, solver_file=solver_file)
     if not quiet:
         tell_fit(finished, output)
-    if finished.status is Status.ROUNDS and not quiet and is_first():
-        print(f"hpcopt: warning: not converged to --tol {tol:g}: {finished.status.value}", file=sys.stderr)
+    if not (quiet or finished.status.converged or finished.diverged) and is_first():
+        print(f"hpcopt: warning: {_shortfall(finished, tol, scale)}", file=sys.stderr)
     return DIVERGED_OR_MISSED if finished.diverged else 0
+
+
+def _shortfall(finished: Run, tol: float, scale: str) -> str:
+    """Return in a line that the model is not the optimum, and what to do."""
+    from hpcopt.results.stopping import Status
+
+    status, reached = finished.status, finished.result["scaled_gradient"]
+    scaling = "--scale standard (max-abs for sparse rows), or " if scale == "none" else ""
+    what_to_do = {
+        Status.STALLED: f"try {scaling}another --solver",
+        Status.FINISHED: "another --solver comes closer",
+        Status.LEFT: "leave out the departures of nodes",
+    }
+    more = f"try {scaling}more: --set stop.{status.name.lower()}=N"
+    told = f"not converged to --tol {tol:g} (the scaled gradient is {reached:.2g}): {status.value}"
+    return f"{told}; {what_to_do.get(status, more)}"
 
 
 def _number(text: str) -> float | str:

@@ -18,7 +18,17 @@ class Solved:
     products: int
 
 
-def conjugate_gradient(product: Callable[[Vector], Vector], b: Vector, tolerance: float, cap: int) -> Solved:
+def _unchanged(r: Vector) -> Vector:
+    return r
+
+
+def conjugate_gradient(
+    product: Callable[[Vector], Vector],
+    b: Vector,
+    tolerance: float,
+    cap: int,
+    precondition: Callable[[Vector], Vector] = _unchanged,
+) -> Solved:
     """Solve A x = b for a symmetric positive semidefinite A, from x = 0.
 
     Parameters
@@ -31,23 +41,27 @@ def conjugate_gradient(product: Callable[[Vector], Vector], b: Vector, tolerance
         Stop when the residual's norm is at most this part of the norm of b.
     cap
         At most this many products.
+    precondition
+        Returns M^-1 r for r of shape (d,), M symmetric positive definite; norms are then sqrt(r^T M^-1 r).
     """
     x = np.zeros_like(b)
     r = b.copy()
-    p = r.copy()
-    rr = float(r @ r)
-    goal = tolerance * tolerance * rr
+    z = precondition(r)
+    p = z.copy()
+    rz = float(r @ z)
+    goal = tolerance * tolerance * rz
     products = 0
-    while products < cap and rr > goal:
+    while products < cap and rz > goal:
         Ap = product(p)
         products += 1
         curvature = float(p @ Ap)
         if not curvature > 0.0:  # a direction that A does not see: what is left of b lies outside its range
-            return Solved(x if products > 1 else b.copy(), products)
-        step = rr / curvature
+            return Solved(x if products > 1 else p, products)
+        step = rz / curvature
         x += step * p
         r -= step * Ap
-        rr, before = float(r @ r), rr
-        p *= rr / before
-        p += r
+        z = precondition(r)
+        rz, before = float(r @ z), rz
+        p *= rz / before
+        p += z
     return Solved(x, products)

@@ -13,6 +13,7 @@ the shard together, a Hessian-vector product one more each, and all trial values
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,7 @@ from hpcopt.problems.lanczos import largest_eigenvalue
 from hpcopt.problems.losses import MarginLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.memory import recall, remembered
+from hpcopt.problems.metric import Layout, Metric, measured
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.spare import SpareVectors
 
@@ -169,6 +171,22 @@ class Objective:
         """
         with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
             return self._curvature_bound() * self.matrix.largest_row() + self.penalty.curvature
+
+    def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
+        """Return the norm for gradients of f that does not depend on the features' units; see `Oracle.metric`."""
+        intercept = self.penalised == self.d - 1
+        features = self.d - intercept
+        ridge = np.zeros(features)
+        ridge[: self.penalised] = self.penalty.curvature
+        with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz):
+            return measured(
+                self.matrix,
+                mean,
+                Layout(features, outputs=1, shift=features, intercept=intercept),
+                curvature=self.loss.curvature_bound or 1.0,
+                ridge=ridge,
+                full=full,
+            )
 
     def _curvature_bound(self) -> float:
         assert self.loss.curvature_bound is not None, "a step size of 1/L is refused before the run"

@@ -7,6 +7,7 @@ need not have any.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from hpcopt.arrays import Vector
 from hpcopt.fabric.meter import Meter
+from hpcopt.problems.metric import Metric
 from hpcopt.problems.penalties import Penalty
 
 
@@ -87,3 +89,14 @@ class Oracle(Protocol):
 
     def row_smoothness(self) -> float:
         """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the penalty."""
+
+    def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
+        """Return the norm for gradients of f that does not depend on the features' units; every node calls it.
+
+        Parameters
+        ----------
+        mean
+            Returns the mean of a vector over the rows of all shards, given this shard's mean.
+        full
+            Whether to see the features' correlations, too, where there are few of them.
+        """

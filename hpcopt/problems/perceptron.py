@@ -9,7 +9,7 @@ dense or sparse rows, the others are BLAS.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ from hpcopt.problems.layers import ACTIVATIONS, Layers
 from hpcopt.problems.losses import OutputLoss
 from hpcopt.problems.matrix import Matrix, vector
 from hpcopt.problems.memory import recall, remembered
+from hpcopt.problems.metric import Layout, Metric, measured
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
 from hpcopt.problems.penalties import Penalty
 
@@ -164,6 +165,19 @@ class Perceptron:
         bound = self._curvature_bound()
         with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
             return bound * (self.matrix.largest_row() + self.layers.biases) + self.penalty.curvature
+
+    def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
+        """Return the norm for gradients of f that does not depend on the features' units; see `Oracle.metric`."""
+        features, outputs = self.layers.shapes[0]
+        with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz):
+            return measured(
+                self.matrix,
+                mean,
+                Layout(features, outputs, shift=self.penalised, intercept=self.layers.biases),
+                curvature=self.loss.curvature_bound or 1.0,
+                ridge=np.full(features, self.penalty.curvature),
+                full=full,
+            )
 
     @property
     def bounded(self) -> bool:

@@ -50,6 +50,15 @@ class Record:
     )
     objective: float = field(metadata=_column("", "$f(w)$ over all training rows, penalty included"))
     grad_norm: float = field(metadata=_column("", r"$\lVert \nabla f(w) \rVert$, Euclidean"))
+    scaled_gradient: float | None = field(
+        default=None,
+        metadata=_column(
+            "",
+            r"where a rule or the end asks for it: the [scaled gradient](objective.md#how-far-from-the-optimum), whose "
+            r"units depend neither on those of the features nor on those of the targets, $\lVert \nabla f(w) "
+            r"\rVert_{G^{-1}} / \sqrt{2 f(w)}$",
+        ),
+    )
     test_accuracy: float | None = field(
         default=None,
         metadata=_column(

@@ -18,6 +18,9 @@ from hpcopt.results.record import Record
 
 DEFAULT_ROUNDS = 100
 GOAL_ROUNDS = 10_000  # where only goals are given
+RESOLVED = 1e-6  # a scaled gradient: f is within about 1e-12 of itself of the optimum, which sums of many terms blur
+VANISHED = 1e-28  # an objective so many times its first value is the square of rounding
+SETTLED = 10  # iterations without a lower objective
 DIVERGED = 1e3  # an objective so many times its first value (at least 1) does not come back
 
 
@@ -31,6 +34,8 @@ class Status(enum.Enum):
     ITERATIONS = "used up its iterations"
     SECONDS = "used up its seconds"
     BYTES = "used up its bytes"
+    PRECISION = "the gradient vanishes, as far as double precision can tell"
+    STALLED = "the solver gave up short of the optimum: no step that it tried lowers the objective"
     FINISHED = "the solver has nothing left to do"
     LEFT = "all nodes have left"
     DIVERGED = "diverged: the objective grew without bound or is no number; the best iterate is kept"
@@ -40,6 +45,11 @@ class Status(enum.Enum):
     def reached(self) -> bool:
         """Whether what was asked for was reached, rather than a budget used up."""
         return self in {Status.TARGET, Status.GRADIENT, Status.GAP}
+
+    @property
+    def converged(self) -> bool:
+        """Whether a goal was reached, or the optimum as closely as it can be."""
+        return self.reached or self is Status.PRECISION
 
     @property
     def diverged(self) -> bool:
@@ -139,6 +149,10 @@ class StopRule:
         Goal: the Euclidean norm of the objective's gradient.
     relative_gradient
         Goal: the same as a part of the norm at the start.
+    scaled_gradient
+        Goal: the gradient's norm in units that depend neither on those of the features nor on those of the targets;
+        its square is about (f(w) - f*) / f(w), as far as the features' means, variances and (up to 256 of them)
+        correlations tell.
     gap
         Goal: the certified bound ||gradient||^2 / (2 l2) on f(w) - f*, from strong convexity; needs l2 > 0 and no
         intercept.
@@ -157,6 +171,7 @@ class StopRule:
     target_on: Literal["objective", "mean_objective", "worst_objective"] = "objective"
     gradient_norm: Positive | None = None
     relative_gradient: Positive | None = None
+    scaled_gradient: Positive | None = None
     gap: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -185,16 +200,39 @@ class StopRule:
             return Status.DIVERGED
         norm = record.grad_norm
         gap = norm * norm / (2.0 * strong_convexity) if strong_convexity > 0.0 else math.inf
+        scaled = record.scaled_gradient
         checks = (
             (Status.TARGET, self.target, record.judged(self.target_on).objective),
             (Status.GRADIENT, self.gradient_norm, norm),
             (Status.GRADIENT, self.relative_gradient, norm / (first.grad_norm or 1.0)),
+            (Status.GRADIENT, self.scaled_gradient, math.inf if scaled is None else scaled),
             (Status.GAP, self.gap, gap),
         )
         for status, goal, value in checks:
             if goal is not None and value <= goal:
                 return status
-        return None
+        vanished = self.scaled_gradient is not None and record.objective <= VANISHED * first.objective
+        return Status.PRECISION if vanished else None
+
+    def settled(self, record: Record, best: Record) -> Status | None:
+        """Return how the run ends if it asks for a scaled gradient, and rounding keeps it from coming any closer."""
+        resolved = self.scaled_gradient is not None and (record.scaled_gradient or 0.0) <= RESOLVED
+        return Status.PRECISION if resolved and record.iteration - best.iteration >= SETTLED else None
+
+    def ended(self, record: Record, first: Record, strong_convexity: float, *, exact: bool) -> Status:
+        """Return how the run ends where the solver has ended by itself, with its `scaled_gradient` in the record.
+
+        Parameters
+        ----------
+        exact
+            Whether the solver is one that reaches the optimum.
+        """
+        status = self.verdict(record, first, strong_convexity)
+        if status is not None:
+            return status
+        if record.scaled_gradient is not None and record.scaled_gradient <= RESOLVED:
+            return Status.PRECISION
+        return Status.STALLED if exact else Status.FINISHED
 
     def spent(self, used: Mapping[str, float]) -> Status | None:
         """Return which budget is used up by what `used` tells of round, iteration, seconds and bytes, if one is."""

@@ -52,7 +52,7 @@ def drive_asynchronous(
     if checkpoints != NO_CHECKPOINTS:
         replay = Replay(node, checkpoints, recording, belonging(node, solver))
         recording = replace(recording, tell=replay.tell)
-    watch = Watch(node, problem, shard, decentralised=True)
+    watch = Watch(node, problem, shard, decentralised=True, scaled=stop.scaled_gradient is not None)
     f = problem.on(shard, node.meter)
     state = solver.init(node, f, w0)
     first, model = watch.measure(state.w, 0)

@@ -55,15 +55,16 @@ class Course:
         if self._tells_all:
             self._tell(record)
         verdict = self._stop.verdict(record, self._first, self._convexity)
-        self.status = verdict or self._disagreement.verdict(record, model)
+        self.status = verdict or self._disagreement.verdict(record, model) or self._stop.settled(record, self._best)
         if self.status is None and record.objective < self._best.objective:
             self._best, self._kept = record, model.copy()
 
-    def outcome(self, state: State, iteration: int) -> Outcome:
-        """Return how the run ended, at `state`, after so many iterations."""
+    def outcome(self, state: State, iteration: int, *, exact: bool) -> Outcome:
+        """Return how the run ended, at `state`, after so many iterations; `exact` solvers reach the optimum."""
         if self.status is None:  # the solver ended: what it sent after its last iterate counts too
+            self._watch.scale()
             self._last, self._model = self._watch.measure(state.w, iteration)
-            self.status = self._stop.verdict(self._last, self._first, self._convexity) or Status.FINISHED
+            self.status = self._stop.ended(self._last, self._first, self._convexity, exact=exact)
             if self._tells_all:
                 self._tell(self._last)
         if not self._tells_all and iteration:

@@ -82,7 +82,8 @@ def _drive_rounds(
     checkpoints: Checkpoints,
 ) -> Outcome:
     f = problem.on(shard, node.meter)
-    watch = Watch(node, problem, shard, decentralised=solver.needs.models == "own")
+    own, scaled = solver.needs.models == "own", stop.scaled_gradient is not None
+    watch = Watch(node, problem, shard, decentralised=own, scaled=scaled)
     course = Course(node, watch, stop, recording, problem.strong_convexity)
     if checkpoints.resume is None:
         state = solver.init(node, f, w0)
@@ -105,7 +106,7 @@ def _drive_rounds(
         if is_due is not None and is_due(iteration):
             checkpoints.keep(_snapshot(node, f, solver, state, course.snapshot(iteration)))
             meet(node)
-    return course.outcome(state, iteration)
+    return course.outcome(state, iteration, exact=solver.minimises and solver.floor is None)
 
 
 def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: Snapshot) -> Snapshot:

@@ -34,7 +34,7 @@ def fit(
     Parameters
     ----------
     tables
-        Further tables of the specification ("problem", "stop", ...).
+        Further tables of the specification ("problem", "stop", ...), and keys of "data".
     overrides
         `key.path=value` each; they come last, after the solver's `fit_defaults`.
     solver_file
@@ -75,5 +75,5 @@ def _specification(
     known = SOLVERS if solver_file is None else load_file(solver_file).solvers
     defaults = known[solver].fit_defaults if solver in known else {}
     file = {} if solver_file is None else {"solver_file": str(solver_file)}
-    whole = {"data": {"path": str(data)}, "solver": {"name": solver, **defaults}, **file, **tables}
-    return specification_from(whole, overrides=overrides)
+    own = {"data": {"path": str(data), **tables.get("data", {})}, "solver": {"name": solver, **defaults}}
+    return specification_from({**file, **tables, **own}, overrides=overrides)

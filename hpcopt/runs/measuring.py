@@ -9,6 +9,7 @@ import numpy as np
 from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.meter import Meter
+from hpcopt.problems.metric import Metric
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.targets import Targets
 from hpcopt.results.record import Record
@@ -40,14 +41,28 @@ class Watch:
     ----------
     decentralised
         Whether the nodes' models differ.
+    scaled
+        Whether records have the scaled gradient.
     """
 
-    def __init__(self, node: Node, problem: Problem, shard: Shard, *, decentralised: bool = False) -> None:
+    def __init__(
+        self, node: Node, problem: Problem, shard: Shard, *, decentralised: bool = False, scaled: bool = False
+    ) -> None:
         self._node = node
         self._decentralised = decentralised
         self._problem = problem
         self._shard = shard
         self._oracle = problem.on(shard, Meter())
+        self._metric: Metric | None = None
+        if scaled:
+            self.scale()
+
+    def scale(self) -> None:
+        """Measure the scaled gradient from now on; collective."""
+        if self._metric is None:
+            share = self._oracle.share
+            with self._node.monitoring():
+                self._metric = self._oracle.metric(lambda v: self._node.world.sum(share * v), full=True)
 
     def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[Record, Vector]:
         """Return the record of the model `w` and the model that it is about, the same on every node.
@@ -67,8 +82,13 @@ class Watch:
         """Return what every record has."""
         node = self._node
         sums = node.world.sum(self.share_of(w, counted(node)))
-        ends = node.world.max(np.array([seconds, float(node.ledger.solver.rounds)]))
-        return self.record(sums, iteration, float(ends[0]), int(ends[1]))
+        own = np.array([seconds, float(node.ledger.solver.rounds), self._scaled(sums)])
+        last, rounds, scaled = node.world.max(own)  # the same on all nodes, to the last bit
+        record = self.record(sums, iteration, float(last), int(rounds))
+        return record if self._metric is None else replace(record, scaled_gradient=float(scaled))
+
+    def _scaled(self, sums: Vector) -> float:
+        return 0.0 if self._metric is None else self._metric.relative(sums[7:], float(sums[0]))
 
     def share_of(self, w: Vector, counts: Counts) -> Vector:
         """Return what this node adds to the sums of a record about the model `w`, shape (7 + d,)."""
@@ -93,6 +113,7 @@ class Watch:
             work=touched / self._problem.entries,
             objective=objective,
             grad_norm=float(np.linalg.norm(sums[7:])),
+            scaled_gradient=None if self._metric is None else self._scaled(sums),
             test_accuracy=None if is_error else tested,
             test_error=tested if is_error else None,
             model_bytes=int(over_edges) if self._decentralised else None,

@@ -19,6 +19,7 @@ from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import SizedModel
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
+from hpcopt.runs.sizes import scaling_hint
 from hpcopt.spec.specification import Specification
 
 
@@ -32,6 +33,8 @@ class Prepared:
         Of the runs there.
     shards
         By node, for the nodes of this process; without rows on those that are no holders.
+    hint
+        What a person should know of the features' units; None if nothing.
     """
 
     cluster: Cluster
@@ -40,6 +43,7 @@ class Prepared:
     shards: dict[int, Shard]
     w0: Vector
     loaded: Loaded
+    hint: str | None
 
     def words(self) -> str:
         """Return what is solved where, for a headline."""
@@ -58,12 +62,15 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
         shards = {node: _shard(loaded, node, model, spec.data.storage) for node in cluster.local_nodes}
     loaded = replace(loaded, shards={}, test_shards=None)  # the shards may be copies: do not hold the rows twice
     problem = Problem(formulation, model, total=loaded.rows, entries=_entries(shards, cluster.processes))
+    hint = None
+    if spec.data.scale == "none":
+        hint = scaling_hint([*shards.values()], loaded.features, loaded.rows, cluster.processes)
     warm_up = partial(_warm, problem, [shards[node] for node in cluster.local_nodes if node in cluster.holders])
     if not cluster.led(warm_up):
         warm_up()
     with agreed(cluster.processes):
         w0 = spec.problem.starting_point(model, spec.seed)
-    return Prepared(cluster, conditions, problem, shards, w0, loaded)
+    return Prepared(cluster, conditions, problem, shards, w0, loaded, hint)
 
 
 def _ask(model: SizedModel, nodes: int) -> None:

@@ -130,6 +130,8 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
     whose = spec.goal.whose(solver.needs.models == "own" for solver in spec.built)
     if whose != "objective":
         print(f"judged by: {whose}", flush=True)
+    if prepared.hint is not None:
+        print(f"hint: {prepared.hint}", flush=True)
     unlike = prepared.conditions.heterogeneity.words(prepared.cluster.size)
     if unlike:
         print(f"unlike: {unlike}", flush=True)

@@ -7,25 +7,30 @@ stall between two trial points. Value and gradient travel together: d + 1 double
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from hpcopt.arrays import Vector
-from hpcopt.checks import at_least, within
+from hpcopt.checks import at_least, one_of, within
 from hpcopt.fabric.interface import Node
+from hpcopt.problems.metric import Metric
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.parts.line_search import ROUNDOFF
 
+FIRST_TRIALS = 200  # nothing is known yet of the step's size: down to 2^-200
+
 
 @dataclass
 class LBFGSState(State):
-    """The model, value and gradient there, the pairs kept, and what was sent."""
+    """The model, value and gradient there, the preconditioner, the pairs kept, and what was sent."""
 
     gradient: Vector  # (d,); empty until the first evaluation
     value: float = np.nan
+    metric: Metric | None = None
     steps: list[Vector] = field(default_factory=list)  # s_j = w_{j+1} - w_j, newest last
     changes: list[Vector] = field(default_factory=list)  # y_j = g_{j+1} - g_j
     evaluations: int = 0
@@ -45,29 +50,41 @@ class LBFGS(Solver[LBFGSState]):
     curvature
         Weak Wolfe: the part of the slope that may be left.
     trials
-        Evaluations a line search may cost.
+        Evaluations a line search may cost, after the first one.
+    preconditioner
+        The matrix that the pairs correct: "none" for a multiple of the identity, or "columns" for one of the inverse
+        variances of the features, which cost a pass and a round or two at the start: the iterates then do not depend
+        on the features' units.
     """
 
     paper = "Liu and Nocedal 1989; Lewis and Overton 2013 (line search)"
+    fit_defaults = {"preconditioner": "columns"}  # noqa: RUF012
+
     memory: int = 10
     decrease: float = 1e-4
     curvature: float = 0.9
     trials: int = 30
+    preconditioner: Literal["none", "columns"] = "none"
 
     def __post_init__(self) -> None:
         at_least(1, memory=self.memory, trials=self.trials)
         within(0.0, 1.0, decrease=self.decrease, curvature=self.curvature)
+        one_of(("none", "columns"), preconditioner=self.preconditioner)
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> LBFGSState:  # noqa: ARG002
         return LBFGSState(w=w0.copy(), gradient=np.empty(0))
 
     def rounds(self, node: Node, f: Oracle, s: LBFGSState) -> Iterator[LBFGSState]:
+        if self.preconditioner == "columns" and s.metric is None:
+            s.metric = f.metric(lambda v: node.world.mean(v, weight=f.share))
         if not s.evaluations:
             s.value, s.gradient = self._evaluate(node, f, s, s.w)
         while True:
             g = s.gradient
-            p = two_loop(g, s.steps, s.changes)  # p = H_j g
-            step = 1.0 if s.steps else min(1.0, 1.0 / max(float(np.linalg.norm(g)), np.finfo(float).tiny))
+            p = two_loop(g, s.steps, s.changes, _unchanged if s.metric is None else s.metric.solve)  # p = H_j g
+            step = 1.0
+            if not s.steps and s.metric is None:
+                step = min(1.0, 1.0 / max(float(np.linalg.norm(g)), np.finfo(float).tiny))
             found = self._search(node, f, s, p, step)
             if found is None:  # f cannot be lowered in float64
                 return
@@ -88,7 +105,7 @@ class LBFGS(Solver[LBFGSState]):
         """Return the first trial along -p that meets the weak Wolfe conditions, by bisection."""
         slope = float(p @ s.gradient)
         low, high = 0.0, np.inf
-        for _ in range(self.trials):
+        for _ in range(self.trials if s.steps else max(self.trials, FIRST_TRIALS)):
             w = s.w - step * p
             value, gradient = self._evaluate(node, f, s, w)
             if not value <= s.value - self.decrease * step * slope + ROUNDOFF * abs(s.value):
@@ -109,19 +126,30 @@ class LBFGS(Solver[LBFGSState]):
             del s.steps[0], s.changes[0]
 
     def doubles(self, s: LBFGSState, d: int) -> int:
-        return s.evaluations * (d + 1)
+        return s.evaluations * (d + 1) + (0 if s.metric is None else s.metric.doubles)
 
 
-def two_loop(g: Vector, steps: list[Vector], changes: list[Vector]) -> Vector:
-    """Return H g for the inverse Hessian approximation H of the pairs (Nocedal and Wright, Algorithm 7.4)."""
+def _unchanged(v: Vector) -> Vector:
+    return v
+
+
+def two_loop(
+    g: Vector, steps: list[Vector], changes: list[Vector], precondition: Callable[[Vector], Vector] = _unchanged
+) -> Vector:
+    """Return H g for the inverse Hessian approximation H of the pairs (Nocedal and Wright, Algorithm 7.4).
+
+    Its initial matrix is a multiple of what `precondition` multiplies by: the one under which the last step and the
+    last change agree in length.
+    """
     q = g.copy()
     weights = []
     for step, change in zip(reversed(steps), reversed(changes), strict=True):
         rho = 1.0 / float(step @ change)
         weights.append(rho * float(step @ q))
         q -= weights[-1] * change
+    q = precondition(q)
     if steps:
-        q *= float(steps[-1] @ changes[-1]) / float(changes[-1] @ changes[-1])
+        q *= float(steps[-1] @ changes[-1]) / float(changes[-1] @ precondition(changes[-1]))
     for step, change, weight in zip(steps, changes, reversed(weights), strict=True):
         rho = 1.0 / float(step @ change)
         q += (weight - rho * float(change @ q)) * step

@@ -12,13 +12,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from hpcopt.arrays import Vector
-from hpcopt.checks import at_least
+from hpcopt.checks import at_least, one_of
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
+from hpcopt.problems.metric import Metric
 from hpcopt.problems.objective import Objective, Point
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Needs
@@ -29,8 +31,10 @@ MESSAGES = 6  # of a line search: down to steps of 2^-59, for starts where the H
 
 @dataclass
 class NewtonCGState(State):
-    """The model and what was sent."""
+    """The model, the preconditioner, and what was sent."""
 
+    metric: Metric | None = None
+    first: float = 0.0  # the gradient's norm at the start, in the preconditioner's units
     iterations: int = 0  # gradients, each followed by one line search unless it was the end
     searches: int = 0
     products: int = 0
@@ -45,41 +49,60 @@ class NewtonCG(Solver[NewtonCGState]):
     ----------
     cg_steps
         At most so many products an iteration.
+    preconditioner
+        Of the conjugate gradients: "none", or "columns", from the means and variances of the features, which cost a
+        pass and a round or two at the start: the iterates then do not depend on the features' units.
     line_search
         The steps tried, all in one message; where none passes, as many smaller ones follow in another message.
     """
 
     needs = Needs(hessian=True)
     paper = "Dembo, Eisenstat, Steihaug 1982; Nocedal and Wright, Numerical Optimization, 7.1"
+    fit_defaults = {"preconditioner": "columns"}  # noqa: RUF012
+
     cg_steps: int = 200
+    preconditioner: Literal["none", "columns"] = "none"
     line_search: Armijo = Armijo(slope=1e-4, trials=10)
 
     def __post_init__(self) -> None:
         at_least(1, cg_steps=self.cg_steps)
+        one_of(("none", "columns"), preconditioner=self.preconditioner)
 
     def init(self, node: Node, f: Objective, w0: Vector) -> NewtonCGState:  # noqa: ARG002
         return NewtonCGState(w=w0.copy())
 
     def rounds(self, node: Node, f: Objective, s: NewtonCGState) -> Iterator[NewtonCGState]:
+        if self.preconditioner == "columns" and s.metric is None:
+            s.metric = f.metric(lambda v: node.world.mean(v, weight=f.share))
         while True:
             here = f.at(s.w)
             g = node.world.mean(here.gradient, weight=f.share)
             s.iterations += 1
-            norm = float(np.linalg.norm(g))
-            if norm == 0.0:
+            if not g.any():
                 return
-            solved = conjugate_gradient(
-                lambda v, here=here: node.world.mean(here.hessian_product(v), weight=f.share),  # type: ignore[misc]
-                g,
-                tolerance=min(0.5, math.sqrt(norm)),
-                cap=self.cg_steps,
-            )
-            s.products += solved.products
-            step = self._search(node, f, here, solved.x, g, s)
+            p = self._direction(node, f, here, g, s)
+            step = self._search(node, f, here, p, g, s)
             if step is None:  # f cannot be lowered in float64
                 return
-            s.w = s.w - step * solved.x
+            s.w = s.w - step * p
             yield s
+
+    def _direction(self, node: Node, f: Objective, here: Point, g: Vector, s: NewtonCGState) -> Vector:
+        """Return an approximate H^-1 g; one round a product."""
+
+        def product(v: Vector) -> Vector:
+            return node.world.mean(here.hessian_product(v), weight=f.share)
+
+        if s.metric is None:
+            forcing = float(np.linalg.norm(g))
+            solved = conjugate_gradient(product, g, min(0.5, math.sqrt(forcing)), self.cg_steps)
+        else:
+            norm = s.metric.norm(g)
+            s.first = s.first or norm
+            forcing = norm / s.first  # of no unit, neither of the features nor of the targets
+            solved = conjugate_gradient(product, g, min(0.5, math.sqrt(forcing)), self.cg_steps, s.metric.solve)
+        s.products += solved.products
+        return solved.x
 
     def _search(self, node: Node, f: Objective, here: Point, p: Vector, g: Vector, s: NewtonCGState) -> float | None:
         line_search = self.line_search
@@ -92,4 +115,5 @@ class NewtonCG(Solver[NewtonCGState]):
         return None
 
     def doubles(self, s: NewtonCGState, d: int) -> int:
-        return (s.iterations + s.products) * d + s.searches * (self.line_search.trials + 1)
+        setup = 0 if s.metric is None else s.metric.doubles
+        return setup + (s.iterations + s.products) * d + s.searches * (self.line_search.trials + 1)

@@ -5,11 +5,10 @@ The cheapest of all in rounds, and a floor that no round can lower. Zhang, Duchi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of
@@ -35,7 +34,8 @@ class OneShot(Solver[OneShotState]):
     Parameters
     ----------
     tolerance
-        Local Newton steps end when the local gradient's norm is this part of the first one's.
+        Local Newton steps end when the local Newton decrement, the square root of g^T H^-1 g, is this part of the
+        first one. It does not depend on the features' units.
     newton_steps
         At most so many of them.
     weights
@@ -69,13 +69,15 @@ class OneShot(Solver[OneShotState]):
     def _minimise(self, f: Objective, w: Vector) -> Vector:
         line_search = Armijo()
         here = f.at(w)
-        goal = self.tolerance * float(np.linalg.norm(here.gradient))
+        first = 0.0
         for _ in range(self.newton_steps):
-            if float(np.linalg.norm(here.gradient)) <= goal:
-                break
             p = here.newton_direction()
+            decrement = math.sqrt(max(float(p @ here.gradient), 0.0))
+            first = first or decrement
+            if decrement <= self.tolerance * first:
+                break
             step = line_search.local(here, p)
-            if step == 0.0:  # f cannot be lowered in float64
+            if step == 0.0:  # f_k cannot be lowered in float64
                 break
             here = f.at(here.w - step * p)
         return here.w

@@ -15,13 +15,13 @@ def usual_solver(model: str, loss: str) -> str:
 
 
 def usual_tolerance(model: str, loss: str) -> float:
-    """Return the part of the first gradient's norm to stop at where none is asked for.
+    """Return the scaled gradient to stop at where none is asked for.
 
     Where the objective is not convex it has kinks or saddles, at which gradients stay large long after the model is
     good.
     """
     formulation = _formulation(model, loss)
-    return 1e-8 if formulation is None or formulation.convex else 3e-3
+    return 1e-8 if formulation is None or formulation.convex else 1e-2
 
 
 def _formulation(model: str, loss: str) -> Formulation | None:
