@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from hpcopt.interrupts import undoing
+
+UNFINISHED = ".hpcopt-*.part"
+"""What files that are not yet whole are called; short, so that any name that a folder takes can be written."""
 
 PIECE_BYTES = 1 << 24  # read at a time, so that a size that nobody has checked asks for no memory
 
@@ -32,20 +35,33 @@ def read_over(file: IO[bytes], count: int) -> None:
 def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open `path` for writing; a reader finds the old file or the new one on the disk, never a half.
 
-    What is written stands in a hidden file beside it until all of it is on the disk; an error leaves `path` alone.
+    What is written stands in a hidden file beside it until all of it is on the disk; an error leaves `path` alone. A
+    link stays one, and the file that it leads to is the one that is written.
 
     Parameters
     ----------
     mode
         "w" for text, which is UTF-8, "wb" for bytes.
+
+    Raises
+    ------
+    OSError
+        With `path` as the file's name, whichever file it was about.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    target = Path(os.path.realpath(path))
+    unfinished = target.with_name(UNFINISHED.replace("*", os.urandom(6).hex()))
     remove = partial(unfinished.unlink, missing_ok=True)
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     try:
-        with undoing(remove), unfinished.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        with undoing(remove), unfinished.open(mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            unfinished.replace(path)
+            unfinished.replace(target)
+    except OSError as error:
+        if error.filename not in {None, str(unfinished)}:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        remove()
+        with suppress(OSError):
+            remove()

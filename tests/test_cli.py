@@ -307,7 +307,7 @@ def test_show_tells_parameters_defaults_needs_and_paper(name, capsys):
         (["bench", "kernel"], "unknown subject 'kernel'; did you mean 'kernels'?"),
         (["run", "nowhere.toml"], "nowhere.toml"),
         (["predict", "nowhere.npz", "x"], "nowhere.npz: no such file"),
-        (["fit", "nowhere.txt", "-o", "nowhere/model.npz"], "nowhere/model.npz: its folder does not exist"),
+        (["fit", "nowhere.txt", "-o", "nowhere/model.npz"], "nowhere/model.npz: there is no folder nowhere"),
         (["fit", "nowhere.txt", "-o", "model.npz", "--solver", "giannt"], "did you mean 'giant'?"),
         (["fit", "nowhere.txt", "-o", "."], "is a folder"),
         (["fit", "nowhere.txt", "-o", "model.npz", "--l1", "0.1"], "no solver here takes an l1 term yet"),

@@ -141,10 +141,10 @@ def test_text_that_fits_a_model_of_arrays_either_way_is_noted_and_read_as_asked(
 
 
 OUTPUTS = {
-    "folder": ("", "is a folder; give -o the name of a file"),
+    "folder": ("", "is a folder; give the name of a file"),
     "no folder": ("none/out.png", "there is no folder {parent}"),
     "file for a folder": ("model.npz/out.png", "there is no folder {parent}"),
-    "device": ("/dev/null", "not a regular file; give -o another name"),
+    "device": ("/dev/null", "not a regular file; give another name"),
     "closed": ("/proc/out.png", "the folder /proc takes no files"),
 }
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hpcopt.errors import InputError
+from hpcopt.files import written_whole
+from hpcopt.outputs import check_file
 from hpcopt.registry import nearest
 
 WIDTH = 120  # columns in a batch log
@@ -31,21 +34,27 @@ def bench(
     from hpcopt.bench.compression import bench_compression
     from hpcopt.bench.fabric import bench_fabric
     from hpcopt.bench.kernels import bench_kernels
+    from hpcopt.fabric.agreement import agreed
     from hpcopt.fabric.join import join
 
-    cluster = join()
-    group = cluster.processes
-    if subject == "kernels":
-        rows = bench_kernels(group.barrier, group.rank, group.size, quick)
-    elif subject == "compression":
-        rows = bench_compression(group.barrier, group.rank, quick)
-    else:
-        rows = bench_fabric(cluster, quick)
-    if group.rank == 0:
-        _tell(rows, subject, group.size)
+    with closing(join()) as cluster:
+        group = cluster.processes
         if json_file is not None:
-            json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    cluster.close()
+            with agreed(group, one_tells=True):
+                if group.rank == 0:
+                    check_file(json_file)
+        if subject == "kernels":
+            rows = bench_kernels(group.barrier, group.rank, group.size, quick)
+        elif subject == "compression":
+            rows = bench_compression(group.barrier, group.rank, quick)
+        else:
+            rows = bench_fabric(cluster, quick)
+        with agreed(group, one_tells=True):
+            if group.rank == 0:
+                _tell(rows, subject, group.size)
+                if json_file is not None:
+                    with written_whole(json_file) as file:
+                        file.write(json.dumps(rows, indent=1) + "\n")
     return 0
 
 

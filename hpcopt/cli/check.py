@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcopt.cli import output as outputs
 from hpcopt.files import written_whole
+from hpcopt.outputs import check_apart, check_file
 
 if TYPE_CHECKING:
     from hpcopt.conformance.verdict import Verdict
@@ -32,7 +32,8 @@ def check(
     from hpcopt.conformance.examine import examine
 
     if json_file is not None:
-        outputs.check(json_file)
+        check_file(json_file)
+        check_apart([json_file], [file])
     width = max(len(check.sentence) for check in CHECKS)
     verdicts: list[Verdict] = []
     for verdict in examine(file, limit):

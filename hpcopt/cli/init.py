@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hpcopt.cli import output as outputs
 from hpcopt.errors import InputError
 from hpcopt.files import written_whole
+from hpcopt.outputs import check_file
 
 NAMED = "my.toml"
 """What the specification's own comments call it."""
@@ -29,7 +29,7 @@ def init(
         return 0
     if file.exists():
         raise InputError(f"{file}: exists already; give another name")
-    outputs.check(file)
+    check_file(file)
     with written_whole(file) as written:
         written.write(text)
     print(f"{file} written. Next:\n\n  hpcopt run {file}\n  mpiexec -n 4 hpcopt run {file} --out runs/four-ranks")

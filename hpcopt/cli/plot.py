@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from hpcopt.cli import output as outputs
 from hpcopt.errors import InputError, MissingLibraryError
 
 
@@ -33,11 +32,11 @@ def plot(
     --timeline who computed, waited and exchanged when, of runs made with --set output.timeline=true; beside the picture
     a .trace.json, for chrome://tracing or Perfetto.
     """
-    from hpcopt.studies.replot import replot, replot_timelines
+    from hpcopt.studies.replot import check_pictures, replot, replot_timelines
 
     if output is not None:
         check_format(output)
-        outputs.check(output)
+    check_pictures(folders, output, timeline=timeline)
     for written in replot_timelines(folders, output) if timeline else replot(folders, output, force=force):
         print(written)
     return 0

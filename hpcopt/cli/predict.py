@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpcopt.cli import output as outputs
 from hpcopt.files import written_whole
+from hpcopt.outputs import check_apart, check_file
 
 if TYPE_CHECKING:
     from hpcopt.data import ChosenClasses
@@ -44,7 +44,8 @@ def predict(
     from hpcopt.models.model import load
 
     if output is not None:
-        outputs.check(output)
+        check_file(output)
+        check_apart([output], [model, data])
     known = load(model)
     base = known.meta.get("zero_based") if zero_based is None else zero_based
     table = read_table(data, known.features, zero_based=base, tell=_tell_base)

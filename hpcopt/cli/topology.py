@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hpcopt.cli import output as outputs
 from hpcopt.cli.plot import check_format
+from hpcopt.outputs import check_apart, check_file
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build, lay_out
+from hpcopt.topology.edge_list import File as EdgeList
 
 _NOT_SYMMETRIC = "of symmetric weights only"
 _MOST_FOR_DIAMETER = 2_000  # nodes; a search from each of them
@@ -41,6 +42,9 @@ def topology(
 
     path = output or Path(f"{name}-{nodes}.png")
     chosen = _chosen(name, [*(overrides or []), *([] if weights is None else [f"weights={weights}"])])
+    check_format(path)
+    check_file(path)
+    check_apart([path], [Path(chosen.path)] if isinstance(chosen, EdgeList) else [])
     with threadpool_limits(1):  # on busy cores two threads of BLAS wait for each other
         _describe(chosen, nodes, seed, path)
     return 0
@@ -52,8 +56,6 @@ def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
     from hpcopt.results.network import Diagram, draw_network
 
     mixing = build(chosen, nodes, seed)
-    check_format(path)
-    outputs.check(path)
     words = mixing.words()
     print(f"{words}\n")
     table = _table(mixing)

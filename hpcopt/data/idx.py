@@ -43,12 +43,20 @@ def is_idx(path: Path) -> bool:
         return bool(file.read(2) == b"\0\0")
 
 
-def labels_beside(images: Path, group: Group) -> Path | None:
-    """Return the file with the labels of a file of images, named like MNIST's; None where no process sees one.
+def named_as_labels(images: Path) -> Path:
+    """Return what MNIST calls the labels' file of a file of images.
 
-    `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz`. Collective.
+    `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz`.
     """
-    beside = images.with_name(re.sub(r"idx\d", "idx1", images.name.replace("images", "labels")))
+    return images.with_name(re.sub(r"idx\d", "idx1", images.name.replace("images", "labels")))
+
+
+def labels_beside(images: Path, group: Group) -> Path | None:
+    """Return the file with the labels of a file of images, named as MNIST's; None where no process sees one.
+
+    Collective.
+    """
+    beside = named_as_labels(images)
     seen = group.max(np.array([float(beside != images and beside.is_file())]))
     return beside if seen[0] else None
 

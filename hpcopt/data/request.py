@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from hpcopt.annotations import AtLeastZero, Count, Factor, Positive, Whole, check_types, fill, named, no_such
 from hpcopt.data.features import Scale
+from hpcopt.data.idx import named_as_labels
 from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.partition import Rule
 from hpcopt.data.recipe import RECIPE_KEYS, RECIPES, Density, Recipe
@@ -167,6 +169,12 @@ class DataRequest:
         """Return the request with every file named as `where` tells it, given its name."""
         given: dict[str, Any] = {key: where(getattr(self, key)) for key in FILES if getattr(self, key) is not None}
         return replace(self, **given)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that may be read, those of labels that stand beside IDX files included."""
+        named = [Path(name) for key in FILES if (name := getattr(self, key)) is not None]
+        return [*named, *(named_as_labels(path) for path in named if path.name)]
 
     @property
     def rule(self) -> Rule:

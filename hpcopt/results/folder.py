@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,7 +23,8 @@ from numpy.typing import NDArray
 
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.timeline import KINDS
-from hpcopt.files import written_whole
+from hpcopt.files import UNFINISHED, written_whole
+from hpcopt.outputs import check_apart, check_folder
 from hpcopt.results import checked
 from hpcopt.results.record import Record
 
@@ -29,36 +32,45 @@ RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergenc
 EDGES, NETWORK = "edges.csv", "network.png"
 TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
 TABLE, COMPARISON, INDEX = "compare.csv", "compare.png", "compare.json"
-OURS = (
-    *(RUN, TRACE, MODEL, PICTURE, EDGES, NETWORK, TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS),
-    *(TABLE, COMPARISON, INDEX),
-)
+NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, TIMELINE, TABLE, INDEX)
+OURS = (*NOT_DRAWN, PICTURE, NETWORK, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON)
 
 
-def check(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that cannot take a new run; nothing is changed.
+def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a folder that cannot take a new run or comparison; nothing is changed.
+
+    Parameters
+    ----------
+    inner
+        The names of the folders of a comparison's runs.
+    overwrite
+        Whether what it holds may be replaced.
+    inputs
+        The files that are read, none of which may be one of those that are written or removed.
 
     Raises
     ------
     InputError
         If it holds another run and `overwrite` is false, if it is no folder, or if nothing can be written there.
     """
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not existing.is_dir():
-        raise InputError(f"{folder}: {existing} is a file", Remedy.FOLDER)
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: no permission to write in {existing}", Remedy.FOLDER)
-    held = [name for name in OURS if (folder / name).exists()]
-    if held and not overwrite:
-        raise InputError(f"{folder}: holds another run ({held[0]})", Remedy.OVERWRITE)
+    for place in (folder, *(folder / name for name in inner)):
+        check_folder(place)
+        for name in OURS:
+            if (place / name).is_dir():
+                raise InputError(f"{place / name}: is a folder, and a run writes a file of that name", Remedy.FOLDER)
+    places = [folder, *(folder / name for name in dict.fromkeys([*inner, *listed(folder)]))]
+    check_apart((place / name for place in places for name in OURS), inputs)
+    for place in places:
+        held = [name for name in OURS if os.path.lexists(place / name)]
+        if held and not overwrite:
+            raise InputError(f"{place}: holds another run ({held[0]})", Remedy.OVERWRITE)
 
 
 def clear(folder: Path) -> None:
     """Make `folder`, without the run or the comparison that it may hold; files that are not ours stay."""
     for name in listed(folder):
         _remove_run(folder / name)
-    for name in OURS:
-        (folder / name).unlink(missing_ok=True)
+    _remove_files(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -88,10 +100,15 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _remove_run(folder: Path) -> None:
-    for name in OURS:
-        (folder / name).unlink(missing_ok=True)
+    _remove_files(folder)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
+
+
+def _remove_files(folder: Path) -> None:
+    """Remove the files of a run or a comparison, and what a job that was killed had not written to the end."""
+    for path in (*(folder / name for name in OURS), *folder.glob(UNFINISHED)):
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -102,7 +119,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def write_edges(folder: Path, edges: NDArray[np.int64]) -> None:
     """Write edges.csv of rows (sender, receiver, bytes), shape (edges, 3)."""
-    np.savetxt(folder / EDGES, edges, fmt="%d", delimiter=",", header="sender,receiver,bytes", comments="")
+    with written_whole(folder / EDGES) as file:
+        np.savetxt(file, edges, fmt="%d", delimiter=",", header="sender,receiver,bytes", comments="")
 
 
 def read_edges(folder: Path, nodes: int) -> NDArray[np.int64] | None:
@@ -127,7 +145,7 @@ def read_edges(folder: Path, nodes: int) -> NDArray[np.int64] | None:
 
 def write_timeline(folder: Path, spans: NDArray[np.float64]) -> None:
     """Write timeline.csv of rows (node, place in KINDS, begin, end), shape (spans, 4)."""
-    with (folder / TIMELINE).open("w", encoding="utf-8") as file:
+    with written_whole(folder / TIMELINE) as file:
         file.write("node,kind,begin,end\n")
         file.writelines(
             f"{int(node)},{KINDS[int(kind)]},{begin:.12g},{end:.12g}\n" for node, kind, begin, end in spans.tolist()
@@ -158,18 +176,43 @@ def read_timeline(folder: Path) -> NDArray[np.float64] | None:
 
 
 class TraceFile:
-    """trace.jsonl, one record a line, readable while the run goes on."""
+    """trace.jsonl, one record a line, readable while the run goes on.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, here and in all that follows.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._file: TextIO = (folder / TRACE).open("w", buffering=1, encoding="utf-8")
+        self.path = folder / TRACE
+        self._file: TextIO | None = None
+
+    def open(self) -> None:
+        """Begin the file."""
+        self._file = self.path.open("w", buffering=1, encoding="utf-8")
 
     def append(self, record: Record) -> None:
         """Write one record."""
+        assert self._file is not None, "begun"
         self._file.write(record.line())
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, if it was begun."""
+        if self._file is not None:
+            self._file.close()
+
+    def remove(self) -> None:
+        """Close the file and remove it, whatever state it is in."""
+        for step in (self.close, self.path.unlink):
+            with suppress(OSError):
+                step()
+
+
+def write_trace(folder: Path, records: Iterable[Record]) -> None:
+    """Write trace.jsonl of all records."""
+    with written_whole(folder / TRACE) as file:
+        file.writelines(record.line() for record in records)
 
 
 def has_begun(folder: Path) -> bool:

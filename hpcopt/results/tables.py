@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hpcopt.files import written_whole
 from hpcopt.results.goal import WHOSE, Goal
 from hpcopt.results.record import WHERE_THERE, Record
 from hpcopt.results.stopping import Status
@@ -73,7 +74,7 @@ def compare_rows(runs: Sequence[Finished], goal: Goal | None = None) -> list[dic
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Write the rows of `compare_rows` as CSV: numbers in full, `true` and `false`, empty where there is nothing."""
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
+    with written_whole(Path(path)) as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows({key: _cell(row[key]) for key in COLUMNS} for row in rows)

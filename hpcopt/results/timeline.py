@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.timeline import COMPUTE, KINDS
+from hpcopt.files import written_whole
 from hpcopt.results.canvas import COLOURS, GREY, entitle, explain, new_picture
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def write_events(spans: Spans, nodes: int, path: str | Path, title: str) -> None
         events.append(_metadata("thread_sort_index", node, {"sort_index": node}))
     names = [json.dumps(_WORDS[kind]) for kind in KINDS]
     ordered: Sequence[Sequence[float]] = spans[np.lexsort((spans[:, 0], spans[:, 2]))].tolist()
-    with Path(path).open("w", encoding="utf-8") as file:
+    with written_whole(Path(path)) as file:
         file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
         file.write(",\n".join(events))
         file.writelines(

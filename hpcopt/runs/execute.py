@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status, StopRule
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
+from hpcopt.runs.leaving import leave_rest, leave_result
 from hpcopt.runs.network import draw_edges
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
@@ -76,6 +78,7 @@ def execute(
     solver: Solver[Any],
     folder: Path | None,
     *,
+    clear: Callable[[Path], None] = folders.clear,
     quiet: bool = False,
 ) -> Run:
     """Run `solver`, which `admit` has let pass; collective over the processes of the cluster.
@@ -83,14 +86,16 @@ def execute(
     Parameters
     ----------
     folder
-        Made and empty of runs (`folder.clear`); None: nothing is written.
+        Where the run is written, checked before (`folder.check`); None: it is not.
+    clear
+        Makes the folder, without the run that it holds: last before the first iteration, when all that can be found
+        wrong beforehand would have been.
     quiet
         Whether to tell nothing of the progress.
     """
     cluster = prepared.cluster
     speaks = cluster.local_nodes[0] == 0
     out = folder if speaks else None  # where this process writes
-    stop = spec.stop
     windows = _rehearsed(prepared, solver)
     if windows is not None and speaks and not quiet:
         print(windows, flush=True)
@@ -98,23 +103,23 @@ def execute(
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
+            clear(out)
             folders.write_json(out / folders.RUN, described)
-    with Recorder(label, stop, out, silent=quiet or not speaks) as recorder:
-        outcomes = _driven(spec, prepared, solver, stop, recorder, timelines)
+    with Recorder(label, spec.stop, out, silent=quiet or not speaks) as recorder:
+        outcomes = _driven(spec, prepared, solver, spec.stop, recorder, timelines)
     outcome = outcomes[0]
     result = result_of(outcome)
     with agreed(cluster.processes):
         model = _model(prepared, outcome, label, result)
+    with agreed(cluster.processes, one_tells=True):
+        if out is not None:
+            leave_result(model, out, described, result, recorder)
     run = Run(label, folder, outcome.status, result, recorder.records, model)
     edges = _edges(prepared, outcomes) if solver.needs.models == "own" else None
     spans = None if timelines is None else timelines.gathered()
-    with agreed(cluster.processes, one_tells=True):
-        if out is not None:
-            if edges is not None:
-                folders.write_edges(out, edges)
-            if spans is not None:
-                folders.write_timeline(out, spans)
-            _leave(run, out, described, spec.goal)
+    if out is not None:
+        leave_rest(out, recorder, edges, spans)
+        _draw(run, out, described, spec.goal)
     return run
 
 
@@ -174,10 +179,8 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
     return trained(problem, loaded, outcome.w, meta)
 
 
-def _leave(run: Run, folder: Path, described: dict[str, Any], goal: Goal) -> None:
-    """Write the model and then the result, of which no picture is a part; and draw."""
-    run.model.save(folder / folders.MODEL)
-    folders.write_json(folder / folders.RUN, {**described, "result": run.result})
+def _draw(run: Run, folder: Path, described: dict[str, Any], goal: Goal) -> None:
+    """Draw what is written by now."""
     picture, network = folder / folders.PICTURE, folder / folders.NETWORK
     title = f"{run.label}: {described['problem']}"
     with drawn_last(picture):

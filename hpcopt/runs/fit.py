@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
+from hpcopt.outputs import check_apart, check_file
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.leaving import save_model
 from hpcopt.runs.start import announce
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.outside import load_file
@@ -46,9 +47,13 @@ def fit(
         In one line, on every rank: whatever is wrong with the arguments or the data.
     """
     output = Path(output)
-    read = partial(_specification, data, solver, output, tables, overrides, solver_file)
+    read = partial(_specification, data, solver, tables, overrides, solver_file)
     with opened(read, comm) as (spec, cluster, conditions):
         speaks = cluster.local_nodes[0] == 0
+        with agreed(cluster.processes, one_tells=True):
+            if speaks:
+                check_file(output)
+                check_apart([output], spec.files)
         prepared = admit(spec, cluster, conditions, force=None, fitting=True)
         ((label, chosen),) = spec.labelled_solvers()
         if speaks and not quiet:
@@ -56,22 +61,17 @@ def fit(
         run = execute(spec, prepared, label, chosen, None, quiet=quiet)
         with agreed(cluster.processes, one_tells=True):
             if speaks:
-                run.model.save(output)
+                save_model(run.model, output)
         return run
 
 
 def _specification(
     data: str | Path,
     solver: str,
-    output: Path,
     tables: Mapping[str, Mapping[str, Any]],
     overrides: Iterable[str],
     solver_file: str | Path | None,
 ) -> Specification:
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder; give the model's file, as in {output / 'model.npz'}")
-    if not output.resolve().parent.is_dir():
-        raise InputError(f"{output}: its folder does not exist")
     known = SOLVERS if solver_file is None else load_file(solver_file).solvers
     defaults = known[solver].fit_defaults if solver in known else {}
     file = {} if solver_file is None else {"solver_file": str(solver_file)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hpcopt.results.canvas import NotDrawnError, drawing
+from hpcopt.results.terminal import warn
 
 
 @contextmanager
@@ -17,4 +17,4 @@ def drawn_last(picture: Path) -> Iterator[None]:
         with drawing(picture):
             yield
     except NotDrawnError as error:
-        print(f"hpcopt: {error}", file=sys.stderr, flush=True)
+        warn(str(error))

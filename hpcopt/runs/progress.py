@@ -67,11 +67,14 @@ class Progress:
         if now - self._spoke < EVERY:
             return
         self._spoke = now
-        print(
-            f"{self._label}: round {record.round}, {record.seconds:.3g} s, {self._goal.told(record)}, "
-            f"gradient {record.grad_norm:.3g}",
-            flush=True,
-        )
+        try:
+            print(
+                f"{self._label}: round {record.round}, {record.seconds:.3g} s, {self._goal.told(record)}, "
+                f"gradient {record.grad_norm:.3g}",
+                flush=True,
+            )
+        except OSError:  # nobody reads any more, or the log's disk is full
+            self._silent = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bar is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -67,13 +67,12 @@ def run(
     """
     read = partial(reading, specification, overrides, folder, many=False)
     with opened(read, comm) as (spec, cluster, conditions):
-        out = checked_folder(spec, cluster, overwrite=overwrite)
+        out = checked_folder(specification, spec, cluster, overwrite=overwrite)
         prepared = admit(spec, cluster, conditions, rows, force=force)
         ((label, solver),) = solvers = spec.labelled_solvers()
         windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:
             announce(label, spec, prepared, windows)
-        cleared(out, cluster)
         with kept_if_interrupted(out):
             return execute(spec, prepared, label, solver, out, quiet=quiet)
 
@@ -88,20 +87,29 @@ def reading(
     return read_specification(specification, more, many=many)
 
 
-def checked_folder(spec: Specification, cluster: Cluster, *, overwrite: bool) -> Path | None:
-    """Return the output folder, looked at by the process that writes but not yet touched; collective."""
+def checked_folder(
+    specification: str | Path | Mapping[str, Any],
+    spec: Specification,
+    cluster: Cluster,
+    inner: Sequence[str] = (),
+    *,
+    overwrite: bool,
+) -> Path | None:
+    """Return the output folder, looked at by the process that writes but not yet touched; collective.
+
+    Parameters
+    ----------
+    specification
+        As it was given: its file is one that is read.
+    inner
+        The names of the folders of a comparison's runs.
+    """
     out = None if spec.output.folder is None else Path(spec.output.folder)
+    own = [] if isinstance(specification, Mapping) else [Path(specification)]
     with agreed(cluster.processes, one_tells=True):
         if out is not None and cluster.local_nodes[0] == 0:
-            folders.check(out, overwrite=overwrite)
+            folders.check(out, inner, overwrite=overwrite, inputs=[*own, *spec.files])
     return out
-
-
-def cleared(out: Path | None, cluster: Cluster) -> None:
-    """Make the output folder, without the run that it held; collective."""
-    with agreed(cluster.processes, one_tells=True):
-        if out is not None and cluster.local_nodes[0] == 0:
-            folders.clear(out)
 
 
 def kept_if_interrupted(out: Path | None) -> AbstractContextManager[None]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.timeline import Timeline
+from hpcopt.results.terminal import warn
 
 MOST_SPANS = 1_000_000  # of all nodes together: a file of 40 MB
 
@@ -38,8 +37,5 @@ class Timelines:
         rows = np.concatenate(processes.alltoall(to_first)).reshape(-1, 4)
         dropped = processes.sum(np.array([float(sum(timeline.dropped for timeline in self._kept.values()))]))
         if processes.rank == 0 and dropped[0]:
-            print(
-                f"hpcopt: the timeline holds the first {self._limit} spans of each node; {dropped[0]:.0f} were dropped",
-                file=sys.stderr,
-            )
+            warn(f"the timeline holds the first {self._limit} spans of each node; {dropped[0]:.0f} were dropped")
         return rows

@@ -36,6 +36,7 @@ from hpcopt.spec.solver_files import own_solvers, with_files
 from hpcopt.spec.toml_lines import key_lines
 from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES, Topology
+from hpcopt.topology.edge_list import File as EdgeList
 
 _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
 _LABEL = re.compile(r"[^\x00-\x1f/\\]{1,80}")
@@ -110,6 +111,16 @@ class Specification(Tables):
     def is_networked(self) -> bool:
         """Whether a solver talks to neighbours only."""
         return any(solver.needs.network == "graph" for solver in self.built)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that are read for a run, beside the specification's own."""
+        named = [table["file"] for _, table in self.solver_tables() if "file" in table]
+        if self.problem.start not in STARTS:
+            named.append(self.problem.start)
+        if isinstance(self.topology, EdgeList):
+            named.append(self.topology.path)
+        return [*self.data.files, *map(Path, named)]
 
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
         """Return the solvers, each under a label that no other one has."""

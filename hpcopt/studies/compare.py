@@ -20,7 +20,9 @@ from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.pictures import drawn_last
-from hpcopt.runs.start import announce, checked_folder, cleared, kept_if_interrupted, reading, windows_for
+from hpcopt.runs.start import announce, checked_folder, kept_if_interrupted, reading, windows_for
+
+LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
 
 
 @dataclass(frozen=True)
@@ -64,56 +66,53 @@ def compare(
     """
     read = partial(reading, specification, overrides, folder, many=True)
     with opened(read, comm) as (spec, cluster, conditions):
-        out = checked_folder(spec, cluster, overwrite=overwrite)
-        prepared = admit(spec, cluster, conditions, force=force)
         solvers = spec.labelled_solvers()
+        names = _folder_names([label for label, _ in solvers])
+        out = checked_folder(specification, spec, cluster, names, overwrite=overwrite)
+        prepared = admit(spec, cluster, conditions, force=force)
         windows = windows_for(solvers, cluster)
-        places = _places(out, [label for label, _ in solvers])
         speaks = cluster.local_nodes[0] == 0
         if speaks and not quiet:
             announce("comparison", spec, prepared, windows)
-        cleared(out, cluster)
-        with agreed(cluster.processes, one_tells=True):
-            if out is not None and speaks:
-                _make(out, places, overwrite=overwrite)
+        runs: list[Run] = []
+        comparison = Comparison(runs, out, spec.goal, prepared.words())
         with kept_if_interrupted(out):
-            runs = []
-            for (label, solver), place in zip(solvers, places, strict=True):
-                runs.append(execute(spec, prepared, label, solver, place, quiet=quiet))
+            for (label, solver), name in zip(solvers, names, strict=True):
+                place = None if out is None else out / name
+                clear = folders.clear if runs else partial(_begin, names)
+                runs.append(execute(spec, prepared, label, solver, place, clear=clear, quiet=quiet))
+                with agreed(cluster.processes, one_tells=True):
+                    if out is not None and speaks:
+                        write_csv(comparison.rows(), out / folders.TABLE)  # now, since the next solver may fail
                 if speaks and not quiet:
                     print(f"{label}: {runs[-1].status.value}", flush=True)
-            comparison = Comparison(runs, out, spec.goal, prepared.words())
-            with agreed(cluster.processes, one_tells=True):
-                if out is not None and speaks:
-                    _leave(comparison, out)
+            if out is not None and speaks:
+                _draw(comparison, out)
         return comparison
 
 
-def _places(out: Path | None, labels: list[str]) -> list[Path | None]:
-    """Return the folder of each run: its label, without what file systems dislike, and no two the same."""
+def _folder_names(labels: list[str]) -> list[str]:
+    """Return the name of each run's folder: its label, without what file systems dislike, and no two the same."""
     names: list[str] = []
     for label in labels:
         known = label.encode(sys.getfilesystemencoding(), "replace").decode(sys.getfilesystemencoding())
-        name = re.sub(r"[^\w.=-]+", "-", known).strip("-.") or "run"
+        letters = re.sub(r"[^\w.=-]+", "-", known).strip("-.") or "run"
+        name = letters.encode()[:LONGEST_NAME].decode(errors="ignore")
         taken = {other.lower() for other in names}
-        places = (name if again == 1 else f"{name}-{again}" for again in itertools.count(1))
-        names.append(next(place for place in places if place.lower() not in taken))
-    return [None if out is None else out / name for name in names]
+        candidates = (name if again == 1 else f"{name}-{again}" for again in itertools.count(1))
+        names.append(next(candidate for candidate in candidates if candidate.lower() not in taken))
+    return names
 
 
-def _make(out: Path, places: list[Path | None], *, overwrite: bool) -> None:
-    """Make the runs' folders and the list of them."""
-    inner = [place for place in places if place is not None]
-    for place in inner:
-        folders.check(place, overwrite=overwrite)
-    folders.write_json(out / folders.INDEX, {"runs": [place.name for place in inner]})
-    for place in inner:
-        folders.clear(place)
+def _begin(names: list[str], place: Path) -> None:
+    """Clear the comparison's folder, in which `place` is the first run's, and write the list of its runs."""
+    folders.clear(place.parent)
+    folders.write_json(place.parent / folders.INDEX, {"runs": names})
+    folders.clear(place)
 
 
-def _leave(comparison: Comparison, out: Path) -> None:
-    """Write the table and the picture."""
-    write_csv(comparison.rows(), out / folders.TABLE)
+def _draw(comparison: Comparison, out: Path) -> None:
+    """Draw the picture."""
     picture = out / folders.COMPARISON
     with drawn_last(picture):
         draw_compare([(run.label, run.records) for run in comparison.runs], picture, comparison.title, comparison.goal)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcopt.errors import InputError, Remedy
+from hpcopt.outputs import check_apart, check_file
 from hpcopt.results import folder as folders
 from hpcopt.results.canvas import drawing
 from hpcopt.results.goal import Goal
@@ -27,6 +28,31 @@ class _Read:
     path: Path
     described: dict[str, Any]
     records: list[Record]
+
+
+def check_pictures(paths: list[Path], output: Path | None = None, *, timeline: bool = False) -> None:
+    """Refuse pictures that cannot be written, or would replace what they are drawn from; nothing is read yet.
+
+    Raises
+    ------
+    InputError
+        With the file; also if a folder holds no run.
+    """
+    if output is not None:
+        check_file(output)
+    runs = [run for place in paths for run in _runs(place)]
+    if output is not None:
+        pictures = [
+            output,
+            output.with_suffix(".trace.json") if timeline else output.with_name(_beside(output, output)),
+        ]
+    elif timeline:
+        pictures = [run / name for run in runs for name in (folders.TIMELINE_PICTURE, folders.TIMELINE_EVENTS)]
+    else:
+        pictures = [paths[0] / name for name in (folders.PICTURE, folders.NETWORK, folders.COMPARISON)]
+    for picture in pictures:
+        check_file(picture)
+    check_apart(pictures, [place / name for place in [*paths, *runs] for name in folders.NOT_DRAWN])
 
 
 def replot(paths: list[Path], output: Path | None = None, *, force: bool = False) -> list[Path]:

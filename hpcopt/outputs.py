@@ -1,0 +1,120 @@
+"""Outputs, asked for before the work that is to fill them, by the process that writes them.
+
+Can the file (`check_file`) or the folder (`check_folder`) be written, and is it none of the files that are read
+(`check_apart`)? Whatever is wrong is told with the name that the person gave.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hpcopt.errors import InputError, Remedy
+from hpcopt.files import UNFINISHED
+
+
+def check_file(path: Path) -> None:
+    """Refuse a path that no file can be written to; nothing is left behind.
+
+    Raises
+    ------
+    InputError
+        For a folder, a device, a link that leads nowhere, a place in a folder that does not exist or takes no files,
+        be it for want of permission or of room, and for a name that no file can have.
+    """
+    with _telling(path):
+        _check_name(path)
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; give the name of a file")
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise InputError(f"{path}: not a regular file; give another name")
+        if target.is_symlink():  # a ring of links
+            raise InputError(f"{path}: is a link that leads nowhere; give another name")
+        folder = target.parent if path.is_symlink() else path.parent
+        if not folder.is_dir():
+            raise InputError(f"{path}: there is no folder {folder}")
+        _check_takes_files(folder, path)
+        if target.exists() and not os.access(target, os.W_OK):
+            raise InputError(f"{path}: no permission to write it")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not there and cannot be made, or that takes no files; nothing is left behind.
+
+    Raises
+    ------
+    InputError
+        As `check_file`.
+    """
+    try:
+        with _telling(folder):
+            whole = folder.absolute()
+            existing = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+            if not existing.is_dir():
+                what = "a file" if existing.exists() else "a link that leads nowhere"
+                raise InputError(f"{folder}: {'is' if existing == whole else f'{existing} is'} {what}")
+            for name in whole.relative_to(existing).parts:
+                _check_name(existing / name)
+            _check_name(whole / UNFINISHED)
+            _check_takes_files(existing, folder)
+    except InputError as error:
+        raise InputError(error.message, Remedy.FOLDER) from None
+
+
+def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse outputs that are inputs, by whatever name or link.
+
+    Raises
+    ------
+    InputError
+        With both names.
+    """
+    read = {_identity(path): path for path in inputs}
+    read.pop(None, None)
+    for output in outputs:
+        path = read.get(_identity(output))
+        if path is not None:
+            same = "is read as an input" if path == output else f"is the same file as {path}, an input"
+            raise InputError(f"{output}: {same}; give the output another name")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file from all others, whatever it is called; None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+@contextmanager
+def _telling(given: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a line about what the person gave."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{given}: {error.strerror}") from None
+    except InputError:
+        raise
+    except ValueError:  # a null character
+        raise InputError(f"{str(given)!r}: no name that a file can have") from None
+
+
+def _check_name(path: Path) -> None:
+    """Let the file system say what is wrong with a name, whether or not there is such a file."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()
+
+
+def _check_takes_files(folder: Path, given: Path) -> None:
+    """Refuse `given` where the folder takes no file of a byte; modes alone tell neither that nor how much is free."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(b"\n")
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise InputError(f"{given}: the folder {folder} takes no files ({error.strerror})") from None
