@@ -120,6 +120,21 @@ def test_only_the_fabric_imports_mpi_and_only_launch_reads_the_environment(path)
         assert path.relative_to(ROOT).as_posix() == "fabric/launch.py"
 
 
+def length(function):
+    """Return the lines of a function without its docstring."""
+    first = function.body[0]
+    lines = function.end_lineno - function.lineno + 1
+    return lines - (first.end_lineno - first.lineno + 1) if ast.get_docstring(function) else lines
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_short_enough_to_be_read_at_once(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+    assert {function.name for function in functions if length(function) > 50} == set()
+
+
 @pytest.mark.parametrize("heavy", ["sklearn", "matplotlib", "networkx", "rich", "mpi4py.MPI"])
 def test_solving_imports_nothing_heavy(heavy):
     needed = "hpcopt.solvers, hpcopt.fabric.virtual.cluster, hpcopt.runs.driver"

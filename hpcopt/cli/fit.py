@@ -15,44 +15,50 @@ if TYPE_CHECKING:
     from hpcopt.runs.execute import Run
 
 
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz, .npy or IDX.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="Where to write the model.")]
+Loss = Annotated[str, typer.Option(help="See: hpcopt list losses; default: logistic, and softmax for --model mlp.")]
+Model = Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list models.")]
+L2 = Annotated[str | None, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n".')]
+L1 = Annotated[float, typer.Option(metavar="V", help="Weight of ||w||_1; no solver here takes one but 0 yet.")]
+SolverName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="See: hpcopt list solvers; default: newton-cg, and lbfgs where there are no second derivatives.",
+    ),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T",
+        help="Stop when the scaled gradient, which does not depend on the features' units, is at most this: its "
+        "square is about how far the objective lies above the minimum, as a part of itself. Default 1e-8, and 1e-2 "
+        "for models and losses that are not convex.",
+    ),
+]
+Intercept = Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")]
+Scale = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Scale the features: standard, max-abs, global-max-abs; the model undoes it."),
+]
+Test = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to test the model on.")]
+TestFraction = Annotated[float, typer.Option(metavar="F", help="Or the part of DATA to keep aside for that.")]
+
+
 def fit(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz, .npy or IDX.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="Where to write the model.")],
-    loss: Annotated[
-        str, typer.Option(help="See: hpcopt list losses; default: logistic, and softmax for --model mlp.")
-    ] = "",
-    model: Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list models.")] = "linear",
-    l2: Annotated[
-        str | None, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n".')
-    ] = None,
-    l1: Annotated[
-        float, typer.Option(metavar="V", help="Weight of ||w||_1; no solver here takes one but 0 yet.")
-    ] = 0.0,
-    solver: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="See: hpcopt list solvers; default: newton-cg, and lbfgs where there are no second derivatives.",
-        ),
-    ] = None,
-    tol: Annotated[
-        float | None,
-        typer.Option(
-            metavar="T",
-            help="Stop when the scaled gradient, which does not depend on the features' units, is at most this: its "
-            "square is about how far the objective lies above the minimum, as a part of itself. Default 1e-8, and 1e-2 "
-            "for models and losses that are not convex.",
-        ),
-    ] = None,
-    intercept: Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")] = False,
-    scale: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Scale the features: standard, max-abs, global-max-abs; the model undoes it."
-        ),
-    ] = "none",
-    test: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to test the model on.")] = None,
-    test_fraction: Annotated[float, typer.Option(metavar="F", help="Or the part of DATA to keep aside for that.")] = 0,
+    data: Data,
+    output: Output,
+    loss: Loss = "",
+    model: Model = "linear",
+    l2: L2 = None,
+    l1: L1 = 0.0,
+    solver: SolverName = None,
+    tol: Tolerance = None,
+    intercept: Intercept = False,
+    scale: Scale = "none",
+    test: Test = None,
+    test_fraction: TestFraction = 0,
     overrides: Overrides = None,
     virtual: Virtual = None,
     quiet: Quiet = False,
