@@ -1,8 +1,8 @@
 """README and the pages: every command and every piece of Python on them runs as it is printed, page by page.
 
 A page's blocks run in their order, in a folder that holds the studies and what the page's reader has (`BROUGHT`). What
-cannot run here is in `INSTEAD`, with what is checked in its place. A block is a file where the text before it ends in
-"This is `NAME`", or says "all of `NAME`". Shown output is compared without its numbers.
+cannot run here is in `INSTEAD`, with what is checked in its place. A block is the file of its kind that the paragraph
+before it names last, if it names one. Shown output is compared without its numbers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ INSTEAD = [  # command -> what is checked in its place; the first that matches
 RANKS = re.compile(r"(?:\.venv/bin/)?mpiexec -n (?P<ranks>\d+) (?:\.venv/bin/)?hpcopt (?P<arguments>.*)")
 MAKES = re.compile(r"hpcopt init .*|python -c .*")  # files for the commands on ranks
 BLOCK = re.compile(r"^```(?P<language>[a-z]+)\n(?P<text>.*?)^```$|^```\{.*?^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"(?:[Tt]his is|all of) `(?P<name>[\w.]+)`")
+FILES = {language: re.compile(rf"`(\w+\.{suffix})`") for language, suffix in {"python": "py", "toml": "toml"}.items()}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def blocks(page):
     for found in BLOCK.finditer(text):
         if found["language"]:
             before = text[: found.start()].rstrip().rpartition("\n\n")[2]
-            named = [match["name"] for match in FILE.finditer(before)]
+            named = FILES[found["language"]].findall(before) if found["language"] in FILES else []
             line = text[: found.start()].count("\n") + 1
             yield Block(found["language"], found["text"], line, named[-1] if named else None)
 
