@@ -97,3 +97,20 @@ def test_a_signal_that_whoever_started_the_program_ignores_stays_ignored(tmp_pat
         [sys.executable, "-c", program], env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=True
     )
     assert done.stdout == "True False\n"
+
+
+LEAVES = """
+import os
+from hpcopt.cli.main import console
+if (os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ["PMI_RANK"]) == "1":
+    os._exit(0)
+console()
+"""
+
+
+@pytest.mark.mpi
+@requires_mpi
+def test_a_rank_that_ends_before_mpi_is_up_ends_the_job(arguments):
+    done = mpiexec(3, sys.executable, "-c", LEAVES, *arguments, timeout=40, env=ENVIRONMENT)
+    assert done.returncode != 0
+    assert "hpcopt: error: a rank has ended before MPI was up" in done.stderr

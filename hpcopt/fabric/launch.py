@@ -42,6 +42,7 @@ DAEMONS = {  # names of the processes whose children are ranks
     *("mpirun", "mpiexec", "prterun", "prte", "prted", "orterun", "orted"),
     "slurmstepd",
 }
+LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # how many ranks a daemon has started on its host
 COMING_UP = 300.0  # seconds until MPI counts as hanging
 _MOMENT = 0.75  # seconds in which a launcher, or the first process, ends a job
 
@@ -159,14 +160,13 @@ def bring_up() -> Any:
 
     if not MPI.Is_initialized():
         library = ctypes.CDLL(MPI.__file__)  # it is linked to the one MPI that mpi4py uses
-        hanging = threading.Timer(COMING_UP, _give_up)
-        hanging.daemon = True
-        hanging.start()
+        up = threading.Event()
+        threading.Thread(target=_watch_coming_up, args=(up,), daemon=True).start()
         with ExitStack() as hidden:
             for name in _senseless():
                 hidden.enter_context(without(name))
             library.MPI_Init_thread(None, None, ctypes.c_int(MPI.THREAD_MULTIPLE), ctypes.byref(ctypes.c_int()))
-        hanging.cancel()
+        up.set()
         for comm in (MPI.COMM_SELF, MPI.COMM_WORLD):
             comm.Set_errhandler(MPI.ERRORS_RETURN)  # to be raised, as mpi4py does where it brings MPI up
         atexit.register(_finalize)
@@ -191,9 +191,26 @@ def _finalize() -> None:
         mpi.Finalize()
 
 
-def _give_up() -> None:
-    os.write(2, f"hpcopt: error: MPI has not come up in {COMING_UP:g} s: has a rank ended before?\n".encode())
-    JOB.end(1)
+def _watch_coming_up(up: threading.Event) -> None:
+    """End the job if MPI cannot come up, as a rank of this host has ended before, or does not."""
+    begun = time.monotonic()
+    while not up.wait(1.0):
+        lost, late = _has_lost_a_rank(), time.monotonic() - begun > COMING_UP
+        if (lost or late) and not up.wait(_MOMENT * (not is_first())):
+            why = "a rank has ended before MPI was up" if lost else f"MPI has not come up in {COMING_UP:g} s"
+            os.write(2, f"hpcopt: error: {why}\n".encode())
+            JOB.end(1)
+
+
+def _has_lost_a_rank() -> bool:
+    """Tell whether the daemon that has started this process has fewer children than it has started ranks here."""
+    told = next((os.environ[name] for name in LOCAL_RANKS if os.environ.get(name, "").isdigit()), "0")
+    if not is_launched():
+        return False
+    after_names = (_about(int(path.name), "stat").rpartition(b")")[2].split() for path in Path("/proc").glob("[0-9]*"))
+    parent = str(os.getppid()).encode()
+    alive = sum(1 for state, *others in filter(None, after_names) if others[0] == parent and state != b"Z")
+    return alive < int(told)
 
 
 def refuse_singletons() -> None:

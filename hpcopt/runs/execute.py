@@ -96,15 +96,17 @@ def execute(
     cluster = prepared.cluster
     speaks = cluster.local_nodes[0] == 0
     out = folder if speaks else None  # where this process writes
-    windows = _rehearsed(prepared, solver)
-    if windows is not None and speaks and not quiet:
-        print(windows, flush=True)
     described = describe(spec, prepared, label, solver)
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             clear(out)
             folders.write_json(out / folders.RUN, described)
+    windows = _rehearsed(prepared, solver)
+    if windows is not None:
+        described["windows"] = windows.removeprefix("windows: ")
+        if speaks and not quiet:
+            print(windows, flush=True)
     with Recorder(label, spec.stop, out, silent=quiet or not speaks) as recorder:
         outcomes = _driven(spec, prepared, solver, spec.stop, recorder, timelines)
     outcome = outcomes[0]
