@@ -9,7 +9,7 @@ import pytest
 import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.results.folder import read_edges
-from hpcopt.runs import network
+from hpcopt.runs import topology
 
 SPECIFICATION = {
     "data": {"source": "breast-cancer", "scale": "standard"},
@@ -29,12 +29,12 @@ def test_a_run_that_ends_at_its_start_tells_so(tmp_path, capsys, rule):
 
 
 @pytest.mark.parametrize("cluster", [{}, {"topology": "ring"}])
-def test_a_solver_that_uses_no_network_is_drawn_with_all_that_it_sent(tmp_path, monkeypatch, cluster):
+def test_a_solver_that_uses_no_topology_is_drawn_with_all_that_it_sent(tmp_path, monkeypatch, cluster):
     drawn = []
-    monkeypatch.setattr(network, "draw_network", lambda diagram, path, title: drawn.append((diagram, title)))  # noqa: ARG005
+    monkeypatch.setattr(topology, "draw_topology", lambda diagram, path, title: drawn.append((diagram, title)))  # noqa: ARG005
     hpcopt.run({**SPECIFICATION, "cluster": {**SPECIFICATION["cluster"], **cluster}}, folder=tmp_path)
     ((diagram, title),) = drawn
-    sent = read_edges(tmp_path)
+    sent = read_edges(tmp_path, 7)
     assert diagram.sent.sum() == sent[:, 2].sum() > 0
     assert "between any of the 7 nodes" in title
-    assert "network" not in json.loads((tmp_path / "run.json").read_text())
+    assert "topology" not in json.loads((tmp_path / "run.json").read_text())

@@ -419,7 +419,7 @@ def test_on_real_ranks_by_one_sided_operations_and_by_messages():
         (lambda: Prague(group_size=1), "group_size: at least 2"),
         (lambda: Prague(slack=-2), "slack: at least -1"),
         (lambda: ADPSGD(batch=-1), "batch: at least 0"),
-        (lambda: SGP(step_size=0.0), "step_size: a number > 0"),
+        (lambda: SGP(step_size=0.0), "step_size: expected a number > 0"),
         (lambda: AsyncLocalNewton(local_steps=0), "local_steps: at least 1"),
         (lambda: AsyncLocalNewton(damping=0.0), "damping: above 0 and at most 1"),
         (lambda: AsyncLocalNewton(rule="none"), "rule: one of unseen, component"),

@@ -120,7 +120,7 @@ def no_picture(monkeypatch):
     def fail(*_):
         raise RuntimeError("the drawing\nfailed")
 
-    for module in ("plots", "network"):
+    for module in ("plots", "topology"):
         monkeypatch.setattr(f"hpcopt.results.{module}.entitle", fail)
 
 
@@ -134,7 +134,7 @@ def test_a_run_and_a_comparison_keep_all_but_the_picture_that_fails(tmp_path, ca
     told = capsys.readouterr().err.splitlines()
     assert told == [
         f"hpcopt: {tmp_path / 'run' / name} not drawn: RuntimeError: the drawing failed"
-        for name in ("convergence.png", "network.png")
+        for name in ("convergence.png", "topology.png")
     ]
     hpcopt.compare({**networked, "solvers": solvers}, folder=tmp_path / "both")
     assert (tmp_path / "both" / "compare.csv").read_text().count("\n") == 3

@@ -162,11 +162,11 @@ ABSTRACT = SOLVER.split("    def init", maxsplit=1)[0]
             rounds("yield s").replace('"mine"', '"giant"'),
             "FILE, line 5: solver 'giant' is there already (in hpcopt.solvers.giant); take another name",
         ),
-        (NOT_A_SOLVER, "FILE: 'a' is no solver; expected a class that derives from Solver"),
-        (ABSTRACT, "FILE: 'mine' lacks doubles, init, rounds"),
+        (NOT_A_SOLVER, "FILE: 'a' is not a solver; expected a subclass of Solver"),
+        (ABSTRACT, "FILE: 'mine' does not define doubles, init, rounds"),
         (2 * rounds("yield s"), "FILE, line 20: solver 'mine' is registered twice; take another name"),
         (rounds("yield s").replace('"mine"', "'\\udc80'"), "FILE, line 5: '\\udc80' is no name of a solver"),
-        (rounds("yield s").replace("@dataclass(", "@(lambda **_: lambda c: c)("), "FILE: 'mine' is no dataclass"),
+        (rounds("yield s").replace("@dataclass(", "@(lambda **_: lambda c: c)("), "FILE: 'mine' is not a dataclass"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_in_one_line(check, text, message, tmp_path):

@@ -40,6 +40,11 @@ def test_a_sound_folder_is_read(folder):
     assert folders.read_timeline(folder).tolist() == [[0, 0, 0, 1], [1, 1, 0.5, 1]]
 
 
+def test_a_folder_of_a_version_before_has_its_topology_under_its_former_name(folder):
+    (folder / folders.RUN).write_text(json.dumps({**DESCRIBED, "network": "ring, 2 nodes"}))
+    assert folders.read(folder)[0] == {**DESCRIBED, "topology": "ring, 2 nodes"}
+
+
 RUNS = {
     "[": "run.json: damaged: column 2: Expecting value",
     "[1]": "run.json: damaged: expected a table",

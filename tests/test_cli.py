@@ -383,11 +383,11 @@ target_on = "worst_objective"
 """
 
 
-def test_a_gossip_run_leaves_its_network_and_what_each_edge_carried(tmp_path, spec, capsys):
+def test_a_gossip_run_leaves_its_topology_and_what_each_edge_carried(tmp_path, spec, capsys):
     out = tmp_path / "out"
     assert main(["run", spec(GOSSIP), "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "network: ring, 4 nodes" in said
+    assert "topology: ring, 4 nodes" in said
     assert "objective of the worst node's model" in said
     edges = np.loadtxt(out / "edges.csv", delimiter=",", skiprows=1, dtype=int)
     assert {tuple(edge) for edge in edges[:, :2]} == {(i, j) for i in range(4) for j in ((i - 1) % 4, (i + 1) % 4)}
@@ -395,11 +395,11 @@ def test_a_gossip_run_leaves_its_network_and_what_each_edge_carried(tmp_path, sp
     reduced = 2 * 3 * 8  # the largest smoothness
     assert edges[:, 2].sum() + reduced == described["result"]["bytes"]
     assert described["specification"]["cluster"]["topology"]["name"] == "ring"
-    assert (out / "network.png").exists()
+    assert (out / "topology.png").exists()
     assert main(["plot", str(out), "-o", str(tmp_path / "picture.svg")]) == 0
     pictures = capsys.readouterr().out.split()
-    assert pictures == [str(tmp_path / name) for name in ("picture.svg", "picture-network.svg")]
-    assert all((tmp_path / name).exists() for name in ("picture.svg", "picture-network.svg"))
+    assert pictures == [str(tmp_path / name) for name in ("picture.svg", "picture-topology.svg")]
+    assert all((tmp_path / name).exists() for name in ("picture.svg", "picture-topology.svg"))
 
 
 def test_what_a_theory_does_not_cover_runs_if_the_person_insists(tmp_path, spec, capsys):
@@ -409,11 +409,11 @@ def test_what_a_theory_does_not_cover_runs_if_the_person_insists(tmp_path, spec,
     arguments = ["run", spec(GOSSIP), "--out", str(out), "--quiet", "--overwrite"]
     arguments += ["--set", 'cluster.topology={name="star",weights="uniform"}']
     assert main(arguments) == 1
-    assert "choco-sgd: needs symmetric weights; those of star (uniform) are not (--force" in capsys.readouterr().err
+    assert "choco-sgd: requires symmetric weights; those of star (uniform) are not (--force" in capsys.readouterr().err
     assert (out / "run.json").read_text() == before  # refused before the old run was touched
     assert main([*arguments, "--force"]) == 0
 
 
 def test_a_solver_that_minimises_nothing_fits_nothing(tmp_path, labelled, capsys):
     assert main(["fit", str(labelled[0]), "--solver", "choco-gossip", "-o", str(tmp_path / "m.npz")]) == 1
-    assert "choco-gossip: minimises nothing" in capsys.readouterr().err
+    assert "choco-gossip: does not minimise" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_the_copies_of_ef21_are_the_same_mean_everywhere():
 
 
 def test_ef21_refuses_batches():
-    with pytest.raises(InputError, match=r'error_feedback: "ef21" takes full gradients, batch = 0; got batch = 8'):
+    with pytest.raises(InputError, match=r'error_feedback: "ef21" requires full gradients, batch = 0; got batch = 8'):
         sgd(error_feedback="ef21", batch=8)
 
 

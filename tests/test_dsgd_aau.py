@@ -269,7 +269,7 @@ def test_all_alone_it_is_sgd():
         ({"grace": -1.0}, "grace: at least 0, got -1.0"),
         ({"gamma": 2.0}, 'gamma: "auto" or a number over 0, at most 1; got 2.0'),
         ({"weight": "more"}, "weight: one of equal, inverse-rate; got 'more'"),
-        ({"overlap": True, "compressor": COMPRESSORS["sign"]()}, "overlap: goes with uncompressed models only"),
+        ({"overlap": True, "compressor": COMPRESSORS["sign"]()}, "overlap: requires uncompressed models"),
     ],
 )
 def test_parameters_out_of_range_are_refused(parameters, line):

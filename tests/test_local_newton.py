@@ -239,9 +239,9 @@ def test_the_debiased_regulariser_turns_the_averaged_direction_towards_newtons()
     ("parameters", "message"),
     [
         ({"local_steps": 0}, "local_steps: at least 1, got 0"),
-        ({"schedule": "paper", "local_steps": 2}, "local_steps: schedule = .paper. takes 3, 2, 1"),
-        ({"delta": 0.3}, "delta: only schedule = .adaptive. asks for it"),
-        ({"carried": True}, "carried: only schedule = .adaptive. asks for it"),
+        ({"schedule": "paper", "local_steps": 2}, "local_steps: schedule = .paper. fixes it to 3, 2, 1"),
+        ({"delta": 0.3}, "delta: only used with schedule = .adaptive."),
+        ({"carried": True}, "carried: only used with schedule = .adaptive."),
         ({"schedule": "fast"}, "schedule: one of constant, paper, adaptive; got 'fast'"),
         ({"delta": -1.0}, "delta: at least 0, got -1.0"),
         ({"mixing": "max"}, "mixing: one of mean, preconditioned; got 'max'"),

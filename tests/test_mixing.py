@@ -263,7 +263,7 @@ def test_a_mixing_cannot_be_changed():
             8,
             {},
             (
-                "one-peer-exponential, 8 nodes, 24 one-way edges in 3 steps by turns, degree 1, uniform weights: "
+                "one-peer-exponential, 8 nodes, 24 directed edges in a cycle of 3 steps, degree 1, uniform weights: "
                 "second eigenvalue 0, spectral gap 1"
             ),
         ),
@@ -276,10 +276,10 @@ def test_a_mixing_cannot_be_changed():
                 "spectral gap 4.935e-06"
             ),
         ),
-        ("torus", 1, {}, "torus, 1 node: nobody to talk to"),
+        ("torus", 1, {}, "torus, 1 node: no neighbours"),
     ],
 )
-def test_one_line_tells_a_network(name, n, parameters, words):
+def test_one_line_describes_a_topology(name, n, parameters, words):
     assert mixing_of(name, n, **parameters).words() == words
 
 

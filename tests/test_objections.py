@@ -29,7 +29,7 @@ TERNARY = COMPRESSORS["ternary"]()
 NINE = COMPRESSORS["top-k"](k=9)
 
 
-def network(name: str, nodes: int = 8, **parameters):
+def graph(name: str, nodes: int = 8, **parameters):
     return build(TOPOLOGIES[name](**parameters), nodes, 0)
 
 
@@ -38,31 +38,31 @@ def problem(loss: str, model: str = "linear"):
 
 
 MLP = problem("softmax", "mlp")
-RING, ONE_PEER = network("ring"), network("one-peer-exponential")
-STAR = network("star", weights="uniform")
-DIRECTED = network("exponential", directed=True)
+RING, ONE_PEER = graph("ring"), graph("one-peer-exponential")
+STAR = graph("star", weights="uniform")
+DIRECTED = graph("exponential", directed=True)
 LEAVING = Heterogeneity(departures=(Departure(1, 5.0),))
 
 REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
-    ("newton-cg", {}, {"problem": problem("softmax")}, "solver.name", "newton-cg needs second derivatives"),
+    ("newton-cg", {}, {"problem": problem("softmax")}, "solver.name", "newton-cg requires second derivatives"),
     (
         "async-local-newton",
         {},
         {"problem": MLP},
         "solver.name",
-        'model "mlp" gives none; take one of ad-psgd',
+        'model "mlp" does not provide; choose one of ad-psgd',
     ),
-    ("sgd", {}, {"problem": MLP}, "solver.step_size", '"auto" needs a smoothness constant'),
+    ("sgd", {}, {"problem": MLP}, "solver.step_size", '"auto" requires a smoothness constant'),
     (
         "dgd",
         {"step_size": "1/L"},
         {"problem": MLP},
         "solver.step_size",
-        '"1/L" needs a smoothness',
+        '"1/L" requires a smoothness',
     ),
     ("giant", {}, {"heterogeneity": LEAVING}, "cluster.stragglers.departures", "giant is synchronous"),
     ("sgp", {}, {"heterogeneity": LEAVING}, "cluster.stragglers.departures", "sgp is synchronous"),
-    ("choco-gossip", {}, {"fitting": True}, "solver.name", "minimises nothing"),
+    ("choco-gossip", {}, {"fitting": True}, "solver.name", "does not minimise"),
     ("sgd", {"compressor": NINE}, {"d": 8}, "solver.compressor", "compressor: k: expected at most 8"),
     ("dgd", {"compressor": NINE}, {"d": 8}, "solver.compressor", "compressor: k: expected at most 8"),
     (
@@ -70,53 +70,53 @@ REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
         {"mixing": "preconditioned"},
         {"d": 50_000},
         "solver.mixing",
-        "50,000 features are more than 10,000",
+        "at most 10,000 features, got 50,000",
     ),
-    ("local-newton", {"regulariser": "debiased"}, {"d": 50_000}, "solver.regulariser", '"debiased" works with d x d'),
+    ("local-newton", {"regulariser": "debiased"}, {"d": 50_000}, "solver.regulariser", '"debiased" forms d x d'),
 ]
 BEYOND_THEORY = [
-    ("sgd", {"compressor": TOP}, {"d": 6}, "solver.compressor", "top-k as set here is biased"),
+    ("sgd", {"compressor": TOP}, {"d": 6}, "solver.compressor", "top-k with these parameters is biased"),
     (
         "sgd",
         {"compressor": TERNARY, "error_feedback": "ef"},
         {"d": 600},
         "solver.compressor",
-        "compressor that contracts",
+        "contractive compressor",
     ),
-    ("deli-coco", {"compressor": WIDE}, {"d": 100}, "solver.compressor", "needs a compressor that contracts"),
+    ("deli-coco", {"compressor": WIDE}, {"d": 100}, "solver.compressor", "requires a contractive compressor"),
     ("dgd", {"compressor": LEVELS}, {"d": 100}, "solver.compressor", "sends the models themselves"),
-    ("dcd-psgd", {"compressor": TOP}, {"d": 100}, "solver.compressor", "needs an unbiased compressor"),
-    ("dcd-psgd", {"compressor": WIDE}, {"d": 100, "network": RING}, "solver.compressor", "relative error below"),
-    ("choco-sgd", {}, {"network": ONE_PEER}, "cluster.topology", "its neighbours may not change"),
-    ("extra", {}, {"network": ONE_PEER}, "cluster.topology", "its neighbours may not change"),
+    ("dcd-psgd", {"compressor": TOP}, {"d": 100}, "solver.compressor", "requires an unbiased compressor"),
+    ("dcd-psgd", {"compressor": WIDE}, {"d": 100, "topology": RING}, "solver.compressor", "relative error below"),
+    ("choco-sgd", {}, {"topology": ONE_PEER}, "cluster.topology", "requires a fixed topology"),
+    ("extra", {}, {"topology": ONE_PEER}, "cluster.topology", "requires a fixed topology"),
     (
         "deli-coco",
         {},
-        {"network": STAR},
+        {"topology": STAR},
         "cluster.topology",
-        "needs symmetric weights; those of star (uniform) are not",
+        "requires symmetric weights; those of star (uniform) are not",
     ),
-    ("extra", {}, {"network": DIRECTED}, "cluster.topology", "needs symmetric weights"),
-    ("dgd", {}, {"network": STAR}, "cluster.topology", "columns sum to one; those of star (uniform) do not"),
-    ("dsgd-aau", {}, {"network": STAR}, "cluster.topology", "columns sum to one"),
-    ("ad-psgd", {}, {"network": ONE_PEER}, "cluster.topology", "edges that go both ways"),
-    ("async-local-newton", {}, {"network": DIRECTED}, "cluster.topology", "edges that go both ways"),
-    ("agp", {"ahead": 2}, {"network": ONE_PEER}, "solver.ahead", "one-peer-exponential changes neighbours"),
+    ("extra", {}, {"topology": DIRECTED}, "cluster.topology", "requires symmetric weights"),
+    ("dgd", {}, {"topology": STAR}, "cluster.topology", "columns sum to one; those of star (uniform) do not"),
+    ("dsgd-aau", {}, {"topology": STAR}, "cluster.topology", "columns sum to one"),
+    ("ad-psgd", {}, {"topology": ONE_PEER}, "cluster.topology", "requires an undirected topology"),
+    ("async-local-newton", {}, {"topology": DIRECTED}, "cluster.topology", "requires an undirected topology"),
+    ("agp", {"ahead": 2}, {"topology": ONE_PEER}, "solver.ahead", "one-peer-exponential changes the neighbours"),
 ]
 SUITED = [
     ("lbfgs", {}, {"problem": problem("softmax"), "fitting": True}),
     ("newton-cg", {}, {"problem": problem("relu")}),
     ("sgd", {"step_size": 0.1}, {"problem": MLP}),
-    ("dsgd-aau", {}, {"heterogeneity": LEAVING, "network": RING, "d": 3}),
+    ("dsgd-aau", {}, {"heterogeneity": LEAVING, "topology": RING, "d": 3}),
     ("local-newton", {}, {"d": 50_000}),
     ("local-newton", {"mixing": "preconditioned"}, {"d": 100}),
     ("sgd", {"compressor": TERNARY}, {"d": 6}),
     ("sgd", {"compressor": TOP, "error_feedback": "ef21"}, {"d": 6}),
-    ("dgd", {}, {"network": DIRECTED, "d": 5}),
-    ("sgp", {}, {"network": STAR, "d": 3}),
-    ("agp", {}, {"network": ONE_PEER, "d": 3}),
-    ("prague", {}, {"network": ONE_PEER, "d": 3}),
-    ("sgd", {}, {"network": STAR, "d": 3}),  # in a comparison with solvers that use it
+    ("dgd", {}, {"topology": DIRECTED, "d": 5}),
+    ("sgp", {}, {"topology": STAR, "d": 3}),
+    ("agp", {}, {"topology": ONE_PEER, "d": 3}),
+    ("prague", {}, {"topology": ONE_PEER, "d": 3}),
+    ("sgd", {}, {"topology": STAR, "d": 3}),  # in a comparison with solvers that use it
 ]
 
 
@@ -142,7 +142,7 @@ def test_what_suits_meets_no_objection(name, parameters, setting):
 def test_needs_are_told_in_words():
     wants = Needs(
         models="own",
-        network="graph",
+        topology="graph",
         weights="doubly-stochastic",
         fixed_graph=True,
         two_way=True,
@@ -151,22 +151,22 @@ def test_needs_are_told_in_words():
         also=(Condition("few coordinates", lambda solver, setting: None),),  # noqa: ARG005
     )
     assert wants.words() == (
-        "second derivatives; a fixed network of edges that go both ways with doubly stochastic weights; "
-        "an exact compressor; few coordinates"
+        "second derivatives; fixed undirected topology with doubly stochastic weights; "
+        "exact compressor; few coordinates"
     )
     assert Needs().words() == ""
-    assert Needs(network="graph").words() == "a network"
+    assert Needs(topology="graph").words() == "topology"
 
 
 @pytest.mark.parametrize("name", list(SOLVERS))
 def test_by_default_a_solver_meets_its_own_needs_and_of_what_is_unknown_nothing_is_said(name):
-    usual = Setting(problem=problem("logistic"), d=10, network=RING, heterogeneity=Heterogeneity())
+    usual = Setting(problem=problem("logistic"), d=10, topology=RING, heterogeneity=Heterogeneity())
     assert objections(SOLVERS[name](), usual) == []
     assert objections(SOLVERS[name](), Setting()) == []
 
 
 def test_theory_is_not_asked_of_what_cannot_run():
-    told = objections(SOLVERS["dgd"](compressor=NINE), Setting(problem=MLP, d=8, network=STAR))
+    told = objections(SOLVERS["dgd"](compressor=NINE), Setting(problem=MLP, d=8, topology=STAR))
     assert [objection.key for objection in told] == ["solver.step_size", "solver.compressor"]
     assert not any(objection.can_be_forced for objection in told)
 
@@ -241,13 +241,13 @@ def test_nobody_can_insist_on_what_cannot_run(few_coordinates):
         hpcopt.run(specification(), force=True)
 
 
-def test_what_the_network_does_not_suit_is_told_before_the_data_are_read(tmp_path):
+def test_what_the_topology_does_not_suit_is_told_before_the_data_are_read(tmp_path):
     tables = {
         "data": {"path": str(tmp_path / "nowhere.txt")},
         "solver": {"name": "choco-sgd"},
         "cluster": {"kind": "virtual", "workers": 4, "topology": {"name": "star", "weights": "uniform"}},
     }
-    with pytest.raises(InputError, match="choco-sgd: needs symmetric weights"):
+    with pytest.raises(InputError, match="choco-sgd: requires symmetric weights"):
         hpcopt.run(tables)
     with pytest.raises(InputError, match=r"nowhere\.txt"):
         hpcopt.run(tables, force=True)

@@ -156,7 +156,7 @@ def test_a_run_is_drawn_again_where_nobody_knows_its_solver(folder, capsys):
     (folder / "spec.toml").write_text(DATA + "[solver]\n")
     assert main(["run", str(folder / "spec.toml"), *VIRTUAL, *arguments]) == 0
     (folder / "gossip.py").unlink()
-    for name in ("network.png", "convergence.png"):
+    for name in ("topology.png", "convergence.png"):
         Path("out", name).unlink()
     done = subprocess.run(
         [sys.executable, "-m", "hpcopt", "plot", "out"],
@@ -166,7 +166,7 @@ def test_a_run_is_drawn_again_where_nobody_knows_its_solver(folder, capsys):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["out/convergence.png", "out/network.png"]
+    assert done.stdout.split() == ["out/convergence.png", "out/topology.png"]
     assert all(Path(picture).exists() for picture in done.stdout.split())
 
 

@@ -410,7 +410,7 @@ def test_what_cannot_be_searched_is_refused():
         start(2, [(0, 1)], rule="seen")
     with pytest.raises(InputError, match=r"members: one of all_linked, all, piece, star; got 'few'"):
         start(2, [(0, 1)], members="few")
-    with pytest.raises(InputError, match="connected graph, this is 2 pieces"):
+    with pytest.raises(InputError, match="connected graph; this one has 2 components"):
         start(4, [(0, 1), (2, 3)])
     with pytest.raises(InputError, match="each edge given once"):
         start(2, [(0, 1), (1, 0)])

@@ -327,7 +327,7 @@ def test_labels_of_two_groups_are_two_classes():
         (
             {"loss": "softmax"},
             {"name": "giant"},
-            "solver.name: giant needs second derivatives, and loss",
+            "solver.name: giant requires second derivatives, and loss",
         ),
         (
             {"model": "mlp"},

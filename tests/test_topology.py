@@ -147,22 +147,22 @@ def test_every_node_has_a_place_in_the_picture(name):
     ("name", "n", "parameters", "said"),
     [
         ("hypercube", 12, {}, "expected a power of two nodes (8 or 16), got 12"),
-        ("grid", 7, {}, "7 nodes make no rectangle with both sides at least 2 (one row would be the path)"),
-        ("torus", 10, {}, "10 nodes make no rectangle with both sides at least 3 (a side of 2 would have double"),
+        ("grid", 7, {}, "7 nodes do not fill a rectangle with both sides at least 2 (one row would be a path)"),
+        ("torus", 10, {}, "10 nodes do not fill a rectangle with both sides at least 3 (a side of 2 would have double"),
         ("torus", 12, {"rows": 2}, "rows: at least 3, got 2"),
         ("torus", 12, {"rows": 6}, "rows: expected a divisor of the 12 nodes, with at least 3 columns"),
         ("grid", 12, {"rows": 5}, "rows: expected a divisor of the 12 nodes"),
-        ("random-regular", 9, {}, "degree: expected an even number, since the 9 nodes are odd in number, got 3"),
-        ("random-regular", 4, {"degree": 4}, "degree: expected less than the 4 nodes, got 4"),
-        ("random-regular", 10, {"degree": 1}, "no connected graph of 10 nodes in 100 draws; take a larger degree"),
-        ("barabasi-albert", 2, {}, "links: expected less than the 2 nodes, got 2"),
+        ("random-regular", 9, {}, "degree: expected an even number for an odd number of nodes (9), got 3"),
+        ("random-regular", 4, {"degree": 4}, "degree: expected less than the number of nodes, 4, got 4"),
+        ("random-regular", 10, {"degree": 1}, "no connected graph of 10 nodes in 100 draws; increase degree"),
+        ("barabasi-albert", 2, {}, "links: expected less than the number of nodes, 2, got 2"),
         ("barabasi-albert", 5, {"links": 0}, "links: at least 1, got 0"),
-        ("erdos-renyi", 50, {"probability": 0.01}, "no connected graph of 50 nodes in 100 draws; take a larger prob"),
+        ("erdos-renyi", 50, {"probability": 0.01}, "no connected graph of 50 nodes in 100 draws; increase prob"),
         ("erdos-renyi", 50, {"probability": 1.5}, "probability: at least 0 and at most 1, got 1.5"),
-        ("geometric", 50, {"radius": 0.01}, "no connected graph of 50 nodes in 100 draws; take a larger radius"),
+        ("geometric", 50, {"radius": 0.01}, "no connected graph of 50 nodes in 100 draws; increase radius"),
         ("geometric", 50, {"radius": -1.0}, "radius: at least 0 and at most 1.414, got -1.0"),
-        ("small-world", 20, {"neighbours": 3}, "neighbours: expected an even number, as many on each side, got 3"),
-        ("small-world", 4, {}, "neighbours: expected less than the 4 nodes, got 4"),
+        ("small-world", 20, {"neighbours": 3}, "neighbours: expected an even number, half on each side, got 3"),
+        ("small-world", 4, {}, "neighbours: expected less than the number of nodes, 4, got 4"),
         ("small-world", 20, {"rewiring": 2.0}, "rewiring: at least 0 and at most 1, got 2.0"),
         ("geometric", 50, {"seed": -1}, "seed: at least 0, got -1"),
     ],
@@ -209,8 +209,8 @@ def test_in_a_directed_file_the_receiver_weighs_the_message(edges):
         ("0 1\n1 -2\n", "line 2: expected a node from 0 to 3 (there are 4), got -2"),
         ("0 1\n1 4\n", "line 2: expected a node from 0 to 3 (there are 4), got 4"),
         ("0 1\n1 1\n", "line 2: expected two different nodes, got 1 and 1"),
-        ("0 1\n1 2\n0 1\n", "line 3: edge 0 1 is on line 1 already"),
-        ("0 1\n1 2\n1 0\n", "line 3: edge 1 0 is on line 1 already"),
+        ("0 1\n1 2\n0 1\n", "line 3: edge 0 1 is already on line 1"),
+        ("0 1\n1 2\n1 0\n", "line 3: edge 1 0 is already on line 1"),
         ("0 1 0.2\n1 2 0\n", "line 2: expected a weight, a number above 0, got '0'"),
         ("0 1 0.2\n1 2 -0.2\n", "line 2: expected a weight, a number above 0, got '-0.2'"),
         ("0 1 0.2\n1 2 inf\n", "line 2: expected a weight, a number above 0, got 'inf'"),
@@ -220,7 +220,7 @@ def test_in_a_directed_file_the_receiver_weighs_the_message(edges):
         ("0 1 0.2\n1 2\n", "line 2: expected a weight, as on the lines before, got '1 2'"),
         ("0 1\n1 2 0.2\n", "line 2: expected no weight, as on the lines before, got '1 2 0.2'"),
         ("0 1\n1 2\n", "net.txt: not connected; node 3 of nodes 0 to 3 has no edge"),
-        ("0 1\n2 3\n", "net.txt: not connected; nothing travels from node 0 to node 2"),
+        ("0 1\n2 3\n", "net.txt: not connected; there is no path from node 0 to node 2"),
         ("", "not connected; node 1 of nodes 0 to 3 has no edge"),
         ("0 1 .5\n1 2 .5\n2 3 .5", "weights: the file's weights at node 1 sum to 1; expected less than 1"),
     ],
@@ -230,11 +230,11 @@ def test_a_bad_file_is_refused_by_file_and_line(edges, text, said):
 
 
 def test_a_directed_file_must_lead_back(edges):
-    assert "nothing travels from node 1 to node 0" in refusal("file", 3, directed=True, **edges("0 1\n1 2\n0 2\n"))
+    assert "there is no path from node 1 to node 0" in refusal("file", 3, directed=True, **edges("0 1\n1 2\n0 2\n"))
 
 
 def test_a_directed_file_may_give_an_edge_each_way_but_not_twice(edges):
-    assert "line 3: edge 0 1 is on line 1" in refusal("file", 2, directed=True, **edges("0 1\n1 0\n0 1\n"))
+    assert "line 3: edge 0 1 is already on line 1" in refusal("file", 2, directed=True, **edges("0 1\n1 0\n0 1\n"))
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
@@ -244,7 +244,9 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
 
 
 def test_weights_of_a_file_without_any_are_refused(edges):
-    assert 'weights: "file" needs a third number on each line' in refusal("file", 2, weights="file", **edges("0 1\n"))
+    assert 'weights: "file" requires a third number, the weight, on each line' in refusal(
+        "file", 2, weights="file", **edges("0 1\n")
+    )
 
 
 def test_a_rank_that_only_mixes_loads_no_networkx():

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from hpcopt.cli.main import main
-from hpcopt.results.network import Diagram, draw_network
+from hpcopt.results.topology import Diagram, draw_topology
 from hpcopt.topology import TOPOLOGIES, build, lay_out
 
 PNG = b"\x89PNG"
@@ -31,7 +31,7 @@ def drawn(monkeypatch, tmp_path):
         mixing, layout = build(topology, n), lay_out(topology, n)
         sent = None if sent is None else np.asarray(sent, dtype=np.float64)
         diagram = Diagram(layout.positions, mixing.pairs, mixing.one_way, layout.box, sent)
-        draw_network(diagram, tmp_path / "picture.png", "title")
+        draw_topology(diagram, tmp_path / "picture.png", "title")
         axes = figures[-1].axes
         return next(child for child in axes[0].get_children() if isinstance(child, LineCollection)), axes
 
@@ -43,7 +43,7 @@ def test_a_picture_fills_its_paper_whatever_its_title(tmp_path):
     angles = np.arange(4) * np.pi / 2
     positions, pairs = np.stack([np.sin(angles), np.cos(angles)], axis=1), np.array([[0, 1], [1, 2]])
     for title in ("prague: bytes over each edge\nbetween any of the 4 nodes", "a long line " * 15):
-        draw_network(Diagram(positions, pairs, sent=np.ones(2)), tmp_path / "picture.png", title)
+        draw_topology(Diagram(positions, pairs, sent=np.ones(2)), tmp_path / "picture.png", title)
         pixels = image.imread(tmp_path / "picture.png")[..., :3]
         rows = np.flatnonzero((pixels < 0.9).any(axis=(1, 2)))
         assert rows[0] < 0.05 * len(pixels)
@@ -90,7 +90,7 @@ def test_a_directed_sequence_says_what_it_is(tmp_path, capsys):
 
 def test_one_node_and_many_nodes_are_no_trouble(tmp_path, capsys):
     picture = str(tmp_path / "p.png")
-    assert "ring, 1 node: nobody to talk to" in said(["ring", "--nodes", "1", "-o", picture], capsys)
+    assert "ring, 1 node: no neighbours" in said(["ring", "--nodes", "1", "-o", picture], capsys)
     assert "not computed beyond 2,000 nodes" in said(["grid", "--nodes", "2500", "-o", picture], capsys)
 
 
@@ -98,7 +98,7 @@ def test_one_node_and_many_nodes_are_no_trouble(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["rign", "--nodes", "4"], "unknown topology 'rign'; did you mean 'ring'?"),
-        (["torus", "--nodes", "10"], "torus: 10 nodes make no rectangle with both sides at least 3"),
+        (["torus", "--nodes", "10"], "torus: 10 nodes do not fill a rectangle with both sides at least 3"),
         (["ring", "--nodes", "4", "--set", "degree=3"], "--set degree=3: unknown key (known: weights)"),
         (["ring", "--nodes", "4", "--weights", "metro"], "--set weights=metro: expected one of"),
         (["file", "--nodes", "4"], "path: missing; expected text"),
@@ -158,7 +158,7 @@ def test_a_dense_network_is_drawn_as_its_matrix(tmp_path, monkeypatch, sent):
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     pairs = np.array([(i, j) for i in range(60) for j in range(i)])
     carried = 1000.0 * np.arange(len(pairs)) if sent else None
-    draw_network(Diagram(np.zeros((60, 2)), pairs, sent=carried), tmp_path / "picture.png", "title")
+    draw_topology(Diagram(np.zeros((60, 2)), pairs, sent=carried), tmp_path / "picture.png", "title")
     squares = np.ma.filled(figures[0].axes[0].get_images()[0].get_array(), np.nan)
     assert np.isnan(np.diag(squares)).all()
     np.testing.assert_array_equal(squares, squares.T)

@@ -26,7 +26,7 @@ def tell_run(run: Run) -> None:
         places = {
             "model": run.folder / folders.MODEL,
             "picture": run.folder / folders.PICTURE,
-            "network": run.folder / folders.NETWORK,
+            "topology": run.folder / folders.TOPOLOGY,
             "timeline": run.folder / folders.TIMELINE,
             "folder": run.folder,
         }

@@ -1,4 +1,4 @@
-"""`hpcopt topology NAME --nodes N`: what a network is worth before anything runs on it, and its picture."""
+"""`hpcopt topology NAME --nodes N`: the spectral gap and degrees of a topology, and its picture."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def topology(
 def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
     """Print what there is to say about a topology, and draw it."""
     from hpcopt.results.canvas import drawing
-    from hpcopt.results.network import Diagram, draw_network
+    from hpcopt.results.topology import Diagram, draw_topology
 
     mixing = build(chosen, nodes, seed)
     words = mixing.words()
@@ -65,7 +65,7 @@ def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
     layout = lay_out(chosen, nodes, seed)
     diagram = Diagram(layout.positions, mixing.pairs, one_way=mixing.one_way, box=layout.box)
     with drawing(path):
-        draw_network(diagram, path, words.replace(": ", "\n"))
+        draw_topology(diagram, path, words.replace(": ", "\n"))
     print(f"\npicture: {path}")
 
 

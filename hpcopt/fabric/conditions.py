@@ -10,14 +10,14 @@ from hpcopt.topology.mixing import Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What holds from the start of a run to its end; by default there is no network and nothing is unlike.
+    """The conditions of a run, fixed from start to end; by default no topology and no heterogeneity.
 
     What a message costs and how fast a node of speed 1 computes belong to the (virtual) cluster itself.
 
     Parameters
     ----------
     mixing
-        The network between the nodes and its weights, for those who gossip; None where there is none.
+        The mixing matrix of the topology, for decentralised solvers; None if there is none.
     heterogeneity
         Which nodes and links are slow, and when; the same from its start in every run.
     """

@@ -4,7 +4,7 @@
       .world            the group of all nodes
       .group(ranks)     a group of some of them: a communicator
       .neighbourhood()  its links to neighbours in a graph: a distributed-graph communicator
-      .mixing           the weights of the run's network
+      .mixing           the mixing matrix of the run's topology
       .ledger .meter    what it sent, what it computed
       .snapshot()       what of it survives an iteration, for a checkpoint; .restore() goes on from there
       .timeline         when it computed, waited and exchanged, if that is recorded

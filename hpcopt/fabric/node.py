@@ -56,7 +56,7 @@ class Node(abc.ABC):
         """Where this node's operations are observed."""
         self.meter = Meter(self._work)
         self.mixing = conditions.mixing
-        """The network over which neighbours talk, and its weights; None where the run has none."""
+        """The mixing matrix of the run's topology; None if the run has none."""
         self.pace = conditions.heterogeneity.pace(rank, size)
         """How fast this node works at its present step."""
         self._seed = seed

@@ -78,7 +78,7 @@ class _Described:
     seed: Whole = 0
     cluster: str = ""
     clock: str = ""
-    network: str = ""
+    topology: str = ""
     result: dict[str, Any] | None = None
 
 
@@ -97,7 +97,10 @@ def description(path: Path) -> dict[str, Any]:
     OSError
         If it can't be read.
     """
-    described: dict[str, Any] = _checked(path, _json(path, text(path)), _Described)
+    content = _json(path, text(path))
+    if isinstance(content, dict) and "network" in content:  # its name in versions before
+        content["topology"] = content.pop("network")
+    described: dict[str, Any] = _checked(path, content, _Described)
     workers = described["specification"].get("cluster", {}).get("workers")
     if described.get("cluster") == "virtual" and workers is not None and described.get("nodes") != workers:
         raise InputError(f"{path}: damaged: nodes: {described.get('nodes')}, but cluster.workers is {workers}")

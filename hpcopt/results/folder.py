@@ -3,7 +3,7 @@
     run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
     trace.jsonl         a record a line (`hpcopt.results.record`), appended as the run goes
     model.npz           the model            convergence.png    the picture
-    edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; network.png draws it
+    edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; topology.png draws it
     timeline.csv        if asked for: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
 
 A comparison leaves compare.csv, compare.png and compare.json, which lists the folders of its runs in their order.
@@ -29,11 +29,12 @@ from hpcopt.results import checked
 from hpcopt.results.record import Record
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
-EDGES, NETWORK = "edges.csv", "network.png"
+EDGES, TOPOLOGY = "edges.csv", "topology.png"
 TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
 TABLE, COMPARISON, INDEX = "compare.csv", "compare.png", "compare.json"
 NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, TIMELINE, TABLE, INDEX)
-OURS = (*NOT_DRAWN, PICTURE, NETWORK, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON)
+_FORMER = "network.png"  # what versions before left
+OURS = (*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON)
 
 
 def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:

@@ -42,7 +42,7 @@ def admit(
     InputError
         On every process: what speaks against a solver, with its label; whatever is wrong with the data.
     """
-    setting = replace(spec.setting, network=conditions.mixing, fitting=fitting)
+    setting = replace(spec.setting, topology=conditions.mixing, fitting=fitting)
     _refuse(spec, cluster, setting, force=force)
     prepared = prepare(spec, cluster, conditions, rows)
     _refuse(spec, cluster, replace(setting, d=prepared.w0.size), force=force)

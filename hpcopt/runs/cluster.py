@@ -22,7 +22,7 @@ from hpcopt.fabric.join import join
 from hpcopt.fabric.launch import abort_on_error, started
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
-from hpcopt.runs.network import connected
+from hpcopt.runs.topology import connected
 from hpcopt.solvers.outside import file_of
 from hpcopt.spec.specification import Specification, as_toml_dict
 
@@ -40,7 +40,7 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
         with closing(cluster), one_thread(cluster):
-            mixing = connected(spec, cluster) if spec.is_networked else None
+            mixing = connected(spec, cluster) if spec.needs_topology else None
             yield spec, cluster, Conditions(mixing=mixing, heterogeneity=spec.cluster.stragglers or EVEN)
 
 

@@ -28,8 +28,8 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
     host = np.frombuffer(platform.node().encode(errors="surrogateescape"), dtype=np.uint8)
     hosts = [bytes(h).decode(errors="surrogateescape") for h in cluster.processes.allgather(host)]
     windows = cluster.probe_windows() if solver.needs.pace == "own" else None
-    unlike = conditions.heterogeneity.words(cluster.size)
-    network = conditions.mixing if solver.needs.network == "graph" else None
+    heterogeneity = conditions.heterogeneity.words(cluster.size)
+    mixing = conditions.mixing if solver.needs.topology == "graph" else None
     return {
         "hpcopt": __version__,
         "label": label,
@@ -41,8 +41,8 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "seed": spec.seed,
         "cluster": cluster.kind,
         "nodes": cluster.size,
-        **({"network": network.words()} if network is not None else {}),
-        **({"unlike": unlike} if unlike else {}),
+        **({"topology": mixing.words()} if mixing is not None else {}),
+        **({"heterogeneity": heterogeneity} if heterogeneity else {}),
         **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,
         "oversubscribed": cluster.crowding is not None,

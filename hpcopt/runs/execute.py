@@ -24,12 +24,12 @@ from hpcopt.results.stopping import Status, StopRule
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.leaving import leave_rest, leave_result
-from hpcopt.runs.network import draw_edges
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.recorder import Recorder
 from hpcopt.runs.rehearsal import rehearse
 from hpcopt.runs.timelines import Timelines
+from hpcopt.runs.topology import draw_edges
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification
 
@@ -183,10 +183,10 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
 
 def _draw(run: Run, folder: Path, described: dict[str, Any], goal: Goal) -> None:
     """Draw what is written by now."""
-    picture, network = folder / folders.PICTURE, folder / folders.NETWORK
+    picture, diagram = folder / folders.PICTURE, folder / folders.TOPOLOGY
     title = f"{run.label}: {described['problem']}"
     with drawn_last(picture):
         draw_convergence(run.records, picture, title, goal)
-    with drawn_last(network):
+    with drawn_last(diagram):
         if (folder / folders.EDGES).exists():
-            draw_edges(described, folder, network)
+            draw_edges(described, folder, diagram)

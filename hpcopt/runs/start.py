@@ -129,7 +129,7 @@ def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) ->
 
 
 def announce(label: str, spec: Specification, prepared: Prepared, windows: str | None = None) -> None:
-    """Print what is about to run: data and nodes, the objective with scikit-learn's, what is unlike, the network."""
+    """Print what is about to run: data and nodes, the objective with scikit-learn's, heterogeneity, topology."""
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
     for remark in prepared.loaded.remarks:
@@ -140,11 +140,11 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
         print(f"judged by: {whose}", flush=True)
     if prepared.hint is not None:
         print(f"hint: {prepared.hint}", flush=True)
-    unlike = prepared.conditions.heterogeneity.words(prepared.cluster.size)
-    if unlike:
-        print(f"unlike: {unlike}", flush=True)
+    heterogeneity = prepared.conditions.heterogeneity.words(prepared.cluster.size)
+    if heterogeneity:
+        print(f"heterogeneity: {heterogeneity}", flush=True)
     if prepared.conditions.mixing is not None:
-        print(f"network: {prepared.conditions.mixing.words()}", flush=True)
+        print(f"topology: {prepared.conditions.mixing.words()}", flush=True)
     if windows is not None:
         print(windows, flush=True)
     if prepared.cluster.crowding is not None:

@@ -1,20 +1,20 @@
-"""AD-PSGD: asynchronous decentralised SGD, each worker averaging with one random neighbour at a time.
+"""AD-PSGD: asynchronous decentralised SGD in which each worker averages with one random neighbour at a time.
 
     worker i    x^ = x_i;  g = grad f_i(x^; xi)             others may average x_i meanwhile
                 choose a neighbour j at random
-                x_i, x_j <- (x_i + x_j) / 2                 atomic: nobody else touches either
+                x_i, x_j <- (x_i + x_j) / 2                 atomic: no other worker changes either
                 x_i <- x_i - eta g
 
-Nobody waits for a straggler: models lie in windows, where they are averaged without their owners' help. The gradient
-may be stale, by what others' averages did to x_i while it was computed.
+No worker waits for a straggler: models are in windows, where they are averaged without their owners' help. The gradient
+may be stale, by the averages that others made with x_i while it was computed.
 
-Both models are locked for an average, by a compare-and-swap of a word each, the lower rank's first. Who finds one
-locked lets go of all, pauses for a random time and chooses again, so nobody waits while holding a lock; and as among
-those who want the same two workers the first to lock the lower one gets both, not all of them fail for ever. The paper
-parts the workers into active and passive ones on a bipartite graph to the same end; this way any graph will do. The
-own step is made before the own lock is let go, else an average begun before it would undo it.
+Both models are locked for an average, by a compare-and-swap of one word each, the lower rank's first. A worker that
+finds one locked releases all, pauses for a random time and chooses again, so no worker waits while holding a lock; of
+the workers that want the same two models the first to lock the lower one gets both, so they cannot all fail forever.
+The paper avoids deadlock with active and passive workers on a bipartite graph; this way any graph will do. A worker
+makes its own step before it releases its own lock; otherwise an average begun before the step would undo it.
 
-The authors' code exchanges in a thread of its own while the next gradient is computed; here a worker does one after
+The authors' code exchanges in a separate thread while the next gradient is computed; here a worker does one after
 the other. Iterations are the worker's own gradients; the trace shows those of the fastest worker, and rounds are the
 averages that a worker began.
 
@@ -56,22 +56,20 @@ class ADPSGDState(AsynchronousState):
 @register("ad-psgd")
 @dataclass(frozen=True, kw_only=True)
 class ADPSGD(AsynchronousSolver[ADPSGDState]):
-    """AD-PSGD: asynchronous decentralised SGD, averaging with one random neighbour after each gradient.
+    """AD-PSGD: asynchronous decentralised SGD; averages with one random neighbour after each gradient.
 
     Parameters
     ----------
     step_size
         eta: a number, a table { initial, decay, power } over the worker's own gradients, "c/L" with L the largest
-        smoothness of a node's objective, or "auto": 1/(2 L), as gradients are stale.
+        smoothness of a node's objective, or "auto": 1/(2 L), since gradients are stale.
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     """
 
-    needs = Needs(models="own", network="graph", pace="own", two_way=True)
+    needs = Needs(models="own", topology="graph", pace="own", two_way=True)
     paper = "Lian, Zhang, Zhang, Liu 2018, ICML, arXiv 1710.06952"
-    floor = (
-        "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
-    )
+    floor = "constant step size: error grows with the step size, the gradient noise and the data heterogeneity"
 
     step_size: StepSize = "auto"
     batch: int = 32
@@ -101,16 +99,16 @@ class ADPSGD(AsynchronousSolver[ADPSGDState]):
 
 
 class _Models:
-    """All workers' models, each in its owner's part of a window, behind a lock.
+    """The models of all workers, each in its owner's part of a window and protected by a lock.
 
     Parameters
     ----------
     start
-        What this worker's model is at first, shape (d,).
+        Initial model of this worker, shape (d,).
     """
 
     def __init__(self, node: Node, start: Vector) -> None:
-        assert node.mixing is not None, "a decentralised solver runs on a cluster with a network"
+        assert node.mixing is not None, "a decentralised solver requires a topology"
         self._node = node
         self._locks = node.window(1, "locks", by_edge=False)
         self._window = node.window(MODEL + start.size)
@@ -127,9 +125,9 @@ class _Models:
         self._unlock(node.rank)
 
     def average_with_any(self) -> int:
-        """Lock the own model and average it with a random neighbour's, if any is left.
+        """Lock this worker's model and average it with a random neighbour's, if any neighbour is left.
 
-        Returns how many averages others made since the own last step.
+        Returns how many averages others made since this worker's last step.
         """
         self._window.count_round()
         partner = self._lock_two()
@@ -152,7 +150,7 @@ class _Models:
         self._longest = max(self._longest, self._node.now() - begun)
 
     def step(self, step: Vector) -> Vector:
-        """Take `step` from the own model, which is locked, let go of it, and return it."""
+        """Subtract `step` from this worker's model, which is locked, unlock it, and return it."""
         self._own -= step
         self._seen = int(self._content[0])
         w = self._own.copy()
@@ -160,19 +158,19 @@ class _Models:
         return w
 
     def leave(self) -> None:
-        """Tell all who choose this worker from now on that it has gone."""
+        """Mark this worker as gone for all that choose it from now on."""
         self._peers = []
         self._lock_two()
         self._unlock(self._node.rank, GONE)
 
     def end(self) -> Vector:
-        """Return the own model once nobody averages any more; collective over all nodes."""
+        """Return this worker's model once all averages are done; collective over all nodes."""
         self._node.world.barrier()
         self._window.sync()
         return self._own.copy()
 
     def _lock_two(self) -> int | None:
-        """Lock the own model and a random neighbour's; return whose, None where all have gone."""
+        """Lock this worker's model and a random neighbour's; return the neighbour, None if all have gone."""
         longest, begun = PAUSE, self._node.now()
         while True:
             draws = self._node.draws(Draw.PARTNER, self._tries)
@@ -187,7 +185,7 @@ class _Models:
             longest = min(2.0 * longest, max(self._longest, waited / 4))  # who failed often must not wait for ever
 
     def _lock(self, ranks: list[int]) -> bool:
-        """Lock the models of all `ranks`, or none; strike those who have gone off the peers."""
+        """Lock the models of all `ranks`, or none; remove those that have gone from the peers."""
         for place, rank in enumerate(ranks):
             found = self._locks.compare_and_swap(FREE, LOCKED, rank, 0)
             if found != FREE:

@@ -1,26 +1,26 @@
-"""AGP, asynchronous gradient push: push-sum SGD in which nobody waits for a round to end.
+"""AGP, asynchronous gradient push: push-sum SGD without rounds.
 
     worker i    x_i <- x_i - eta grad f_i(z_i; xi)
                 send (x_i, y_i) / (1 + out_i) to all targets, keep one part; y_i = 1 at first
                 add whatever has come to (x_i, y_i)
                 z_i = x_i / y_i                                   the model
 
-What is on its way is nobody's for a while, so weights y differ and z divides by them; a step eta of x is one of eta / y
-of z. A worker that ran on alone, its weight given away, would leave for nowhere, so "auto" is a quarter of what is
-stable in rounds (our choice), and three guards hold it, as in the authors' code: it waits for a message
+Mass in flight belongs to no worker, so the weights y differ and z divides by them; a step eta of x is a step eta / y
+of z. A worker that continued alone after giving its weight away would diverge, so "auto" is a quarter of what is
+stable in rounds (our choice), and three guards stop it, as in the authors' code: it waits for a message
 
     - while y < 1e-5
     - after `patience` steps of its own without one
     - while it has made over `ahead` steps more than a source has sent it messages
 
-except where y >= 1. The weights' mean is 1, so when nothing is under way somebody has as much, and not all can wait.
-The authors' third guard is a barrier of all that may be late by so many steps; here only neighbours hold each other up.
+unless y >= 1. The mean weight is 1, so when nothing is in flight some worker has at least that, and not all can wait.
+The authors' third guard is a global barrier with a bounded delay; here only neighbours hold each other up.
 With equal speeds and patience 1 this is SGP.
 
-A push begins when the one before has left the worker: what is on its way stays bounded where links are slow.
+A push begins when the previous one has left the worker, so that the data in flight stay bounded on slow links.
 
-At the end a worker tells its targets, who wait for nobody any more, and what is still on its way is added to the
-masses. Who leaves earlier tells its targets, too, and takes its mass along. Iterations are the worker's own gradients;
+At the end a worker tells its targets, which then wait for no one, and all mass still in flight is received. A worker
+that leaves earlier also tells its targets, and takes its mass along. Iterations are the worker's own gradients;
 the trace shows those of the fastest worker, and rounds are pushes.
 
 Assran and Rabbat: "Asynchronous gradient push", IEEE Transactions on Automatic Control 66(1), 2021 (arXiv 1803.08950).
@@ -59,43 +59,41 @@ class AGPState(AsynchronousState):
 
 
 def _steady(solver: AGP, setting: Setting) -> Objection | None:
-    if not solver.ahead or setting.network is None or not setting.network.varying:
+    if not solver.ahead or setting.topology is None or not setting.topology.varying:
         return None
-    name = setting.network.name
-    what = f"tells by their messages how far neighbours are (ahead > 0), but {name} changes neighbours"
+    name = setting.topology.name
+    what = f"ahead > 0 requires a fixed topology, since it counts neighbours' messages; {name} changes the neighbours"
     return Objection("solver.ahead", what, can_be_forced=True)
 
 
 @register("agp")
 @dataclass(frozen=True, kw_only=True)
 class AGP(AsynchronousSolver[AGPState]):
-    """AGP, asynchronous gradient push: SGD by push-sum over directed and changing graphs, without rounds.
+    """AGP, asynchronous gradient push: push-sum SGD on directed and time-varying graphs, asynchronous.
 
     Parameters
     ----------
     step_size
         eta: a number, a table { initial, decay, power } over the worker's own gradients, "c/L" with L the largest
-        smoothness of a node's objective, or "auto": y/(4 L), y the smallest weight that any node comes to where all
-        push in step, at most 1.
+        smoothness of a node's objective, or "auto": y/(4 L), y the smallest push-sum weight of any node if
+        all push synchronously, at most 1.
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     patience
-        Steps without a message after which a worker waits for one; 0 = it never does.
+        Steps without a message after which a worker waits for one; 0 = never.
     ahead
-        Steps that a worker may be in front of its neighbours; 0 = any number. A worker that stands still for many
-        steps of the others draws their weights to itself: where that can happen, as on more ranks than cores, give one.
+        Steps that a worker may be ahead of its neighbours; 0 = no limit. A worker that stops for many steps of the
+        others accumulates their weights: set a limit where that can happen, as with more ranks than cores.
     """
 
     needs = Needs(
         models="own",
-        network="graph",
+        topology="graph",
         pace="own",
-        also=(Condition("neighbours that stay, where `ahead` is over 0", _steady),),
+        also=(Condition("fixed topology if `ahead` > 0", _steady),),
     )
     paper = "Assran and Rabbat 2021, IEEE TAC 66(1), arXiv 1803.08950"
-    floor = (
-        "ends at a distance that grows with the step size, the gradients' noise and the spread of the workers' rates"
-    )
+    floor = "error grows with the step size, the gradient noise and the spread of the workers' rates"
 
     step_size: StepSize = "auto"
     batch: int = 32
@@ -110,7 +108,7 @@ class AGP(AsynchronousSolver[AGPState]):
         return AGPState(w=w0.copy(), mass=mass_of(w0))
 
     def rounds(self, node: Node, f: Oracle, s: AGPState) -> Iterator[AGPState]:
-        assert node.mixing is not None, "a decentralised solver runs on a cluster with a network"
+        assert node.mixing is not None, "a decentralised solver requires a topology"
         gradient = PiecewiseGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, AUTO * smallest_weight(node.mixing))
         links = _Links(node, node.mixing)
@@ -137,14 +135,14 @@ class AGP(AsynchronousSolver[AGPState]):
 
 
 class _Links:
-    """A worker's targets and sources, as long as they are there.
+    """A worker's targets and sources, without those that have left.
 
     Attributes
     ----------
     sources
-        Those who have not gone, and how many messages each has sent.
+        The sources that have not left, and how many messages each has sent.
     silent
-        Pushes since the last message came.
+        Pushes since the last message arrived.
     over
         Whether a source has said that the run ends.
     """
@@ -164,7 +162,7 @@ class _Links:
         return min(self.sources.values())
 
     def push(self, mass: Vector, step: int) -> None:
-        """Part `mass` in place, (d + 1,), with the targets of `step`, when the last push has left."""
+        """Share `mass`, (d + 1,), in place with the targets of `step`, once the last push has left."""
         self._box.flush()
         targets = [target for target in self._targets[step % len(self._targets)] if target not in self._gone]
         mass /= 1 + len(targets)
@@ -174,7 +172,7 @@ class _Links:
         self.silent += bool(targets)
 
     def receive(self, mass: Vector) -> None:
-        """Add all that has come to `mass`."""
+        """Add all messages that have arrived to `mass`."""
         self._add(mass, self._box.take())
 
     def _add(self, mass: Vector, messages: Sequence[tuple[int, Bytes]]) -> None:
@@ -193,7 +191,7 @@ class _Links:
         self._box.wait()
 
     def end(self, mass: Vector, why: Bytes) -> None:
-        """Tell all targets, LEFT or OVER, and add what is still to come; collective over all nodes."""
+        """Send LEFT or OVER to all targets, and add what still arrives; collective over all nodes."""
         for target in sorted({target for targets in self._targets for target in targets}):
             self._box.send(target, why)
         self._add(mass, self._box.drain())

@@ -1,12 +1,12 @@
-"""Asynchronous LocalNewton: the local Newton steps of LocalNewton, averaged when and with whom DSGD-AAU would.
+"""Asynchronous LocalNewton: the local Newton steps of LocalNewton with the asynchronous averaging of DSGD-AAU.
 
     worker j     w~_j = w_j;  L times:  w~_j <- w~_j - a H_j(w~_j)^-1 g_j(w~_j)       Armijo's a on the own shard
                  w~_j <- w_j + damping (w~_j - w_j)
                  publish w~_j, arrive, combine:  w_j = sum_i M_ij w~_i                as in `hpcopt.solvers.dsgd_aau`
 
-An experiment of ours: nobody has published this solver, and nothing is proved of it. It ends where the workers' steps
-cancel out, sum_j r_j H_j^-1 g_j = 0 with r_j how often worker j takes part, which is near the optimum as far as the
-shards' Hessians are alike. Where they are not (shards with few labels) a damping below 1 keeps workers from leaving for
+An experiment of ours: this solver is not published, and nothing is proved about it. It ends where the workers' steps
+cancel, sum_j r_j H_j^-1 g_j = 0 with r_j the rate at which worker j takes part; this is near the optimum if the
+shards' Hessians are similar. If they are not (shards with few labels), a damping below 1 keeps workers from moving to
 their own optima.
 """
 
@@ -27,25 +27,23 @@ from hpcopt.solvers.parts.line_search import Armijo
 @register("async-local-newton")
 @dataclass(frozen=True, kw_only=True)
 class AsyncLocalNewton(AdaptiveAveraging):
-    """LocalNewton without rounds: local Newton steps, averaged asynchronously as in DSGD-AAU; an experiment of ours.
+    """Asynchronous LocalNewton: local Newton steps, averaged asynchronously as in DSGD-AAU; experimental, unpublished.
 
     Parameters
     ----------
     local_steps
         L, Newton steps between two averages.
     damping
-        Part of the way of the L steps that is gone, over 0, at most 1.
+        The fraction of the L steps' displacement that is applied, in (0, 1].
     line_search
-        Of each Newton step, on the shard's own loss: no traffic.
+        For each Newton step, on the shard's own loss: no communication.
     rule, members, grace
-        Who averages with whom, and when: see `dsgd-aau`.
+        Which workers average with each other, and when: see `dsgd-aau`.
     """
 
     needs = replace(AdaptiveAveraging.needs, hessian=True, compressor="any")
-    paper = "ours: dsgd-aau's averaging (arXiv 2306.06559) of local-newton's steps (arXiv 2105.07320)"
-    floor = (
-        "ends above f* by an amount that grows with L and the shards' differences, and falls with the rows of a shard"
-    )
+    paper = "none; local-newton's steps (arXiv 2105.07320) with dsgd-aau's averaging (arXiv 2306.06559)"
+    floor = "gap to f* grows with L and the data heterogeneity, and decreases with the rows per shard"
     randomised = False
 
     local_steps: int = 1

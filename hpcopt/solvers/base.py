@@ -1,8 +1,8 @@
-"""What every solver is: frozen hyper-parameters, a state, and a generator that yields once per iteration.
+"""The base of all solvers: frozen hyper-parameters, a state, and a generator that yields once per iteration.
 
-A solver sees a node and the objective on that node's shard; it never measures, prints, saves or stops
-itself for a budget: the driver does, once, for all of them. What a solver needs (`needs`) and promises is data
-on its class, read by the command line, the documentation and the conformance suite.
+A solver sees a node and the objective on that node's shard; it never measures, prints, saves or applies a budget:
+the driver does that for all solvers. The requirements (`needs`) and promises of a solver are data on its class, read
+by the command line, the documentation and the conformance suite.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hpcopt.solvers.needs import Needs
 
 @dataclass
 class State:
-    """What survives an iteration: fields that are numbers, strings, arrays, or lists and dataclasses of such."""
+    """All that a solver keeps between iterations: numbers, strings, arrays, and lists and dataclasses of these."""
 
     w: Vector  # (d,) float64, when yielded equal on all nodes, unless each keeps a model of its own
 
@@ -29,22 +29,22 @@ S = TypeVar("S", bound=State)
 
 
 class Solver(abc.ABC, Generic[S]):
-    """Base of all solvers; subclasses are frozen keyword-only dataclasses entered with `register`.
+    """Base of all solvers; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
     Class attributes
     ----------------
     needs
-        What it needs of the driver, the problem, the network and its compressor.
+        What it requires of the driver, the problem, the topology and its compressor.
     paper
-        Where the algorithm is stated.
+        The publication that states the algorithm.
     floor
-        None if the iterates reach the optimum; otherwise one line saying what keeps them above it.
+        None if the iterates reach the optimum; otherwise one line that says what keeps them above it.
     randomised
-        Whether random numbers may be used.
+        Whether it may use random numbers.
     minimises
         Whether the objective is minimised at all.
     fit_defaults
-        Parameters that `hpcopt fit` sets where a practitioner wants another default than the paper's.
+        Parameters that `hpcopt fit` sets where practitioners want a default other than the paper's.
     """
 
     name: ClassVar[str]
@@ -63,7 +63,7 @@ class Solver(abc.ABC, Generic[S]):
     def rounds(self, node: Node, f: Any, s: S) -> Iterator[S]:
         """Yield the state once per iteration; return when nothing is left to do.
 
-        `w` is the same on all nodes then, unless each keeps a model of its own.
+        At a yield `w` is the same on all nodes, unless each node keeps its own model.
         """
 
     @abc.abstractmethod

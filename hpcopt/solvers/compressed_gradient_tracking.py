@@ -4,9 +4,9 @@
         X+ = X + gamma H (W - I) - eta V                      H+ = H + C(X+ - H)
         V+ = V + gamma G (W - I) + grad F(X+) - grad F(X)     G+ = G + C(V+ - G)          V^0 = grad F(X^0), H = G = 0
 
-Heterogeneous data leave no floor, whatever the compressor. Zhao, Li, Li, Richtarik, Chi 2022 (arXiv 2201.13320),
+There is no floor on heterogeneous data, whatever the compressor. Zhao, Li, Li, Richtarik, Chi 2022 (arXiv 2201.13320),
 Algorithm 1. `form = "c-gt"`: DIGing with x sent as x^ = h + C(x - h), h += alpha C(x - h), and y likewise; Liao, Li,
-Huang, Pu 2022 (arXiv 2105.01813). In both a node keeps H W instead of its neighbours' copies, which is the same.
+Huang, Pu 2022 (arXiv 2105.01813). In both a node keeps H W instead of its neighbours' copies, which is equivalent.
 
 Beyond the papers, off by default: `gossip_steps` = Q > 1 mixes each of X and V by Q compressed gossip steps a gradient
 step, as DeLi-CoCo does with X alone. The mean of V is the mean gradient after every one of them.
@@ -38,7 +38,7 @@ from hpcopt.solvers.parts.step_size import StepSize
 
 @dataclass
 class Copies:
-    """A public copy and what the neighbourhood makes of the copies: h, and sum_j w_ij h_j."""
+    """A public copy and the weighted sum of the neighbours' copies: h, and sum_j w_ij h_j."""
 
     own: Vector  # (d,)
     mixed: Vector  # (d,)
@@ -57,7 +57,7 @@ class CompressedTrackingState(GossipState):
 @register("compressed-gradient-tracking")
 @dataclass(frozen=True, kw_only=True)
 class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
-    """Compressed gradient tracking (BEER, C-GT): exact on heterogeneous data, two compressed messages an iteration.
+    """Compressed gradient tracking (BEER, C-GT): exact on heterogeneous data, two compressed messages per iteration.
 
     Parameters
     ----------
@@ -65,19 +65,19 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
         eta: a number, a table { initial, decay, power }, "c/L", or "auto": as in `gradient-tracking`, with
         (1 - gamma) I + gamma W for W.
     gamma
-        Consensus step size in (0, 1]; "auto": half of what a short trial of gossip alone finds; "theory":
-        CHOCO-Gossip's.
+        Consensus step size in (0, 1]; "auto": half of the value found by a short trial of gossip alone; "theory":
+        that of CHOCO-Gossip.
     compressor
-        C, of both messages. It must contract.
+        C, for both messages; contractive.
     form
         "beer" or "c-gt".
     alpha
-        Of "c-gt": how much of a message the copies take, in (0, 1].
+        For "c-gt": the step with which the copies follow the messages, in (0, 1].
     gossip_steps
-        Of "beer": compressed messages of each vector to each neighbour an iteration.
+        For "beer": compressed messages of each vector to each neighbour per iteration.
     """
 
-    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
+    needs = Needs(models="own", topology="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
     paper = "Zhao, Li, Li, Richtarik, Chi 2022, arXiv 2201.13320; Liao, Li, Huang, Pu 2022, arXiv 2105.01813"
     randomised = True
 
@@ -95,9 +95,9 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
         at_least(1, gossip_steps=self.gossip_steps)
         within(0, 1, including="high", alpha=self.alpha)
         if self.form == "beer" and self.alpha != 1.0:
-            raise InputError('alpha: only form = "c-gt" takes it, form is "beer"')
+            raise InputError('alpha: only used with form = "c-gt"; form is "beer"')
         if self.form == "c-gt" and self.gossip_steps != 1:
-            raise InputError('gossip_steps: only form = "beer" takes more than one, form is "c-gt"')
+            raise InputError('gossip_steps: more than one requires form = "beer"; form is "c-gt"')
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> CompressedTrackingState:  # noqa: ARG002
         h, g = (Copies(np.zeros_like(w0), np.zeros_like(w0)) for _ in range(2))
@@ -124,7 +124,7 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
             yield s
 
     def _gamma(self, node: Node, gossip: Gossip, d: int, s: CompressedTrackingState) -> float:
-        """Halve what gossip with the new copies takes: here x moves by the copies of the step before."""
+        """Return half of what gossip with the new copies would allow: here x moves by the previous step's copies."""
         gamma = resolve_gamma(self.gamma, node, gossip, self.compressor, d, s)
         lossless = self.compressor.contraction(d) == 1.0
         return gamma / 2.0 if self.gamma == "auto" and not lossless else gamma

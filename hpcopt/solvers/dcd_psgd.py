@@ -2,8 +2,8 @@
 
     y = sum_j w_ij x_j - eta grad f_i(x_i),    q = C(y - x_i),    x_i <- x_i + q  (at the neighbours, too)
 
-What the compressor loses is lost for good, so it must be nearly exact. Tang, Gan, Zhang, Zhang, Liu 2018
-(arXiv 1803.06443), Algorithm 1. A node keeps sum_j w_ij x_j instead of its neighbours' replicas, which is the same.
+The compression error is never corrected, so the compressor must be nearly exact. Tang, Gan, Zhang, Zhang, Liu 2018
+(arXiv 1803.06443), Algorithm 1. A node keeps sum_j w_ij x_j instead of its neighbours' replicas, which is equivalent.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from hpcopt.solvers.parts.step_size import StepSize
 
 @dataclass(kw_only=True)
 class DCDState(GossipState):
-    """A node's model x (`w`), and what its neighbourhood makes of the replicas."""
+    """A node's model x (`w`), and the weighted sum of the replicas in its neighbourhood."""
 
     surroundings: Vector  # (d,), sum_j w_ij x_j
 
 
 def _small_variance(solver: DCDPSGD, setting: Setting) -> Objection | None:
-    compressor, network, d = solver.compressor, setting.network, setting.d
+    compressor, topology, d = solver.compressor, setting.topology, setting.d
     if d is None:
         return None
     variance = compressor.variance(d)
     if variance is None and compressor.exact(d):
         variance = EXACT
     if variance is None:
-        what = f"needs an unbiased compressor; {compressor.name} as set here is biased"
+        what = f"requires an unbiased compressor; {compressor.name} with these parameters is biased"
         return Objection("solver.compressor", what, can_be_forced=True)
-    if network is None or network.n == 1 or not network.symmetric:
+    if topology is None or topology.n == 1 or not topology.symmetric:
         return None
-    limit, error = network.gap / (2.0 * network.beta), np.sqrt(variance)
+    limit, error = topology.gap / (2.0 * topology.beta), np.sqrt(variance)
     if error < limit:
         return None
     what = (
-        f"needs a relative error below {limit:.3g} in this network (spectral gap / 2 ||I - W||); "
-        f"{compressor.name} as set here may have {error:.3g}"
+        f"requires a compressor with a relative error below {limit:.3g} on this topology (spectral gap / 2 ||I - W||); "
+        f"that of {compressor.name} with these parameters is up to {error:.3g}"
     )
     return Objection("solver.compressor", what, can_be_forced=True)
 
@@ -58,7 +58,7 @@ def _small_variance(solver: DCDPSGD, setting: Setting) -> Objection | None:
 @register("dcd-psgd")
 @dataclass(frozen=True, kw_only=True)
 class DCDPSGD(GossipSolver[DCDState]):
-    """DCD-PSGD: neighbours add the compressed changes of each other's models; for compressors that lose little.
+    """DCD-PSGD: neighbours apply compressed differences to replicas of each other's models; needs small variance.
 
     Parameters
     ----------
@@ -66,21 +66,21 @@ class DCDPSGD(GossipSolver[DCDState]):
         eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
         "auto": 1/L, at most (1 + the smallest eigenvalue of W) / L.
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     compressor
-        C, of the changes; unbiased, of small variance.
+        C, for the differences; unbiased, with a small variance.
     """
 
     needs = Needs(
         models="own",
-        network="graph",
+        topology="graph",
         weights="symmetric",
         fixed_graph=True,
         compressor="contractive",
-        also=(Condition("an unbiased one of small variance", _small_variance),),
+        also=(Condition("unbiased compressor of small variance", _small_variance),),
     )
     paper = "Tang, Gan, Zhang, Zhang, Liu 2018, arXiv 1803.06443"
-    floor = "a constant step size ends where the gradients pull as hard as the neighbours: proportional to eta^2"
+    floor = "constant step size: gap proportional to eta^2, where gradient and consensus terms balance"
 
     step_size: StepSize = "auto"
     batch: int = 0

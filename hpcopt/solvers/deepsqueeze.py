@@ -1,4 +1,4 @@
-"""DeepSqueeze: the models themselves are compressed, and what is lost is added to the next message.
+"""DeepSqueeze: the models themselves are compressed, and the error is added to the next message.
 
     u = x_i - eta grad f_i(x_i),    v = u + e_i,    send C(v),    e_i <- v - C(v),
     x_i <- u + gamma sum_j w_ij (C(v_j) - C(v_i))
@@ -27,7 +27,7 @@ from hpcopt.solvers.parts.step_size import StepSize
 
 @dataclass(kw_only=True)
 class DeepSqueezeState(GossipState):
-    """A node's model x (`w`) and what its messages have lost so far."""
+    """A node's model x (`w`) and the accumulated compression error of its messages."""
 
     error: Vector  # (d,)
 
@@ -43,17 +43,17 @@ class DeepSqueeze(GossipSolver[DeepSqueezeState]):
         eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
         "auto": 1/L.
     gamma
-        Consensus step size in (0, 1]; "auto": a quarter of what a short trial of gossip of differences finds;
-        "theory": CHOCO-Gossip's.
+        Consensus step size in (0, 1]; "auto": a quarter of the value found by a short trial of gossip of differences;
+        "theory": that of CHOCO-Gossip.
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     compressor
-        C, of the models. It must contract.
+        C, for the models; contractive.
     """
 
-    needs = Needs(models="own", network="graph", weights="symmetric", compressor="contractive")
+    needs = Needs(models="own", topology="graph", weights="symmetric", compressor="contractive")
     paper = "Tang, Lian, Qiu, Yuan, Zhang, Zhang, Liu 2019, arXiv 1907.07346"
-    floor = "compressed models keep an error in proportion to themselves; and a constant step size as in dgd"
+    floor = "compression error proportional to the models; in addition that of a constant step size, as for dgd"
 
     step_size: StepSize = "auto"
     gamma: Gamma = "auto"
@@ -82,7 +82,7 @@ class DeepSqueeze(GossipSolver[DeepSqueezeState]):
             yield s
 
     def _gamma(self, node: Node, gossip: Gossip, d: int, s: DeepSqueezeState) -> float:
-        """Take a quarter of what gossip of differences bears: here whole models are compressed (measured)."""
+        """Return a quarter of what gossip of differences allows, since whole models are compressed here (measured)."""
         gamma = resolve_gamma(self.gamma, node, gossip, self.compressor, d, s)
         return gamma / 4.0 if self.gamma == "auto" and self.compressor.contraction(d) != 1.0 else gamma
 

@@ -1,10 +1,10 @@
-"""DeLi-CoCo: a gradient step on each node's own shard, then Q gossip steps of compressed messages; no centre.
+"""DeLi-CoCo: a gradient step on each node's own shard, then Q compressed gossip steps; decentralised.
 
     node 0   x --eta g--> x  <~C~> x  <~C~> x           <~C~>: one compressed message to each neighbour
     node 1   x --eta g--> x  <~C~> x  <~C~> x           one gradient step, Q = 2
 
 Every node keeps z, a public copy of its own x that all neighbours could compute, and s = sum_j w_ij z_j. Only the
-compressed difference x - z travels; S = Z W holds after every step, so s - z is what the neighbours pull at.
+compressed difference x - z is sent; S = Z W holds after every step, so s - z is the consensus direction.
 With Q = 1 this is CHOCO-SGD; without compression it is DGD with W_gamma^Q, W_gamma = (1 - gamma) I + gamma W.
 
 Hashemi, Acharya, Das, Vikalo, Sanghavi, Dhillon: "On the benefits of multiple gossip steps in communication-constrained
@@ -48,7 +48,7 @@ class DeLiCoCoState(GossipState):
 @register("deli-coco")
 @dataclass(frozen=True, kw_only=True)
 class DeLiCoCo(GossipSolver[DeLiCoCoState]):
-    """DeLi-CoCo: decentralised gradient descent, several compressed gossip steps after each gradient step.
+    """DeLi-CoCo: decentralised gradient descent with several compressed gossip steps per gradient step.
 
     Parameters
     ----------
@@ -56,22 +56,22 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
         eta: a number (0: gossip alone), a table { initial, decay, power }, "c/L" with L the largest smoothness of a
         node's objective, or "auto": 1/L.
     gossip_steps
-        Q, compressed messages to each neighbour after a gradient step.
+        Q, compressed messages to each neighbour per gradient step.
     gamma
-        Consensus step size in (0, 1]; "auto": found by a short trial of gossip alone; "theory": CHOCO-Gossip's.
+        Consensus step size in (0, 1]; "auto": found by a short trial of gossip alone; "theory": that of CHOCO-Gossip.
     compressor
-        C, of the messages. It must contract.
+        C, for the messages; contractive.
     batch
-        Rows of each shard a gradient; 0 = all, as in the paper's theory.
+        Rows of each shard per gradient; 0 = all, as in the paper's theory.
     scatter
-        The nodes start at w0 + scatter N(0, 1/d), each at its own; 0: all at w0.
+        Each node starts at its own w0 + scatter N(0, 1/d); 0: all start at w0.
     warm
-        Whether Z begins at X_0, by one uncompressed exchange, instead of at 0.
+        Whether Z starts at X_0, after one uncompressed exchange, instead of at 0.
     """
 
-    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
+    needs = Needs(models="own", topology="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
     paper = "Hashemi, Acharya, Das, Vikalo, Sanghavi, Dhillon 2022, arXiv 2011.10643"
-    floor = "where the nodes' gradients differ at the optimum: proportional to eta^2, and shrinking with Q"
+    floor = "heterogeneous data: gap proportional to eta^2, and decreasing with Q"
 
     step_size: StepSize = "auto"
     gossip_steps: int = 1
@@ -124,7 +124,7 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
 @register("choco-sgd")
 @dataclass(frozen=True, kw_only=True)
 class ChocoSGD(DeLiCoCo):
-    """CHOCO-SGD: DeLi-CoCo with one gossip step a gradient step.
+    """CHOCO-SGD: DeLi-CoCo with one gossip step per gradient step.
 
     Parameters
     ----------
@@ -142,20 +142,20 @@ class ChocoSGD(DeLiCoCo):
 @register("choco-gossip")
 @dataclass(frozen=True, kw_only=True)
 class ChocoGossip(DeLiCoCo):
-    """CHOCO-Gossip: compressed gossip alone; the nodes agree on the mean of their starts, and nothing is minimised.
+    """CHOCO-Gossip: compressed consensus; the nodes agree on the mean of their starting points; no objective.
 
     Parameters
     ----------
     step_size
         0.
     scatter
-        How far apart the nodes start.
+        Standard deviation of the nodes' starting points, times sqrt(d).
 
     See `deli-coco` for the others.
     """
 
     paper = "Koloskova, Stich, Jaggi 2019, arXiv 1902.00340"
-    floor = "it minimises nothing: the nodes agree on the mean of their starts"
+    floor = "does not minimise: the nodes agree on the mean of their starting points"
     minimises = False
 
     step_size: Literal[0] = 0

@@ -1,4 +1,4 @@
-"""Decentralised gradient descent (DGD): mix with the neighbours, and step down the own gradient.
+"""Decentralised gradient descent (DGD): average with the neighbours, and step along the node's own gradient.
 
     combine, then adapt      x_i <- sum_j w_ij x_j - eta grad f_i(x_i)
     adapt, then combine      x_i <- sum_j w_ij (x_j - eta grad f_j(x_j))
@@ -31,7 +31,7 @@ ORDERS = ("combine-then-adapt", "adapt-then-combine")
 @register("dgd")
 @dataclass(frozen=True, kw_only=True)
 class DGD(GossipSolver[GossipState]):
-    """DGD: decentralised gradient descent, uncompressed, with one or more gossip steps a gradient step.
+    """DGD: decentralised gradient descent, uncompressed, with one or more gossip steps per gradient step.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class DGD(GossipSolver[GossipState]):
     order
         "combine-then-adapt" or "adapt-then-combine".
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     compressor
-        Of the models sent; only the exact ones keep what the method promises.
+        For the models sent; the theory covers exact ones only.
     """
 
-    needs = Needs(models="own", network="graph", weights="doubly-stochastic", compressor="exact")
+    needs = Needs(models="own", topology="graph", weights="doubly-stochastic", compressor="exact")
     paper = "Nedic and Ozdaglar 2009, IEEE TAC 54(1); Yuan, Ling, Yin 2016, SIAM J. Optim. 26(3)"
-    floor = "a constant step size ends where the gradients pull as hard as the neighbours: proportional to eta^2"
+    floor = "constant step size: gap proportional to eta^2, where gradient and consensus terms balance"
 
     step_size: StepSize = "auto"
     gossip_steps: int = 1
@@ -107,14 +107,14 @@ def stable_factor(mixing: Mixing, gossip_steps: int = 1) -> float:
 @register("d-psgd")
 @dataclass(frozen=True, kw_only=True)
 class DPSGD(DGD):
-    """D-PSGD: decentralised parallel SGD; DGD with minibatches, one gossip step a batch.
+    """D-PSGD: decentralised parallel SGD; DGD with minibatches and one gossip step per batch.
 
     Parameters
     ----------
     gossip_steps
         1.
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
 
     See `dgd` for the others.
     """

@@ -1,14 +1,14 @@
 """DSGD-AAU: decentralised SGD in which each worker adapts how many neighbours it waits for.
 
-    worker j     g = grad f_j(w_j; xi)            at its own model, which nobody touched meanwhile
+    worker j     g = grad f_j(w_j; xi)            at its own model, which no other worker changes
                  w~_j = w_j - eta g               adapt,
                  publish w~_j, arrive             wait until Pathsearch completes an iteration with j in it,
                  w_j = sum_i M_ij w~_i            then combine: i over j and its neighbours in that iteration
 
-A worker waits for a neighbour whose word it has not heard in this epoch, and for nobody else: stragglers hold nobody
-up for long, and no edge is left out for long. M holds the Metropolis weights of the iteration's own graph: symmetric,
-doubly stochastic, so the mean moves by -(eta / N) times the sum of the gradients taken part, and by nothing else.
-Everybody reads the others' models from their windows; the search itself is in `hpcopt.solvers.parts.pathsearch`.
+A worker waits only for a neighbour over an edge that is unused in this epoch: stragglers delay no one for long, and
+no edge stays unused for long. M holds the Metropolis weights of the iteration's own graph: symmetric and
+doubly stochastic, so the mean moves by -(eta / N) times the sum of the gradients that take part, and by nothing else.
+Workers read each other's models from windows; the search itself is in `hpcopt.solvers.parts.pathsearch`.
 
 Xiong, Yan, Wang, Li: "Straggler-resilient decentralized learning via adaptive asynchronous updates", MobiHoc 2024
 (arXiv 2306.06559). Of the paper only the abstract, a summary and the first paragraph could be read again: the listing,
@@ -72,11 +72,11 @@ class AAUState(AsynchronousState):
 
 
 class AdaptiveAveraging(AsynchronousSolver[AAUState]):
-    """Base of solvers whose local steps are averaged as DSGD-AAU does; what a local step is, is theirs to say."""
+    """Base of solvers that average local steps as DSGD-AAU does; subclasses define the local step."""
 
     needs = Needs(
         models="own",
-        network="graph",
+        topology="graph",
         pace="own",
         weights="doubly-stochastic",
         fixed_graph=True,
@@ -100,7 +100,7 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
         if self.gamma != "auto" and not (isinstance(self.gamma, (int, float)) and 0 < self.gamma <= 1):
             raise InputError(f'gamma: "auto" or a number over 0, at most 1; got {self.gamma!r}')
         if self.overlap and not isinstance(self.compressor, Identity):
-            raise InputError("overlap: goes with uncompressed models only; keep one of overlap and compressor")
+            raise InputError("overlap: requires uncompressed models; remove overlap or compressor")
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AAUState:  # noqa: ARG002
         return AAUState(w=w0.copy(), start=w0.copy())
@@ -141,7 +141,7 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
                 return
 
     def search(self, mixing: Mixing) -> Pathsearch:
-        """Return the search over the network's edges, which are taken to go both ways where they don't."""
+        """Return the search over the topology's edges; directed edges are taken as undirected."""
         pairs = np.unique(np.sort(mixing.pairs, axis=1), axis=0)
         return Pathsearch(mixing.n, pairs, rule=self.rule, members=self.members, grace=self.grace > 0)
 
@@ -188,34 +188,33 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
 @register("dsgd-aau")
 @dataclass(frozen=True, kw_only=True)
 class DSGDAAU(AdaptiveAveraging):
-    """DSGD-AAU: decentralised SGD, asynchronous; a worker adapts how many neighbours it waits for.
+    """DSGD-AAU: asynchronous decentralised SGD; each worker adapts the number of neighbours it waits for.
 
     Parameters
     ----------
     step_size
         eta: a number, a table { initial, decay, power } over the system's iterations, "c/L" or "auto" (1/L).
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     rule
-        Which edge lets an iteration complete: "unseen" in this epoch, or one that joins two "component"s of those used.
+        Which edge completes an iteration: one "unseen" in this epoch, or one that joins two connected "component"s of
+        the edges used.
     members
-        Who takes part: "all_linked" (ready workers with a ready neighbour), "all", "piece" or "star".
+        The workers that take part: "all_linked" (ready workers with a ready neighbour), "all", "piece" or "star".
     grace
-        Seconds for which whoever could complete an iteration waits for more.
+        Seconds for which a worker that could complete an iteration waits for more workers.
     weight
-        Of the gradients: "equal", or "inverse-rate": times the mean rate of taking part over the worker's own.
+        Of the gradients: "equal", or "inverse-rate": multiplied by the mean participation rate over the worker's own.
     overlap
         Whether the next gradient is computed during the exchange, at w~ instead of at the average.
     compressor
-        Of the models sent; other than "identity": differences to what the other end of each edge knows.
+        For the models sent; other than "identity", differences to the copy at the other end of each edge are sent.
     gamma
-        Step of compressed averaging; "auto" is what the compressor keeps of a vector's square norm.
+        Step of compressed averaging; "auto": the fraction of a vector's squared norm that the compressor preserves.
     """
 
     paper = "Xiong, Yan, Wang, Li 2024, MobiHoc, arXiv 2306.06559"
-    floor = (
-        "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
-    )
+    floor = "constant step size: error grows with the step size, the gradient noise and the data heterogeneity"
 
     step_size: StepSize = "auto"
     batch: int = 32

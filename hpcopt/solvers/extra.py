@@ -1,4 +1,4 @@
-"""EXTRA: DGD with a correction from the step before, which takes its floor away.
+"""EXTRA: DGD with a correction from the previous step that removes its floor.
 
     x^1     = W x^0 - alpha grad f(x^0)
     x^{k+2} = (I + W) x^{k+1} - W~ x^k - alpha (grad f(x^{k+1}) - grad f(x^k)),    W~ = (I + W) / 2
@@ -44,10 +44,10 @@ class Extra(GossipSolver[ExtraState]):
         alpha: a number, "c/L" with L the largest smoothness of a node's objective, or "auto": the smallest eigenvalue
         of (I + W) / 2 over L, half of what the theory allows.
     compressor
-        Of the models sent; only the exact ones keep what the method promises.
+        For the models sent; the theory covers exact ones only.
     """
 
-    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="exact")
+    needs = Needs(models="own", topology="graph", weights="symmetric", fixed_graph=True, compressor="exact")
     paper = "Shi, Ling, Wu, Yin 2015, SIAM J. Optim. 25(2), arXiv 1404.6264"
     randomised = False
 
@@ -57,7 +57,7 @@ class Extra(GossipSolver[ExtraState]):
     def __post_init__(self) -> None:
         check_descent(self.step_size, 0)
         if isinstance(self.step_size, Schedule):
-            raise InputError("step_size: EXTRA's must be constant; got a table { initial, decay, power }")
+            raise InputError("step_size: EXTRA requires a constant step size; got a table { initial, decay, power }")
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> ExtraState:  # noqa: ARG002
         return ExtraState(w=w0.copy())

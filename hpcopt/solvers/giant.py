@@ -1,7 +1,7 @@
-"""GIANT: the mean of local Newton directions for the *global* gradient; three rounds an iteration.
+"""GIANT: the mean of local Newton directions for the *global* gradient; three rounds per iteration.
 
-A global gradient removes the floor that purely local methods end on; the price is a round for the gradient,
-one for the direction and one for the line search. It is what adaptive LocalNewton ends in, and its peer.
+The global gradient removes the floor of purely local methods; the cost is one round for the gradient,
+one for the direction and one for the line search. Adaptive LocalNewton switches to it at the end.
 
 Wang, Roosta, Xu, Mahoney: "GIANT: globally improved approximate Newton method for distributed optimization",
 NeurIPS 2018 (arXiv 1709.03528). Deviations: (1) f(w) travels with the trial values, where the authors keep it from
@@ -34,12 +34,12 @@ class GiantState(State):
 @register("giant")
 @dataclass(frozen=True, kw_only=True)
 class Giant(Solver[GiantState]):
-    """GIANT: averaged local Newton directions for the global gradient, three rounds an iteration.
+    """GIANT: averaged local Newton directions for the global gradient; three rounds per iteration.
 
     Parameters
     ----------
     line_search
-        The steps tried, all in one message.
+        The trial steps; their values are reduced in one message.
     """
 
     needs = Needs(hessian=True)
@@ -71,5 +71,5 @@ def giant_iteration(node: Node, f: Objective, w: Vector, line_search: Armijo) ->
 
 
 def giant_doubles(line_search: Armijo, d: int) -> int:
-    """Return the float64 that one iteration reduces."""
+    """Return the number of float64 that one iteration reduces."""
     return 2 * d + line_search.trials + 1

@@ -1,11 +1,11 @@
-"""Gradient tracking: next to its model each node keeps y, which follows the mean of all nodes' gradients.
+"""Gradient tracking: besides its model each node keeps y, which tracks the mean gradient over all nodes.
 
     DIGing                   x+ = W x - eta y,       y+ = W y + grad f(x+) - grad f(x),      y^0 = grad f(x^0)
     adapt, then combine      x+ = W (x - eta y),     y+ = W (y + grad f(x+) - grad f(x))
 
-The mean of y is the mean gradient at all times, so heterogeneous data leave no floor. Two vectors to each neighbour an
-iteration. Nedic, Olshevsky, Shi 2017, SIAM Journal on Optimization 27(4) (arXiv 1607.03218), Algorithm 1; the second
-order: Xu, Zhu, Soh, Xie 2015, IEEE CDC.
+The mean of y always equals the mean gradient, so there is no floor on heterogeneous data. Two vectors per iteration to
+each neighbour. Nedic, Olshevsky, Shi 2017, SIAM Journal on Optimization 27(4) (arXiv 1607.03218), Algorithm 1; the
+second order: Xu, Zhu, Soh, Xie 2015, IEEE CDC.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TrackingState(GossipState):
 @register("gradient-tracking")
 @dataclass(frozen=True, kw_only=True)
 class GradientTracking(GossipSolver[TrackingState]):
-    """Gradient tracking (DIGing): exact decentralised gradient descent, two uncompressed vectors an iteration.
+    """Gradient tracking (DIGing): exact decentralised gradient descent, two uncompressed vectors per iteration.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ class GradientTracking(GossipSolver[TrackingState]):
     order
         "combine-then-adapt" (DIGing) or "adapt-then-combine".
     compressor
-        Of the vectors sent; only the exact ones keep what the method promises.
+        For the vectors sent; the theory covers exact ones only.
     """
 
-    needs = Needs(models="own", network="graph", weights="doubly-stochastic", compressor="exact")
+    needs = Needs(models="own", topology="graph", weights="doubly-stochastic", compressor="exact")
     paper = "Nedic, Olshevsky, Shi 2017, SIAM J. Optim. 27(4), arXiv 1607.03218"
     randomised = False
 
@@ -96,10 +96,10 @@ class GradientTracking(GossipSolver[TrackingState]):
 
 
 def tracking_factor(smallest: float, gap: float) -> float:
-    """Return the part of 1/L taken as a step size where none is given.
+    """Return the default step size as a multiple of 1/L.
 
-    Half of what is stable where all nodes have the same curvature L, (1 + lambda_min)^2 / 2 (from the 2 x 2 iteration
-    matrix of each eigenvalue of W), and no more than the spectral gap, since in badly connected networks nodes that
-    differ need smaller steps: measured, not proved.
+    Half of what is stable if all nodes have the same curvature L, (1 + lambda_min)^2 / 2 (from the 2 x 2 iteration
+    matrix of each eigenvalue of W), and at most the spectral gap, since heterogeneous nodes on poorly connected graphs
+    need smaller steps: measured, not proved.
     """
     return min(0.25 * (1.0 + smallest) ** 2, 0.5, gap)

@@ -1,8 +1,8 @@
-"""L-BFGS with a distributed gradient: one round for every evaluation, those of the line search included.
+"""L-BFGS with a distributed gradient: one round for each evaluation, including those of the line search.
 
-The first method a practitioner tries, and the strongest first-order peer. Liu and Nocedal 1989; the weak Wolfe
+The first method a practitioner tries, and the strongest first-order baseline. Liu and Nocedal 1989; the weak Wolfe
 conditions are met by bisection (Lewis and Overton 2013, Algorithm 2.6), which needs no interpolation and cannot
-stall between two trial points. Value and gradient travel together: d + 1 doubles a round.
+stall between two trial points. Value and gradient are reduced together: d + 1 doubles per round.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIRST_TRIALS = 200  # nothing is known yet of the step's size: down to 2^-200
 
 @dataclass
 class LBFGSState(State):
-    """The model, value and gradient there, the preconditioner, the pairs kept, and what was sent."""
+    """The model, its value and gradient, the preconditioner, the stored pairs, and counters of what was sent."""
 
     gradient: Vector  # (d,); empty until the first evaluation
     value: float = np.nan
@@ -44,13 +44,13 @@ class LBFGS(Solver[LBFGSState]):
     Parameters
     ----------
     memory
-        Pairs kept.
+        Number of stored pairs.
     decrease
-        Weak Wolfe: the part of the predicted decrease asked for.
+        Weak Wolfe, sufficient decrease: the required fraction of the predicted decrease.
     curvature
-        Weak Wolfe: the part of the slope that may be left.
+        Weak Wolfe, curvature: the fraction of the initial slope that may remain.
     trials
-        Evaluations a line search may cost, after the first one.
+        Maximum number of evaluations per line search, after the first one.
     preconditioner
         The matrix that the pairs correct: "none" for a multiple of the identity, or "columns" for one of the inverse
         variances of the features, which cost a pass and a round or two at the start: the iterates then do not depend

@@ -1,7 +1,7 @@
 """LocalNewton: L Newton steps on each node's own shard, then one average.
 
-One round is one mean of d doubles however large L is; the price is a floor above f* that grows with L and
-shrinks with the rows of a shard. The adaptive schedules lower L as rounds stop paying and end in GIANT,
+One round is one mean of d doubles however large L is; the cost is a floor above f* that grows with L and
+decreases with the rows per shard. The adaptive schedules lower L when rounds stop making progress and end in GIANT,
 which has no floor.
 
     node 0   w --p, a--> w --p, a--> w --+
@@ -46,7 +46,7 @@ DENSE_LIMIT = 10_000  # features whose Hessian, 800 MB, a node may be asked to f
 
 @dataclass
 class LocalNewtonState(State):
-    """The model, where the schedule stands, and what was sent."""
+    """The model, the position in the schedule, and counters of what was sent."""
 
     local_steps: int = 0  # L of the next round; 0: GIANT for good
     value: float | None = None  # f at the last mean, once the delta rule has asked for it
@@ -59,7 +59,7 @@ class LocalNewtonState(State):
 def _dense(solver: LocalNewton, setting: Setting) -> Objection | None:
     for key, option in (("mixing", "preconditioned"), ("regulariser", "debiased")):
         if getattr(solver, key) == option and setting.d is not None and setting.d > DENSE_LIMIT:
-            what = f'"{option}" works with d x d matrices; {setting.d:,} features are more than {DENSE_LIMIT:,}'
+            what = f'"{option}" forms d x d matrices: at most {DENSE_LIMIT:,} features, got {setting.d:,}'
             return Objection(f"solver.{key}", what, can_be_forced=False)
     return None
 
@@ -67,39 +67,39 @@ def _dense(solver: LocalNewton, setting: Setting) -> Objection | None:
 @register("local-newton")
 @dataclass(frozen=True, kw_only=True)
 class LocalNewton(Solver[LocalNewtonState]):
-    """LocalNewton: local Newton steps on every shard, one average a round; adaptive forms end in GIANT.
+    """LocalNewton: local Newton steps on each shard, one average per round; adaptive schedules end in GIANT.
 
     Parameters
     ----------
     local_steps
-        L, Newton steps between two means (with schedule "adaptive": the L it begins with).
+        L, Newton steps between two means (with schedule "adaptive": the initial L).
     schedule
         "constant": L steps in every round (Algorithm 1). "paper": 3, 2, 1 steps in the first three rounds, then
         GIANT, as in the paper's experiments. "adaptive": the delta rule (Algorithm 2).
     delta
         Delta rule: a round that lowers f by less than this lowers L by one; at L = 1, GIANT takes over.
     carried
-        Delta rule: let f travel with the next model instead of in a round of its own; the rule acts a round later.
+        Delta rule: f is reduced with the next model instead of in a separate round; the rule then acts one round later.
     line_search
-        Rule (5), on the shard's own loss: no traffic.
+        Rule (5), on the shard's own loss: no communication.
     weights
         Of the mean: "equal" (1/K, the paper) or "rows" (n_k/n).
     mixing
-        "mean", or "preconditioned": (sum H_k)^-1 sum H_k w_k, a round of d^2 + d doubles.
+        "mean", or "preconditioned": (sum H_k)^-1 sum H_k w_k, one round of d^2 + d doubles.
     regulariser
         Of the local Hessians: "plain" (l2), or "debiased": l2 (1 - d_eff/n_k), at least a tenth of l2.
     global_line_search
         Whether to search along the averaged step for the objective over all nodes: one more round.
     giant_line_search
-        The search of GIANT at the end.
+        The line search of GIANT, at the end.
     """
 
     needs = Needs(
         hessian=True,
-        also=(Condition(f"at most {DENSE_LIMIT:,} features, with options that form d x d matrices", _dense),),
+        also=(Condition(f"at most {DENSE_LIMIT:,} features with options that form d x d matrices", _dense),),
     )
     paper = "Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney 2021, arXiv 2105.07320"
-    floor = "a constant L ends above f* by an amount that grows with L and falls with the rows of a shard"
+    floor = "constant L: gap to f* grows with L and decreases with the rows per shard"
     fit_defaults = {"schedule": "adaptive"}  # noqa: RUF012
 
     local_steps: int = 3
@@ -121,10 +121,10 @@ class LocalNewton(Solver[LocalNewtonState]):
         one_of(("mean", "preconditioned"), mixing=self.mixing)
         one_of(("plain", "debiased"), regulariser=self.regulariser)
         if self.schedule == "paper" and self.local_steps != PAPER_SCHEDULE[0]:
-            raise InputError('local_steps: schedule = "paper" takes 3, 2, 1, then GIANT; leave local_steps out')
+            raise InputError('local_steps: schedule = "paper" fixes it to 3, 2, 1, then GIANT; remove local_steps')
         if self.schedule != "adaptive" and (self.carried or self.delta != DELTA):
             name = "carried" if self.carried else "delta"
-            raise InputError(f'{name}: only schedule = "adaptive" asks for it, schedule is "{self.schedule}"')
+            raise InputError(f'{name}: only used with schedule = "adaptive"; schedule is "{self.schedule}"')
 
     def init(self, node: Node, f: Objective, w0: Vector) -> LocalNewtonState:  # noqa: ARG002
         first = PAPER_SCHEDULE[0] if self.schedule == "paper" else self.local_steps
@@ -150,7 +150,7 @@ class LocalNewton(Solver[LocalNewtonState]):
             yield s
 
     def _mix(self, node: Node, f: Objective, before: Point, w: Vector, start: Point) -> tuple[Vector, float | None]:
-        """Return the model after the mean and, where it is carried along, f at the round's start. One round."""
+        """Return the model after the mean and, with `carried`, f at the start of the round. One round."""
         weight = f.share if self.weights == "rows" else 1.0 / node.size
         message = w
         if self.mixing == "preconditioned":

@@ -1,6 +1,6 @@
 """Local SGD (FedAvg with all nodes): SGD steps on each node's own shard, then one average of the models.
 
-The first-order twin of LocalNewton and its peer in the paper, which averages once per local epoch with a batch
+The first-order analogue of LocalNewton and its baseline in the paper, which averages once per local epoch with a batch
 of one. McMahan et al. 2017 (arXiv 1602.05629); Stich 2019 (arXiv 1805.09767).
 """
 
@@ -22,7 +22,7 @@ from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_
 
 @dataclass
 class LocalSGDState(State):
-    """The model and what was sent."""
+    """The model and counters of what was sent."""
 
     steps: int = 0  # local steps taken so far
     means: int = 0
@@ -32,14 +32,14 @@ class LocalSGDState(State):
 @register("local-sgd")
 @dataclass(frozen=True, kw_only=True)
 class LocalSGD(Solver[LocalSGDState]):
-    """Local SGD: steps on every shard, one average of the models a round.
+    """Local SGD (FedAvg): SGD steps on each shard, one average of the models per round.
 
     Parameters
     ----------
     local_steps
         Steps between two means; 0 = one epoch of the local shard.
     batch
-        Rows a step; 0 = all of the shard.
+        Rows per step; 0 = all of the shard.
     step_size
         A number, a table { initial, decay, power } over local steps, "c/L", or "auto": 1/L, L the largest smoothness of
         a row's loss.
@@ -48,7 +48,7 @@ class LocalSGD(Solver[LocalSGDState]):
     """
 
     paper = "McMahan et al. 2017, arXiv 1602.05629; Stich 2019, arXiv 1805.09767"
-    floor = "with a constant step size: proportional to the step size, local steps and gradients' variance"
+    floor = "constant step size: gap proportional to the step size, the local steps and the gradient variance"
     randomised = True
 
     local_steps: int = 0

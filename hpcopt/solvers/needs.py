@@ -1,7 +1,7 @@
-"""What a solver needs, as data: one declaration a solver, `needs = Needs(...)` on its class.
+"""The requirements of a solver, as data: one declaration per solver, `needs = Needs(...)` on its class.
 
-The driver reads from it how to run a solver, and `hpcopt.solvers.objections` whether it can run in a setting at all.
-What a solver promises (its floor, whether it minimises, whether it draws random numbers) stands beside it on the class.
+The driver reads from it how to run a solver, and `hpcopt.solvers.objections` whether the solver can run in a setting.
+What a solver promises (its floor, whether it minimises, whether it draws random numbers) is declared beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hpcopt.topology.mixing import Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where a solver is to run, as far as it is known: of what is None nothing is said yet.
+    """Where a solver is to run, as far as it is known; None stands for what is not known yet.
 
     Parameters
     ----------
@@ -25,17 +25,17 @@ class Setting:
         The objective, for what its oracle offers.
     d
         Coordinates of a model; known once the data are read.
-    network
-        The cluster's, if it has one; known once the cluster is open.
+    topology
+        The cluster's mixing matrix, if it has one; known once the cluster is open.
     heterogeneity
-        What makes the cluster's nodes and links unlike.
+        Of the cluster's nodes and links.
     fitting
-        Whether the run is to leave a model that fits the data.
+        Whether the purpose of the run is a model fitted to the data.
     """
 
     problem: Formulation | None = None
     d: int | None = None
-    network: Mixing | None = None
+    topology: Mixing | None = None
     heterogeneity: Heterogeneity | None = None
     fitting: bool = False
 
@@ -47,12 +47,12 @@ class Objection:
     Parameters
     ----------
     key
-        What to change: a key of the specification, as "cluster.topology"; those of the solver's own table begin with
+        The key of the specification to change, as "cluster.topology"; keys of the solver's own table begin with
         "solver.".
     text
-        What is asked for and what there is, in one line.
+        What is required and what was given, in one line.
     can_be_forced
-        Whether it could run all the same, beyond what its theory covers.
+        Whether the solver could run nevertheless, outside its convergence theory.
     """
 
     key: str
@@ -62,56 +62,53 @@ class Objection:
 
 @dataclass(frozen=True)
 class Condition:
-    """A need that one solver alone has, or that its parameters decide.
+    """A requirement of a single solver, or one that depends on its parameters.
 
     Parameters
     ----------
     words
-        What is asked for, in a few words, for tables.
+        The requirement in a few words, for tables.
     objection
-        Of a solver and a setting; None if all is well, or not known yet.
+        A function of a solver and a setting; returns None if the requirement is met, or if that is not known yet.
     """
 
     words: str
     objection: Callable[[Any, Setting], Objection | None]
 
 
-_ARTICLES = {"contractive": "a", "exact": "an"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a solver needs of the driver, the problem, the network and its compressor.
+    """What a solver requires of the driver, the problem, the topology and its compressor.
 
     Parameters
     ----------
     models
-        "one": when yielded, the model is the same on all nodes; "own": each node keeps its own, and what is measured is
-        the mean model, and how far the nodes are from it.
+        "one": when yielded, the model is the same on all nodes; "own": each node has its own model, and the mean model
+        and the distance of the nodes from it are measured.
     pace
-        "rounds": all nodes take part in each of them; "own": each goes on by itself and yields by itself, so that only
-        surveys can measure the run.
-    network
-        "none", or "graph": nodes talk to their neighbours in the cluster's network, and to nobody else.
+        "rounds": synchronous, all nodes take part in each round; "own": asynchronous, each node iterates and yields
+        by itself, and only surveys (non-blocking reductions) can measure the run.
+    topology
+        "none", or "graph": nodes communicate with their neighbours in the cluster's topology only.
     weights
-        What the theory asks of the network's: "any", "doubly-stochastic" (so that mixing leaves the mean alone), or
-        "symmetric" besides.
+        What the theory requires of the mixing matrix: "any", "doubly-stochastic" (mixing preserves the mean), or
+        "symmetric" in addition.
     fixed_graph
         Whether the neighbours must be the same in every step.
     two_way
-        Whether edges must go both ways.
+        Whether the topology must be undirected.
     compressor
-        What the theory asks of the parameter `compressor`: "any", "contractive", or "exact" where models themselves are
-        sent, so that what compression loses never fades.
+        What the theory requires of the parameter `compressor`: "any", "contractive", or "exact" where the models
+        themselves are sent, so that the compression error would not vanish.
     hessian
-        Whether the oracle must give second derivatives.
+        Whether the oracle must provide second derivatives.
     also
-        Further conditions. Solvers with a `step_size` that is a part of 1/L need no word: L is asked for then.
+        Further conditions. A `step_size` that is a part of 1/L needs no declaration: L is then required.
     """
 
     models: Literal["one", "own"] = "one"
     pace: Literal["rounds", "own"] = "rounds"
-    network: Literal["none", "graph"] = "none"
+    topology: Literal["none", "graph"] = "none"
     weights: Literal["any", "doubly-stochastic", "symmetric"] = "any"
     fixed_graph: bool = False
     two_way: bool = False
@@ -120,14 +117,13 @@ class Needs:
     also: tuple[Condition, ...] = ()
 
     def words(self) -> str:
-        """Return what is asked of problem, network and compressor, in a line; empty where nothing is."""
-        network = f"a {'fixed ' if self.fixed_graph else ''}network"
-        network += " of edges that go both ways" if self.two_way else ""
-        network += f" with {self.weights.replace('-', ' ')} weights" if self.weights != "any" else ""
+        """Return the requirements on problem, topology and compressor in one line; empty if there are none."""
+        topology = f"{'fixed ' if self.fixed_graph else ''}{'undirected ' if self.two_way else ''}topology"
+        topology += f" with {self.weights.replace('-', ' ')} weights" if self.weights != "any" else ""
         asked = (
             "second derivatives" if self.hessian else "",
-            network if self.network == "graph" else "",
-            f"{_ARTICLES[self.compressor]} {self.compressor} compressor" if self.compressor != "any" else "",
+            topology if self.topology == "graph" else "",
+            f"{self.compressor} compressor" if self.compressor != "any" else "",
             *(condition.words for condition in self.also),
         )
         return "; ".join(words for words in asked if words)

@@ -1,7 +1,7 @@
-"""Exact distributed Newton-CG: the whole Hessian, one reduction for every product with it.
+"""Exact distributed Newton-CG: the global Hessian, with one reduction for each product with it.
 
-The gold standard of the second-order methods here: no floor, quadratic end, and a round for each
-conjugate-gradient step, which is what LocalNewton and GIANT save. Dembo, Eisenstat, Steihaug 1982 (inexact Newton
+The reference among the second-order methods: no floor, quadratic convergence, and one round for each
+conjugate-gradient step, which LocalNewton and GIANT save. Dembo, Eisenstat, Steihaug 1982 (inexact Newton
 methods: the forcing term); Nocedal and Wright, Numerical Optimization, section 7.1.
 
     one iteration    gradient + value | H v | H v | ... | trial values of the line search      each bar a round ends
@@ -31,7 +31,7 @@ MESSAGES = 6  # of a line search: down to steps of 2^-59, for starts where the H
 
 @dataclass
 class NewtonCGState(State):
-    """The model, the preconditioner, and what was sent."""
+    """The model, the preconditioner, and counters of what was sent."""
 
     metric: Metric | None = None
     first: float = 0.0  # the gradient's norm at the start, in the preconditioner's units
@@ -43,17 +43,17 @@ class NewtonCGState(State):
 @register("newton-cg")
 @dataclass(frozen=True, kw_only=True)
 class NewtonCG(Solver[NewtonCGState]):
-    """Exact distributed Newton: conjugate gradients with one reduction for each Hessian-vector product.
+    """Exact distributed Newton-CG: conjugate gradients with one reduction for each Hessian-vector product.
 
     Parameters
     ----------
     cg_steps
-        At most so many products an iteration.
+        Maximum number of products per iteration.
     preconditioner
         Of the conjugate gradients: "none", or "columns", from the means and variances of the features, which cost a
         pass and a round or two at the start: the iterates then do not depend on the features' units.
     line_search
-        The steps tried, all in one message; where none passes, as many smaller ones follow in another message.
+        The trial steps; their values are reduced in one message. If none is accepted, as many smaller ones follow.
     """
 
     needs = Needs(hessian=True)

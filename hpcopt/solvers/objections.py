@@ -1,7 +1,7 @@
-"""Who refuses a solver: the one function that compares what it needs with the setting it is to run in.
+"""The one function that compares a solver's requirements with the setting it is to run in.
 
-Whoever tells a person (the specification before anything is read, a run before and after the data are)
-asks here, with what is known by then.
+The specification calls it before anything is read, a run calls it before and after the data are read, each with what
+is known by then.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hpcopt.solvers.parts.step_size import asks
 
 
 def objections(solver: Solver[Any], setting: Setting) -> list[Objection]:
-    """Return what speaks against `solver` in `setting`: first what nobody can insist on, then what goes beyond theory.
+    """Return the objections to `solver` in `setting`: first those that cannot be forced, then those of theory.
 
-    An empty list: nothing that is known so far. With more of the setting known there may be more. Theory is asked only
-    of what could run: a compressor that cannot take the model, say, has no variance to judge.
+    The list may grow when more of the setting is known. Theory is checked only if the solver could run at all: a
+    compressor that cannot encode the model, say, has no variance.
     """
     impossible = [check(solver, setting) for check in _IMPOSSIBLE]
     if any(impossible):
@@ -31,7 +31,8 @@ def objections(solver: Solver[Any], setting: Setting) -> list[Objection]:
 def _purpose(solver: Solver[Any], setting: Setting) -> Objection | None:
     if not setting.fitting or solver.minimises:
         return None
-    return Objection("solver.name", "minimises nothing; take another (see: hpcopt list solvers)", can_be_forced=False)
+    what = "does not minimise the objective; choose another solver (see: hpcopt list solvers)"
+    return Objection("solver.name", what, can_be_forced=False)
 
 
 def _hessian(solver: Solver[Any], setting: Setting) -> Objection | None:
@@ -40,7 +41,7 @@ def _hessian(solver: Solver[Any], setting: Setting) -> Objection | None:
         return None
     kind, part = lacks
     names = ", ".join(name for name in SOLVERS if SOLVERS[name].minimises and not SOLVERS[name].needs.hessian)
-    what = f'{solver.name} needs second derivatives, and {kind} "{part}" gives none; take one of {names}'
+    what = f'{solver.name} requires second derivatives, which {kind} "{part}" does not provide; choose one of {names}'
     return Objection("solver.name", what, can_be_forced=False)
 
 
@@ -50,14 +51,14 @@ def _smoothness(solver: Solver[Any], setting: Setting) -> Objection | None:
     if not asks(step_size) or lacks is None:
         return None
     kind, part = lacks
-    what = f'"{step_size}" needs a smoothness constant, and {kind} "{part}" has none; give a number'
+    what = f'"{step_size}" requires a smoothness constant, which {kind} "{part}" does not have; give a number'
     return Objection("solver.step_size", what, can_be_forced=False)
 
 
 def _departures(solver: Solver[Any], setting: Setting) -> Objection | None:
     if solver.needs.pace == "own" or setting.heterogeneity is None or not setting.heterogeneity.departures:
         return None
-    what = f"{solver.name} is synchronous: all others would wait for a node that has left; try pauses instead"
+    what = f"{solver.name} is synchronous and would wait forever for a node that has left; use pauses instead"
     return Objection("cluster.stragglers.departures", what, can_be_forced=False)
 
 
@@ -68,10 +69,10 @@ def _compressible(solver: Solver[Any], setting: Setting) -> Objection | None:
 
 
 def _edges(solver: Solver[Any], setting: Setting) -> Objection | None:
-    network = setting.network
-    if not solver.needs.two_way or network is None or not network.one_way:
+    topology = setting.topology
+    if not solver.needs.two_way or topology is None or not topology.one_way:
         return None
-    what = f"averages over edges that go both ways; those of {network.name} are one-way"
+    what = f"requires an undirected topology; {topology.name} is directed"
     return Objection("cluster.topology", what, can_be_forced=True)
 
 
@@ -81,33 +82,33 @@ def _compressor(solver: Solver[Any], setting: Setting) -> Objection | None:
         return None
     if asked == "exact" and not compressor.exact(d):
         what = (
-            f"sends the models themselves, so what {compressor.name} loses stays as noise; "
-            'take "identity" or "f32", or a solver that sends differences (choco-sgd, compressed-gradient-tracking)'
+            f"sends the models themselves, so the compression error of {compressor.name} does not vanish; "
+            'use "identity" or "f32", or a solver that sends differences (choco-sgd, compressed-gradient-tracking)'
         )
         return Objection("solver.compressor", what, can_be_forced=True)
     if compressor.contraction(d) is None:
-        what = f"needs a compressor that contracts, and {compressor.name} as set here may lose more than it was given"
+        what = f"requires a contractive compressor; {compressor.name} with these parameters is not contractive"
         return Objection("solver.compressor", what, can_be_forced=True)
     return None
 
 
 def _neighbours(solver: Solver[Any], setting: Setting) -> Objection | None:
-    network = setting.network
-    if not solver.needs.fixed_graph or network is None or not network.varying:
+    topology = setting.topology
+    if not solver.needs.fixed_graph or topology is None or not topology.varying:
         return None
-    what = f"keeps sums over neighbours, so its neighbours may not change; {network.name} changes them"
+    what = f"requires a fixed topology, since it keeps sums over neighbours; {topology.name} changes the neighbours"
     return Objection("cluster.topology", what, can_be_forced=True)
 
 
 def _weights(solver: Solver[Any], setting: Setting) -> Objection | None:
-    asked, network = solver.needs.weights, setting.network
-    if asked == "any" or network is None:
+    asked, topology = solver.needs.weights, setting.topology
+    if asked == "any" or topology is None:
         return None
-    whose = f"those of {network.name} ({network.rule})"
-    if asked == "symmetric" and not network.symmetric:
-        return Objection("cluster.topology", f"needs symmetric weights; {whose} are not", can_be_forced=True)
-    if not network.doubly_stochastic:
-        what = f"needs weights whose columns sum to one; {whose} do not"
+    whose = f"those of {topology.name} ({topology.rule})"
+    if asked == "symmetric" and not topology.symmetric:
+        return Objection("cluster.topology", f"requires symmetric weights; {whose} are not", can_be_forced=True)
+    if not topology.doubly_stochastic:
+        what = f"requires weights whose columns sum to one; {whose} do not"
         return Objection("cluster.topology", what, can_be_forced=True)
     return None
 

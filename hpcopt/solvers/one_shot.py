@@ -1,6 +1,6 @@
 """One-shot averaging: every node solves its own shard, and the models are averaged once.
 
-The cheapest of all in rounds, and a floor that no round can lower. Zhang, Duchi, Wainwright 2013 (arXiv 1209.4129).
+A single round, and a floor that further rounds cannot lower. Zhang, Duchi, Wainwright 2013 (arXiv 1209.4129).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpcopt.solvers.parts.line_search import Armijo
 
 @dataclass
 class OneShotState(State):
-    """The model, and whether the one mean was taken."""
+    """The model, and whether the mean was taken."""
 
     means: int = 0
 
@@ -29,15 +29,15 @@ class OneShotState(State):
 @register("one-shot")
 @dataclass(frozen=True, kw_only=True)
 class OneShot(Solver[OneShotState]):
-    """One-shot averaging: the mean of the shards' own minimisers; a single round.
+    """One-shot averaging: the mean of the local minimisers of the shards; a single round.
 
     Parameters
     ----------
     tolerance
-        Local Newton steps end when the local Newton decrement, the square root of g^T H^-1 g, is this part of the
-        first one. It does not depend on the features' units.
+        Local Newton steps stop when the local Newton decrement, the square root of g^T H^-1 g, relative to the initial
+        one, is at most this. It does not depend on the features' units.
     newton_steps
-        At most so many of them.
+        Maximum number of local Newton steps.
     weights
         Of the mean: "equal" (1/K) or "rows" (n_k/n).
     """

@@ -1,8 +1,8 @@
-"""Solvers of one's own: those that a file registers, outside this package.
+"""User-defined solvers: those that a file outside this package registers.
 
-A file is executed as a module, once for each content that it has had. What it registers is kept apart from the solvers
-that everybody knows: it is found by whoever names the file, so a run depends on what its specification says,
-not on what the process has loaded before.
+A file is executed as a module, once for each version of its content. What it registers is kept apart from the solvers
+of this package and found only by name of the file, so that a run depends on its specification and not on what the
+process has loaded before.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def load_file(path: str | Path) -> SolverFile:
     Raises
     ------
     InputError
-        In one line with file and line: no such file, no valid Python, an exception while it is executed, nothing
-        registered, the name of a solver of this package, a class that is no solver.
+        In one line with file and line: no such file, invalid Python, an exception during execution, nothing
+        registered, the name of a solver of this package, a class that is not a solver.
     """
     path = Path(path)
     try:
@@ -76,7 +76,7 @@ def file_of(kind: Kind) -> SolverFile | None:
 
 
 def line_in(path: str, error: BaseException) -> str:
-    """Return ", line 7", the innermost line of the file `path` that `error` came through; "" if through none."""
+    """Return ", line 7", the innermost line of the file `path` in the traceback of `error`; "" if there is none."""
     if isinstance(error, SyntaxError) and error.filename == path and error.lineno:
         return f", line {error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
@@ -84,7 +84,7 @@ def line_in(path: str, error: BaseException) -> str:
 
 
 def told(error: BaseException) -> str:
-    """Return what an exception says, in one printable line, with its type unless it is meant for a person."""
+    """Return an exception's text in one printable line, with its type unless it is an `InputError`."""
     try:
         said = error.msg if isinstance(error, SyntaxError) else str(error)
     except Exception as another:  # somebody's exception that cannot be printed
@@ -117,12 +117,12 @@ def _registered(source: bytes, path: str, module_name: str) -> Registry[Kind]:
 
 
 def _fault(kind: Any) -> str | None:
-    """Return why what was registered is no solver, None if it is one."""
+    """Return why the registered object is not a solver, None if it is one."""
     if not isinstance(kind, type) or not issubclass(kind, Solver):
-        return "is no solver; expected a class that derives from Solver"
+        return "is not a solver; expected a subclass of Solver"
     lacking = sorted(getattr(kind, "__abstractmethods__", ()))
     if lacking:
-        return f"lacks {', '.join(lacking)}"
+        return f"does not define {', '.join(lacking)}"
     if not hasattr(kind, "__dataclass_fields__"):
-        return "is no dataclass; put @dataclass(frozen=True, kw_only=True) between @register and the class"
+        return "is not a dataclass; put @dataclass(frozen=True, kw_only=True) between @register and the class"
     return None

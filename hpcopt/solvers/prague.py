@@ -1,16 +1,17 @@
 """Prague: asynchronous SGD by partial all-reduce among small random groups of workers.
 
     worker i    x_i <- x_i - eta grad f_i(x_i; xi)
-                ask the generator, and wait for a group G with i in it whose members have all come
+                ask the generator, and wait for a group G with i in it whose members have all arrived
                 x_i <- mean of x_j over j in G
 
-Groups are of any workers: the cluster's network is not used. A straggler holds up its own group, and whoever is drawn
-into one with it. With few groups, division redraws the same ones for long: whoever asks while the other groups wait
-for their stragglers finds nobody but its last companions free; below some 30 workers `division = false` mixes better.
+Groups may consist of any workers: the cluster's topology is not used. A straggler holds up its own group, and workers
+drawn into a group with it. With few groups, division redraws the same ones for long: while the other groups wait
+for their stragglers, only the members of the last group are free; below some 30 workers `division = false` mixes
+better.
 The generator, its filter and its division are in `hpcopt.solvers.parts.group_division`.
 
-A partial all-reduce goes through one of the group's members, who adds in ascending order and sends the mean back:
-2 (g-1) models a group. The authors' static schedule for clusters of equal workers is not here. Iterations are the
+A partial all-reduce goes through one of the group's members, which sums in ascending order and sends the mean back:
+2 (g-1) models per group. The authors' static schedule for homogeneous clusters is not implemented. Iterations are the
 worker's own gradients; the trace shows those of the fastest worker, and rounds are partial all-reduces.
 
 Luo, He, Zhuo, Qian: "Prague: high-performance heterogeneity-aware asynchronous decentralized training", ASPLOS 2020
@@ -41,7 +42,7 @@ from hpcopt.solvers.parts.step_size import StepSize
 @register("prague")
 @dataclass(frozen=True, kw_only=True)
 class Prague(AsynchronousSolver[AsynchronousState]):
-    """Prague: asynchronous SGD, averaging in small random groups of any workers; uses no network.
+    """Prague: asynchronous SGD with partial all-reduce in small random groups of workers; uses no topology.
 
     Parameters
     ----------
@@ -49,20 +50,19 @@ class Prague(AsynchronousSolver[AsynchronousState]):
         eta: a number, a table { initial, decay, power } over the worker's own gradients, "c/L" with L the largest
         smoothness of a node's objective, or "auto": 1/L.
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     group_size
-        Workers of a group, at most.
+        Maximum number of workers in a group.
     division
-        Whether all workers that are in no group yet are parted into groups at once, so that groups do not overlap.
+        Whether all workers that are in no group are divided into groups at once, so that groups do not overlap.
     slack
-        Only those are drawn who have computed at most so many gradients fewer than the asking worker; -1 = anybody.
+        Only workers are drawn that have computed at most this many gradients fewer than the requesting one; -1 = no
+        limit.
     """
 
     needs = Needs(models="own", pace="own")
     paper = "Luo, He, Zhuo, Qian 2020, ASPLOS, arXiv 1909.08029"
-    floor = (
-        "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
-    )
+    floor = "constant step size: error grows with the step size, the gradient noise and the data heterogeneity"
 
     step_size: StepSize = "auto"
     batch: int = 32
@@ -108,8 +108,8 @@ class Prague(AsynchronousSolver[AsynchronousState]):
 def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int], number: int) -> Vector:
     """Return the mean of the members' `w`, (d,), the same bits on all of them.
 
-    Called by all `members`, ascending. Which one of them adds up goes by turns, after the group's `number`: whoever
-    it is sends and receives all models.
+    Called by all `members`, ascending. The member that sums, and so sends and receives all models, is chosen in turn
+    by the group's `number`.
     """
     box.count_round()
     root = members[number % len(members)]
@@ -126,7 +126,7 @@ def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int], number
 
 
 def _received(box: Mailbox, count: int) -> dict[int, Vector]:
-    """Wait for `count` vectors; nobody else sends any: a worker is in one group at a time."""
+    """Wait for `count` vectors; no other node sends any, since a worker is in one group at a time."""
     vectors: dict[int, Vector] = {}
     while len(vectors) < count:
         box.wait()

@@ -1,10 +1,10 @@
 """Distributed minibatch SGD: every step is one mean of the nodes' batch gradients.
 
-The baseline of everything that communicates less. With `batch = 0` it is gradient descent.
+The baseline of all communication-efficient methods. With `batch = 0` it is gradient descent.
 
     g = sum_k (n_k/n) grad f_k(w; batch),   v <- momentum v + step g,   w <- w - v
 
-With a compressor the gradients travel compressed: TernGrad (Wen et al. 2017, arXiv 1705.07878) is `ternary`, QSGD
+With a compressor the gradients are sent compressed: TernGrad (Wen et al. 2017, arXiv 1705.07878) is `ternary`, QSGD
 (Alistarh et al. 2017, arXiv 1610.02132) is `qsgd` with `scaled = false`; `error_feedback` repairs biased ones.
 """
 
@@ -31,7 +31,7 @@ from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_
 
 @dataclass
 class SGDState(State):
-    """The model, the momentum's velocity, what compression remembers, and what was sent."""
+    """The model, the momentum's velocity, the memory of error feedback, and counters of what was sent."""
 
     velocity: Vector  # (d,)
     memory: Vector  # (d,), of error feedback: lost so far, or this node's copy
@@ -44,14 +44,14 @@ def _feedback(solver: SGD, setting: Setting) -> Objection | None:
     compressor, feedback, d = solver.compressor, solver.error_feedback, setting.d
     if d is not None and feedback == "none" and compressor.variance(d) is None:
         what = (
-            f"{compressor.name} as set here is biased, and what it loses is lost; "
-            'take error_feedback = "ef" or "ef21", or an unbiased compressor'
+            f'requires an unbiased compressor, or error_feedback = "ef" or "ef21"; '
+            f"{compressor.name} with these parameters is biased"
         )
         return Objection("solver.compressor", what, can_be_forced=True)
     if d is not None and feedback != "none" and compressor.contraction(d) is None:
         what = (
-            f'error_feedback = "{feedback}" needs a compressor that contracts, and {compressor.name} as set here may '
-            "lose more than it was given"
+            f'error_feedback = "{feedback}" requires a contractive compressor; {compressor.name} with these parameters '
+            "is not contractive"
         )
         return Objection("solver.compressor", what, can_be_forced=True)
     return None
@@ -60,25 +60,25 @@ def _feedback(solver: SGD, setting: Setting) -> Objection | None:
 @register("sgd")
 @dataclass(frozen=True, kw_only=True)
 class SGD(Solver[SGDState]):
-    """Distributed minibatch SGD with momentum; one mean of the gradients a step.
+    """Distributed minibatch SGD with momentum; one mean of the gradients per step.
 
     Parameters
     ----------
     step_size
         A number, a table { initial, decay, power }, "c/L", or "auto": 1/L, L the largest smoothness of a row's loss.
     batch
-        Rows of each shard a step, drawn without replacement; 0 = all.
+        Rows of each shard per step, drawn without replacement; 0 = all.
     momentum
         Heavy-ball factor, 0 <= momentum < 1.
     compressor
-        Of the gradients.
+        For the gradients.
     error_feedback
-        "none"; "ef": what was lost goes along with the next gradient; "ef21": differences to a copy are sent.
+        "none"; "ef": the compression error is added to the next gradient; "ef21": differences to a copy are sent.
     """
 
-    needs = Needs(also=(Condition("an unbiased compressor, or a contractive one with error feedback", _feedback),))
+    needs = Needs(also=(Condition("unbiased compressor, or contractive with error feedback", _feedback),))
     paper = "Robbins and Monro 1951; Polyak 1964 (momentum)"
-    floor = "with a batch and a constant step size: proportional to the step size and the gradients' variance"
+    floor = "minibatches and a constant step size: gap proportional to the step size and the gradient variance"
     randomised = True
 
     step_size: StepSize = "auto"
@@ -92,7 +92,7 @@ class SGD(Solver[SGDState]):
         at_least(0, batch=self.batch)
         one_of(FEEDBACKS, error_feedback=self.error_feedback)
         if self.error_feedback == "ef21" and self.batch:
-            raise InputError(f'error_feedback: "ef21" takes full gradients, batch = 0; got batch = {self.batch}')
+            raise InputError(f'error_feedback: "ef21" requires full gradients, batch = 0; got batch = {self.batch}')
         within(0, 1, including="low", momentum=self.momentum)
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> SGDState:  # noqa: ARG002

@@ -1,16 +1,16 @@
-"""SGP, stochastic gradient push: decentralised SGD by push-sum, in rounds, on directed graphs too.
+"""SGP, stochastic gradient push: decentralised SGD by push-sum, synchronous, on directed and undirected graphs.
 
     node i    x_i <- x_i - eta grad f_i(z_i; xi)                       adapt,
               send (x_i, y_i) / (1 + out_i) to the out_i targets       push,
-              (x_i, y_i) <- own part + all parts that come             y_i = 1 at first
+              (x_i, y_i) <- own part + all parts received              y_i = 1 initially
               z_i = x_i / y_i                                          the model
 
-The parts are the sender's to choose (columns sum to one), so neighbours need no weights in common and edges may be
-one-way and change from step to step: "one-peer-exponential" is the paper's graph. The cluster's mixing weights are not
-used, only its edges. On an undirected regular graph y stays 1 and this is D-PSGD that adapts first.
+The sender chooses the parts (columns sum to one), so neighbours need no common weights, and edges may be directed and
+change from step to step: "one-peer-exponential" is the paper's graph. Of the cluster's topology only the edges are
+used, not the mixing weights. On an undirected regular graph y stays 1 and this is D-PSGD that adapts first.
 
 Assran, Loizou, Ballas, Rabbat: "Stochastic gradient push for distributed deep learning", ICML 2019 (arXiv 1811.10792),
-Algorithm 1. Its overlap of communication and computation (Algorithm 2) is not here.
+Algorithm 1. Its overlap of communication and computation (Algorithm 2) is not implemented.
 """
 
 from __future__ import annotations
@@ -40,22 +40,20 @@ class SGPState(GossipState):
 @register("sgp")
 @dataclass(frozen=True, kw_only=True)
 class SGP(GossipSolver[SGPState]):
-    """SGP, stochastic gradient push: decentralised SGD over directed and changing graphs, in rounds.
+    """SGP, stochastic gradient push: push-sum SGD on directed and time-varying graphs, synchronous.
 
     Parameters
     ----------
     step_size
         eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
-        "auto": y/L with y the smallest weight that any node comes to, at most 1.
+        "auto": y/L with y the smallest push-sum weight of any node, at most 1.
     batch
-        Rows of each shard a gradient; 0 = all.
+        Rows of each shard per gradient; 0 = all.
     """
 
-    needs = Needs(models="own", network="graph")
+    needs = Needs(models="own", topology="graph")
     paper = "Assran, Loizou, Ballas, Rabbat 2019, ICML, arXiv 1811.10792"
-    floor = (
-        "a constant step size ends at a distance that grows with it, the gradients' noise and the shards' differences"
-    )
+    floor = "constant step size: error grows with the step size, the gradient noise and the data heterogeneity"
 
     step_size: StepSize = "auto"
     batch: int = 32
@@ -68,7 +66,7 @@ class SGP(GossipSolver[SGPState]):
 
     def rounds(self, node: Node, f: Oracle, s: SGPState) -> Iterator[SGPState]:
         mixing = node.mixing
-        assert mixing is not None, "a decentralised solver runs on a cluster with a network"
+        assert mixing is not None, "a decentralised solver requires a topology"
         rows = [mixing.row(node.rank, step) for step in range(mixing.period)]
         links = [node.neighbourhood(row.sources, row.targets) for row in rows]
         gradient = LocalGradient(node, f, self.batch)

@@ -1,4 +1,4 @@
-"""The table [cluster]: which nodes there are, their network, and what makes them unlike."""
+"""The table [cluster]: the nodes, their network and topology, and their heterogeneity."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class ClusterTable:
         What messages share in virtual time: "pairs", nothing, each pair of nodes has a link of its own; "ports", the
         one way out of a node and the one way into a node.
     topology
-        The network of decentralised solvers: `name` (`hpcopt list topologies`) and its parameters (`hpcopt show NAME`),
-        or the name alone; default "ring".
+        The graph of decentralised solvers and its weights: `name` (`hpcopt list topologies`) and its parameters
+        (`hpcopt show NAME`), or the name alone; default "ring".
     stragglers
         Nodes and links that are slower than others, always or now and then.
 

@@ -96,7 +96,7 @@ class Specification(Tables):
     built
         The solvers, in the order of their tables.
     topology
-        Of the network; None where no solver needs one and none is given.
+        Of the cluster; None if no solver needs one and none is given.
     """
 
     built: tuple[Solver[Any], ...]
@@ -108,9 +108,9 @@ class Specification(Tables):
         return Goal(self.stop.target, self.stop.target_on, self.problem.optimum)
 
     @property
-    def is_networked(self) -> bool:
-        """Whether a solver talks to neighbours only."""
-        return any(solver.needs.network == "graph" for solver in self.built)
+    def needs_topology(self) -> bool:
+        """Whether a solver communicates with neighbours only."""
+        return any(solver.needs.topology == "graph" for solver in self.built)
 
     @property
     def files(self) -> list[Path]:
@@ -271,9 +271,9 @@ def _with_seeds(tables: dict[str, Any]) -> None:
 def _topology_table(
     cluster: ClusterTable, solvers: tuple[Solver[Any], ...], file: Path | None
 ) -> dict[str, Any] | None:
-    """Return the network's table; a ring where solvers need a network and none is given, None where none needs one."""
-    networked = any(solver.needs.network == "graph" for solver in solvers)
-    table = cluster.topology or ("ring" if networked else None)
+    """Return the topology's table; by default a ring if a solver needs a topology, else None."""
+    needed = any(solver.needs.topology == "graph" for solver in solvers)
+    table = cluster.topology or ("ring" if needed else None)
     if table is None:
         return None
     table = {"name": table} if isinstance(table, str) else table

@@ -15,7 +15,7 @@ from hpcopt.results.goal import Goal
 from hpcopt.results.plots import draw_compare, draw_convergence
 from hpcopt.results.record import Record
 from hpcopt.results.timeline import draw_timeline, write_events
-from hpcopt.runs.network import draw_edges
+from hpcopt.runs.topology import draw_edges
 from hpcopt.studies.comparable import Value, circumstances, differences
 
 _MOST_NAMED = 3  # problems in a title
@@ -49,14 +49,14 @@ def check_pictures(paths: list[Path], output: Path | None = None, *, timeline: b
     elif timeline:
         pictures = [run / name for run in runs for name in (folders.TIMELINE_PICTURE, folders.TIMELINE_EVENTS)]
     else:
-        pictures = [paths[0] / name for name in (folders.PICTURE, folders.NETWORK, folders.COMPARISON)]
+        pictures = [paths[0] / name for name in (folders.PICTURE, folders.TOPOLOGY, folders.COMPARISON)]
     for picture in pictures:
         check_file(picture)
     check_apart(pictures, [place / name for place in [*paths, *runs] for name in folders.NOT_DRAWN])
 
 
 def replot(paths: list[Path], output: Path | None = None, *, force: bool = False) -> list[Path]:
-    """Draw one run, several runs, or a comparison's runs in one picture; of one gossip run its network as well.
+    """Draw one run, several runs, or a comparison's runs in one picture; of one gossip run its topology as well.
 
     Of an interrupted comparison those runs are drawn that have begun; which have not is told on the error stream and in
     the picture, and so is which have not ended.
@@ -199,15 +199,15 @@ def _one(run: _Read, output: Path | None) -> list[Path]:
         draw_convergence(run.records, picture, title, Goal.of(described["specification"]))
     if not (folder / folders.EDGES).exists():
         return [picture]
-    network = picture.with_name(_beside(picture, output))
-    with drawing(network):
-        draw_edges(described, folder, network)
-    return [picture, network]
+    diagram = picture.with_name(_beside(picture, output))
+    with drawing(diagram):
+        draw_edges(described, folder, diagram)
+    return [picture, diagram]
 
 
 def _beside(picture: Path, output: Path | None) -> str:
-    """Return the name of the network's picture beside the curves'."""
-    return folders.NETWORK if output is None else f"{picture.stem}-network{picture.suffix}"
+    """Return the name of the picture of the topology beside the curves'."""
+    return folders.TOPOLOGY if output is None else f"{picture.stem}-topology{picture.suffix}"
 
 
 def _runs(path: Path) -> list[Path]:

@@ -1,8 +1,8 @@
-"""Topologies: who is whose neighbour, and with what weight; pure functions of sizes, parameters and a seed.
+"""Topologies: the graph of the nodes and its weights; pure functions of sizes, parameters and a seed.
 
-A file in this room that registers a class is a topology: importing the room imports them all. `build` turns one, with
-a number of nodes, into the mixing matrix that solvers use. networkx, which draws most graphs, is imported when one is
-drawn: by the process that builds, never by those that receive the result.
+Each file in this room that registers a class is a topology: importing the room imports them all. `build` turns one,
+with a number of nodes, into the mixing matrix that solvers use. networkx, which generates most graphs, is imported by
+the process that builds, never by those that receive the result.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""What every topology is: frozen parameters and a function from a number of nodes to a graph (or a sequence of them).
+"""The base of all topologies: parameters, and a function from the number of nodes to a graph or a sequence of graphs.
 
-A graph says who talks to whom; how much a neighbour's word counts is a rule (`hpcopt.topology.weights`), and both
-together make a mixing matrix (`hpcopt.topology.build`). Nothing here knows a cluster.
+A graph says which nodes communicate, a rule (`hpcopt.topology.weights`) how much each neighbour's vector counts; both
+together make a mixing matrix (`hpcopt.topology.build`). Nothing here depends on a cluster.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Layout:
     Parameters
     ----------
     positions
-        Shape (n, 2), across and upwards.
+        Shape (n, 2), x and y.
     box
-        Width and height of a plane that closes upon itself, as a torus does; None for an ordinary one.
+        Width and height of a periodic plane, as for a torus; None for an ordinary plane.
     """
 
     positions: NDArray[np.float64]
@@ -40,7 +40,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Who sends to whom.
+    """The edges between nodes.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class Graph:
     directed
         Whether a pair is one way only.
     weights
-        Shape (edges,), of a file that gives them; None elsewhere.
+        Shape (edges,), if a file gives them; else None.
     layout
-        Where the nodes are drawn; None where springs find better places.
+        Where the nodes are drawn; None for a spring layout.
     """
 
     n: int
@@ -72,7 +72,7 @@ class Graph:
 
 @dataclass(frozen=True, kw_only=True)
 class Topology(abc.ABC):
-    """Base of all topologies; subclasses are frozen keyword-only dataclasses entered with `register`.
+    """Base of all topologies; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
     Parameters
     ----------
@@ -93,14 +93,14 @@ class Topology(abc.ABC):
     Class attributes
     ----------------
     rules
-        The rules that it takes.
+        The rules that it supports.
     paper
-        Where it is described, if there is one to name.
+        The publication that describes it, if there is one.
 
     Raises
     ------
     InputError
-        For a rule that it does not take.
+        For a rule that it does not support.
     """
 
     name: ClassVar[str]
@@ -116,25 +116,25 @@ class Topology(abc.ABC):
             raise InputError(f'weights: expected one of {known} for {self.name}, got "{self.weights}"{guess}')
         if self.one_way() and self.weights in UNDIRECTED_RULES:
             raise InputError(
-                f'weights: expected "uniform" on a directed graph (edges must go both ways for "{self.weights}"), '
-                f'got "{self.weights}"'
+                f'weights: expected "uniform" on a directed graph, got "{self.weights}", '
+                "which requires an undirected graph"
             )
 
     @abc.abstractmethod
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:
-        """Return the graphs of `n` >= 2 nodes, one a gossip step, then from the start again; mostly just one.
+        """Return the graphs of `n` >= 2 nodes, one per gossip step and repeated cyclically; mostly just one.
 
         Parameters
         ----------
         n
             Number of nodes.
         seed
-            The run's, for topologies drawn at random that have no seed of their own.
+            The run's, for random topologies without a seed of their own.
 
         Raises
         ------
         InputError
-            Where this topology has no such number of nodes.
+            If this topology cannot have `n` nodes.
         """
 
     def one_way(self) -> bool:
@@ -142,7 +142,7 @@ class Topology(abc.ABC):
         return False
 
     def words(self, n: int) -> str:  # noqa: ARG002
-        """Return what `n` nodes of it are called in messages and pictures."""
+        """Return its name with `n` nodes, for messages and pictures."""
         return self.name
 
 

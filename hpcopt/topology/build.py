@@ -24,14 +24,14 @@ def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
     topology
         From the registry, with its parameters.
     n
-        Number of nodes, at least 1. One node mixes with nobody, whatever the topology.
+        Number of nodes, at least 1. A single node has no neighbours, whatever the topology.
     seed
-        The run's, for topologies drawn at random that have no seed of their own.
+        The run's, for random topologies without a seed of their own.
 
     Raises
     ------
     InputError
-        Where the topology has no such number of nodes, or is not connected.
+        If the topology cannot have `n` nodes, or is not connected.
     """
     if n == 1:
         return Mixing(topology.name, _rule(topology, ()), (csr_array([[1.0]]),))
@@ -44,12 +44,12 @@ def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
 
 
 def check_connected(graphs: Sequence[Graph], name: str) -> None:
-    """Refuse graphs with two nodes of which one never hears of the other, naming them.
+    """Refuse graphs that are not connected, naming two nodes without a path between them.
 
     Raises
     ------
     InputError
-        See above; a node without any edge is called so.
+        See above; a node without any edge is named as such.
     """
     found = apart(graphs)
     if found is None:
@@ -58,7 +58,7 @@ def check_connected(graphs: Sequence[Graph], name: str) -> None:
     alone = next((node for node in (second, first) if not any((graph.pairs == node).any() for graph in graphs)), None)
     if alone is not None:
         raise InputError(f"{name}: not connected; node {alone} of nodes 0 to {graphs[0].n - 1} has no edge")
-    raise InputError(f"{name}: not connected; nothing travels from node {first} to node {second}")
+    raise InputError(f"{name}: not connected; there is no path from node {first} to node {second}")
 
 
 def _rule(topology: Topology, graphs: Sequence[Graph]) -> str:

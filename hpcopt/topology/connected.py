@@ -1,4 +1,4 @@
-"""Whether every node hears of every other, through however many hands."""
+"""Whether a graph is connected (directed graphs: strongly), and its diameter."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hpcopt.topology.base import Graph
 
 
 def apart(graphs: Sequence[Graph]) -> tuple[int, int] | None:
-    """Return two nodes, the second of which never hears of the first; None if there are none.
+    """Return two nodes without a path from the first to the second; None if there are none.
 
     Parameters
     ----------
     graphs
-        Taken together: what is sent in any step counts.
+        Taken together: the edges of all steps count.
     """
     from scipy.sparse.csgraph import breadth_first_order
 
@@ -32,12 +32,12 @@ def apart(graphs: Sequence[Graph]) -> tuple[int, int] | None:
 
 
 def diameter(pattern: csr_array) -> int:
-    """Return the messages from a node to the one farthest from it, for the pair of nodes where they are most.
+    """Return the diameter: the largest distance between two nodes, in edges.
 
     Parameters
     ----------
     pattern
-        n x n, an entry for each edge (both ways where it goes both ways), of a connected graph.
+        n x n, an entry for each edge (two for an undirected one), of a connected graph.
     """
     n = int(pattern.shape[0])
     if pattern.nnz - np.count_nonzero(pattern.diagonal()) == n * (n - 1):
@@ -46,7 +46,7 @@ def diameter(pattern: csr_array) -> int:
 
 
 def _farthest(pattern: csr_array, start: int) -> int:
-    """Return the distance of the node that a search through the breadth finds last."""
+    """Return the distance of the node that breadth-first search finds last."""
     from scipy.sparse.csgraph import breadth_first_order
 
     order, before = breadth_first_order(pattern, start)

@@ -1,4 +1,4 @@
-"""A topology of one's own, from a file of edges.
+"""A user-defined topology, from a file of edges.
 
 A line is `i j` or `i j weight`, nodes counted from 0; what follows a # is a comment:
 
@@ -27,14 +27,14 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 @register("file")
 @dataclass(frozen=True, kw_only=True)
 class File(Topology):
-    """The edges that a file lists, one a line: `i j` or `i j weight`.
+    """The edges listed in a file, one per line: `i j` or `i j weight`.
 
     Parameters
     ----------
     path
         The file.
     directed
-        Whether `i j` says that i sends to j but not j to i.
+        Whether `i j` means that i sends to j but not j to i.
     """
 
     rules = (*Topology.rules, "file")
@@ -45,7 +45,9 @@ class File(Topology):
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
         graph = read(Path(self.path), n, directed=self.directed)
         if self.weights == "file" and graph.weights is None:
-            raise InputError(f'weights: "file" needs a third number on each line of {self.path}, which has none')
+            raise InputError(
+                f'weights: "file" requires a third number, the weight, on each line of {self.path}, which has none'
+            )
         return (graph,)
 
     def one_way(self) -> bool:
@@ -61,13 +63,13 @@ def read(path: Path, n: int, *, directed: bool) -> Graph:
     Raises
     ------
     InputError
-        For a file that cannot be read, and for a line that is no edge, naming file and line.
+        For a file that cannot be read, and for a line that is not an edge, naming file and line.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"{path}: {reason}; expected a list of edges, a line `i j` or `i j weight`") from None
+        raise InputError(f"{path}: {reason}; expected a list of edges, one per line: `i j` or `i j weight`") from None
     seen: dict[tuple[int, int], int] = {}
     weights: list[float] = []
     for number, line in enumerate(lines, start=1):
@@ -114,7 +116,7 @@ def _weight(word: str) -> float:
 
 
 def _check_new(pair: tuple[int, int], seen: dict[tuple[int, int], int], *, directed: bool) -> None:
-    """Refuse an edge that is there already, for undirected ones also the other way round."""
+    """Refuse an edge that is listed already; if undirected, also in the other direction."""
     for same in (pair,) if directed else (pair, pair[::-1]):
         if same in seen:
-            raise InputError(f"edge {pair[0]} {pair[1]} is on line {seen[same]} already")
+            raise InputError(f"edge {pair[0]} {pair[1]} is already on line {seen[same]}")

@@ -1,4 +1,4 @@
-"""Exponential graphs: distances that double, so that log2(n) neighbours reach everybody in log2(n) steps."""
+"""Exponential graphs: neighbours at distances 1, 2, 4, ..., so that log2(n) steps reach all nodes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def _hops(n: int, distance: int) -> NDArray[np.int64]:
 @register("exponential")
 @dataclass(frozen=True, kw_only=True)
 class Exponential(Topology):
-    """Nodes at distances 1, 2, 4, ... round a ring: degree about 2 log2(n), the gap falls as 1/log(n).
+    """Neighbours at distances 1, 2, 4, ... on a ring: degree about 2 log2(n), spectral gap O(1/log n).
 
     Parameters
     ----------
     directed
-        Whether a node only sends forwards, as in Ying et al. (2021), with half as many messages; many solvers need
-        symmetric weights and so the undirected graph.
+        Whether a node only sends forwards, as in Ying et al. (2021), with half as many messages; many solvers require
+        symmetric weights and thus the undirected graph.
     """
 
     paper = _PAPER
@@ -53,9 +53,9 @@ class Exponential(Topology):
 @register("one-peer-exponential")
 @dataclass(frozen=True, kw_only=True)
 class OnePeerExponential(Topology):
-    """One neighbour a step, at distances 1, 2, 4, ... by turns: weights 1/2, exact after log2(n) steps if n = 2^k.
+    """One neighbour per step, at distances 1, 2, 4, ... in turn: exact average after log2(n) steps if n = 2^k.
 
-    Directed and varying in time, each matrix doubly stochastic.
+    Directed and time-varying, weights 1/2, each matrix doubly stochastic.
     """
 
     rules = ("auto", "uniform")

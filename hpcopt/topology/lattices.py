@@ -1,4 +1,4 @@
-"""Rectangles of nodes: the grid, and the torus, whose sides are joined."""
+"""Rectangles of nodes: the grid, and the torus, which is periodic."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Rectangle(Topology):
         Raises
         ------
         InputError
-            If `n` nodes make no such rectangle.
+            If `n` nodes do not fill such a rectangle.
         """
         if self.rows:
             rows, rest = self.rows, n % self.rows
@@ -46,7 +46,7 @@ class _Rectangle(Topology):
         fitting = [rows for rows in range(self.shortest, math.isqrt(n) + 1) if n % rows == 0]
         if not fitting:
             raise InputError(
-                f"{self.name}: {n} nodes make no rectangle with both sides at least {self.shortest} ({self.why})"
+                f"{self.name}: {n} nodes do not fill a rectangle with both sides at least {self.shortest} ({self.why})"
             )
         return fitting[-1], n // fitting[-1]
 
@@ -66,28 +66,28 @@ class _Rectangle(Topology):
 @register("grid")
 @dataclass(frozen=True, kw_only=True)
 class Grid(_Rectangle):
-    """A rectangle, each node with those above, below and beside it: degree 2 to 4, the gap falls as 1/n.
+    """Two-dimensional grid, each node connected to its nearest neighbours: degree 2 to 4, spectral gap O(1/n).
 
     Parameters
     ----------
     rows
-        Nodes in a column; 0: as square as n allows.
+        Number of rows; 0: as square as n allows.
     """
 
     shortest = 2
     joined = False
-    why = "one row would be the path"
+    why = "one row would be a path"
 
 
 @register("torus")
 @dataclass(frozen=True, kw_only=True)
 class Torus(_Rectangle):
-    """A grid whose opposite sides are joined: degree 4, the gap falls as 1/n.
+    """Two-dimensional grid with periodic boundaries: degree 4, spectral gap O(1/n).
 
     Parameters
     ----------
     rows
-        Nodes in a column; 0: as square as n allows.
+        Number of rows; 0: as square as n allows.
     """
 
     rules = (*Topology.rules, "authors")

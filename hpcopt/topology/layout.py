@@ -41,7 +41,7 @@ def lay_out(topology: Topology, n: int, seed: int = 0) -> Layout:
 
 
 def _springs(n: int, pairs: Pairs) -> Layout:
-    """Return the nodes where edges pull together and nodes push apart."""
+    """Return a spring layout: edges attract, nodes repel."""
     import networkx as nx
 
     drawn = nx.Graph()

@@ -1,7 +1,7 @@
-"""The mixing matrix W: what a node makes of its neighbours' vectors in a gossip step, x_i <- sum_j w_ij x_j.
+"""The mixing matrix W of a gossip step, x_i <- sum_j w_ij x_j.
 
 A `Mixing` holds only its name, its rule and sparse matrices: process 0 builds it and sends it to the others pickled.
-What it says about itself (gap, symmetry) is computed when asked for, and only where it is.
+Its properties (gap, symmetry) are computed on demand.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _RULES = {
 
 @dataclass(frozen=True)
 class Row:
-    """What one node does in a gossip step.
+    """One node's part of a gossip step.
 
     Parameters
     ----------
     sources
-        The nodes that it receives from, ascending, itself left out.
+        The nodes that it receives from, ascending, without itself.
     weights
         w_ij of each source j, in their order.
     own
         w_ii.
     targets
-        The nodes that receive from it, ascending, itself left out.
+        The nodes that receive from it, ascending, without itself.
     """
 
     sources: tuple[int, ...]
@@ -52,17 +52,17 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Mixing:
-    """One mixing matrix, or several in turn.
+    """One mixing matrix, or several that are used in turn.
 
     Parameters
     ----------
     name
-        What the topology is called: "ring".
+        The name of the topology: "ring".
     rule
         The rule of the weights: "metropolis", ...
     matrices
-        Each n x n, float64, with sorted indices and rows that sum to one; one a gossip step, then from the start
-        again. Row i is what node i receives.
+        Each n x n, float64, with sorted indices and rows that sum to one; one per gossip step, repeated cyclically.
+        Row i holds the weights of what node i receives.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Mixing:
 
     @property
     def period(self) -> int:
-        """Number of matrices taken in turn."""
+        """Number of matrices used in turn."""
         return len(self.matrices)
 
     @property
@@ -85,7 +85,7 @@ class Mixing:
         return self.period > 1
 
     def row(self, node: int, step: int = 0) -> Row:
-        """Return what `node` does in gossip step `step` (counted from 0, modulo the period); costs O(degree)."""
+        """Return the part of `node` in gossip step `step` (counted from 0, modulo the period); costs O(degree)."""
         place = step % self.period
         sources, weights = _line(self.matrices[place], node)
         targets, _ = _line(self._columns[place], node)
@@ -98,12 +98,12 @@ class Mixing:
 
     @cached_property
     def _columns(self) -> tuple[csr_array, ...]:
-        """The matrices turned: row j of these is column j."""
+        """The transposed matrices: row j of these is column j."""
         return tuple(_sorted(matrix.T.tocsr()) for matrix in self.matrices)
 
     @cached_property
     def symmetric(self) -> bool:
-        """Whether every matrix is, to the last bit."""
+        """Whether every matrix is bitwise symmetric."""
         return all(
             np.array_equal(matrix.indptr, turned.indptr)
             and np.array_equal(matrix.indices, turned.indices)
@@ -113,15 +113,15 @@ class Mixing:
 
     @cached_property
     def doubly_stochastic(self) -> bool:
-        """Whether the rows and the columns of every matrix sum to one: mixing leaves the mean of the nodes alone."""
+        """Whether the rows and the columns of every matrix sum to one: mixing preserves the mean of the nodes."""
         return all(np.abs(matrix.sum(axis=axis) - 1.0).max() <= _SAME for matrix in self.matrices for axis in (0, 1))
 
     @cached_property
     def second_eigenvalue(self) -> float:
-        """The largest modulus of an eigenvalue after the 1 of the constant vector, below 1 where nodes come to agree.
+        """The second largest modulus of an eigenvalue, after the 1 of the constant vector; below 1 for consensus.
 
-        The factor by which the nodes' disagreement shrinks in a step, in the long run. Of a sequence: of the product
-        over a period, its period-th root.
+        The asymptotic factor by which the nodes' disagreement shrinks per step. For a sequence of p matrices: the p-th
+        root of that of their product.
         """
         radius = spectrum.largest_modulus(self.matrices, symmetric=self.symmetric and not self.varying)
         return float(radius ** (1.0 / self.period))
@@ -133,7 +133,7 @@ class Mixing:
 
     @cached_property
     def smallest_eigenvalue(self) -> float:
-        """The smallest eigenvalue of a symmetric matrix; of a sequence of them, the smallest of all.
+        """The smallest eigenvalue of a symmetric matrix; for a sequence, the smallest of all.
 
         Raises
         ------
@@ -151,13 +151,13 @@ class Mixing:
 
     @cached_property
     def degrees(self) -> NDArray[np.int64]:
-        """Shape (period, n): how many nodes each one receives from in each step."""
+        """Shape (period, n): the number of nodes that each node receives from in each step."""
         counts = [np.diff(matrix.indptr) - (matrix.diagonal() != 0.0) for matrix in self.matrices]
         return np.array(counts, dtype=np.int64)
 
     @cached_property
     def one_way(self) -> bool:
-        """Whether some node receives from one that does not receive from it in the same step."""
+        """Whether some matrix is of a directed graph: a node receives from one that does not receive from it."""
         return any(
             not (np.array_equal(matrix.indptr, turned.indptr) and np.array_equal(matrix.indices, turned.indices))
             for matrix, turned in zip(self.matrices, self._columns, strict=True)
@@ -170,7 +170,7 @@ class Mixing:
 
     @cached_property
     def pairs(self) -> NDArray[np.int64]:
-        """Shape (edges, 2): who talks to whom in some step, ascending; (sender, receiver) where edges are one-way."""
+        """Shape (edges, 2): the edges of all steps, ascending; (sender, receiver) if they are directed."""
         union = self.union.tocoo()
         senders, receivers = union.col.astype(np.int64), union.row.astype(np.int64)
         kept = senders != receivers if self.one_way else senders < receivers
@@ -180,13 +180,13 @@ class Mixing:
     def words(self) -> str:
         """Return one line: 'ring, 16 nodes, 16 edges, degree 2, Metropolis weights: second eigenvalue ..., gap ...'."""
         if self.n == 1:
-            return f"{self.name}, 1 node: nobody to talk to"
+            return f"{self.name}, 1 node: no neighbours"
         low, high = int(self.degrees.min()), int(self.degrees.max())
         parts = (
             self.name,
             f"{self.n:,} nodes",
-            f"{len(self.pairs):,} {'one-way ' if self.one_way else ''}edge{'' if len(self.pairs) == 1 else 's'}"
-            + (f" in {self.period} steps by turns" if self.varying else ""),
+            f"{len(self.pairs):,} {'directed ' if self.one_way else ''}edge{'' if len(self.pairs) == 1 else 's'}"
+            + (f" in a cycle of {self.period} steps" if self.varying else ""),
             f"degree {low}" if low == high else f"degree {low} to {high}",
             _RULES[self.rule],
         )

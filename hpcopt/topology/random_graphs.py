@@ -1,4 +1,4 @@
-"""Topologies drawn at random: the same seed draws the same graph, redrawn until it is connected."""
+"""Random topologies: the same seed gives the same graph; graphs are redrawn until one is connected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Drawn(Topology):
     Class attributes
     ----------------
     advice
-        What makes connected graphs likelier.
+        How to make connected graphs more likely.
     """
 
     advice: ClassVar[str]
@@ -63,17 +63,17 @@ class _Drawn(Topology):
 @register("random-regular")
 @dataclass(frozen=True, kw_only=True)
 class RandomRegular(_Drawn):
-    """Each node with `degree` others at random: almost surely an expander, the gap does not fall with n.
+    """Random regular graph, `degree` neighbours of each node: an expander, the spectral gap does not depend on n.
 
     Parameters
     ----------
     degree
-        Neighbours of each node; n * degree is even.
+        Neighbours of each node; n * degree must be even.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
     """
 
-    advice = "take a larger degree"
+    advice = "increase degree"
     paper = "Steger and Wormald, Generating random regular graphs quickly, 1999"
 
     degree: int = 3
@@ -85,9 +85,7 @@ class RandomRegular(_Drawn):
     def check(self, n: int) -> None:
         _below(n, degree=self.degree)
         if n * self.degree % 2:
-            raise InputError(
-                f"degree: expected an even number, since the {n} nodes are odd in number, got {self.degree}"
-            )
+            raise InputError(f"degree: expected an even number for an odd number of nodes ({n}), got {self.degree}")
 
     def drawn(self, n: int, seed: int) -> Graph:
         import networkx as nx
@@ -98,17 +96,17 @@ class RandomRegular(_Drawn):
 @register("erdos-renyi")
 @dataclass(frozen=True, kw_only=True)
 class ErdosRenyi(_Drawn):
-    """Each pair of nodes with the same probability: mean degree (n - 1) * probability.
+    """Each pair of nodes is connected with the same probability: mean degree (n - 1) * probability.
 
     Parameters
     ----------
     probability
-        Of an edge; 0: 2 ln(n) / n, twice what makes the graph connected for large n.
+        Of an edge; 0: 2 ln(n) / n, twice the threshold of connectedness for large n.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
     """
 
-    advice = "take a larger probability"
+    advice = "increase probability"
     paper = "Erdos and Renyi, On random graphs I, 1959"
 
     probability: float = 0.0
@@ -130,17 +128,17 @@ class ErdosRenyi(_Drawn):
 @register("barabasi-albert")
 @dataclass(frozen=True, kw_only=True)
 class BarabasiAlbert(_Drawn):
-    """Each node joins `links` older ones, preferring those of high degree: a few hubs, many leaves.
+    """Preferential attachment: each new node connects to `links` others, preferably of high degree; a few hubs.
 
     Parameters
     ----------
     links
-        Edges that a new node brings.
+        Edges of each new node.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
     """
 
-    advice = "take more links"
+    advice = "increase links"
     paper = "Barabasi and Albert, Emergence of scaling in random networks, Science 1999"
 
     links: int = 2
@@ -161,17 +159,17 @@ class BarabasiAlbert(_Drawn):
 @register("geometric")
 @dataclass(frozen=True, kw_only=True)
 class Geometric(_Drawn):
-    """Nodes at random in the unit square, those within `radius` joined: sensors that hear their neighbourhood.
+    """Random points in the unit square, connected within `radius`: a sensor network.
 
     Parameters
     ----------
     radius
-        Up to which nodes hear each other; 0: sqrt(2 ln(n) / (pi n)), a mean degree of about 2 ln(n).
+        Distance up to which nodes are connected; 0: sqrt(2 ln(n) / (pi n)), a mean degree of about 2 ln(n).
     seed
         Of the first draw, default the run's; each further draw takes the next number.
     """
 
-    advice = "take a larger radius"
+    advice = "increase radius"
     paper = "Penrose, Random Geometric Graphs, 2003"
 
     radius: float = 0.0
@@ -194,19 +192,19 @@ class Geometric(_Drawn):
 @register("small-world")
 @dataclass(frozen=True, kw_only=True)
 class SmallWorld(_Drawn):
-    """A ring of nearest neighbours, some edges rewired at random.
+    """Small-world graph: a ring of nearest neighbours with some edges rewired at random.
 
     Parameters
     ----------
     neighbours
-        On the ring, before rewiring; even.
+        Number of nearest neighbours on the ring, before rewiring; even.
     rewiring
-        Probability that an edge's end moves elsewhere.
+        Probability that an edge is rewired.
     seed
         Of the first draw, default the run's; each further draw takes the next number.
     """
 
-    advice = "take more neighbours or less rewiring"
+    advice = "increase neighbours or decrease rewiring"
     paper = "Watts and Strogatz, Collective dynamics of small-world networks, Nature 1998"
 
     neighbours: int = 4
@@ -217,7 +215,7 @@ class SmallWorld(_Drawn):
         at_least(2, neighbours=self.neighbours)
         within(0, 1.0, including="both", rewiring=self.rewiring)
         if self.neighbours % 2:
-            raise InputError(f"neighbours: expected an even number, as many on each side, got {self.neighbours}")
+            raise InputError(f"neighbours: expected an even number, half on each side, got {self.neighbours}")
 
     def check(self, n: int) -> None:
         _below(n, neighbours=self.neighbours)
@@ -231,4 +229,4 @@ class SmallWorld(_Drawn):
 def _below(n: int, **values: int) -> None:
     for name, value in values.items():
         if value >= n:
-            raise InputError(f"{name}: expected less than the {n} nodes, got {value}")
+            raise InputError(f"{name}: expected less than the number of nodes, {n}, got {value}")

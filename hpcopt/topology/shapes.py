@@ -14,7 +14,7 @@ from hpcopt.topology.layout import circle
 @register("ring")
 @dataclass(frozen=True, kw_only=True)
 class Ring(Topology):
-    """Each node with the one before and the one after: degree 2, the gap falls as 1/n^2."""
+    """Each node is connected to the previous and the next one: degree 2, spectral gap O(1/n^2)."""
 
     rules = (*Topology.rules, "authors")
 
@@ -27,7 +27,7 @@ class Ring(Topology):
 @register("path")
 @dataclass(frozen=True, kw_only=True)
 class Path(Topology):
-    """A ring cut open: the slowest of all, the gap falls as 1/n^2, a quarter of the ring's."""
+    """A ring without one edge: the slowest of all, spectral gap O(1/n^2), a quarter of the ring's."""
 
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
         import networkx as nx
@@ -38,7 +38,7 @@ class Path(Topology):
 @register("star")
 @dataclass(frozen=True, kw_only=True)
 class Star(Topology):
-    """Node 0 with all others: one hub of degree n - 1, the gap falls as 1/n."""
+    """Node 0 is connected to all others: one hub of degree n - 1, spectral gap O(1/n)."""
 
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
         import networkx as nx
@@ -49,7 +49,7 @@ class Star(Topology):
 @register("complete")
 @dataclass(frozen=True, kw_only=True)
 class Complete(Topology):
-    """All with all: degree n - 1, one step averages exactly, whatever the rule."""
+    """All nodes are connected: degree n - 1, one step averages exactly with any rule of weights."""
 
     rules = (*Topology.rules, "authors")
 
@@ -61,7 +61,7 @@ class Complete(Topology):
 @register("hypercube")
 @dataclass(frozen=True, kw_only=True)
 class Hypercube(Topology):
-    """Nodes whose numbers differ in one bit; 2^k nodes of degree k, the gap is 2 / (k + 1)."""
+    """Nodes whose numbers differ in one bit are connected: 2^k nodes of degree k, spectral gap 2 / (k + 1)."""
 
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
         if n & (n - 1):

@@ -22,7 +22,7 @@ def weigh(graph: Graph, rule: str) -> csr_array:
     Raises
     ------
     InputError
-        If the weights of a file leave a node no part of its own value.
+        If the weights of a file leave no positive weight for a node's own value.
     """
     senders, receivers = graph.arcs()
     degrees = np.bincount(receivers, minlength=graph.n).astype(np.float64)
@@ -61,7 +61,7 @@ def _best_constant(graph: Graph) -> float:
 def _given(graph: Graph, receivers: NDArray[np.int64]) -> Values:
     """Return the weight of every message as the file gives them.
 
-    A node that kept nothing of its own might swap values with its neighbour for ever.
+    A node without a weight for its own value might swap values with its neighbour forever.
     """
     assert graph.weights is not None, "only a file with weights takes the rule `file`"
     values = graph.weights if graph.directed else np.concatenate([graph.weights, graph.weights])
@@ -69,7 +69,7 @@ def _given(graph: Graph, receivers: NDArray[np.int64]) -> Values:
     if sums.max() >= 1.0 - 1e-12:
         node = int(sums.argmax())
         raise InputError(
-            f"weights: the file's weights at node {node} sum to {sums[node]:.6g}; expected less than 1, since what is "
-            "left is the weight of the node's own value"
+            f"weights: the file's weights at node {node} sum to {sums[node]:.6g}; expected less than 1, since the "
+            "remainder is the weight of the node's own value"
         )
     return values

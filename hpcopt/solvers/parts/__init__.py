@@ -1,1 +1,1 @@
-"""What several solvers share: line searches, step sizes, gossip, compressed means, who averages with whom."""
+"""Parts that several solvers share: line searches, step sizes, gossip, compressed means, group formation."""

@@ -1,7 +1,7 @@
-"""What asynchronous solvers share: nodes that go on at their own pace, and end together without a barrier.
+"""Base of asynchronous solvers: nodes iterate at their own pace, and end together without a barrier.
 
-An asynchronous solver's generator yields after each step of its own node, whatever the others do. It looks at
-`node.stopping` after each step and then tells whoever waits for it; the driver measures by surveys on the side.
+The generator yields after each step of its own node, whatever the others do. It checks `node.stopping` after each
+step and then notifies the nodes that wait for it; the driver measures by surveys, which are non-blocking reductions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient
 
 @dataclass
 class AsynchronousState(GossipState):
-    """A node's own model `w`, and how far it and the system are."""
+    """A node's own model `w`, and the progress of the node and the system."""
 
     iteration: int = 0  # of the whole system, as far as this node knows
     discarded: int = 0  # gradients that were computed and went into no model
@@ -34,7 +34,7 @@ class AsynchronousSolver(GossipSolver[S], abc.ABC):
 
 
 class PiecewiseGradient(LocalGradient):
-    """The gradient of `LocalGradient`, of large batches in pieces: others' operations on this node need not wait long.
+    """The gradient of `LocalGradient`, in pieces for large batches, so that other nodes' operations do not wait long.
 
     The pieces are the same on every cluster, and so is the gradient, to the last bit.
     """

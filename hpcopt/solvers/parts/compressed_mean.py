@@ -1,11 +1,11 @@
-"""Means of compressed vectors: every node sends C(.) to all others, and all add what they decode, in rank order.
+"""Means of compressed vectors: every node sends C(.) to all others, and all sum the decoded vectors in rank order.
 
     "none"   mean of C(x_k)                                                   C unbiased (TernGrad, QSGD)
-    "ef"     mean of C(x_k + e_k),   e_k <- x_k + e_k - C(x_k + e_k)          what was lost goes along next time
-    "ef21"   mean of h_k,            h_k <- h_k + C(x_k - h_k)                differences to a copy that all hold
+    "ef"     mean of C(x_k + e_k),   e_k <- x_k + e_k - C(x_k + e_k)          error feedback: the error is sent later
+    "ef21"   mean of h_k,            h_k <- h_k + C(x_k - h_k)                differences to a copy on all nodes
 
 The second: Karimireddy, Rebjock, Stich, Jaggi 2019 (arXiv 1901.09847); the third: Richtarik, Sokolov, Fatkhullin 2021
-(arXiv 2106.05203). A sum of messages is no message, so they are gathered, not reduced.
+(arXiv 2106.05203). The sum of two messages is not a message, so they are gathered, not reduced.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""gamma, the consensus step size of compressed gossip: given, from the theory, or found by trying.
+"""gamma, the consensus step size of compressed gossip: given, from theory, or found by trial.
 
-How large it may be hangs on the compressor and the network; the theory's value is safe, and too small to be of use.
+Its largest stable value depends on the compressor and the topology; the value from theory is safe but impractically
+small.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ NEARLY_ALL = 0.9  # of a normal vector's squared norm: compressors that keep les
 
 
 def check_gamma(gamma: Gamma) -> None:
-    """Refuse a gamma that is neither in (0, 1] nor a word that we know."""
+    """Refuse a gamma that is neither in (0, 1] nor "auto" or "theory"."""
     if gamma in {"auto", "theory"}:
         return
     if not isinstance(gamma, (int, float)) or not 0.0 < gamma <= 1.0:
-        raise InputError(f'gamma: a number above 0 and at most 1, "auto" or "theory"; got {gamma!r}')
+        raise InputError(f'gamma: expected a number above 0 and at most 1, "auto" or "theory"; got {gamma!r}')
 
 
 def theory(mixing: Mixing, delta: float) -> float:
@@ -45,10 +46,10 @@ def theory(mixing: Mixing, delta: float) -> float:
 def resolve_gamma(gamma: Gamma, node: Node, gossip: Gossip, compressor: Compressor, d: int, s: GossipState) -> float:
     """Return the number meant by `gamma`.
 
-    "auto" begins at min(1, max(2 delta, delta'/2)), with delta' what the compressor keeps of a normal vector, and
-    halves that until gossip alone brings random vectors together on this network with this compressor. It takes half
-    of what passes where delta' is below 0.9: too large a gamma may fail only after thousands of steps. The messages
-    are booked, and counted in `s`.
+    "auto" begins at min(1, max(2 delta, delta'/2)), where delta' is the fraction of a normal vector's squared norm that
+    the compressor preserves, and halves that until gossip alone contracts random vectors on this topology with this
+    compressor. If delta' is below 0.9 it takes half of the accepted value: too large a gamma may fail only after
+    thousands of steps. The messages are recorded in the ledger and counted in `s`.
     """
     if isinstance(gamma, (int, float)):
         return float(gamma)

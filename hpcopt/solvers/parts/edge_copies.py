@@ -1,14 +1,14 @@
-"""Compressed exchange between nodes that meet now and then: what each knows of the other, edge by edge.
+"""Compressed exchange with changing neighbours: both ends of each edge keep a copy of each other.
 
-In gossip with public copies (CHOCO, DeLi-CoCo) all neighbours hear every message and keep the same copy of a node. Who
-averages with different neighbours each time can't count on that; so each edge has two copies, one of each end, that
-both ends hold:
+In gossip with public copies (CHOCO, DeLi-CoCo) all neighbours receive every message and keep the same copy of a node.
+A node that averages with different neighbours each time cannot rely on that; so each edge has two copies, one of each
+end, that both ends hold:
 
     j sends q = C(w~_j - c_ji), and both ends add q to c_ji
     w_j = w~_j + gamma sum_i M_ij (c_ij - c_ji)
 
-What j gains over an edge i loses, so the mean over the nodes stays. An extension of ours; exact messages and gamma = 1
-give the plain average.
+What j gains over an edge i loses, so the mean over the nodes is preserved. An extension of ours; exact messages and
+gamma = 1 give the plain average.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from hpcopt.fabric.streams import Draw
 
 
 class EdgeCopies:
-    """A node's copies, and its box for their increments.
+    """A node's copies, and its mailbox for their increments.
 
     Parameters
     ----------
     start
-        What every node's model is at first, shape (d,): the first copy of all.
+        Initial model of every node, shape (d,): the initial value of all copies.
     """
 
     def __init__(self, node: Node, compressor: Compressor, start: Vector) -> None:
@@ -44,7 +44,7 @@ class EdgeCopies:
         self._sent = 0
 
     def exchange(self, w: Vector, neighbours: Sequence[int]) -> list[Vector]:
-        """Return c_ij - c_ji, (d,), for each of `neighbours`, who exchange with this node now."""
+        """Return c_ij - c_ji, (d,), for each of `neighbours`, which exchange with this node now."""
         node = self._node
         self._box.count_round()
         for i in neighbours:

@@ -1,13 +1,13 @@
-"""What solvers without a centre share: nodes with models of their own that talk to neighbours only.
+"""The base of decentralised solvers: nodes with their own models that communicate with neighbours only.
 
-`Gossip.send` is the one thing that travels in all of them: a node compresses a vector, sends the same message to all
-its neighbours, and gets back what the message says (D, the node's own column) and what the network makes of everybody's
-(D W), with W the mixing matrix of `[cluster.topology]`.
+`Gossip.send` is the only communication in all of them: a node compresses a vector, sends the same message to all
+its neighbours, and gets back its own decoded vector (D, the node's own column) and the mixed ones (D W), with W the
+mixing matrix of `[cluster.topology]`.
 
     D, DW = gossip.send(X - Z, step)        # DeLi-CoCo, CHOCO: the difference to the public copy
     _, XW = gossip.send(X, step)            # DGD: the model itself
 
-Columns are nodes, as in the papers; W is symmetric where their theory wants it, and elsewhere x_i <- sum_j w_ij x_j.
+Columns are nodes, as in the papers; W is symmetric where the theory requires it; otherwise x_i <- sum_j w_ij x_j.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BLOCK = 8192  # numbers that are mixed at a time: a few such arrays stay in the 
 
 @dataclass
 class GossipState(State):
-    """A node's own model `w` (unlike others'), and what was sent."""
+    """A node's own model `w`, and counters of what was sent."""
 
     steps: int = 0  # gradient steps
     schedule: Schedule | None = None  # of the step sizes
@@ -46,9 +46,9 @@ class GossipState(State):
 
 
 class GossipSolver(Solver[S], abc.ABC):
-    """Base of decentralised solvers; one that says nothing else needs all that compressed gossip may need."""
+    """Base of decentralised solvers; `needs` defaults to the requirements of compressed gossip."""
 
-    needs = Needs(models="own", network="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
+    needs = Needs(models="own", topology="graph", weights="symmetric", fixed_graph=True, compressor="contractive")
     randomised = True
 
     compressor: Compressor = Identity()
@@ -63,20 +63,20 @@ class GossipSolver(Solver[S], abc.ABC):
 
 
 class Gossip:
-    """A node's links and weights, and the room for its messages.
+    """A node's links and weights, and the buffers of its messages.
 
     Parameters
     ----------
     node
-        With a network (`node.mixing`).
+        With a topology (`node.mixing`).
     compressor
-        Of everything sent.
+        For all messages.
     d
-        Numbers of a vector.
+        Length of the vectors.
     """
 
     def __init__(self, node: Node, compressor: Compressor, d: int) -> None:
-        assert node.mixing is not None, "a decentralised solver runs on a cluster with a network"
+        assert node.mixing is not None, "a decentralised solver requires a topology"
         self.mixing = node.mixing
         self._node = node
         self._compressor = compressor
@@ -92,16 +92,17 @@ class Gossip:
     def send(self, v: Vector, step: int, what: int = Draw.MESSAGE) -> tuple[Vector, Vector]:
         """Send C(v) to the neighbours; return C(v) and sum_j w_ij C(v_j), each (d,), to be read before the next call.
 
-        Messages are added in ascending order of the nodes, this node's own in its place: the same bits on any cluster.
+        Messages are summed in ascending order of the nodes, including this node's own, so the result is bitwise the
+        same on all clusters.
 
         Parameters
         ----------
         v
-            Shape (d,), float64. One that is not finite (a run that diverges) is sent as zeros.
+            Shape (d,), float64. A vector that is not finite (a diverging run) is sent as zeros.
         step
-            Chooses the matrix, where they take turns, and the random numbers.
+            Selects the matrix of a time-varying topology, and the random numbers.
         what
-            Tells the random numbers of two vectors of the same step apart; a `Draw`.
+            Distinguishes the random numbers of two vectors of the same step; a `Draw`.
         """
         terms, links = self._links[step % len(self._links)]
         key = self._node.key(what, step) if self._compressor.randomised else 0
@@ -115,7 +116,7 @@ class Gossip:
         return next(part for (_, own), (_, part) in zip(terms, parts, strict=True) if own), self._combined(parts)
 
     def _vector(self, message: Bytes, place: int) -> Vector:
-        """Return what `message` says, in the `place`-th of our arrays where it must be decoded."""
+        """Return the vector of `message`, in the `place`-th of our arrays if it must be decoded."""
         view = self._compressor.view(message, self._d)
         return self._compressor.decode(message, self._decoded[place]) if view is None else view
 
@@ -148,12 +149,12 @@ def _terms(row: Row, rank: int) -> list[tuple[float, bool]]:
 class LocalGradient:
     """K (n_k / n) grad f_k, of all rows of the shard or of a batch: the mean over the nodes is the gradient of f.
 
-    The factor is one where all shards have as many rows; the papers leave it out.
+    The factor is one if all shards have equally many rows; the papers omit it.
 
     Parameters
     ----------
     batch
-        Rows a step, drawn without replacement; 0 = all.
+        Rows per step, drawn without replacement; 0 = all.
     """
 
     def __init__(self, node: Node, f: Oracle, batch: int) -> None:
@@ -163,7 +164,7 @@ class LocalGradient:
         self._weight = node.size * f.share
 
     def __call__(self, x: Vector, step: int) -> Vector:
-        """Return the gradient at `x`, shape (d,); of the batch of that `step`, where there are batches."""
+        """Return the gradient at `x`, shape (d,), of the batch of that `step` if there are batches."""
         if self._batch:
             return self._weight * self._f.gradient_of_rows(x, self._rows(step))
         return self._weight * self._f.at(x).gradient

@@ -1,23 +1,22 @@
-"""Prague's group generator: random groups of workers that average their models, in one order for all.
+"""Prague's group generator: random groups of workers that average their models, in one global order.
 
 Every worker has a buffer, a queue of groups it belongs to. A worker that has finished a gradient waits for the first
-group in its buffer; if that is empty, it asks, and groups are drawn. A group is carried out, and its members average,
-when all of them have arrived and it is the oldest in the buffer of each: the one order in which groups are numbered is
-what keeps groups that overlap from waiting for each other in a circle. The oldest group of all is never held up by
-another, so everybody goes on.
+group in its buffer; if that is empty, it makes a request, and groups are drawn. A group is carried out, and its members
+average, when all of them have arrived and it is the oldest in the buffer of each: the global order of the groups
+prevents a deadlock of overlapping groups. The oldest group is never held up by another, so all workers make progress.
 
 Prague (Luo, He, Zhuo, Qian, ASPLOS 2020, arXiv 1909.08029) keeps the buffers in a central process. Here they are a pure
 function of a shared state and events (a `fabric.board.Machine`). The paper's listing could not be read again when this
-was written; choices of ours are the sizes of what cannot be divided evenly, departures, and that the filter drops those
-who are behind the asking worker, never those ahead: a slow worker still finds company.
+was written; our choices are the group sizes where the workers cannot be divided evenly, departures, and that the filter
+drops workers behind the requesting one, never those ahead: a slow worker still finds a group.
 
-    ARRIVE (j, counter)   j has computed so many gradients, and waits
-    STOP (j)              all who wait, and whoever arrives from now on, are told STOPPED
-    DETACH (j)            j leaves for good, and all its groups; of two who remain one, the group is dissolved
+    ARRIVE (j, counter)   j has computed `counter` gradients, and waits
+    STOP (j)              all workers that wait or arrive from now on are told STOPPED
+    DETACH (j)            j leaves all its groups for good; a group with one member left is dissolved
 
-Events of one instant are one batch: all arrive, those who leave go, then those with an empty buffer ask, in the order
-of their ranks. A worker is told once for each arrival, GROUP or STOPPED. The number of the next group and the seed
-decide what is drawn, so it is the same wherever the state is worked.
+Events of one instant are one batch: arrivals first, then departures, then requests of workers with an empty buffer, in
+the order of their ranks. A worker gets one answer for each arrival, GROUP or STOPPED. The number of the next group and
+the seed determine the draw, so it is the same wherever the state is processed.
 """
 
 from __future__ import annotations
@@ -47,17 +46,17 @@ _Group = tuple[int, list[int]]
 
 @dataclass(frozen=True, eq=False)
 class Averaging:
-    """What a worker is told.
+    """The answer to a worker.
 
     Parameters
     ----------
     kind
-        GROUP: its group averages now. STOPPED: what it offered goes into no average, and nothing will any more.
+        GROUP: its group averages now. STOPPED: its model goes into no average, now or later.
     number
-        Of the group, from 0, in the order of drawing; of STOPPED how many were drawn. This and the rest are of GROUP
-        only.
+        Of the group, from 0, in the order of drawing; for STOPPED the number of groups drawn. The remaining fields
+        are for GROUP only.
     members
-        Shape (m,): the group, ascending; the worker alone where it found no company.
+        Shape (m,): the group, ascending; the worker alone if no other was available.
     counters
         Shape (m,): the gradients that each member has computed.
     carried
@@ -87,24 +86,24 @@ class Averaging:
 class GroupDivision:
     """The generator: a `fabric.board.Machine`.
 
-    No more groups than workers wait at any time, since whoever asks has an empty buffer and its group is then in it.
-    A worker must not arrive again before it was told GROUP or STOPPED.
+    There are never more waiting groups than workers, since a worker makes a request only with an empty buffer.
+    A worker must not arrive again before it got GROUP or STOPPED.
 
     Parameters
     ----------
     n
         Workers, at least 1.
     size
-        Of a group, at least 2; of all workers where there are fewer.
+        Of a group, at least 2; all workers if there are fewer.
     seed
-        Of what is drawn.
+        Of the draws.
     division
-        Who is grouped when a worker asks. True: all who have an empty buffer are parted into groups as equal as can be
-        and no larger than `size`, so no two waiting groups overlap; one who would be alone, other than the asking one,
-        is left out. False: the asking worker and others drawn from all.
+        Which workers are grouped at a request. True: all workers with an empty buffer are divided into groups as equal
+        as possible and no larger than `size`, so no two waiting groups overlap; a worker that would be alone, other
+        than the requesting one, is left out. False: the requesting worker and others drawn from all.
     slack
-        Only those are drawn who have computed at most so many gradients fewer than the asking worker; negative:
-        everybody may be.
+        Only workers are drawn that have computed at most this many gradients fewer than the requesting one; negative:
+        no limit.
 
     Raises
     ------

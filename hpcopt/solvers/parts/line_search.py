@@ -2,8 +2,8 @@
 
     take the largest a in {a0, a0 r, a0 r^2, ...} with  phi(a) <= phi(0) - c a p.g          (LocalNewton (5))
 
-A node asks its own ray, trial after trial, and nobody hears of it; over the cluster all trials travel in one
-message, so that a search is one round (GIANT).
+On one shard a node evaluates its own ray, trial by trial, without communication; over the cluster all trial values are
+reduced in one message, so that a search is one round (GIANT).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Armijo:
     Parameters
     ----------
     slope
-        c, the part of the predicted decrease asked for; 0 < c < 1/2 (at 1/2 a quadratic's full step is a tie).
+        c, the required fraction of the predicted decrease; 0 < c < 1/2 (at 1/2 a quadratic's full step is a tie).
     shrink
         r, the factor between two trials.
     initial
         a0, the first trial.
     trials
-        How many trials before giving up.
+        Maximum number of trials.
     """
 
     slope: float = 0.1
@@ -55,9 +55,9 @@ class Armijo:
         return np.asarray(self.initial * self.shrink ** np.arange(self.trials, dtype=np.float64))
 
     def local(self, here: Point, p: Vector) -> float:
-        """Return the accepted step along -p on this shard alone; 0 if there is none. No traffic."""
+        """Return the accepted step along -p on this shard alone; 0 if there is none. No communication."""
         slope = float(p @ here.gradient)
-        if not slope > 0.0:  # no descent direction: at a minimiser, or p is no number
+        if not slope > 0.0:  # no descent direction: at a minimiser, or p is NaN
             return 0.0
         ray = here.along(p)
         steps = self.steps
@@ -82,5 +82,5 @@ class Armijo:
 
 
 def _accepts(start: float, values: Vector, steps: Vector, demand: float) -> NDArray[np.bool_]:
-    """Tell which trials decrease `start` by `demand` a unit of step; NaN and inf never do."""
+    """Tell which trials decrease `start` by `demand` per unit of step; NaN and inf never do."""
     return np.asarray(values <= start - steps * demand + ROUNDOFF * abs(start))

@@ -1,31 +1,31 @@
-"""Pathsearch: who averages with whom, when workers finish their gradients at times of their own.
+"""Pathsearch: which workers average with each other when they finish their gradients at different times.
 
 Workers that have finished a gradient are ready. An iteration completes as soon as two ready neighbours are joined by
-an edge that is new in this epoch: the one who finds it is the closer, ready workers go along, and every edge between
-them counts as used. An epoch ends when the used edges join all that the graph joins. So a straggler never holds up
-the others for long, every edge that matters is used again and again, and nobody can wait for ever: were all ready
-and no new edge left, the used edges would join everything and the epoch would have ended.
+an edge that is new in this epoch: the worker that finds it is the closer, ready workers take part, and every edge
+between them counts as used. An epoch ends when the used edges span the graph. So a straggler never delays the others
+for long, every edge that matters is used again and again, and no worker can wait forever: if all were ready and no new
+edge were left, the used edges would span the graph and the epoch would have ended.
 
 This is the rule of DSGD-AAU (Xiong, Yan, Wang, Li, MobiHoc 2024, arXiv 2306.06559), one logical state without an
-owner. The listing could not be read again when this was written, so these are choices of ours: who goes along, grace,
-departures, and that the search is repeated on those left waiting after a close.
+owner. The listing could not be read again when this was written, so these are our choices: which ready workers take
+part, grace, departures, and that the search is repeated on the workers left waiting after a close.
 
 Everything is a pure function of the state and the events (a `fabric.board.Machine`), so all clusters share it:
 
-    ARRIVE (j, publication)   j's gradient is done, and what it offers is its publication of that number, from 0
-    CLOSE (j)                 the grace of j, who was told PENDING, is over; of no effect from anybody else
-    STOP (j)                  all who are ready, and whoever arrives from now on, are told STOPPED
-    DETACH (j)                j leaves for good, its edges vanish; it is told nothing
+    ARRIVE (j, publication)   j has finished a gradient and offers its publication of that number, from 0
+    CLOSE (j)                 the grace of j, which was told PENDING, is over; no effect for other workers
+    STOP (j)                  all workers that are ready or arrive from now on are told STOPPED
+    DETACH (j)                j leaves for good, and its edges are removed; it gets no answer
 
-Events of one instant are one batch: all arrivals join the ready first, then those who leave go, then the search runs;
-the closer is the lowest of the batch's arrivals that finds a new edge. Workers of equal speed on a virtual cluster
-thus do D-PSGD, all in each iteration; taken one after another they would go in pairs. A worker is told once for each
-arrival: GROUP or STOPPED, and PENDING before that if it is given grace.
+Events of one instant are one batch: all arrivals join the ready first, then departures are processed, then the search
+runs; the closer is the lowest of the batch's arrivals that finds a new edge. Workers of equal speed on a virtual
+cluster thus do D-PSGD, all in each iteration; taken one after another they would average in pairs. A worker gets one
+answer for each arrival: GROUP or STOPPED, and PENDING before that if it is given grace.
 
-A worker all of whose neighbours have left completes iterations alone and at once, with weight one. They count in k,
-so the bounds below hold while nobody is alone (an only worker's every iteration is an epoch).
+A worker all of whose neighbours have left completes iterations alone and immediately, with weight one. They count in k,
+so the bounds below hold while no worker is alone (for a single worker every iteration is an epoch).
 
-Bounds, with E the edges and l the fewest whose loss parts the graph: an epoch has at most B = |E| - l + 1 iterations
+Bounds, with E the edges and l the size of a minimum cut: an epoch has at most B = |E| - l + 1 iterations
 (`component`: B = n - 1), every worker takes part in each, so no model is older than 2 B iterations.
 """
 
@@ -57,13 +57,13 @@ MEMBERS = {
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """What a worker is told of the search.
+    """The search's answer to a worker.
 
     Parameters
     ----------
     kind
-        GROUP: its iteration is complete. PENDING: it found a new edge and closes after its grace. STOPPED: what it
-        offered goes into no average, and nothing will any more.
+        GROUP: its iteration is complete. PENDING: it found a new edge and closes after its grace. STOPPED: its
+        publication goes into no average, now or later.
     k
         Iterations completed; of GROUP this one included, so the first is 1.
     epoch
@@ -107,23 +107,23 @@ class Pathsearch:
     n
         Workers, at least 1.
     pairs
-        Shape (edges, 2): who is whose neighbour, each edge once; the graph is connected. `Mixing.pairs` of an
-        undirected network is this.
+        Shape (edges, 2): the neighbours, each edge once; the graph is connected. `Mixing.pairs` of an undirected
+        topology is this.
     rule
         Which edges are new. "unseen": those not used in this epoch. "component": those between workers that the used
-        edges don't join yet, so that epochs are shorter and workers wait longer.
+        edges do not connect yet, so that epochs are shorter and workers wait longer.
     members
-        Which ready workers go along in an iteration. "all_linked": all with a ready neighbour. "all": all; those
-        without a ready neighbour go on unmixed. "piece": those that ready workers connect with the closer. "star":
-        the closer and its ready neighbours.
+        Which ready workers take part in an iteration. "all_linked": all with a ready neighbour. "all": all; those
+        without a ready neighbour continue unmixed. "piece": those connected with the closer through ready workers.
+        "star": the closer and its ready neighbours.
     grace
-        Whether who finds a new edge while nobody is pending is told PENDING, to close by the event CLOSE; arrivals
-        until then only join the ready.
+        Whether a worker that finds a new edge while no other is pending is told PENDING, to close by the event CLOSE;
+        arrivals until then only become ready.
 
     Raises
     ------
     InputError
-        If `rule` or `members` is unknown, or the graph is no such graph.
+        If `rule` or `members` is unknown, or the graph is not connected and undirected.
     """
 
     def __init__(
@@ -148,7 +148,9 @@ class Pathsearch:
         state = np.zeros(self.words, dtype=np.int64)
         pieces = compile_safely(lambda: kernels.begin(state, *self._graph))
         if pieces != 1:
-            raise InputError(f"topology: asynchronous averaging needs a connected graph, this is {pieces} pieces")
+            raise InputError(
+                f"topology: asynchronous averaging requires a connected graph; this one has {pieces} components"
+            )
         compile_safely(lambda: self.apply(state, np.empty((0, 3), dtype=np.int64)))
 
     def begin(self, state: Words) -> None:
@@ -174,6 +176,6 @@ def _neighbourhoods(n: int, pairs: NDArray[np.int64]) -> tuple[Words, Words, Wor
     here, there, both = here[order], there[order], np.concatenate([edges, edges])[order]
     twice = (np.diff(here) == 0) & (np.diff(there) == 0)
     if twice.any() or (here == there).any():
-        raise InputError("topology: asynchronous averaging needs an undirected graph, each edge given once")
+        raise InputError("topology: asynchronous averaging requires an undirected graph with each edge given once")
     starts = np.searchsorted(here, np.arange(n + 1))
     return starts, np.ascontiguousarray(there), both

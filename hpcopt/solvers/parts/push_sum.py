@@ -1,8 +1,8 @@
-"""Push-sum: averaging where nobody knows how much will come in, only how much goes out.
+"""Push-sum: averaging on directed graphs, where a node knows its out-degree only.
 
-A node holds a mass (x, y): a vector, at first its model, and a weight, at first 1. It sends equal parts of both to its
-targets and keeps one, so what a node loses others gain: the sums of x and of y stay, and x / y tends to the mean
-everywhere, on directed graphs, on ones that change, and whenever the parts come. (Kempe, Dobra, Gehrke 2003, FOCS.)
+A node holds a mass (x, y): a vector, initially its model, and a weight, initially 1. It sends equal parts of both to
+its targets and keeps one, so the sums of x and of y are conserved, and x / y tends to the mean on every node, on
+directed and on time-varying graphs, whenever the parts arrive. (Kempe, Dobra, Gehrke 2003, FOCS.)
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def packed(mass: Vector) -> Bytes:
 
 
 def unpacked(message: Bytes) -> Vector:
-    """Return the mass that `message` holds, to be read only."""
+    """Return the mass that `message` holds, read-only."""
     return message.view(np.float64)
 
 
 @lru_cache(maxsize=1)  # every node asks, and gets the same
 def smallest_weight(mixing: Mixing) -> float:
-    """Return the smallest y of any node, at most 1, when all push in step: a step eta of x is eta / y of z."""
+    """Return the smallest y of any node, at most 1, if all push synchronously: a step eta of x is eta / y of z."""
     pushes = [(matrix != 0.0).T.astype(np.float64).tocsr() for matrix in mixing.matrices]  # row i: its targets
     y = np.ones(mixing.n)
     smallest = 1.0

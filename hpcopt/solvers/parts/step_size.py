@@ -1,4 +1,4 @@
-"""Step sizes of first-order methods: a number, a schedule, a part of 1/L, or "auto"."""
+"""Step sizes of first-order methods: a number, a schedule, a multiple of 1/L, or "auto"."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Schedule:
     Parameters
     ----------
     initial
-        The first step size; 0 stands still.
+        The first step size; 0: the model does not move.
     decay
-        How fast it falls; 0 keeps it constant.
+        Rate of decrease; 0: constant.
     power
         0.5 for the usual stochastic rate, 1 for strongly convex problems.
     """
@@ -53,8 +53,8 @@ def check_step_size(step_size: StepSize) -> None:
     if (portion(step_size, "L") or 0.0) > 0.0:
         return
     if not isinstance(step_size, (int, float)) or not step_size > 0:
-        wanted = 'a number > 0, "auto", a part of 1/L as in "0.5/L", or a table { initial, decay, power }'
-        raise InputError(f"step_size: {wanted}; got {step_size!r}")
+        wanted = 'a number > 0, "auto", a multiple of 1/L as in "0.5/L", or a table { initial, decay, power }'
+        raise InputError(f"step_size: expected {wanted}; got {step_size!r}")
 
 
 def schedule_of(step_size: StepSize, smoothness: Callable[[], float], auto: float = 1.0) -> Schedule:
@@ -65,7 +65,7 @@ def schedule_of(step_size: StepSize, smoothness: Callable[[], float], auto: floa
     smoothness
         Finds L; called only where it is needed.
     auto
-        The part of 1/L that "auto" stands for.
+        The multiple of 1/L that "auto" stands for.
     """
     if isinstance(step_size, Schedule):
         return step_size
@@ -77,13 +77,13 @@ def schedule_of(step_size: StepSize, smoothness: Callable[[], float], auto: floa
 
 
 def asks(step_size: StepSize) -> bool:
-    """Tell whether `step_size` is a part of 1/L, so that L must be found."""
+    """Tell whether `step_size` is a multiple of 1/L, so that L must be found."""
     return isinstance(step_size, str)
 
 
 def resolve(step_size: StepSize, node: Node, f: Oracle) -> Schedule:
     """Return the schedule meant by `step_size`, with L the largest smoothness of any one row's loss on any node.
 
-    No step of any batch can diverge with 1/L, which "auto" stands for. Finding L costs one round of one double.
+    With 1/L, which "auto" stands for, no step of any batch can diverge. Finding L costs one round of one double.
     """
     return schedule_of(step_size, lambda: float(node.world.max(np.array([f.row_smoothness()]))[0]))

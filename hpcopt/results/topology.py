@@ -1,4 +1,4 @@
-"""The picture of a network: its nodes, its edges, and what each edge carried if that is known."""
+"""The picture of a topology: its nodes, its edges, and the bytes that each edge carried if they are known."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Diagram:
     sent: Floats | None = None
 
 
-def draw_network(diagram: Diagram, path: str | Path, title: str) -> None:
+def draw_topology(diagram: Diagram, path: str | Path, title: str) -> None:
     """Draw nodes and edges into the picture `path`; its suffix is the format.
 
-    A dense network is drawn as its matrix, a square for each edge. Else up to 300 nodes show their numbers, and of more
-    than 20,000 edges every so-many-th is drawn, and the title says so.
+    A dense topology is drawn as its matrix, one square for each edge. Otherwise nodes show their numbers if there are
+    at most 300; of more than 20,000 edges only every k-th is drawn, and the title says so.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The network of a decentralised run: built once for all ranks, and drawn with what its edges carried."""
+"""The topology of a decentralised run: built once for all ranks, and drawn with the bytes that its edges carried."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.results import folder as folders
-from hpcopt.results.network import Diagram, draw_network
+from hpcopt.results.topology import Diagram, draw_topology
 from hpcopt.spec.parts import build_part
 from hpcopt.spec.specification import Specification
 from hpcopt.topology import TOPOLOGIES, Mixing, build, lay_out
 
 
 def connected(spec: Specification, cluster: Cluster) -> Mixing:
-    """Return the network between the nodes; one process builds it, since not all need the library of graphs.
+    """Return the mixing matrix of the nodes; one process builds it, so that the others need not import networkx.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
     packed = b""
     with agreed(group, one_tells=True):
         if group.rank == 0:
-            assert spec.topology is not None, "networked solvers have a ring by default"
+            assert spec.topology is not None, "solvers that need a topology have a ring by default"
             try:
                 mixing = build(spec.topology, cluster.size, spec.seed)
             except InputError as error:
@@ -44,9 +44,9 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
 
 
 def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> None:
-    """Draw the network of a run and the bytes that each edge carried, both ways together, into `picture`.
+    """Draw the topology of a run and the bytes that each edge carried, both ways together, into `picture`.
 
-    Of a solver that uses no network all pairs of nodes that sent anything are drawn.
+    For a solver without a topology all pairs of nodes that exchanged messages are drawn.
 
     Parameters
     ----------
@@ -62,16 +62,16 @@ def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> Non
     """
     nodes, seed = described.get("nodes", 1), described.get("seed", 0)
     edges = folders.read_edges(folder, nodes)
-    networked = "network" in described
-    table = described["specification"].get("cluster", {}).get("topology") if networked else {"name": "complete"}
+    has_topology = "topology" in described
+    table = described["specification"].get("cluster", {}).get("topology") if has_topology else {"name": "complete"}
     topology = build_part(TOPOLOGIES, table)
     mixing, layout = build(topology, nodes, seed), lay_out(topology, nodes, seed)
     carried: dict[tuple[int, int], float] = {}
     for sender, receiver, size in edges if edges is not None else ():
         pair = (sender, receiver) if mixing.one_way else (min(sender, receiver), max(sender, receiver))
         carried[pair] = carried.get(pair, 0.0) + float(size)
-    pairs = mixing.pairs if networked else np.array(sorted(carried), dtype=np.int64).reshape(-1, 2)
+    pairs = mixing.pairs if has_topology else np.array(sorted(carried), dtype=np.int64).reshape(-1, 2)
     sent = np.array([carried.get((first, second), 0.0) for first, second in pairs.tolist()])
     diagram = Diagram(layout.positions, pairs, one_way=mixing.one_way, box=layout.box, sent=sent)
-    words = mixing.words().replace(": ", "\n") if networked else f"between any of the {nodes} nodes"
-    draw_network(diagram, picture, f"{described['label']}: bytes over each edge\n{words}")
+    words = mixing.words().replace(": ", "\n") if has_topology else f"between any of the {nodes} nodes"
+    draw_topology(diagram, picture, f"{described['label']}: bytes over each edge\n{words}")
