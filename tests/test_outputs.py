@@ -92,6 +92,7 @@ VERBS = {
     "topology": ["topology", "file", "--nodes", "3", "--set", "path=none", "-o", "{}.png"],
     "bench": ["bench", "kernels", "--json", "{}.json"],
     "check": ["check", "none.py", "--json", "{}.json"],
+    "init": ["init", "{}.toml"],
     "run": ["run", "s.toml", "--set", "data.path=none", "--out", "{}"],
     "compare": ["compare", "many.toml", "--set", "data.path=none", "--out", "{}"],
 }
