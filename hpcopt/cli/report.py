@@ -48,7 +48,7 @@ def tell_comparison(comparison: Comparison) -> None:
 
 def _summary(run: Run, places: dict[str, Path]) -> Table:
     there = {name: place for name, place in places.items() if place.exists()}
-    return summary_table(run.result, run.records[-1].clock, there)
+    return summary_table(run.result, run.records[-1].clock, there, phases=run.phases.seconds)
 
 
 def _print(table: Table) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hpcopt.data.listening import tell
 from hpcopt.data.opening import compressed, opened, telling
 from hpcopt.errors import InputError
 
@@ -86,7 +87,9 @@ def _plain(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[Chunk
             stop = min((index + 1) * step, length)
             start = _line_start(file, index * step, stop)
             file.seek(start)
-            yield _whole(path, file, index, start, file.read(stop - start))
+            text = file.read(stop - start)
+            tell(path, stop, length)
+            yield _whole(path, file, index, start, text)
 
 
 def _line_start(file: BinaryIO, offset: int, stop: int) -> int:

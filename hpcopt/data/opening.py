@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpcopt.data.listening import tell
 from hpcopt.errors import InputError
 from hpcopt.files import read_over
 
@@ -104,6 +105,7 @@ class _Streams(io.RawIOBase):
         self._path, self._kind = path, path.suffix[1:]
         self._new = _DECOMPRESSORS[path.suffix]
         self._file = path.open("rb")
+        self._length = path.stat().st_size
         self._stream: Any = None  # the decompressor of the present one
         self._ended = 0  # streams so far
         self._left = b""  # read, but not yet looked at
@@ -155,6 +157,7 @@ class _Streams(io.RawIOBase):
                     f"{self._path}: cut short: the {self._kind} stream stops before its end; fetch the file again"
                 )
             self._looked_at = len(block)
+            tell(self._path, self._file.tell(), self._length)
         try:
             content: bytes = self._stream.decompress(block, most)
         except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):

@@ -128,7 +128,11 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
 
 
 def summary_table(
-    result: Mapping[str, Any], clock: str, places: Mapping[str, str | Path], title: str | None = None
+    result: Mapping[str, Any],
+    clock: str,
+    places: Mapping[str, str | Path],
+    title: str | None = None,
+    phases: Mapping[str, float] | None = None,
 ) -> Table:
     """Return the table about one run.
 
@@ -142,6 +146,8 @@ def summary_table(
         What the run left behind, by name: {"picture": ...}.
     title
         Stands above the table.
+    phases
+        Seconds on the wall clock by phase: reading, preparing, ...
     """
     from rich.box import SIMPLE
     from rich.markup import escape
@@ -159,6 +165,7 @@ def summary_table(
         "sent": f"{_megabytes(result['bytes'])} MB",
         "of that, over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
         "seconds": f"{_number(result['seconds'], '.4g')} ({clock} clock)",
+        "seconds by phase": ", ".join(f"{phase} {spent:.3g}" for phase, spent in (phases or {}).items()),
         "passes over the data": _number(result["work"], ",.1f"),
         f"test accuracy{mean}": _number(result.get("test_accuracy"), ".4f"),
         f"test error{mean}": _number(result.get("test_error"), ".4g"),

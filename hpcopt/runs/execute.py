@@ -24,6 +24,7 @@ from hpcopt.results.stopping import Status, StopRule
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.leaving import leave_rest, leave_result
+from hpcopt.runs.phases import Phases
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.recorder import Recorder
@@ -51,6 +52,8 @@ class Run:
         What was recorded (on MPI: kept by every rank, written by rank 0).
     model
         The last iterate; after a divergence the best one.
+    phases
+        What its time on the wall clock went into.
     """
 
     label: str
@@ -59,6 +62,7 @@ class Run:
     result: dict[str, Any]
     records: list[Record]
     model: Model
+    phases: Phases
 
     @property
     def diverged(self) -> bool:
@@ -96,32 +100,39 @@ def execute(
     cluster = prepared.cluster
     speaks = cluster.local_nodes[0] == 0
     out = folder if speaks else None  # where this process writes
+    phases = prepared.phases.copy()
+    phases.begin("prepare")
     described = describe(spec, prepared, label, solver)
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             clear(out)
             folders.write_json(out / folders.RUN, described)
+    phases.begin("warm-up")
     windows = _rehearsed(prepared, solver)
     if windows is not None:
         described["windows"] = windows.removeprefix("windows: ")
         if speaks and not quiet:
             print(windows, flush=True)
+    phases.begin("solve")
     with Recorder(label, spec.stop, out, silent=quiet or not speaks) as recorder:
         outcomes = _driven(spec, prepared, solver, spec.stop, recorder, timelines)
+    phases.level(cluster.processes)
+    phases.begin("write")
     outcome = outcomes[0]
     result = result_of(outcome)
     with agreed(cluster.processes):
         model = _model(prepared, outcome, label, result)
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
-            leave_result(model, out, described, result, recorder)
-    run = Run(label, folder, outcome.status, result, recorder.records, model)
+            leave_result(model, out, described, phases, result, recorder)
+    run = Run(label, folder, outcome.status, result, recorder.records, model, phases)
     edges = _edges(prepared, outcomes) if solver.needs.models == "own" else None
     spans = None if timelines is None else timelines.gathered()
     if out is not None:
         leave_rest(out, recorder, edges, spans)
         _draw(run, out, described, spec.goal)
+    phases.level(cluster.processes)
     return run
 
 

@@ -13,6 +13,7 @@ from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.leaving import save_model
+from hpcopt.runs.progress import ReadingProgress
 from hpcopt.runs.start import announce
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.outside import load_file
@@ -54,14 +55,17 @@ def fit(
             if speaks:
                 check_file(output)
                 check_apart([output], spec.files)
-        prepared = admit(spec, cluster, conditions, force=None, fitting=True)
+        with ReadingProgress(silent=quiet or not speaks):
+            prepared = admit(spec, cluster, conditions, force=None, fitting=True)
         ((label, chosen),) = spec.labelled_solvers()
         if speaks and not quiet:
             announce(label, spec, prepared)
         run = execute(spec, prepared, label, chosen, None, quiet=quiet)
+        run.phases.begin("write")
         with agreed(cluster.processes, one_tells=True):
             if speaks:
                 save_model(run.model, output)
+        run.phases.end()
         return run
 
 

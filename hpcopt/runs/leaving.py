@@ -21,6 +21,7 @@ from hpcopt.errors import InputError
 from hpcopt.models.model import Model
 from hpcopt.results import folder as folders
 from hpcopt.results.terminal import warn
+from hpcopt.runs.phases import Phases
 from hpcopt.runs.recorder import Recorder
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -41,7 +42,12 @@ def save_model(model: Model, path: Path) -> None:
 
 
 def leave_result(
-    model: Model, folder: Path, described: dict[str, Any], result: dict[str, Any], recorder: Recorder
+    model: Model,
+    folder: Path,
+    described: dict[str, Any],
+    phases: Phases,
+    result: dict[str, Any],
+    recorder: Recorder,
 ) -> None:
     """Write model.npz and then run.json with its result.
 
@@ -49,6 +55,8 @@ def leave_result(
     ----------
     described
         run.json as it stood while the run went on.
+    phases
+        Of the run, of which "write" goes on.
     recorder
         Of the run; its trace is given up where its room is needed.
 
@@ -57,13 +65,13 @@ def leave_result(
     InputError
         Where one of them cannot be written, with the place where the model is.
     """
-    whole = {**described, "result": result}
     path = folder / folders.RUN
     try:
         folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it meanwhile
         _in_the_traces_place(partial(model.save, folder / folders.MODEL), recorder)
     except OSError:
         save_model(model, folder / folders.MODEL)
+    whole = {**described, "phases": phases.seconds, "result": result}
     try:
         _in_the_traces_place(partial(folders.write_json, path, whole), recorder)
     except OSError as error:

@@ -19,6 +19,7 @@ from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import SizedModel
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
+from hpcopt.runs.phases import Phases
 from hpcopt.runs.sizes import scaling_hint
 from hpcopt.spec.specification import Specification
 
@@ -44,6 +45,7 @@ class Prepared:
     w0: Vector
     loaded: Loaded
     hint: str | None
+    phases: Phases
 
     def words(self) -> str:
         """Return what is solved where, for a headline."""
@@ -54,7 +56,10 @@ class Prepared:
 
 def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows: Rows | None = None) -> Prepared:
     """Read and distribute the data, or the `rows` handed over, compile the kernels, and set the start."""
+    phases = Phases()
+    phases.begin("read")
     loaded = load(spec.data, cluster, LOSSES[spec.problem.loss].targets, rows)
+    phases.begin("prepare")
     formulation = spec.problem.formulation(loaded.rows)
     model = formulation.sized(loaded.features, 0 if loaded.classes is None else len(loaded.classes))
     with agreed(cluster.processes):
@@ -65,12 +70,15 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
     hint = None
     if spec.data.scale == "none":
         hint = scaling_hint([*shards.values()], loaded.features, loaded.rows, cluster.processes)
+    phases.begin("warm-up")
     warm_up = partial(_warm, problem, [shards[node] for node in cluster.local_nodes if node in cluster.holders])
     if not cluster.led(warm_up):
         warm_up()
+    phases.begin("prepare")
     with agreed(cluster.processes):
         w0 = spec.problem.starting_point(model, spec.seed)
-    return Prepared(cluster, conditions, problem, shards, w0, loaded, hint)
+    phases.end()
+    return Prepared(cluster, conditions, problem, shards, w0, loaded, hint, phases)
 
 
 def _ask(model: SizedModel, nodes: int) -> None:

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, a plain line every few seconds in a batch log.
+"""What a person sees while data are read and a run goes on: a bar on a terminal, else a line every few seconds.
 
 Only the process that carries node 0 is to speak; the others are silent.
 """
@@ -6,15 +6,20 @@ Only the process that carries node 0 is to speak; the others are silent.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from hpcopt.data.listening import told_to
 from hpcopt.results.goal import Goal
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
 from hpcopt.results.terminal import is_terminal
 
 EVERY = 5.0  # seconds between two plain lines
+SOON = 1.0  # seconds of reading that need no bar
+_MEGABYTE = 1e6
 
 
 class Progress:
@@ -79,3 +84,53 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+class ReadingProgress:
+    """Tells meanwhile how far files have been read; a context manager.
+
+    Parameters
+    ----------
+    silent
+        Whether to tell nothing.
+    """
+
+    def __init__(self, *, silent: bool) -> None:
+        self._silent = silent
+        self._began = self._spoke = time.monotonic()
+        self._bar: Any = None
+        self._tasks: dict[Path, Any] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> ReadingProgress:
+        if not self._silent:
+            self._open.enter_context(told_to(self._update))
+        return self
+
+    def _update(self, path: Path, passed: int, total: int) -> None:
+        """Tell that `passed` bytes of the `total` in a file have been read, if it is time."""
+        now = time.monotonic()
+        if now - self._began < SOON:
+            return
+        if is_terminal():
+            self._move(path, passed, total)
+        elif now - self._spoke >= EVERY:
+            self._spoke = now
+            try:
+                print(f"reading {path.name}: {passed / _MEGABYTE:,.0f} of {total / _MEGABYTE:,.0f} MB", flush=True)
+            except OSError:  # nobody reads any more, or the log's disk is full
+                self._spoke = float("inf")
+
+    def _move(self, path: Path, passed: int, total: int) -> None:
+        if self._bar is None:
+            from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("reading {task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+            self._bar = self._open.enter_context(Bar(*columns, transient=True))
+        if path not in self._tasks:
+            self._tasks[path] = self._bar.add_task(path.name, total=total)
+        self._bar.update(self._tasks[path], completed=passed)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._open.close()

@@ -19,6 +19,7 @@ from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.prepare import Prepared
+from hpcopt.runs.progress import ReadingProgress
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification, read_specification, specification_from
 
@@ -68,7 +69,8 @@ def run(
     read = partial(reading, specification, overrides, folder, many=False)
     with opened(read, comm) as (spec, cluster, conditions):
         out = checked_folder(specification, spec, cluster, overwrite=overwrite)
-        prepared = admit(spec, cluster, conditions, rows, force=force)
+        with ReadingProgress(silent=quiet or cluster.local_nodes[0] != 0):
+            prepared = admit(spec, cluster, conditions, rows, force=force)
         ((label, solver),) = solvers = spec.labelled_solvers()
         windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:

@@ -20,6 +20,7 @@ from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.pictures import drawn_last
+from hpcopt.runs.progress import ReadingProgress
 from hpcopt.runs.start import announce, checked_folder, kept_if_interrupted, reading, windows_for
 
 LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
@@ -69,7 +70,8 @@ def compare(
         solvers = spec.labelled_solvers()
         names = _folder_names([label for label, _ in solvers])
         out = checked_folder(specification, spec, cluster, names, overwrite=overwrite)
-        prepared = admit(spec, cluster, conditions, force=force)
+        with ReadingProgress(silent=quiet or cluster.local_nodes[0] != 0):
+            prepared = admit(spec, cluster, conditions, force=force)
         windows = windows_for(solvers, cluster)
         speaks = cluster.local_nodes[0] == 0
         if speaks and not quiet:

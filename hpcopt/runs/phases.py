@@ -1,0 +1,50 @@
+"""What a run's time went into on the wall clock: reading, preparing, warming up, solving, writing."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import numpy as np
+
+from hpcopt.fabric.interface import Group
+
+Phase = Literal["read", "prepare", "warm-up", "solve", "write"]
+
+
+class Phases:
+    """A stopwatch: a phase lasts until another one begins, or until `end`."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._phase: Phase | None = None
+        self._since = 0.0
+
+    def begin(self, phase: Phase) -> None:
+        """End the present phase and begin, or go on with, another one."""
+        self.end()
+        self._phase, self._since = phase, time.perf_counter()
+
+    def end(self) -> None:
+        """End the present phase."""
+        self._seconds, self._phase = self.seconds, None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase so far, in the order in which they began."""
+        if self._phase is None:
+            return dict(self._seconds)
+        before = self._seconds.get(self._phase, 0.0)
+        return {**self._seconds, self._phase: before + time.perf_counter() - self._since}
+
+    def copy(self) -> Phases:
+        """Return a stopwatch that goes on from here, with no phase begun."""
+        other = Phases()
+        other._seconds = self.seconds
+        return other
+
+    def level(self, processes: Group) -> None:
+        """End the present phase, and take for each the most that any of the processes has spent in it; collective."""
+        self.end()
+        most = processes.max(np.array(list(self._seconds.values())))
+        self._seconds = dict(zip(self._seconds, most.tolist(), strict=True))
