@@ -9,12 +9,14 @@ Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; 3 diverged, or 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.launch import (
     JOB,
     abort_on_error,
+    bring_up,
     end_on_defect,
     in_utf8,
     is_first,
@@ -24,6 +26,8 @@ from hpcopt.fabric.launch import (
 )
 from hpcopt.interrupts import listen
 
+OF_RANKS = {"run", "compare", "fit", "bench", "info"}  # verbs whose processes are the ranks of one job
+
 
 def main(arguments: list[str]) -> int:
     """Carry out one command; return its exit code. Bad input is told by one rank, in one line."""
@@ -31,6 +35,8 @@ def main(arguments: list[str]) -> int:
         arguments = ["--help"]
     if {"--help", "--version"} & set(arguments) and not is_first():
         return 0
+    if is_launched() and arguments[0] in OF_RANKS:
+        _bring_up_first()
     from typer.exceptions import TyperException
 
     from hpcopt.cli.options import REMEDIES
@@ -46,6 +52,16 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     return int(code or 0)
+
+
+def _bring_up_first() -> None:
+    """Bring MPI up before anything else is imported; where it can't be loaded, the verb says so.
+
+    Under srun, MPICH 5.0 sends what stands behind its messages to SLURM as well (pmi2): harmless where memory is still
+    empty, an invalid request, and the end of the job, where libraries have filled it.
+    """
+    with suppress(ImportError, RuntimeError):
+        bring_up()
 
 
 def _fail(message: str, code: int) -> int:
