@@ -16,8 +16,8 @@ class Remedy(Enum):
     and parameters, never a flag.
     """
 
-    FORCE = " (force=True runs it all the same)"
-    DRAW = " (force=True draws them all the same, what differs in the legend)"
+    FORCE = " (force=True runs it anyway)"
+    DRAW = " (force=True draws them anyway, with the differences in the legend)"
     OVERWRITE = "; give overwrite=True to replace it, or another folder"
     FOLDER = "; give another output folder"
     RANKS = '; start it without mpiexec, or give kind = "mpi"'

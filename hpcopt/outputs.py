@@ -22,7 +22,7 @@ def check_file(path: Path) -> None:
     Raises
     ------
     InputError
-        For a folder, a device, a link that leads nowhere, a place in a folder that does not exist or takes no files,
+        For a folder, a device, a broken link, a place in a folder that does not exist or is not writable,
         be it for want of permission or of room, and for a name that no file can have.
     """
     with _telling(path):
@@ -33,7 +33,7 @@ def check_file(path: Path) -> None:
         if target.exists() and not target.is_file():
             raise InputError(f"{path}: not a regular file; give another name")
         if target.is_symlink():  # a ring of links
-            raise InputError(f"{path}: is a link that leads nowhere; give another name")
+            raise InputError(f"{path}: is a broken link; give another name")
         folder = target.parent if path.is_symlink() else path.parent
         if not folder.is_dir():
             raise InputError(f"{path}: there is no folder {folder}")
@@ -43,7 +43,7 @@ def check_file(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not there and cannot be made, or that takes no files; nothing is left behind.
+    """Refuse a folder that is not there and cannot be made, or that cannot be written to; nothing is left behind.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def check_folder(folder: Path) -> None:
             whole = folder.absolute()
             existing = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
             if not existing.is_dir():
-                what = "a file" if existing.exists() else "a link that leads nowhere"
+                what = "a file" if existing.exists() else "a broken link"
                 raise InputError(f"{folder}: {'is' if existing == whole else f'{existing} is'} {what}")
             for name in whole.relative_to(existing).parts:
                 _check_name(existing / name)
@@ -101,7 +101,7 @@ def _telling(given: Path) -> Iterator[None]:
     except InputError:
         raise
     except ValueError:  # a null character
-        raise InputError(f"{str(given)!r}: no name that a file can have") from None
+        raise InputError(f"{str(given)!r}: not a valid file name") from None
 
 
 def _check_name(path: Path) -> None:
@@ -117,4 +117,4 @@ def _check_takes_files(folder: Path, given: Path) -> None:
             file.write(b"\n")
             os.fsync(file.fileno())
     except OSError as error:
-        raise InputError(f"{given}: the folder {folder} takes no files ({error.strerror})") from None
+        raise InputError(f"{given}: the folder {folder} cannot be written to ({error.strerror})") from None

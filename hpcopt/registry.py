@@ -55,10 +55,10 @@ class Registry(Generic[T]):
 
         def enter(entry: type) -> type:
             if not isinstance(name, str) or not name or not name.isprintable():
-                raise InputError(f"{name!a} is no name of a {self.kind}")
+                raise InputError(f"{name!a} is not a valid name of a {self.kind}")
             if name in self._entries:
                 home = self._entries[name].__module__
-                there = "registered twice" if home == entry.__module__ else f"there already (in {home})"
+                there = "registered twice" if home == entry.__module__ else f"already registered (in {home})"
                 raise InputError(f"{self.kind} '{name}' is {there}; take another name")
             entry.name = name  # type: ignore[attr-defined]
             self._entries[name] = entry  # type: ignore[assignment]

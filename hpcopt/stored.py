@@ -74,7 +74,7 @@ class Stored:
             if any(isinstance(side, bool) or side < 0 for side in shape):
                 raise ValueError(f"its header says that its shape is {shape}")
         if dtype.hasobject:
-            raise InputError(f"{where}: it holds Python objects, which are never loaded")
+            raise InputError(f"{where}: it contains Python objects, which are never loaded")
         array = cls(where, kind, opened, start.tell(), shape, bool(fortran), dtype)
         promised, there = array.offset + math.prod(shape) * dtype.itemsize, length
         if promised > there:
@@ -146,7 +146,7 @@ def word(where: str, array: NDArray[Any]) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if not text.isprintable():
-        raise InputError(f"{where}: expected a text, got characters that are none")
+        raise InputError(f"{where}: expected a text, got invalid characters")
     return text
 
 
@@ -242,4 +242,4 @@ def _sound(where: str, kind: str) -> Iterator[None]:
             raise
         told = "".join(each if each.isprintable() else " " for each in f"{error}") or type(error).__name__
         told = " ".join(told.split())
-        raise InputError(f"{where}: not a sound {kind}: {told}") from None
+        raise InputError(f"{where}: not a valid {kind}: {told}") from None

@@ -59,10 +59,10 @@ def test_the_five_rules_that_a_solver_breaks_are_named_and_the_others_hold(check
     failed = {sentence: why for sentence, (verdict, why) in verdicts.items() if verdict == "fails"}
     reasons = {
         "It reaches the optimum": r"on ridge: after \d+ rounds the gradient's norm is 0\.000.* within 2000 rounds",
-        "All nodes end with the same model": r"on logistic, 5 nodes: the model of node 1, beside that of node 0: 6 of",
+        "All nodes end with the same model": r"on logistic, 5 nodes: the model of node 1, compared with that of node",
         "The ledger shows the doubles that it declares": r"on logistic, 2 nodes: doubles\(\) says 91 .* is 78 doubles",
-        "Its inputs are left alone": r"on logistic: the start w0 after the run .* expected 0.2999",
-        "It names its paper and sums itself up in a line": "there is no paper; expected",
+        "It does not modify its inputs": r"on logistic: the start w0 after the run .* expected 0.2999",
+        "It names its paper and has a summary in one line": "there is no paper; expected",
     }
     assert failed.keys() == reasons.keys()
     for sentence, reason in reasons.items():
@@ -86,7 +86,7 @@ def test_memory_outside_the_state_is_found_out_and_nothing_else(check):
     text = BROKEN.with_name("halving.py").read_text().replace(f"s.w = s.w - {mean}", heavy)
     _, verdicts, _ = check(text.replace("        while True", "        v = 0.0\n        while True"))
     failed = {sentence: why for sentence, (verdict, why) in verdicts.items() if verdict == "fails"}
-    assert list(failed) == ["It goes on from the snapshot of any yield"]
+    assert list(failed) == ["It resumes from the snapshot of any yield"]
     assert "on logistic: the trace after a checkpoint at yield 1: in row" in failed.popitem()[1]
 
 
@@ -99,12 +99,12 @@ def test_memory_outside_the_state_is_found_out_and_nothing_else(check):
         (["assert node.size > 9", "yield s"], "AssertionError (FILE, line 13)"),
         (["raise SystemExit(0)", "yield s"], "SystemExit: 0 (FILE, line 13)"),
         (["raise KeyboardInterrupt", "yield s"], "KeyboardInterrupt (FILE, line 13)"),
-        (["__import__('os')._exit(0)", "yield s"], "the process was left with exit code 0"),
+        (["__import__('os')._exit(0)", "yield s"], "the process ended with exit code 0"),
         (["if node.rank: node.world.barrier()", "yield s"], "RuntimeError: node 1 joins barrier, the others of its"),
-        (["__import__('os').abort()", "yield s"], "the process was brought down (SIGABRT)"),
+        (["__import__('os').abort()", "yield s"], "the process was killed (SIGABRT)"),
         (
             ["if node.rank == 0: node.group([0, 1]).barrier()", "yield s"],
-            "on ridge: 4 of 4 nodes wait for ever; node 0 in barrier: all nodes must make the same calls",
+            "on ridge: 4 of 4 nodes wait forever; node 0 in barrier: all nodes must make the same calls",
         ),
     ],
 )
@@ -157,15 +157,15 @@ ABSTRACT = SOLVER.split("    def init", maxsplit=1)[0]
         ("x = 1\n\ny = x / 0\n", "FILE, line 3: ZeroDivisionError: division by zero"),
         ("import nowhere\n", "FILE, line 1: ModuleNotFoundError: No module named 'nowhere'"),
         ("def f():\n    raise SystemExit('away')\nf()\n", "FILE, line 2: SystemExit: away"),
-        ("import os\nos._exit(3)\n", "FILE: while it was loaded, the process was left with exit code 3"),
+        ("import os\nos._exit(3)\n", "FILE: while it was loaded, the process ended with exit code 3"),
         (
             rounds("yield s").replace('"mine"', '"giant"'),
-            "FILE, line 5: solver 'giant' is there already (in hpcopt.solvers.giant); take another name",
+            "FILE, line 5: solver 'giant' is already registered (in hpcopt.solvers.giant); take another name",
         ),
         (NOT_A_SOLVER, "FILE: 'a' is not a solver; expected a subclass of Solver"),
         (ABSTRACT, "FILE: 'mine' does not define doubles, init, rounds"),
         (2 * rounds("yield s"), "FILE, line 20: solver 'mine' is registered twice; take another name"),
-        (rounds("yield s").replace('"mine"', "'\\udc80'"), "FILE, line 5: '\\udc80' is no name of a solver"),
+        (rounds("yield s").replace('"mine"', "'\\udc80'"), "FILE, line 5: '\\udc80' is not a valid name of a solver"),
         (rounds("yield s").replace("@dataclass(", "@(lambda **_: lambda c: c)("), "FILE: 'mine' is not a dataclass"),
     ],
 )
@@ -189,5 +189,5 @@ def test_a_file_that_loads_only_once_gets_its_table_all_the_same(check, tmp_path
     _, verdicts, _ = check(once + rounds("__import__('os')._exit(0)", "yield s"))
     told = list(verdicts.values())
     assert list(verdicts) == SENTENCES
-    assert told[0] == ("fails", "the process was left with exit code 0")
+    assert told[0] == ("fails", "the process ended with exit code 0")
     assert "line 2: FileExistsError" in told[1][1]

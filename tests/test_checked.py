@@ -81,7 +81,7 @@ def test_what_a_run_does_not_write_is_told_with_file_and_key(folder, capsys, con
 
 def test_bytes_that_are_no_text_are_told_with_their_place(folder):
     (folder / folders.RUN).write_bytes(b'{"label": "\xff"}')
-    with pytest.raises(InputError, match=r"run.json: damaged: no text in UTF-8 \(byte 11\)"):
+    with pytest.raises(InputError, match=r"run.json: damaged: not UTF-8 text \(byte 11\)"):
         folders.read(folder)
 
 

@@ -111,17 +111,17 @@ REFUSED = {
     "short y": (lambda p: np.savez(p, X=X, y=Y[:5]), "y has shape (5,); X has 23 rows, so (23,) is right"),
     "column y": (lambda p: np.savez(p, X=X, y=Y[:, None]), "y has shape (23, 1); X has 23 rows, so (23,) is right"),
     "no y": (lambda p: np.savez(p, X=X), "no targets in it; store them under the name y"),
-    "words": (lambda p: np.savez(p, X=X, y=np.full(23, "a")), "y: holds values of type <U1; expected numbers"),
-    "complex": (lambda p: np.savez(p, X=X * 1j, y=Y), "X: holds values of type complex128; expected numbers"),
+    "words": (lambda p: np.savez(p, X=X, y=np.full(23, "a")), "y: contains values of type <U1; expected numbers"),
+    "complex": (lambda p: np.savez(p, X=X * 1j, y=Y), "X: contains values of type complex128; expected numbers"),
     "structured": (lambda p: np.savez(p, X=structured(), y=Y), "X has shape (3,); expected"),
-    "objects": (lambda p: np.savez(p, X=X.astype(object), y=Y), "it holds Python objects, which are never loaded"),
+    "objects": (lambda p: np.savez(p, X=X.astype(object), y=Y), "it contains Python objects, which are never loaded"),
     "NaN": (lambda p: np.savez(p, X=with_bad(X, 5, 3, np.nan), y=Y), "row 5 (counted from 0): column 3 is nan; only"),
     "inf": (lambda p: np.savez(p, X=with_bad(X, 22, 0, -np.inf), y=Y), "row 22 (counted from 0): column 0 is -inf;"),
     "NaN target": (
         lambda p: np.savez(p, X=X, y=with_bad(Y[None], 0, 9, np.nan)[0]),
         "row 9 (counted from 0): the target is nan",
     ),
-    "not a zip": (lambda p: p.write_bytes(b"1 1:2\n"), "not a sound .npz file: File is not a zip file"),
+    "not a zip": (lambda p: p.write_bytes(b"1 1:2\n"), "not a valid .npz file: File is not a zip file"),
     "no rows": (lambda p: np.savez(p, X=X[:0], y=Y[:0]), "no rows in it"),
     "csc": (lambda p: save_sparse_with_targets(p, SPARSE.tocsc()), "a sparse matrix in csc format; save it as CSR"),
     "sparse NaN": (
@@ -158,12 +158,12 @@ def test_an_unsound_npz_is_refused_in_one_line_that_says_what_is_wrong(tmp_path,
 
 REFUSED_NPY = {
     "flat": (lambda p: np.save(p, Y), "an array of shape (23,); expected 2 dimensions: features and, last, the target"),
-    "objects": (lambda p: np.save(p, X.astype(object)), "it holds Python objects, which are never loaded"),
-    "words": (lambda p: np.save(p, np.full((3, 3), "a")), "holds values of type <U1; expected numbers"),
+    "objects": (lambda p: np.save(p, X.astype(object)), "it contains Python objects, which are never loaded"),
+    "words": (lambda p: np.save(p, np.full((3, 3), "a")), "contains values of type <U1; expected numbers"),
     "NaN": (lambda p: np.save(p, with_bad(X, 22, 1, np.nan)), "row 22 (counted from 0): column 1 is nan"),
     "NaN target": (lambda p: np.save(p, with_bad(X, 0, 3, np.nan)), "row 0 (counted from 0): the target is nan"),
-    "empty": (lambda p: p.write_bytes(b""), "not a sound .npy file: "),
-    "text": (lambda p: p.write_bytes(b"1 1:2 3:4 5:6\n"), "not a sound .npy file: "),
+    "empty": (lambda p: p.write_bytes(b""), "not a valid .npy file: "),
+    "text": (lambda p: p.write_bytes(b"1 1:2 3:4 5:6\n"), "not a valid .npy file: "),
     "no rows": (lambda p: np.save(p, X[:0]), "no rows in it"),
 }
 
@@ -187,7 +187,7 @@ def test_a_file_that_was_cut_short_is_refused(tmp_path, name):
     WRITERS[name](path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(AgreedError, match=f"{re.escape(str(path))}: (not a sound|cut short)"):
+    with pytest.raises(AgreedError, match=f"{re.escape(str(path))}: (not a valid|cut short)"):
         read_file(path, SoloGroup())
 
 
@@ -220,7 +220,7 @@ SPARSE_FAULTS = {
     ),
     "indices that are no integers": (
         {"indices": np.arange(6.0)},
-        "indices: holds values of type float64; expected int",
+        "indices: contains values of type float64; expected int",
     ),
     "unsigned indices": (
         {"indices": np.array([0, 1, 2, 3, 2**63, 5], np.uint64)},
@@ -230,7 +230,10 @@ SPARSE_FAULTS = {
     "a negative pointer": ({"indptr": [0, -2, 4, 6]}, "indptr: -2 at place 1: out of range; indices and data have 6"),
     "a first pointer": ({"indptr": [1, 2, 4, 6]}, "indptr: 1 at place 0, where 0 is right"),
     "a last pointer": ({"indptr": [0, 2, 4, 5]}, "indptr: 5 at place 3, where 6 is right"),
-    "pointers that are no integers": ({"indptr": [0, np.nan, 4, 6]}, "indptr: holds values of type float64; expected"),
+    "pointers that are no integers": (
+        {"indptr": [0, np.nan, 4, 6]},
+        "indptr: contains values of type float64; expected",
+    ),
     "fewer indices": ({"indices": [0, 1]}, "indices has shape (2,); (6,) is right for 3 rows and data of length 6"),
     "a shape of three": ({"shape": [3, 6, 1]}, "shape: expected the numbers of rows and of columns"),
     "a negative shape": ({"shape": [3, -6]}, "shape: expected the numbers of rows and of columns"),
@@ -342,7 +345,7 @@ def test_a_flipped_bit_in_an_archive_is_found_on_any_number_of_processes(tmp_pat
     whole[whole.index(np.asarray(X, order=order).tobytes(order)) + 5] ^= 1
     path.write_bytes(whole)
     told = messages_on_processes(processes, lambda group: read_file(path, group))
-    assert told == [f"{path}: X: not a sound array: Bad CRC-32 for file 'X.npy'"] * processes
+    assert told == [f"{path}: X: not a valid array: Bad CRC-32 for file 'X.npy'"] * processes
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])

@@ -118,7 +118,7 @@ BAD = {
     "short header": ({}, {"images": encoded(IMAGES)[:9]}, "images: cut short: it ends in its header; fetch it again"),
     "short": ({}, {"images": encoded(IMAGES)[:-1]}, "images: cut short: its header promises 23 x 4 x 3 entries;"),
     "short labels": ({}, {"labels": encoded(LABELS)[:-1]}, "labels: cut short: its header promises 23 entries;"),
-    "long": ({}, {"images": encoded(IMAGES) + b"\0"}, "images: damaged: it goes on behind the 23 x 4 x 3 entries"),
+    "long": ({}, {"images": encoded(IMAGES) + b"\0"}, "images: damaged: there are data after the 23 x 4 x 3 entries"),
     "huge": ({}, {"images": b"\0\0\x0e\2" + b"\xff" * 8}, "images: cut short: its header promises 4294967295 x 4294"),
     "large": ({}, {"images": b"\0\0\x0e\2" + b"\x3f" + b"\xff" * 7}, "images: cut short: its header promises 107"),
     "not finite": (
@@ -156,14 +156,16 @@ def test_a_stream_that_stops_early_is_told(tmp_path, processes):
 
 def test_labels_of_a_file_that_holds_its_own_are_refused(tmp_path):
     (tmp_path / "data.txt").write_text("1 1:2\n")
-    with pytest.raises(InputError, match=r"labels: named as the labels of .*data.txt, which is no IDX file and holds"):
+    with pytest.raises(
+        InputError, match=r"labels: named as the labels of .*data.txt, which is not an IDX file and contains"
+    ):
         read_file(tmp_path / "data.txt", SoloGroup(), labels=str(tmp_path / "labels"))
 
 
 def test_labels_without_their_images_are_refused():
-    with pytest.raises(InputError, match=r"^labels: goes with path, the IDX file that they are the labels of"):
+    with pytest.raises(InputError, match=r"^labels: requires path, the IDX file that the labels belong to"):
         DataRequest(source="digits", labels="a")
-    with pytest.raises(InputError, match=r"^test_labels: goes with test, the IDX file that they are the labels of"):
+    with pytest.raises(InputError, match=r"^test_labels: requires test, the IDX file that the labels belong"):
         DataRequest(path="a", test_labels="a")
 
 

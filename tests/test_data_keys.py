@@ -49,9 +49,9 @@ def test_the_resolved_table_tells_the_partition(data, partition):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"source": "digits", "labels": "a"}, "data.labels: goes with path, the IDX file that they are the labels of"),
-        ({"path": "a", "test_labels": "b"}, "data.test_labels: goes with test, the IDX file that they are the labels"),
-        ({"path": "a", "heterogeneity": 0.3}, "data.heterogeneity: only generated data take it (source = logistic, "),
+        ({"source": "digits", "labels": "a"}, "data.labels: requires path, the IDX file that the labels belong to"),
+        ({"path": "a", "test_labels": "b"}, "data.test_labels: requires test, the IDX file that the labels"),
+        ({"path": "a", "heterogeneity": 0.3}, "data.heterogeneity: only used with generated data (source = logistic, "),
         ({"source": "logistic", "heterogeneity": -1}, "data.heterogeneity: expected a number >= 0, got -1"),
         ({"source": "logistic", "scale": "max"}, 'data.scale: expected one of "global-max-abs", "max-abs", '),
     ],

@@ -113,8 +113,8 @@ def test_indices_are_int32_where_that_is_wide_enough(tmp_path):
 BAD_LINES = {
     b"1 x:2": "feature index 'x' is not an integer",
     b"1 1.5:2": "feature index '1.5' is not an integer",
-    b"1 -3:2": "feature index '-3' is out of range; 0 to 2147483647 are right",
-    b"1 99999999999:2": "feature index '99999999999' is out of range; 0 to 2147483647 are right",
+    b"1 -3:2": "feature index '-3' is out of range; expected 0 to 2147483647",
+    b"1 99999999999:2": "feature index '99999999999' is out of range; expected 0 to 2147483647",
     b"1 4:2 2:1": "feature index 2 comes after 4; indices must increase along a line",
     b"1 4:2 4:1": "feature index 4 comes after 4; indices must increase along a line",
     b"1 4": "'4' is not of the form index:value",
@@ -131,10 +131,10 @@ BAD_LINES = {
     b"1 4:infinity": "the value of feature 4 is 'infinity'; only finite numbers can be used",
     b"1 4:0x10": "the value of feature 4 '0x10' is not a number",
     "1 4:٣".encode(): "the value of feature 4 '\\u0663' is not a number",
-    b"9007199254740993 4:1": "label is '9007199254740993', an integer that float64 does not hold; it would be read as "
-    "9007199254740992",
-    b"1 4:-1152921504606846977": "the value of feature 4 is '-1152921504606846977', an integer that float64 does not "
-    "hold; it would be read as -1152921504606846976",
+    b"9007199254740993 4:1": "label is '9007199254740993', an integer that float64 cannot represent; it would be read "
+    "as 9007199254740992",
+    b"1 4:-1152921504606846977": "the value of feature 4 is '-1152921504606846977', an integer that float64 cannot "
+    "represent; it would be read as -1152921504606846976",
     b"\x89PNG\xff 1:2": "label '\\x89PNG\\xff' is not a number (is this LIBSVM text?)",
 }
 

@@ -110,7 +110,7 @@ def test_more_nodes_than_rows_are_refused_with_the_largest_number_that_works(rul
 @pytest.mark.parametrize(
     ("rule", "changes", "message"),
     [
-        ("by-label", {"labels": None}, "data.partition: 'by-label' needs labels"),
+        ("by-label", {"labels": None}, "data.partition: 'by-label' requires labels"),
         ("dirichlet", {"alpha": None}, "data.alpha: 'dirichlet' needs a number above 0, got None"),
         ("dirichlet", {"alpha": 0.0}, "data.alpha: 'dirichlet' needs a number above 0, got 0.0"),
         ("dirichlet", {"alpha": float("nan")}, "data.alpha: 'dirichlet' needs a number above 0, got nan"),

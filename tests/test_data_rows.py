@@ -133,8 +133,8 @@ BAD = {
     "too few targets": ((DENSE, LABELS[:-1]), "arrays: y has shape (60,); X has 61 rows, so (61,) is right"),
     "no rows": ((DENSE[:0], LABELS[:0]), "arrays: no rows in it"),
     "no features": ((DENSE[:, :0], LABELS), "arrays: no features in it"),
-    "text": ((DENSE.astype(str), LABELS), "arrays: X: holds values of type <U"),
-    "names": ((DENSE, LABELS.astype(str)), "arrays: y: holds values of type <U"),
+    "text": ((DENSE.astype(str), LABELS), "arrays: X: contains values of type <U"),
+    "names": ((DENSE, LABELS.astype(str)), "arrays: y: contains values of type <U"),
     "ragged": (([[1.0], [1.0, 2.0]], [0, 1]), "arrays: no array (setting an array element with a sequence."),
     "NaN": ((NAN, LABELS), "arrays: row 40 (counted from 0): column 3 is nan; only finite numbers can be used"),
     "infinity": ((DENSE, np.where(LABELS == 0, np.inf, 1.0)), "arrays: row "),
@@ -203,12 +203,12 @@ def test_processes_that_pass_test_rows_and_processes_that_do_not_are_refused():
 @pytest.mark.parametrize(
     ("keys", "rows", "message"),
     [
-        ({"source": "arrays"}, None, 'data.source: "arrays" are handed over in Python, by '),
-        ({"source": "digits"}, from_arrays(DENSE, LABELS), "data.source: rows were handed over, which only source = "),
+        ({"source": "arrays"}, None, 'data.source: "arrays" are passed in Python, by '),
+        ({"source": "digits"}, from_arrays(DENSE, LABELS), "data.source: rows were passed, which only source = "),
         (
             {"source": "arrays", "test_fraction": 0.1},
             from_arrays(DENSE, LABELS, test=(DENSE, LABELS)),
-            "data.test_fraction: given together with test rows; keep one of the two",
+            "data.test_fraction: given together with test rows; remove one of the two",
         ),
     ],
 )
@@ -309,10 +309,8 @@ def test_a_sparse_matrix_that_was_spoiled_is_refused_before_anything_follows_its
 def test_integers_in_memory_that_float64_does_not_hold_are_refused_with_their_row(processes):
     y = np.array([0, 1, 0, 2**60, 2**60 + 1, 1])
     told = messages_on_processes(processes, lambda group: read_arrays(np.eye(6), y, "arrays", group, whole=True))
-    message = (
-        "arrays: y: row 4 (counted from 0): 1152921504606846977 is an integer that float64 does not hold; it would be "
-    )
-    assert told == [f"{message}read as 1152921504606846976"] * processes
+    message = "arrays: y: row 4 (counted from 0): 1152921504606846977 is an integer that float64 cannot represent; it "
+    assert told == [f"{message}would be read as 1152921504606846976"] * processes
 
 
 def test_a_masked_value_is_not_taken_for_the_number_under_the_mask():

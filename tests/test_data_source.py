@@ -208,10 +208,10 @@ def test_a_base_that_the_files_belie_or_that_is_of_no_text_is_refused(files, tmp
     with pytest.raises(InputError, match=r"data.zero_based: given as false, but zero\.txt has a column 0"):
         loaded(files, alone(), path="zero.txt", zero_based=False)
     with pytest.raises(
-        InputError, match=r"data.zero_based: dense\.npz is no text; only the columns of text files can count"
+        InputError, match=r"data.zero_based: dense\.npz is not a text file; only the columns of text files can count"
     ):
         loaded(files, alone(), path="dense.npz", zero_based=True)
-    with pytest.raises(InputError, match="zero_based: only text files take it"):
+    with pytest.raises(InputError, match="zero_based: only used with text files"):
         DataRequest(source="digits", zero_based=True)
 
 
@@ -313,8 +313,8 @@ def test_bad_data_are_refused_in_one_line_on_every_process(files, case, many):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({}, 'missing; [data] needs path = "a file" or source = "embedded or generated data"'),
-        ({"path": "a", "source": "digits"}, "source: given together with path; keep one of the two"),
+        ({}, 'missing; [data] requires path = "a file" or source = "embedded or generated data"'),
+        ({"path": "a", "source": "digits"}, "source: given together with path; remove one of the two"),
         ({"source": "digit"}, 'source: expected one of "breast-cancer", "digits", '),
         ({"path": "a", "partition": "shufled"}, 'partition: expected one of "by-label", '),
         ({"path": "a", "scale": "max"}, 'scale: expected one of "global-max-abs", "max-abs", '),
@@ -324,9 +324,9 @@ def test_bad_data_are_refused_in_one_line_on_every_process(files, case, many):
         ({"path": "a", "test_fraction": 1.0}, "test_fraction: expected a number >= 0 and < 1, got 1.0"),
         ({"path": "a", "test": "b", "test_fraction": 0.5}, "test_fraction: given together with test"),
         ({"path": "a", "partition": "dirichlet"}, 'alpha: missing; partition = "dirichlet" needs it'),
-        ({"path": "a", "density": 0.5}, "density: only generated data take it (source = logistic, "),
+        ({"path": "a", "density": 0.5}, "density: only used with generated data (source = logistic, "),
         ({"source": "logistic", "condition": 0.1}, "condition: expected a number >= 1, got 0.1"),
-        ({"source": "digits", "features": 5}, "features: only generated data take it"),
+        ({"source": "digits", "features": 5}, "features: only used with generated data"),
         ({"path": "a", "heterogeneity": float("nan")}, "heterogeneity: expected a finite number, got nan"),
     ],
 )

@@ -176,7 +176,7 @@ def test_blobs_are_classes_of_equal_size_around_means_with_the_promised_moments(
 
 
 def test_blobs_take_no_heterogeneity():
-    with pytest.raises(InputError, match=r"^heterogeneity: blobs have no w"):
+    with pytest.raises(InputError, match=r"^heterogeneity: blobs have no true model"):
         from_source("blobs", heterogeneity=0.1)
 
 
@@ -214,7 +214,7 @@ def test_rows_made_to_differ_from_node_to_node_stay_in_order_by_default(keys, ru
 
 def test_a_test_set_that_would_shift_rows_to_other_nodes_is_refused():
     keys = {"source": "heterogeneous-least-squares", "test_fraction": 0.2}
-    with pytest.raises(InputError, match=r"^test_fraction: what is kept aside would shift the other rows to nodes"):
+    with pytest.raises(InputError, match=r"^test_fraction: a test set would move rows to other nodes"):
         DataRequest(**keys)
     assert DataRequest(**keys, heterogeneity=0.0).rule == "contiguous"
     assert DataRequest(**keys, partition="shuffled").rule == "shuffled"

@@ -132,7 +132,7 @@ def test_slow_nodes_are_drawn_or_named_and_slow_from_the_start():
     assert [set(factors(named, rank, 3, 4)) for rank in range(3)] == [{10.0}, {10.0}, {30.0}]
 
 
-def test_what_is_unlike_is_told():
+def test_heterogeneity_is_told():
     assert Heterogeneity().words(4) == ""
     told = Heterogeneity(
         probability=0.1,
@@ -144,7 +144,7 @@ def test_what_is_unlike_is_told():
         departures=(Departure(2, 1.0),),
     )
     assert told.words(3) == (
-        "slow nodes 1, 2 (x 5); stragglers with probability 0.1 (x 10); times of steps lognormal (0.5); "
+        "slow nodes 1, 2 (x 5); stragglers with probability 0.1 (x 10); step times lognormal (0.5); "
         "slow links 0-1, 0-2, 1-2 (x 10); pauses of node 0; departures of node 2"
     )
     many = Heterogeneity(slow_nodes=0.5, slow_links=0.25).words(100)
@@ -364,14 +364,14 @@ workers = 4
         ("slowdown = 0.5", "slowdown: expected a number >= 1, got 0.5"),
         ("node_slowdown = 0", "node_slowdown: expected a number >= 1, got 0"),
         ("slow_nodes = 1.5", "slow_nodes: expected a number >= 0 and <= 1 or a list (each item: an integer >= 0)"),
-        ("slow_nodes = [1, 4]", "slow_nodes: no node 4 among 4; they are counted from 0"),
+        ("slow_nodes = [1, 4]", "slow_nodes: no node 4: the 4 nodes are numbered from 0"),
         ("slow_links = -1", "slow_links: expected a number >= 0 and <= 1, got -1"),
         ("link_slowdown = 0.1", "link_slowdown: expected a number >= 1, got 0.1"),
         ('distribution = "paret"', 'distribution: expected one of "constant", "exponential"'),
-        ("spread = 0.1", "spread: given without a distribution that has one"),
+        ("spread = 0.1", "spread: requires distribution ="),
         ('distribution = "uniform"\nspread = 2', 'spread: expected at most 1 with "uniform", got 2'),
         ('distribution = "pareto"\nspread = 1.0', 'spread: expected at most 0.95 with "pareto", got 1'),
-        ("pauses = [{ node = 9, at = 0, seconds = 1 }]", "pauses: no node 9 among 4"),
+        ("pauses = [{ node = 9, at = 0, seconds = 1 }]", "pauses: no node 9: the 4 nodes"),
         ("pauses = [{ node = 1, at = -1, seconds = 1 }]", "pauses.0.at: at least 0, got -1"),
         ("pauses = [{ node = 1, at = 0 }]", "pauses.0.seconds: missing; expected a number"),
         ("departures = [{ node = -1, at = 0 }]", "departures.0.node: at least 0, got -1"),

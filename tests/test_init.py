@@ -50,7 +50,7 @@ def test_it_never_overwrites(tmp_path, capsys):
     path = tmp_path / "mine.toml"
     path.write_text("seed = 7\n")
     assert main(["init", str(path)]) == 1
-    assert f"{path}: exists already" in capsys.readouterr().err
+    assert f"{path}: already exists" in capsys.readouterr().err
     assert path.read_text() == "seed = 7\n"
 
 
@@ -68,7 +68,7 @@ def test_run_and_compare_take_what_they_can_and_else_name_the_other(written, ver
     code = main([verb, "my.toml", "--quiet"])
     if kept is None:
         assert code == 1
-        assert "a run takes one table [solver], not tables [[solvers]]; for several, type: hpcopt compare" in (
+        assert "a run takes one table [solver], not tables [[solvers]]; for several solvers use: hpcopt compare" in (
             capsys.readouterr().err
         )
     else:

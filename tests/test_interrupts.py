@@ -26,7 +26,7 @@ name = "sgd"
 rounds = 5
 """
 PHASES = ["hpcopt.cli.verbs", "hpcopt.runs.start", "MPI comes up", "reading", "solving", "writing"]
-KEPT = dict.fromkeys(("solving", "writing"), "; OUT: the trace is kept, without a result")
+KEPT = dict.fromkeys(("solving", "writing"), "; OUT: the trace is kept; there is no result")
 
 
 @pytest.fixture
@@ -113,4 +113,4 @@ console()
 def test_a_rank_that_ends_before_mpi_is_up_ends_the_job(arguments):
     done = mpiexec(3, sys.executable, "-c", LEAVES, *arguments, timeout=40, env=ENVIRONMENT)
     assert done.returncode != 0
-    assert "hpcopt: error: a rank has ended before MPI was up" in done.stderr
+    assert "hpcopt: error: a rank exited before MPI was initialised" in done.stderr

@@ -150,34 +150,43 @@ def arrays(**changed):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"coef": None, "loss": None}, "no model: it lacks coef, loss"),
+        ({"coef": None, "loss": None}, "not a model: it lacks coef, loss"),
         ({"format": np.array(99)}, "a model in format 99; this hpcopt reads format 1"),
-        ({"coef": np.zeros((2, 3))}, "no model: coef: expected float64"),
-        ({"coef": np.array(["a"])}, "no model: coef: holds values of type <U1; expected numbers"),
-        ({"intercept": np.zeros(2)}, "no model: "),
-        ({"loss": np.array("cubic")}, "no model: unknown loss 'cubic'"),
-        ({"meta": np.array("{")}, "no model: "),
-        ({"coef": np.array([{}], dtype=object)}, "no model: coef: it holds Python objects, which are never loaded"),
-        ({"intercept": np.array("a")}, "no model: intercept: holds values of type <U1; expected numbers"),
-        ({"intercept": np.array(1j)}, "no model: intercept: holds values of type complex128; expected numbers"),
-        ({"coef": np.zeros(())}, "no model: coef: expected float64 of shape (d,)"),
-        ({"classes": np.array([0.0, np.nan])}, "no model: classes: expected finite numbers"),
-        ({"classes": np.zeros((1, 2))}, "no model: classes: expected finite numbers of shape (classes,)"),
-        ({"loss": np.array(3)}, "no model: loss: expected a text, got int64 of shape ()"),
-        ({"loss": np.array(2**31 - 1, np.int32).view("<U1")}, "no model: loss: expected a text, got characters that"),
-        ({"loss": np.array("log\nistic")}, "no model: loss: expected a text, got characters that are none"),
-        ({"loss": np.array(["logistic"])}, "no model: loss: expected a text, got <U8 of shape (1,)"),
-        ({"meta": np.array("[1, 2]")}, "no model: meta: expected a JSON object, got [1, 2]"),
-        ({"meta": np.array("3")}, "no model: meta: expected a JSON object, got 3"),
-        ({"meta": np.array("[" * 100_000)}, "no model: meta: no valid JSON"),
+        ({"coef": np.zeros((2, 3))}, "not a model: coef: expected float64"),
+        ({"coef": np.array(["a"])}, "not a model: coef: contains values of type <U1; expected numbers"),
+        ({"intercept": np.zeros(2)}, "not a model: "),
+        ({"loss": np.array("cubic")}, "not a model: unknown loss 'cubic'"),
+        ({"meta": np.array("{")}, "not a model: "),
+        (
+            {"coef": np.array([{}], dtype=object)},
+            "not a model: coef: it contains Python objects, which are never loaded",
+        ),
+        ({"intercept": np.array("a")}, "not a model: intercept: contains values of type <U1; expected numbers"),
+        ({"intercept": np.array(1j)}, "not a model: intercept: contains values of type complex128; expected numbers"),
+        ({"coef": np.zeros(())}, "not a model: coef: expected float64 of shape (d,)"),
+        ({"classes": np.array([0.0, np.nan])}, "not a model: classes: expected finite numbers"),
+        ({"classes": np.zeros((1, 2))}, "not a model: classes: expected finite numbers of shape (classes,)"),
+        ({"loss": np.array(3)}, "not a model: loss: expected a text, got int64 of shape ()"),
+        (
+            {"loss": np.array(2**31 - 1, np.int32).view("<U1")},
+            "not a model: loss: expected a text, got invalid",
+        ),
+        ({"loss": np.array("log\nistic")}, "not a model: loss: expected a text, got invalid characters"),
+        ({"loss": np.array(["logistic"])}, "not a model: loss: expected a text, got <U8 of shape (1,)"),
+        ({"meta": np.array("[1, 2]")}, "not a model: meta: expected a JSON object, got [1, 2]"),
+        ({"meta": np.array("3")}, "not a model: meta: expected a JSON object, got 3"),
+        ({"meta": np.array("[" * 100_000)}, "not a model: meta: invalid JSON"),
         (
             {"meta": np.array('{"zero_based": [1]}')},
-            "no model: meta: zero_based: expected true, false or null, got [1]",
+            "not a model: meta: zero_based: expected true, false or null, got [1]",
         ),
-        ({"meta": np.array('{"zero_based": 1}')}, "no model: meta: zero_based: expected true, false or null, got 1"),
-        ({"meta": np.array('{"positive": 3, "negative": [1]}')}, "no model: meta: positive, negative: expected lists"),
-        ({"meta": np.array('{"positive": ["a"], "negative": [1]}')}, "no model: positive.0: expected a number, got"),
-        ({"model": np.array("mlp"), "hidden_1_coef": np.zeros(3)}, "no model: it lacks hidden_1_intercept"),
+        ({"meta": np.array('{"zero_based": 1}')}, "not a model: meta: zero_based: expected true, false or null, got 1"),
+        (
+            {"meta": np.array('{"positive": 3, "negative": [1]}')},
+            "not a model: meta: positive, negative: expected lists",
+        ),
+        ({"meta": np.array('{"positive": ["a"], "negative": [1]}')}, "not a model: positive.0: expected a number, got"),
+        ({"model": np.array("mlp"), "hidden_1_coef": np.zeros(3)}, "not a model: it lacks hidden_1_intercept"),
     ],
 )
 def test_a_file_that_holds_no_model_is_refused(tmp_path, changed, message):
@@ -194,7 +203,7 @@ def test_a_missing_file_a_folder_and_a_text_file_are_told(tmp_path):
     for name, message in [
         ("none.npz", "no such file"),
         (".", "is a folder"),
-        ("text.npz", "no model: expected the .npz"),
+        ("text.npz", "not a model: expected the .npz"),
     ]:
         with pytest.raises(InputError, match=message):
             load(tmp_path / name)
@@ -208,7 +217,7 @@ def test_a_file_cut_short_or_with_a_wrong_byte_is_refused_in_one_line(tmp_path, 
     at = int(where * len(whole))
     for damaged in (whole[:at], whole[:4000] + bytes([whole[4000] ^ 255]) + whole[4001:]):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match="no model") as caught:
+        with pytest.raises(InputError, match="not a model") as caught:
             load(path)
         assert "\n" not in str(caught.value)
 
@@ -217,7 +226,7 @@ def test_hidden_layers_of_another_shape_are_refused(tmp_path):
     layers = {"hidden_1_coef": np.zeros(3), "hidden_1_intercept": np.zeros(3), "activation": np.array("relu")}
     whole = arrays(coef=np.zeros((2, 3)), intercept=np.zeros(2), loss=np.array("softmax"), model=np.array("mlp"))
     np.savez(tmp_path / "model.npz", **whole, **layers)
-    with pytest.raises(InputError, match="no model: hidden: expected coefficients of shape"):
+    with pytest.raises(InputError, match="not a model: hidden: expected coefficients of shape"):
         load(tmp_path / "model.npz")
 
 

@@ -151,7 +151,7 @@ def test_singletons_of_a_wrong_launcher_are_refused_with_the_remedy(tmp_path):
 def test_a_virtual_cluster_on_several_ranks_is_refused(tmp_path):
     done = hpcopt_ranks(2, "run", specification(tmp_path), "--virtual", 3, "--out", tmp_path / "out")
     assert done.returncode == 1
-    assert done.stderr.count("cluster.kind: a virtual cluster lives in one process, but 2 ranks were started") == 1
+    assert done.stderr.count("cluster.kind: a virtual cluster runs in one process, but 2 ranks were started") == 1
 
 
 def test_ranks_with_different_specifications_are_refused(tmp_path):

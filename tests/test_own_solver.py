@@ -264,7 +264,7 @@ def test_a_broken_package_is_named_and_stops_nobody_who_does_not_need_it(folder,
         assert done.returncode == 1
         assert done.stderr.endswith(f"{reason}\n")
         assert done.stderr.count("\n") == 1
-    taken = "solver 'giant' is there already (in hpcopt.solvers.giant)"
+    taken = "solver 'giant' is already registered (in hpcopt.solvers.giant)"
     listed = hpcopt_command("list", "solvers")
     assert listed.returncode == 0
     assert listed.stdout.count("halving") == 1

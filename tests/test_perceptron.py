@@ -172,7 +172,7 @@ def test_a_network_with_hidden_layers_has_no_smoothness_constant():
     f = oracle((4,))
     for ask in (f.smoothness, f.row_smoothness):
         with pytest.raises(
-            InputError, match="step_size: a network with hidden layers knows no smoothness constant L; give"
+            InputError, match="step_size: a model with hidden layers has no known smoothness constant L; give"
         ):
             ask()
 
@@ -327,27 +327,27 @@ def test_labels_of_two_groups_are_two_classes():
         (
             {"loss": "softmax"},
             {"name": "giant"},
-            "solver.name: giant requires second derivatives, and loss",
+            "solver.name: giant requires second derivatives, which loss",
         ),
         (
             {"model": "mlp"},
             {"name": "sgd"},
-            'solver.step_size: "auto" needs a smoothness constant, and model "mlp"',
+            'solver.step_size: "auto" requires a smoothness constant, which model "mlp"',
         ),
         (
             {"model": "mlp"},
             {"name": "dgd", "step_size": "0.5/L"},
-            'solver.step_size: "0.5/L" needs a smoothness',
+            'solver.step_size: "0.5/L" requires a smoothness',
         ),
         (
             {"loss": "softmax", "hidden": [3]},
             {"name": "sgd"},
-            'problem.hidden: only model = "mlp" takes it, model is',
+            'problem.hidden: requires model = "mlp"; model is',
         ),
         (
             {"loss": "logistic", "activation": "relu"},
             {"name": "sgd"},
-            'problem.activation: only model = "mlp" takes it',
+            'problem.activation: requires model = "mlp"',
         ),
         ({"model": "mlp", "hidden": [4, 0]}, {"name": "lbfgs"}, r"problem.hidden.1: expected an integer >= 1, got 0"),
         (
@@ -358,7 +358,7 @@ def test_labels_of_two_groups_are_two_classes():
         (
             {"model": "mlp", "start": "zeros"},
             {"name": "lbfgs"},
-            'problem.start: with model "mlp" nothing moves from',
+            'problem.start: with model "mlp" zeros is a stationary',
         ),
         ({"model": "mlp", "start": "ones"}, {"name": "lbfgs"}, "problem.start: .* all units of a layer stay equal"),
     ],
@@ -373,9 +373,9 @@ def test_what_the_losses_of_classes_cannot_do_is_told_before_the_run(problem, so
 @pytest.mark.parametrize(
     ("key", "data", "message"),
     [
-        ("labels_per_node", {"labels_per_node": 2}, 'only partition = "by-label" takes it, partition is "shuffled"'),
+        ("labels_per_node", {"labels_per_node": 2}, 'requires partition = "by-label"; partition is "shuffled"'),
         ("labels_per_node", {"partition": "by-label", "labels_per_node": 11}, "between 1 and the 10 labels, got 11"),
-        ("heterogeneity", {"source": "blobs", "heterogeneity": 1.0}, "blobs have no w that could differ"),
+        ("heterogeneity", {"source": "blobs", "heterogeneity": 1.0}, "blobs have no true model that could differ"),
     ],
 )
 def test_a_partition_by_labels_that_cannot_be_is_told(key, data, message):
@@ -400,10 +400,10 @@ def hidden_model(**changed):
     ("changed", "message"),
     [
         ({"coef": np.zeros(3)}, r"coef: expected float64 of shape \(classes, d\), got float64 of shape \(3,\)"),
-        ({"coef": np.zeros((3, 5))}, "hidden: layers whose shapes do not fit"),
+        ({"coef": np.zeros((3, 5))}, "hidden: layers whose shapes do not match"),
         ({"intercept": 0.0}, r"intercept: expected shape \(3,\), got \(\)"),
         ({"classes": np.arange(2.0)}, "classes: loss 'softmax' has 3 classes, got 2"),
-        ({"hidden": (Affine(np.zeros((4, 5)), np.zeros(5)),)}, "hidden: layers whose shapes do not fit"),
+        ({"hidden": (Affine(np.zeros((4, 5)), np.zeros(5)),)}, "hidden: layers whose shapes do not match"),
         ({"hidden": (Affine(np.full((4, 5), np.inf), np.zeros(4)),)}, "expected finite numbers"),
         ({"hidden": ()}, "hidden, activation: not those of model 'mlp'"),
         ({"activation": "cubic"}, "hidden, activation: not those of model 'mlp'"),
@@ -424,7 +424,7 @@ def test_a_file_that_lacks_a_layer_is_refused(tmp_path):
         arrays = dict(content)
     del arrays["hidden_1_intercept"]
     np.savez(path, **arrays)
-    with pytest.raises(InputError, match="no model: it lacks hidden_1_intercept"):
+    with pytest.raises(InputError, match="not a model: it lacks hidden_1_intercept"):
         load(path)
 
 

@@ -41,7 +41,7 @@ def trace(*objectives, sent=1000, seconds=0.5, clock="virtual", **more):
 def finished(label, records, status="rounds", **more):
     last = records[-1].as_dict()
     kept = {key: last[key] for key in ("seconds", "bytes", "messages", "work", "objective", "grad_norm")}
-    message = "used up its rounds"
+    message = "reached the limit of rounds"
     return SimpleNamespace(
         label=label,
         records=records,
@@ -262,7 +262,7 @@ def test_the_table_of_a_comparison_fits_a_plain_log(width):
 def test_the_summary_of_a_run_says_all_that_counts():
     rows = trace(4.0, 0.5, sent=1_500_000)
     text = shown(summary_table(finished("a", rows, test_accuracy=0.9).result, "wall", {"picture": "runs/[x]/c.png"}))
-    for word in ("used up its rounds", "0.5", "1.5 MB", "0.5 (wall clock)", "0.9000", "runs/[x]/c.png"):
+    for word in ("reached the limit of rounds", "0.5", "1.5 MB", "0.5 (wall clock)", "0.9000", "runs/[x]/c.png"):
         assert word in text
     assert "test error" not in text
 

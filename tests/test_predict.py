@@ -145,7 +145,7 @@ OUTPUTS = {
     "no folder": ("none/out.png", "there is no folder {parent}"),
     "file for a folder": ("model.npz/out.png", "there is no folder {parent}"),
     "device": ("/dev/null", "not a regular file; give another name"),
-    "closed": ("/proc/out.png", "the folder /proc takes no files"),
+    "closed": ("/proc/out.png", "the folder /proc cannot be written to"),
 }
 
 
@@ -156,7 +156,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(ver
     name, message = OUTPUTS[case]
     path = tmp_path / name
     if case == "closed" and not path.parent.is_dir():
-        pytest.skip("no folder here that takes no files from anyone")
+        pytest.skip("no folder here that cannot be written to from anyone")
     if (verb, case) == ("plot", "device"):
         message = "a picture's suffix is one of "
     given = ["nowhere.npz", "nowhere"] if verb == "predict" else ["nowhere"]

@@ -50,13 +50,13 @@ def test_each_model_has_a_loss_where_none_is_given(model, loss):
         ({"loss": "mlp"}, '"mlp" is a model; give model = "mlp" with loss = "softmax"'),
         ({"loss": "logistic", "model": "mlp"}, 'model "mlp" takes "softmax", got "logistic"'),
         ({"model": "liner"}, 'expected one of "linear", "mlp", got "liner"; did you mean \'linear\'?'),
-        ({"penalty": "l2", "l2": 0.1}, "given together with l2, which is a penalty, too; keep one of the two"),
+        ({"penalty": "l2", "l2": 0.1}, "given together with l2, which is also a penalty; remove one of the two"),
         ({"penalty": {"name": "l2"}}, 'missing; expected a number >= 0 or "c/n"'),
         ({"penalty": {"name": "l2", "weight": "1/m"}}, 'expected a number >= 0 or "c/n", got "1/m"'),
         ({"penalty": {"name": "l2", "weight": -1}}, 'expected a number >= 0 or "c/n", got -1'),
         ({"penalty": {"name": "l3"}}, "unknown penalty 'l3'; did you mean 'l2'? (known: "),
         ({"penalty": {"name": "none", "weight": 1}}, "unknown key (known: none)"),
-        ({"l1": 0.1}, "only 0 is possible, got 0.1: no solver here takes an l1 term yet; penalties are "),
+        ({"l1": 0.1}, "only 0 is possible, got 0.1: no solver supports an l1 term yet; penalties are "),
     ],
 )
 def test_a_product_that_cannot_be_is_refused(problem, message):
@@ -69,9 +69,9 @@ def test_a_product_that_cannot_be_is_refused(problem, message):
 @pytest.mark.parametrize(
     ("problem", "message"),
     [
-        ({"loss": "relu"}, "needs a convex loss, and relu is none"),
-        ({"model": "mlp"}, "needs a convex model, and mlp is none"),
-        ({"penalty": "none"}, "needs problem.l2 > 0"),
+        ({"loss": "relu"}, "requires a convex loss; relu is not convex"),
+        ({"model": "mlp"}, "requires a convex model; mlp is not convex"),
+        ({"penalty": "none"}, "requires problem.l2 > 0"),
     ],
 )
 def test_a_certified_gap_rests_on_all_three_parts(problem, message):

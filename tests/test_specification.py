@@ -238,15 +238,15 @@ def test_labels_tell_the_solvers_of_a_comparison_apart(tables, expected):
         (
             "[data]",
             '[data]\npath = "a"',
-            "spec.toml, line 4: data.source: given together with path; keep one of the two",
+            "spec.toml, line 4: data.source: given together with path; remove one of the two",
         ),
         (
             "l2 =",
             "loss = 'logistc'\nl2 =",
             r"spec.toml, line 5: problem.loss: expected one of .*; did you mean 'logistic'\?",
         ),
-        ("[problem]", "[problem", "spec.toml, line 4, column 9: no valid TOML: .*"),
-        ("seed = 7", "seed 7", "spec.toml, line 1, column 6: no valid TOML: expected '=' after a key.*"),
+        ("[problem]", "[problem", "spec.toml, line 4, column 9: invalid TOML: .*"),
+        ("seed = 7", "seed 7", "spec.toml, line 1, column 6: invalid TOML: expected '=' after a key.*"),
     ],
 )
 def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write, old, new, message):
@@ -265,19 +265,19 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
         ("data.rows=0", "--set data.rows=0: expected an integer >= 1, got 0"),
         ("data.partition=dirichlt", "--set data.partition=dirichlt: expected one of "),
         ("data.partition=dirichlet", 'spec.toml, line 2: data.alpha: missing; partition = "dirichlet" needs it'),
-        ("data.alpha=1", '--set data.alpha=1: only partition = "dirichlet" takes it, partition is "shuffled"'),
+        ("data.alpha=1", '--set data.alpha=1: requires partition = "dirichlet"; partition is "shuffled"'),
         (
             "data.features=3",
-            "--set data.features=3: only generated data take it (source = logistic, least-squares, ",
+            "--set data.features=3: only used with generated data (source = logistic, least-squares, ",
         ),
-        ("data.test=a.txt", "--set data.test=a.txt: goes with path; with source use test_fraction"),
+        ("data.test=a.txt", "--set data.test=a.txt: requires path; with source use test_fraction"),
         ("data.classes={positive=[1]}", "--set data.classes={positive=[1]}: data.classes.negative: missing; "),
         ("data.classes={positive=[1], negative=[1]}", "--set data.classes={positive=[1], negative=[1]}: 1 cannot be "),
         (
             "problem.start=one",
             '--set problem.start=one: expected "zeros", "ones", "random" or the path of a .npy file, ',
         ),
-        ("problem.l1=0.1", "--set problem.l1=0.1: only 0 is possible, got 0.1: no solver here takes an l1 term yet"),
+        ("problem.l1=0.1", "--set problem.l1=0.1: only 0 is possible, got 0.1: no solver supports an l1 term yet"),
         ("output.record_every=-1", "--set output.record_every=-1: expected an integer >= 0, got -1"),
         ("output.folder=3", "--set output.folder=3: expected text, got 3"),
         ("data=3", "--set data=3: expected a table, got 3"),
@@ -363,19 +363,21 @@ def test_a_specification_without_solver_is_told_the_table(write, many, table):
 
 
 def test_solver_and_solvers_together_are_refused(write):
-    assert "keep one of the two" in refusal(write(SEVERAL + '[solver]\nname = "giant"\n'), many=True)
+    assert "remove one of the two" in refusal(write(SEVERAL + '[solver]\nname = "giant"\n'), many=True)
 
 
 def test_two_solvers_with_one_label_are_refused(write):
     text = SEVERAL.replace('"giant"', '"giant"\nlabel = "a"').replace("batch = 10", 'label = "a"')
-    assert refusal(write(text), many=True) == 'spec.toml, line 8: solvers.1.label: "a" is another solver\'s label, too'
+    assert (
+        refusal(write(text), many=True) == 'spec.toml, line 8: solvers.1.label: "a" is also the label of another solver'
+    )
 
 
 @pytest.mark.parametrize(
     ("problem", "what"), [({"l2": 0}, "l2 > 0"), ({"l2": "0/n"}, "l2 > 0"), ({"intercept": True}, "intercept = false")]
 )
 def test_a_certified_gap_is_refused_where_nothing_certifies_it(problem, what):
-    with pytest.raises(InputError, match=re.escape(f"stop.gap: needs problem.{what}")):
+    with pytest.raises(InputError, match=re.escape(f"stop.gap: requires problem.{what}")):
         specification_from(minimal(stop={"gap": 1e-3}, problem=problem))
 
 
@@ -394,7 +396,7 @@ def test_a_missing_file_a_folder_and_a_binary_file_are_told(tmp_path, monkeypatc
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     assert refusal("nowhere.toml") == "nowhere.toml: no such file"
     assert refusal(".").startswith(".: is a folder")
-    assert refusal("binary.toml").startswith("binary.toml: is no text in UTF-8")
+    assert refusal("binary.toml").startswith("binary.toml: is not UTF-8 text")
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):

@@ -19,13 +19,13 @@ TABLES = {
     ("solver", "column", "told"),
     [
         ("giant", "objective", None),
-        ("dgd", "objective", "judged by: objective of the mean model"),
-        ("dgd", "worst_objective", "judged by: objective of the worst node's model"),
+        ("dgd", "objective", "reported: objective of the mean model"),
+        ("dgd", "worst_objective", "reported: objective of the worst node's model"),
     ],
 )
 def test_whose_objective_a_run_is_judged_by_is_said_as_it_begins(solver, column, told, capsys):
     hpcopt.run({**TABLES, "solver": {"name": solver}, "stop": {"rounds": 1, "target_on": column}}, quiet=False)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("judged by")]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("reported")]
     assert lines == ([] if told is None else [told])
 
 

@@ -188,7 +188,7 @@ def test_too_many_spans_are_dropped_with_one_line(tmp_path, monkeypatch, capsys)
     hpcopt.run({**RUN, "output": {"timeline": True}}, folder=tmp_path)
     assert len(folders.read_timeline(tmp_path)) == 40
     said = capsys.readouterr().err
-    assert said.startswith("hpcopt: the timeline holds the first 10 spans of each node; ")
+    assert said.startswith("hpcopt: the timeline contains the first 10 spans of each node; ")
     assert said.count("\n") == 1
 
 
@@ -322,7 +322,7 @@ def test_plot_draws_the_timelines_of_a_comparison_or_of_one_run(tmp_path, capsys
     assert main(["plot", "--timeline", str(places[1]), "-o", str(picture)]) == 0
     assert capsys.readouterr().out.split() == [str(picture), str(tmp_path / "mine.trace.json")]
     assert main(["plot", "--timeline", str(tmp_path / "out"), "-o", str(picture)]) == 1
-    assert "one picture cannot hold the timelines of 2 runs" in capsys.readouterr().err
+    assert "one picture cannot show the timelines of 2 runs" in capsys.readouterr().err
 
 
 def test_spans_of_more_nodes_than_the_run_had_are_refused(tmp_path, capsys):

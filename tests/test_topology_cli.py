@@ -83,7 +83,7 @@ def test_parameters_weights_seed_and_the_name_of_the_picture_are_heard(tmp_path,
 
 def test_a_directed_sequence_says_what_it_is(tmp_path, capsys):
     text = said(["one-peer-exponential", "--nodes", "8", "-o", str(tmp_path / "p.png")], capsys)
-    assert "steps by turns               3\n" in text
+    assert "cycle of steps               3\n" in text
     assert "steps to halve disagreement  none left after 3 steps\n" in text
     assert "smallest eigenvalue          of symmetric weights only\n" in text
 

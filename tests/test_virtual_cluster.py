@@ -145,7 +145,7 @@ def test_groups_speak_among_themselves():
 
 
 def test_a_stranger_to_a_group_is_refused():
-    with pytest.raises(ValueError, match="node 1 is no member"):
+    with pytest.raises(ValueError, match="node 1 is not a member"):
         on_all(2, lambda node: node.group([0]))
 
 
@@ -154,7 +154,7 @@ def test_a_node_that_waits_for_ever_is_named():
         if node.rank != 2:
             node.world.sum(np.ones(1))
 
-    with pytest.raises(DeadlockError, match="2 of 3 nodes wait for ever; node 0 in sum"):
+    with pytest.raises(DeadlockError, match="2 of 3 nodes wait forever; node 0 in sum"):
         on_all(3, program)
 
 

@@ -27,7 +27,7 @@ def test_on_real_ranks_by_one_sided_operations_and_by_messages(ranks):
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("done") == ranks
     assert "windows: one-sided (" in done.stdout
-    assert "windows: two-sided, as asked for" in done.stdout
+    assert "windows: two-sided, as requested" in done.stdout
 
 
 @pytest.mark.mpi

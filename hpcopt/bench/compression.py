@@ -92,7 +92,7 @@ def _both_ways(entry: Entry, x: NDArray[np.float32], libraries: dict[str, dict[s
     copy = partial(np.copyto, copied, x)
     encoding, decoding = [Peer(MEMCPY, copy, entry.encoding)], [Peer(MEMCPY, copy, entry.decoding)]
     if entry.places is not None:
-        encoding.append(Peer("numpy.take of its places", _taken(x, compressor.decode(message, out)), entry.places))
+        encoding.append(Peer("numpy.take at its indices", _taken(x, compressor.decode(message, out)), entry.places))
     for library, codecs in libraries.items():
         if entry.name in codecs:
             encode, decode = codecs[entry.name](x)

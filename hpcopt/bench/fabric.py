@@ -71,7 +71,7 @@ def bench_fabric(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
         Without MPI.
     """
     if not hasattr(cluster.processes, "comm"):
-        raise InputError("bench fabric: measures beside MPI, and there is none here (pip install 'hpcopt[mpich]')")
+        raise InputError("bench fabric: compares with MPI, which is not available here (pip install 'hpcopt[mpich]')")
     repeats, count = (7, 500) if quick else (25, 2000)
     ring = Conditions(mixing=build(TOPOLOGIES["ring"](), cluster.size))
     return cluster.run(lambda node: _rows(node, repeats, count), ring)[0]
@@ -87,7 +87,7 @@ def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
     ours, peer = float(np.median(driven)), float(np.median(bare))
     added = float(np.median(np.subtract(driven, bare)))
     rows.append(row(f"driver, recording off, d={DRIVEN}", ours, peer, "bare Allreduce", None))
-    name = "the same, what is added to a round" if added > TELLABLE else "the same, added: too little to tell here"
+    name = "the same, overhead per round" if added > TELLABLE else "the same, overhead: below the noise here"
     rows.append(row(name, max(added, TELLABLE), BUDGET, "budget of 10 us (aim: 2 us)", 1.0))
     return rows + gossip_rows(node, repeats, count) + window_rows(node, repeats, count)
 

@@ -31,11 +31,11 @@ def gossip_rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
         rows += [
             row(f"neighbour exchange, d={d:,}", exchange, raw, BARE, GOAL),
             row(f"gossip round, identity, d={d:,}", mixed, raw, BARE, GOAL),
-            row(f"whole step of deli-coco, d={d:,}", step, raw, BARE, None),
+            row(f"full iteration of deli-coco, d={d:,}", step, raw, BARE, None),
         ]
         if d == SIZES[0]:
             rows.append(
-                row("what a round adds to the exchange", max(mixed - raw, 1e-9), BUDGET, "budget of 10 us", 1.0)
+                row("overhead of a round over the exchange", max(mixed - raw, 1e-9), BUDGET, "budget of 10 us", 1.0)
             )
     return rows
 

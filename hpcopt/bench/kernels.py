@@ -168,7 +168,7 @@ def _sklearn_loss() -> Any:
     try:
         from sklearn._loss import HalfBinomialLoss
     except ImportError:
-        warnings.warn("scikit-learn's losses are not where they were: it is left out as a peer", stacklevel=2)
+        warnings.warn("scikit-learn's losses cannot be imported: it is omitted as a peer", stacklevel=2)
         return None
     return HalfBinomialLoss()
 

@@ -66,7 +66,7 @@ def _beside(
     rows = [row(name, mine, peer, "raw mpi4py", goal)]
     if small:
         added = float(np.median(pairs[:, 0] - pairs[:, 1]))
-        rows.append(row("the same, what is added", max(added, 1e-9), BUDGET, "budget of 1 us", 1.0))
+        rows.append(row("the same, overhead", max(added, 1e-9), BUDGET, "budget of 1 us", 1.0))
     return rows
 
 

@@ -25,9 +25,9 @@ def bench(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller data, fewer repetitions.")] = False,
 ) -> int:
-    """Measure speed beside that of peers.
+    """Measure speed, side by side with peers.
 
-    Ours and peer are seconds, ratio = peer / ours: larger is better.
+    Columns ours and peer are times; ratio = peer / ours, larger is better.
     """
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="SOLVER.py", help="A file that registers one solver or several.")],
+    file: Annotated[Path, typer.Argument(metavar="SOLVER.py", help="A file that registers one or more solvers.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write solver, property, verdict, why as JSON.")
     ] = None,
-    limit: Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds that a check may take.")] = 20.0,
+    limit: Annotated[float, typer.Option(metavar="S", min=0.1, help="Time limit of a check in seconds.")] = 20.0,
 ) -> int:
-    """Check a solver of one's own.
+    """Check a user-defined solver.
 
-    Runs the conformance suite, that of the solvers here, on small problems with known optima. Ends with 0 if all
-    that is asked of the solver holds, else with 1.
+    Runs the conformance suite of the built-in solvers on small problems with known optima. The exit code is 0 if no
+    check fails, else 1.
     """
     from hpcopt.conformance.checks import CHECKS
     from hpcopt.conformance.examine import examine

@@ -30,7 +30,7 @@ def compare(
 ) -> int:
     """Run several solvers on the same problem.
 
-    Leaves compare.csv, compare.png and the run of each of [[solvers]] in a folder.
+    Writes compare.csv, compare.png and the run of each of [[solvers]] to a folder.
     """
     from hpcopt.cli.report import tell_comparison
     from hpcopt.studies.compare import compare as start

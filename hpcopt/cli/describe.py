@@ -39,9 +39,9 @@ def list_(
     kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Default: list the kinds.")] = None,
     solver_file: SolverFile = None,
 ) -> int:
-    """List the names of one kind with a line each, or the kinds.
+    """List the names of one kind with one line each, or the kinds.
 
-    Kinds are solvers, compressors, topologies, ..., the tables of a specification, and the names that its keys take:
+    Kinds are solvers, compressors, topologies, ..., the tables of a specification, and the names that its keys accept:
     sources, partitions, weights, ...
     """
     from hpcopt.spec.catalogue import all_keys, summary, tables
@@ -57,9 +57,7 @@ def list_(
             names.update({**told, **names})
     if kind is None:
         _print_columns({plural: _shortened(names) for plural, names in listed.items()})
-        print(
-            "\nhpcopt list KIND: a line each; hpcopt show NAME: all of one, also of a table or key, as data.partition"
-        )
+        print("\nhpcopt list KIND: one line each; hpcopt show NAME: details, also of a table or key, as data.partition")
         return 0
     if kind not in listed:
         raise InputError(f"unknown kind '{kind}'{nearest(kind, listed)} (known: {', '.join(listed)})")
@@ -73,7 +71,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A solver, loss, ..., table, key, or value of a key.")],
     solver_file: SolverFile = None,
 ) -> int:
-    """Show what a name means: parameters, defaults, paper; the keys of a table; what a key takes.
+    """Show the meaning of a name: parameters, defaults, paper; the keys of a table; the values of a key.
 
     A key may be given with its table, as data.partition.
     """

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz, .npy or IDX.")]
-Output = Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="Where to write the model.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="The model file to write.")]
 Loss = Annotated[str, typer.Option(help="See: hpcopt list losses; default: logistic, and softmax for --model mlp.")]
 Model = Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list models.")]
 L2 = Annotated[str | None, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n".')]
-L1 = Annotated[float, typer.Option(metavar="V", help="Weight of ||w||_1; no solver here takes one but 0 yet.")]
+L1 = Annotated[float, typer.Option(metavar="V", help="Weight of ||w||_1; only 0 is supported at present.")]
 SolverName = Annotated[
     str | None,
     typer.Option(
@@ -32,9 +32,9 @@ Tolerance = Annotated[
     float | None,
     typer.Option(
         metavar="T",
-        help="Stop when the scaled gradient, which does not depend on the features' units, is at most this: its "
-        "square is about how far the objective lies above the minimum, as a part of itself. Default 1e-8, and 1e-2 "
-        "for models and losses that are not convex.",
+        help="Stop when the scaled gradient, which does not depend on the features' units, is at most this; its "
+        "square is about the relative gap of the objective to the minimum. Default 1e-8, and 1e-2 "
+        "for non-convex models and losses.",
     ),
 ]
 Intercept = Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")]
@@ -42,8 +42,8 @@ Scale = Annotated[
     str,
     typer.Option(metavar="NAME", help="Scale the features: standard, max-abs, global-max-abs; the model undoes it."),
 ]
-Test = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to test the model on.")]
-TestFraction = Annotated[float, typer.Option(metavar="F", help="Or the part of DATA to keep aside for that.")]
+Test = Annotated[Path | None, typer.Option(metavar="FILE", help="Test rows.")]
+TestFraction = Annotated[float, typer.Option(metavar="F", help="Fraction of DATA to hold out for testing instead.")]
 
 
 def fit(
@@ -101,7 +101,7 @@ def _shortfall(finished: Run, tol: float, scale: str) -> str:
     what_to_do = {
         Status.STALLED: f"try {scaling}another --solver",
         Status.FINISHED: "another --solver comes closer",
-        Status.LEFT: "leave out the departures of nodes",
+        Status.LEFT: "remove the departures of nodes",
     }
     more = f"try {scaling}more: --set stop.{status.name.lower()}=N"
     told = f"not converged to --tol {tol:g} (the scaled gradient is {reached:.2g}): {status.value}"

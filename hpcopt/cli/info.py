@@ -34,7 +34,7 @@ def info() -> int:
         print(
             f"started by {launcher}: {cluster.size} ranks" if processes > 1 else f"started alone: {cluster.size} rank"
         )
-        print(f"cores for this process: {len(os.sched_getaffinity(0))}; kernels use one thread a rank, BLAS one a rank")
+        print(f"cores for this process: {len(os.sched_getaffinity(0))}; kernels and BLAS use one thread per rank")
         kernels = place()
         print(f"numba keeps compiled kernels in {kernels.folder or 'no folder: each run compiles'}")
         for fault in kernels.refused:

@@ -13,11 +13,11 @@ from hpcopt.files import written_whole
 from hpcopt.outputs import check_file
 
 NAMED = "my.toml"
-"""What the specification's own comments call it."""
+"""The name in the specification's own comments."""
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write.")] = Path(NAMED),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The specification to write.")] = Path(NAMED),
 ) -> int:
     """Write a commented specification that runs as it stands.
 
@@ -25,10 +25,10 @@ def init(
     """
     text = files("hpcopt.cli").joinpath("starter.toml").read_text(encoding="utf-8").replace(NAMED, str(file))
     if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
-        print(f"{file} is there already, as it would be written")
+        print(f"{file} already exists with the same content")
         return 0
     if file.exists():
-        raise InputError(f"{file}: exists already; give another name")
+        raise InputError(f"{file}: already exists; choose another name")
     check_file(file)
     with written_whole(file) as written:
         written.write(text)

@@ -20,29 +20,27 @@ Virtual = Annotated[
     typer.Option("--virtual", metavar="N", min=1, help="N virtual nodes in this process instead of MPI ranks."),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Output folder; default what the specification says.")
+    Path | None, typer.Option("--out", metavar="DIR", help="Output folder; default: that of the specification.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
-Force = Annotated[
-    bool, typer.Option("--force", help="Run also where a condition of the solver's theory does not hold.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Run even if a condition of the solver's theory does not hold.")]
 SolverFile = Annotated[
     Path | None,
-    typer.Option("--solver-file", metavar="F.py", help="A Python file that registers a solver of one's own."),
+    typer.Option("--solver-file", metavar="F.py", help="A Python file that registers user-defined solvers."),
 ]
 RequireTarget = Annotated[
-    bool, typer.Option("--require-target", help="Exit with 3 unless the stop rules' goal is reached.")
+    bool, typer.Option("--require-target", help="Exit with code 3 unless the target of the stop rules is reached.")
 ]
 
 REMEDIES = {
-    Remedy.FORCE: " (--force runs it all the same)",
-    Remedy.DRAW: " (--force draws them all the same, what differs in the legend)",
+    Remedy.FORCE: " (--force runs it anyway)",
+    Remedy.DRAW: " (--force draws them anyway, with the differences in the legend)",
     Remedy.OVERWRITE: "; give --overwrite to replace it, or another --out",
     Remedy.FOLDER: "; give another output folder with --out",
     Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',
     Remedy.WORKERS: " (or give --virtual N)",
-    Remedy.COMPARE: "; for several, type: hpcopt compare",
+    Remedy.COMPARE: "; for several solvers use: hpcopt compare",
 }
 """How an error ends on the command line, by what the person may ask for instead."""
 

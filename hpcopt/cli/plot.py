@@ -15,22 +15,25 @@ def plot(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="The suffix is the format; default: a .png in the (first) folder."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The picture; its suffix is the format. Default: a .png in the (first) folder.",
         ),
     ] = None,
     timeline: Annotated[
         bool,
-        typer.Option("--timeline", help="Draw who computed, waited and exchanged when; one picture a run."),
+        typer.Option("--timeline", help="Draw when each node computed, waited and exchanged; one picture per run."),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Draw also runs of different problems together, and say what differs.")
+        bool, typer.Option("--force", help="Draw runs of different problems together, too, and mark the differences.")
     ] = False,
 ) -> int:
     """Draw finished runs.
 
-    The objective against rounds, bytes and seconds; several runs of one problem, or a comparison, in one picture. With
-    --timeline who computed, waited and exchanged when, of runs made with --set output.timeline=true; beside the picture
-    a .trace.json, for chrome://tracing or Perfetto.
+    Draws the objective against rounds, bytes and seconds; several runs of one problem, or a comparison, in one picture.
+    With --timeline, draws when each node computed, waited and exchanged, for runs with output.timeline = true, and
+    writes a .trace.json beside the picture, for chrome://tracing or Perfetto.
     """
     from hpcopt.studies.replot import check_pictures, replot, replot_timelines
 

@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.npz", help="As written by fit, run or compare.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.npz", help="A model file written by fit, run or compare.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text, .npz or .npy.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write one prediction a line; default: standard output."),
+        typer.Option("-o", "--output", metavar="FILE", help="Write one prediction per line; default: standard output."),
     ] = None,
     zero_based: Annotated[
         bool | None,
         typer.Option(
             "--zero-based/--one-based",
-            help="Whether the columns of LIBSVM text count from 0 or from 1; default: as in the text trained on, and "
-            "for a model of arrays from 0 if there is a column 0.",
+            help="Whether the columns of LIBSVM text count from 0 or from 1. Default: as in the training text; for a "
+            "model trained on arrays, from 0 if there is a column 0.",
             show_default=False,
         ),
     ] = None,
 ) -> int:
     """Predict every row of a data file.
 
-    Tells the accuracy, or the error, where DATA has labels.
-    The predictions go to standard output, one a line, and what is told of them to standard error; with -o they go
-    to FILE, and the rest to standard output.
+    Reports the accuracy, or the error, if DATA has labels.
+    Predictions go to standard output, one per line, and the accuracy to standard error; with -o, predictions go to
+    FILE and the accuracy to standard output.
     """
     from hpcopt.data import read_table
     from hpcopt.models.model import load

@@ -1,4 +1,4 @@
-"""What a person reads at the end of a verb, on one rank only."""
+"""The summary printed at the end of a verb, on one rank only."""
 
 from __future__ import annotations
 

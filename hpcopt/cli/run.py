@@ -30,7 +30,7 @@ def run(
 ) -> int:
     """Run one solver on one problem.
 
-    Leaves run.json, trace.jsonl, model.npz and convergence.png in a folder.
+    Writes run.json, trace.jsonl, model.npz and convergence.png to a folder.
     """
     from hpcopt.cli.report import tell_run
     from hpcopt.runs.start import run as start

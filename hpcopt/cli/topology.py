@@ -24,19 +24,21 @@ def topology(
         str | None,
         typer.Option(metavar="RULE", help="auto, metropolis, max-degree, laplacian, uniform, authors or file."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of a topology drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of a random topology.")] = 0,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the topology; may be repeated."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PICTURE", help="The suffix is the format; default: NAME-N.png here."),
+        typer.Option(
+            "-o", "--output", metavar="PICTURE", help="The picture; its suffix is the format. Default: NAME-N.png here."
+        ),
     ] = None,
 ) -> int:
     """Describe and draw a topology: its spectral gap, degrees, diameter.
 
-    The gap says how fast nodes agree that only talk to their neighbours.
+    The spectral gap determines how fast gossip between neighbours reaches consensus.
     """
     from threadpoolctl import threadpool_limits
 
@@ -89,8 +91,8 @@ def _table(mixing: Mixing) -> dict[str, str]:
     symmetric = mixing.symmetric
     return {
         "nodes": f"{mixing.n:,}",
-        "edges": f"{len(mixing.pairs):,}{' one-way' if mixing.one_way else ''}",
-        **({"steps by turns": f"{mixing.period}"} if mixing.varying else {}),
+        "edges": f"{len(mixing.pairs):,}{' directed' if mixing.one_way else ''}",
+        **({"cycle of steps": f"{mixing.period}"} if mixing.varying else {}),
         "degree": f"{degrees.min()} smallest, {degrees.mean():.4g} mean, {degrees.max()} largest",
         "diameter": f"{diameter(mixing.union):,}" if small else f"not computed beyond {_MOST_FOR_DIAMETER:,} nodes",
         "second eigenvalue": f"{mixing.second_eigenvalue:.10g}",

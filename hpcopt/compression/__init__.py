@@ -1,6 +1,6 @@
-"""Compressors: a vector in, packed bytes out, and back; each declares what it loses.
+"""Compressors: encode a vector to packed bytes, and decode it; each declares bounds on its error.
 
-A file in this room that registers a class is a compressor: importing the room imports them all.
+Each file in this room that registers a class is a compressor: importing the room imports them all.
 """
 
 import importlib

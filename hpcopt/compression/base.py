@@ -1,8 +1,8 @@
-"""What every compressor is: frozen parameters, `encode` to bytes, `decode`, and what it declares about its loss.
+"""The base of all compressors: frozen parameters, `encode` to bytes, `decode`, and declared bounds on the error.
 
-A message is all that travels: scales, indices and keys are inside, so that `len(message)` is what the wire carries.
-It holds no length of the vector (the receiver knows d) and reads the same on every rank: little-endian, and decoding
-is a function of the bytes alone. Encoding is the same on CPUs of one kind; others may add in another order.
+A message is all that is sent: it includes scales, indices and keys, so `len(message)` is the number of bytes sent.
+It does not include the length of the vector (the receiver knows d) and has one format on all ranks: little-endian, and
+decoding depends on the bytes alone. Encoding is the same on CPUs of one kind; others may sum in a different order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class NotFiniteError(ValueError):
 
 
 class Compressor(abc.ABC):
-    """Base of all compressors; subclasses are frozen keyword-only dataclasses entered with `register`.
+    """Base of all compressors; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
     With C(x) = decode(encode(x)), a compressor declares one or both of
 
@@ -41,9 +41,9 @@ class Compressor(abc.ABC):
     Class attributes
     ----------------
     paper
-        Where it is stated.
+        The publication that states it.
     randomised
-        Whether the key matters.
+        Whether the message depends on the key.
     """
 
     name: ClassVar[str]
@@ -82,7 +82,7 @@ class Compressor(abc.ABC):
         """
 
     def view(self, message: Message, d: int) -> Floats | None:  # noqa: ARG002
-        """Return the d numbers that stand in `message` as they are, without a copy; None where it must be decoded."""
+        """Return the d numbers of `message` without a copy; None if it must be decoded."""
         return None
 
     @abc.abstractmethod
@@ -92,7 +92,7 @@ class Compressor(abc.ABC):
     def capacity(self, d: int, itemsize: int = 8) -> int:
         """Return the bytes of the longest message possible."""
         size = self.size(d, itemsize)
-        assert size is not None, "a compressor whose messages differ in size says how long they may get"
+        assert size is not None, "a compressor whose messages vary in size must define their maximum size"
         return size
 
     def contraction(self, d: int) -> float | None:  # noqa: ARG002
@@ -104,11 +104,11 @@ class Compressor(abc.ABC):
         return None
 
     def exact(self, d: int) -> bool:
-        """Tell whether vectors of d numbers come out as they went in, but for a squared error of 1e-12."""
+        """Tell whether vectors of d numbers are reproduced up to a relative squared error of 1e-12."""
         return (self.contraction(d) or 0.0) >= 1.0 - EXACT
 
     def refuses(self, d: int) -> str | None:  # noqa: ARG002
-        """Return why vectors of d numbers cannot be compressed so, None if they can; asked before a run."""
+        """Return why vectors of d numbers cannot be compressed with it, None if they can; called before a run."""
         return None
 
 

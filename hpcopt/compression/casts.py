@@ -1,4 +1,4 @@
-"""Fewer bits a number: float32, and two halves of it, one with more digits and one with more range.
+"""Fewer bits per number: float32, and two 16-bit formats, one with more digits and one with more range.
 
 Rounding to nearest even is biased for each single vector (no dither), but by a part in 256 to a part in 16 million, so
 that all three contract with delta nearly 1. The constants hold for vectors with a number of at least 2^-122 in
@@ -24,7 +24,7 @@ def _require_finite(name: str, top: int) -> None:
 @register("f32")
 @dataclass(frozen=True, kw_only=True)
 class Float32(Compressor):
-    """float32, four bytes a number: delta = 1 - 2^-48."""
+    """float32, four bytes per number: delta = 1 - 2^-48."""
 
     paper = "IEEE 754 binary32, round to nearest even"
 
@@ -48,7 +48,7 @@ class Float32(Compressor):
 @register("f16")
 @dataclass(frozen=True, kw_only=True)
 class Float16(Compressor):
-    """IEEE half precision behind a float32 power of two, two bytes a number: delta = 1 - 2^-22 - d 2^-38.
+    """IEEE half precision with a common power of two, two bytes per number: delta = 1 - 2^-22 - d 2^-38.
 
     Half precision ends at 65504 above and loses digits below 2^-14, where the differences that gossip sends soon are.
     A vector whose largest magnitude m is not in [2^-6, 2^15) is therefore multiplied by a power of two that brings m
@@ -77,13 +77,13 @@ class Float16(Compressor):
     def refuses(self, d: int) -> str | None:  # noqa: ARG002
         if casts.has_half():
             return None
-        return "f16 needs a CPU that casts to half precision, and this one lacks F16C; bf16 does without"
+        return "f16 requires a CPU with F16C, which this one lacks; use bf16 instead"
 
 
 @register("bf16")
 @dataclass(frozen=True, kw_only=True)
 class BFloat16(Compressor):
-    """bfloat16, the upper half of a float32, two bytes a number: delta = 1 - 2^-16.
+    """bfloat16, the upper half of a float32, two bytes per number: delta = 1 - 2^-16.
 
     It has float32's range, so there is no header. The few numbers that would round to infinity become the largest
     one, 2^-8 of them away, which is the error of every other number at most.

@@ -1,4 +1,4 @@
-"""What the ternary compressors share: buckets, dense and sparse coding, and how a message is put together.
+"""The base of the ternary compressors: buckets, dense and sparse coding, and the layout of messages.
 
     scales of all buckets, float32     levels, packed densely  or  those other than zero in a list
 
@@ -23,12 +23,12 @@ from hpcopt.kernels.trits import PER_BYTE, TERNARY
 
 @dataclass(frozen=True, kw_only=True)
 class FewLevels(Compressor):
-    """Base of the compressors that send one of three or five values a number.
+    """Base of the compressors that send one of three or five values per number.
 
     Parameters
     ----------
     bucket
-        Numbers that share their scales; 0 is all.
+        Numbers that share their scales; 0 = all.
     coding
         "dense" has messages of one size. "auto" takes a list of the numbers that are not zero where that is shorter:
         it decodes to the same vector and is never longer, hence the default. A list wants less than a number in ten,
@@ -83,7 +83,7 @@ class FewLevels(Compressor):
         plan = _plan(self.base, self.bucket, out.size)
         expect(message, message.size if plan.fits_list(message) else plan.dense, out)
         if not ternary.expand(self.base, message, plan.bucket, plan.width, out):
-            raise ValueError(f"message: a place in it is beyond the {out.size} numbers of the vector")
+            raise ValueError(f"message: an index is out of range for a vector of {out.size} numbers")
         return out
 
     def size(self, d: int, itemsize: int = 8) -> int | None:

@@ -13,7 +13,7 @@ from hpcopt.kernels.finite import INFINITY, WORDS, all_finite
 @register("identity")
 @dataclass(frozen=True, kw_only=True)
 class Identity(Compressor):
-    """No compression: every number as it is, four or eight bytes."""
+    """No compression: four or eight bytes per number."""
 
     paper = "none: the uncompressed message"
 

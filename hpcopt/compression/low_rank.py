@@ -1,4 +1,4 @@
-"""The vector as a matrix of low rank: two thin factors travel, about 8 r sqrt(d) bytes."""
+"""Low-rank approximation: the vector as a matrix of which two thin factors are sent, about 8 r sqrt(d) bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpcopt.kernels import low_rank
 @register("low-rank")
 @dataclass(frozen=True, kw_only=True)
 class LowRank(Compressor):
-    """PowerSGD: the vector fills a matrix M, as square as can be, and P Q^T with Q = M^T P stands for it.
+    """PowerSGD: the vector as a nearly square matrix M, approximated by P Q^T with Q = M^T P.
 
     P is an orthonormal basis of M G, G normal random numbers of the key. So C(x) is M projected on a subspace, and
 

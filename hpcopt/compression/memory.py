@@ -1,17 +1,17 @@
-"""What makes compressed messages add up: a memory of what was lost, or a copy of what the others know.
+"""Error feedback and public copies: memories that make the error of a contractive compressor vanish.
 
-A contraction loses a part of every vector. Sent again and again without memory, the loss stays; with one of these two
-it fades. Both change, in place, an array that belongs to the solver's state, so that the state holds all that survives
-an iteration; what they keep besides is scratch.
+A contractive compressor loses a part of every vector. Without memory the error persists; with one of these two it
+vanishes. Both change, in place, an array that belongs to the solver's state, so that the state holds all that is kept
+between iterations; everything else is scratch.
 
-    ErrorFeedback     e: sent is C(p + e), and e <- p + e - C(p + e)        what was lost goes along next time
-    PublicCopy        h: sent is C(x - h), and h <- h + C(x - h)            all hold h, and h goes to x
+    ErrorFeedback     e: sent is C(p + e), and e <- p + e - C(p + e)        the error is added to the next message
+    PublicCopy        h: sent is C(x - h), and h <- h + C(x - h)            all nodes hold h, and h tends to x
 
-The second is EF21's g_i, CHOCO's x_hat and DeLi-CoCo's z. Its copies agree everywhere to the last bit, as each is made
-from decoded messages, the sender's, too.
+The second is EF21's g_i, CHOCO's x_hat and DeLi-CoCo's z. Its copies are bitwise equal on all nodes, since each is made
+from decoded messages, including the sender's.
 
-A vector that isn't finite, or doesn't fit the wire, is the end of a run that diverges. It is sent as zeros and leaves
-the memory as it is: the driver sees the divergence at the next measurement and says so better.
+A vector that is not finite, or not representable in the message, occurs in diverging runs only. It is sent as zeros and
+does not change the memory: the driver detects the divergence at the next measurement and reports it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hpcopt.kernels.finite import add_finite
 
 
 class ErrorFeedback:
-    """Sends vectors and what was lost of those before (Seide et al., Interspeech 2014; Karimireddy et al., ICML 2019).
+    """Sends vectors plus the accumulated error (Seide et al., Interspeech 2014; Karimireddy et al., ICML 2019).
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class ErrorFeedback:
 
 
 class PublicCopy:
-    """Sends the difference to what the others know (Richtarik, Sokolov and Fatkhullin, NeurIPS 2021; CHOCO).
+    """Sends the difference to a copy that all nodes hold (Richtarik, Sokolov and Fatkhullin, NeurIPS 2021; CHOCO).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Natural compression: every number rounded at random to a neighbouring power of two, right on average.
+"""Natural compression: every number is rounded at random to an adjacent power of two, without bias.
 
 For 2^e <= |x| < 2^(e+1), C(x) = sgn(x) 2^(e+1) with probability |x| / 2^e - 1, else sgn(x) 2^e. Then E C(x) = x and
 E (C(x) - x)^2 <= x^2 / 8, worst at |x| = 4/3 2^e. Sign and exponent are sent: 9 bits a number and no header.
@@ -24,7 +24,7 @@ _OMEGA = 1 / 8
 @register("natural")
 @dataclass(frozen=True, kw_only=True)
 class Natural(Compressor):
-    """Random rounding to powers of two: 9 bits a number, unbiased, at most an eighth of noise."""
+    """Random rounding to powers of two: 9 bits per number, unbiased, variance at most 1/8."""
 
     paper = "Horvath et al., Natural compression for distributed deep learning, MSML 2022"
     randomised = True

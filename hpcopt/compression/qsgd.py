@@ -1,4 +1,4 @@
-"""QSGD: every number rounded at random to one of 2s + 1 levels of the norm, so that it is right on average.
+"""QSGD: every number is rounded at random to one of 2s + 1 levels of the norm, without bias.
 
     U(v)_i = (||v|| / s) sgn(v_i) floor(s |v_i| / ||v|| + u_i),   u_i uniform in [0, 1)
 
@@ -37,16 +37,16 @@ from hpcopt.kernels.packing import PER
 @register("qsgd")
 @dataclass(frozen=True, kw_only=True)
 class QSGD(Compressor):
-    """Random rounding to 2s + 1 levels of the norm.
+    """Random rounding to 2s + 1 levels of the norm: unbiased, or contractive if scaled.
 
     Parameters
     ----------
     levels
         s, from 1 to 32767.
     bucket
-        Numbers that share a norm; 0 is all.
+        Numbers that share a norm; 0 = all.
     scaled
-        Whether to divide by tau: a contraction. Else the result is unbiased to 2^-17 of a level.
+        Whether to divide by tau, which makes it contractive. Otherwise it is unbiased, to 2^-17 of a level.
     """
 
     paper = "Alistarh et al., QSGD, NeurIPS 2017"

@@ -1,4 +1,4 @@
-"""k numbers drawn at random: their places follow from a key, so that the numbers alone travel."""
+"""k numbers at random indices, which the receiver derives from a key, so that only the numbers and the key are sent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _KEY = 8  # bytes
 @register("random-k")
 @dataclass(frozen=True, kw_only=True)
 class RandomK(Sparsifier):
-    """k numbers as float32 behind the 8-byte key that drew their places, without repetition; the rest is zero.
+    """k numbers at random indices without repetition, as float32 and an 8-byte key; the others become zero.
 
-    Plain, it contracts with k / d. Scaled by d / k it is unbiased, with variance d / k - 1. Encoding looks at the k
-    numbers only: NaN and infinity elsewhere go unnoticed, and stay behind.
+    Plain, it is contractive with delta = k / d. Scaled by d / k it is unbiased, with variance d / k - 1. Encoding reads
+    the k numbers only: NaN and infinity elsewhere are neither noticed nor sent.
 
     Parameters
     ----------

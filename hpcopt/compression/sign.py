@@ -1,4 +1,4 @@
-"""Signs and one magnitude: the coarsest code there is, one bit a number."""
+"""Signs and one common magnitude: one bit per number."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 @register("sign")
 @dataclass(frozen=True, kw_only=True)
 class Sign(Compressor):
-    """(||v||_1 / d) sgn v, with sgn 0 = +1: one bit a number behind the mean magnitude in float32.
+    """(||v||_1 / d) sgn v, with sgn 0 = +1: one bit per number and the mean magnitude as float32.
 
-    It contracts with ||v||_1^2 / (d ||v||^2), which is 2/pi for normal numbers and 1/2 for Laplace's; the constant
-    declared, 1/d, is that of a vector with a single number, less float32's rounding.
+    It is contractive with delta = ||v||_1^2 / (d ||v||^2), which is 2/pi for normal numbers and 1/2 for Laplacian ones;
+    the declared constant, 1/d, is that of a vector with a single nonzero, less float32's rounding.
     """
 
     paper = "Karimireddy, Rebjock, Stich and Jaggi, ICML 2019 (scaled sign)"

@@ -1,4 +1,4 @@
-"""What compressors that send k of the d numbers have in common: how k is given."""
+"""The base of compressors that send k of the d numbers: how k is given."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sparsifier(Compressor, abc.ABC):
     fraction
         k / d, in (0, 1]; k is rounded, and at least one.
     k
-        Numbers kept, at least one; `fraction` doesn't count then.
+        Numbers kept, at least one; replaces `fraction`.
     """
 
     fraction: float = 0.01
@@ -44,5 +44,5 @@ class Sparsifier(Compressor, abc.ABC):
         if self.k is not None and self.k > d:
             return f"k: expected at most {d}, the numbers in a vector, got {self.k}"
         if d > _LONGEST:
-            return f"{self.name} takes at most {_LONGEST} numbers, and a vector has {d}"
+            return f"{self.name} supports vectors of at most {_LONGEST} numbers, got {d}"
         return None

@@ -1,4 +1,4 @@
-"""TernGrad: every number rounded at random to zero or the largest magnitude, so that it is right on average.
+"""TernGrad: every number is rounded at random to zero or the largest magnitude, without bias.
 
 With s the largest magnitude of a bucket, T(v)_i = s sgn(v_i) with probability |v_i| / s, else 0. Then E T(v) = v and
 E ||T(v) - v||^2 = s ||v||_1 - ||v||^2. Of all vectors of n numbers, (s, a, ..., a) with a = s / (1 + sqrt n) has the
@@ -31,13 +31,13 @@ def variance_of_ternary(n: int) -> float:
 @register("ternary")
 @dataclass(frozen=True, kw_only=True)
 class Ternary(FewLevels):
-    """Random rounding to zero or the largest magnitude of a bucket: 1.6 bits a number.
+    """Random rounding to zero or the largest magnitude of a bucket: 1.6 bits per number.
 
     Parameters
     ----------
     clip
-        Where positive, magnitudes beyond `clip` root mean squares are cut first (the paper: 2.5): much less variance,
-        and a bias of what was cut. At least 1.
+        If positive, magnitudes are first clipped to `clip` root mean squares (the paper: 2.5), at least 1: much less
+        variance, but a bias.
     bucket, coding
         As for `FewLevels`.
     """

@@ -42,7 +42,7 @@ _ROUNDED = 1.0 - 2.0**-48  # what float32 leaves of a constant
 @register("threshold-ternary")
 @dataclass(frozen=True, kw_only=True)
 class ThresholdTernary(FewLevels):
-    """Magnitudes above a threshold become their mean, the others zero: 1.6 bits a number.
+    """Magnitudes above a threshold become their mean, the others zero: 1.6 bits per number.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class ThresholdTernary(FewLevels):
     kappa
         In [0, 1); the exact rule has none.
     unbiased
-        Round at random to the next of 0, D and the largest magnitude instead: 2.67 bits a number.
+        Round at random to an adjacent one of 0, D and the largest magnitude instead: 2.67 bits per number.
     bucket, coding
         As for `FewLevels`.
     """

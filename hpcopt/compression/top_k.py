@@ -1,4 +1,4 @@
-"""The k numbers of largest magnitude and where they stand: the best that k numbers can say about one vector."""
+"""The k numbers of largest magnitude with their indices: the best approximation of a vector by k numbers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hpcopt.kernels.finite import INFINITY, WORDS
 @register("top-k")
 @dataclass(frozen=True, kw_only=True)
 class TopK(Sparsifier):
-    """The k of largest magnitude as float32, of equal ones the first; the rest is zero.
+    """The k numbers of largest magnitude, as float32, ties by lower index; the others become zero.
 
-    Each brings its place in ceil(log2 d) bits, or all together bring one bit for each of the d numbers where that is
-    less: k and d decide, so that all messages have one size. It contracts with k / d, met by vectors of equal
-    magnitudes and far exceeded by others; float32 takes away a part in 2^48, and numbers below 2^-126 lose digits.
+    Each index takes ceil(log2 d) bits, or all indices together one bit for each of the d numbers if that is less:
+    this depends on k and d only, so all messages have the same size. It is contractive with delta = k / d, attained by
+    vectors of equal magnitudes and far exceeded by others; float32 costs 2^-48, and numbers below 2^-126 lose digits.
     """
 
     paper = "Stich, Cordonnier and Jaggi, NeurIPS 2018"
@@ -37,7 +37,7 @@ class TopK(Sparsifier):
         expect(message, _size(out.size, k, width), out)
         listed = width != places.MARKED
         if not (places.decode_list(message, k, width, out) if listed else places.decode_marks(message, k, out)):
-            raise ValueError(f"message: a place in it is beyond the {out.size} numbers of the vector")
+            raise ValueError(f"message: an index is out of range for a vector of {out.size} numbers")
         return out
 
     def size(self, d: int, itemsize: int = 8) -> int | None:  # noqa: ARG002

@@ -60,7 +60,7 @@ def _has_no_floor(kind: Kind) -> str | None:
 
 
 def _minimises_nothing(kind: Kind) -> str | None:
-    return None if kind.minimises else "it minimises nothing"
+    return None if kind.minimises else "it does not minimise"
 
 
 def _is_decentralised(kind: Kind) -> str | None:
@@ -72,7 +72,7 @@ def _has_a_centre(kind: Kind) -> str | None:
 
 
 def _is_asynchronous(kind: Kind) -> str | None:
-    return "it is asynchronous: who comes first decides" if kind.needs.pace == "own" else None
+    return "it is asynchronous: its iterates depend on the order of arrival" if kind.needs.pace == "own" else None
 
 
 def _is_not_randomised(kind: Kind) -> str | None:
@@ -112,7 +112,7 @@ def it_comes_near_the_optimum_down_to_its_floor(kind: Kind, problem: Callable[..
 
 
 @check(PROBLEMS)
-def every_row_of_the_trace_is_the_objective_at_its_model(kind: Kind, problem: Callable[..., Spread]) -> None:
+def every_record_of_the_trace_is_the_objective_at_its_model(kind: Kind, problem: Callable[..., Spread]) -> None:
     """Expect the last row to be what one node computes from all rows at the model returned."""
     spread = problem()
     solved = solve(kind(), spread, rounds=12)
@@ -126,15 +126,15 @@ def all_nodes_end_with_the_same_model(kind: Kind, problem: Callable[..., Spread]
     """Expect equal bits; of a decentralised solver, whose nodes have models of their own, of the mean model."""
     solved = solve(kind(), problem(), rounds=9)
     for node, outcome in enumerate(solved.outcomes):
-        expect_close(f"the model of node {node}, beside that of node 0", outcome.w, solved.w)
+        expect_close(f"the model of node {node}, compared with that of node 0", outcome.w, solved.w)
 
 
 @check({f"{name}, 1 node": partial(problem, nodes=1) for name, problem in PROBLEMS.items()})
-def on_one_node_it_is_the_same_as_without_any_cluster(kind: Kind, problem: Callable[..., Spread]) -> None:
+def on_one_node_it_is_the_same_as_without_a_cluster(kind: Kind, problem: Callable[..., Spread]) -> None:
     """Expect equal bits, and that nothing is sent."""
     alone = solve(kind(), problem(), cluster=SoloCluster(), rounds=9)
     virtual = solve(kind(), problem(), rounds=9)
-    expect_close("the model on a virtual cluster of one node, beside that without a cluster", virtual.w, alone.w)
+    expect_close("the model on a virtual cluster of one node, compared with that without a cluster", virtual.w, alone.w)
     for cluster, run in (("without a cluster", alone), ("on a virtual cluster of one node", virtual)):
         sent = run.rows[-1]["bytes"]
         expect(sent == 0, f"{sent} bytes were sent {cluster}; expected none")
@@ -195,7 +195,7 @@ def the_ledger_shows_the_bytes_that_it_declares_to_each_neighbour(
 
 
 @check()
-def its_inputs_are_left_alone(kind: Kind, problem: Callable[..., Spread]) -> None:
+def it_does_not_modify_its_inputs(kind: Kind, problem: Callable[..., Spread]) -> None:
     """Expect the data and the start to be what they were."""
     spread = problem()
     X, y, start = spread.X.copy(), spread.y.copy(), np.full(spread.d, 0.3)
@@ -211,18 +211,20 @@ def dense_and_sparse_data_give_the_same_iterates(kind: Kind, problem: Callable[.
     spread = problem()
     dense = solve(kind(), spread, rounds=9)
     sparse = solve(kind(), spread.sparse(), rounds=9)
-    expect_close("the model from sparse data, beside that from dense data", sparse.w, dense.w, rtol=1e-9, atol=1e-11)
+    expect_close(
+        "the model from sparse data, compared with that from dense data", sparse.w, dense.w, rtol=1e-9, atol=1e-11
+    )
 
 
 @check(
     {f"logistic, shards of {', '.join(map(str, s))} rows": s for s in ((1, 119), (60, 1, 59), (117, 1, 1, 1))},
     _minimises_nothing,
 )
-def uneven_and_tiny_shards_are_survived(kind: Kind, sizes: tuple[int, ...]) -> None:
+def it_runs_on_uneven_and_tiny_shards(kind: Kind, sizes: tuple[int, ...]) -> None:
     """Expect finite numbers and an objective below the first one."""
     solved = solve(kind(), logistic().over(*sizes), rounds=12)
     first, last = solved.rows[0]["objective"], solved.rows[-1]["objective"]
-    expect(np.isfinite(solved.w).all(), "the model holds numbers that are not finite")
+    expect(np.isfinite(solved.w).all(), "the model contains numbers that are not finite")
     expect(last < first, f"after 12 rounds the objective is {last:.6g}; expected less than the first one, {first:.6g}")
 
 
@@ -241,7 +243,7 @@ def another_seed_gives_another_run(kind: Kind, problem: Callable[..., Spread]) -
     one, two = (solve(made(kind, **drawing), problem(), rounds=9, seed=seed) for seed in (1, 2))
     expect(
         not np.array_equal(one.w, two.w),
-        "seeds 1 and 2 give the same model; expected another one, since it is declared randomised",
+        "seeds 1 and 2 give the same model; expected different ones, since it is declared randomised",
     )
 
 
@@ -250,13 +252,13 @@ def measuring_changes_neither_iterates_nor_bytes_nor_time(kind: Kind, problem: C
     """Expect the same last row and model, whether each iteration is recorded or only the first and the last."""
     recorded = solve(kind(), problem(), rounds=9, record_every=1)
     silent = solve(kind(), problem(), rounds=9, record_every=0)
-    expect(len(silent.rows) == 2, f"{len(silent.rows)} rows were recorded; expected the first and the last")
-    expect_same_rows("the last row of a run that records little", silent.rows[-1:], recorded.rows[-1:])
-    expect_close("the model of a run that records little", silent.w, recorded.w)
+    expect(len(silent.rows) == 2, f"{len(silent.rows)} records were written; expected the first and the last")
+    expect_same_rows("the last record of a run that records rarely", silent.rows[-1:], recorded.rows[-1:])
+    expect_close("the model of a run that records rarely", silent.w, recorded.w)
 
 
 @check()
-def it_goes_on_from_the_snapshot_of_any_yield(kind: Kind, problem: Callable[..., Spread]) -> None:
+def it_resumes_from_the_snapshot_of_any_yield(kind: Kind, problem: Callable[..., Spread]) -> None:
     """Expect the rest of the trace and the model to the last bit: all that survives a yield is in the state."""
     solver, kept = made(kind, batch=5), Kept()
     whole = solve(solver, problem(), iterations=6, checkpoints=kept)
@@ -284,7 +286,7 @@ def another_order_of_the_nodes_gives_the_same_iterates(kind: Kind, problem: Call
 
 
 @check({"its declaration": None})
-def it_names_its_paper_and_sums_itself_up_in_a_line(kind: Kind, _: None) -> None:
+def it_names_its_paper_and_has_a_summary_in_one_line(kind: Kind, _: None) -> None:
     """Expect the class attribute `paper` and a docstring with a short first line."""
     expect(getattr(kind, "paper", ""), 'there is no paper; expected the class attribute paper = "where it is stated"')
     summary = (kind.__doc__ or "").strip().splitlines()

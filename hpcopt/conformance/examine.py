@@ -43,7 +43,7 @@ def examine(path: str | Path, limit: float = LIMIT) -> Iterator[Verdict]:
     Parameters
     ----------
     limit
-        Seconds that a check may take.
+        Time limit of a check in seconds.
 
     Raises
     ------
@@ -144,7 +144,7 @@ class _Worker:
         try:
             code = self._process.wait(ENDING)
         except subprocess.TimeoutExpired:
-            return "the process said no more"
+            return "the process stopped responding"
         if code < 0:
-            return f"the process was brought down ({signal.Signals(-code).name})"
-        return f"the process was left with exit code {code}"
+            return f"the process was killed ({signal.Signals(-code).name})"
+        return f"the process ended with exit code {code}"

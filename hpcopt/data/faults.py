@@ -110,8 +110,8 @@ def check_exact(where: str, numbers: NDArray[Any], row_of: Callable[[int], int])
         raise FaultError(
             Fault(
                 row,
-                f"{where}: row {row} (counted from 0): {column}{values[first]} is an integer that float64 does not "
-                f"hold; it would be read as {floats[first]:.0f}",
+                f"{where}: row {row} (counted from 0): {column}{values[first]} is an integer that float64 cannot "
+                f"represent; it would be read as {floats[first]:.0f}",
             )
         )
 

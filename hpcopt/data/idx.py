@@ -124,7 +124,7 @@ class _Entries:
         if found < promised:
             raise InputError(f"{self.path}: cut short: its header promises {_by(self.shape)} entries; fetch it again")
         if found > promised:
-            raise InputError(f"{self.path}: damaged: it goes on behind the {_by(self.shape)} entries of its header")
+            raise InputError(f"{self.path}: damaged: there are data after the {_by(self.shape)} entries of its header")
 
 
 @contextmanager

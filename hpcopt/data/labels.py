@@ -73,7 +73,7 @@ def classes_of(y: NDArray[np.float64], targets: Targets, group: Group, where: st
         return seen
     if targets is Targets.CLASSES:
         raise AgreedError(
-            f"{where}: labels take more than {MANY_CLASSES} values ({shown(seen)}): they are no classes; take a loss "
+            f"{where}: labels take more than {MANY_CLASSES} values ({shown(seen)}): they are not classes; use a loss "
             'for real targets: problem.loss = "squared"'
         )
     raise AgreedError(

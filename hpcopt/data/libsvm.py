@@ -203,7 +203,7 @@ def _wrong_with(line: bytes, widest: int) -> str:
         elif number is None:
             wrong = f"feature index {_shown(index)} is not an integer"
         elif not 0 <= number <= LARGEST_INT32:
-            wrong = f"feature index {_shown(index)} is out of range; 0 to {LARGEST_INT32} are right"
+            wrong = f"feature index {_shown(index)} is out of range; expected 0 to {LARGEST_INT32}"
         elif number <= before:
             wrong = f"feature index {number} comes after {before}; indices must increase along a line"
         else:
@@ -233,7 +233,7 @@ def _wrong_number(text: bytes, what: str) -> str:
     if value is None or not _NUMBER.fullmatch(text):
         return f"{what} {_shown(text)} is not a number" + (" (is this LIBSVM text?)" if what == "label" else "")
     if abs(value) > LARGEST_EXACT and _INTEGER.fullmatch(text) and int(text) != value:
-        return f"{what} is {_shown(text)}, an integer that float64 does not hold; it would be read as {value:.0f}"
+        return f"{what} is {_shown(text)}, an integer that float64 cannot represent; it would be read as {value:.0f}"
     return ""
 
 

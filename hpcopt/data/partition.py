@@ -76,7 +76,7 @@ def assign(
         most = f"use at most {n} node{s}"
         raise InputError(f"{nodes} nodes but {n} row{s}: an empty shard has nothing to compute; {most}")
     if rule in ("by-label", "dirichlet") and labels is None:
-        raise InputError(f"data.partition: '{rule}' needs labels, and these data have none")
+        raise InputError(f"data.partition: '{rule}' requires labels, which these data do not have")
     rng = stream(seed, Purpose.PARTITION)
     if rule == "contiguous":
         return _dealt(np.arange(n), equal_sizes(n, nodes))

@@ -42,9 +42,9 @@ def read_training(request: DataRequest, group: Group, nodes: int, rows: Rows | N
     """
     with agreed(group):
         if rows is None and request.source == ARRAYS:
-            raise InputError(f'data.source: "{ARRAYS}" are handed over in Python, by run(..., rows=from_arrays(X, y))')
+            raise InputError(f'data.source: "{ARRAYS}" are passed in Python, by run(..., rows=from_arrays(X, y))')
         if rows is not None and request.source != ARRAYS:
-            raise InputError(f'data.source: rows were handed over, which only source = "{ARRAYS}" takes')
+            raise InputError(f'data.source: rows were passed, which only source = "{ARRAYS}" takes')
     if rows is not None:
         rows.check_alike(group)
         return read_arrays(*rows.train, request.name, group, whole=rows.whole, first=request.rows)
@@ -73,7 +73,7 @@ def read_test(request: DataRequest, group: Group, rows: Rows | None = None) -> t
     if rows is None or rows.test is None:
         return None
     if request.test_fraction:
-        raise AgreedError("data.test_fraction: given together with test rows; keep one of the two")
+        raise AgreedError("data.test_fraction: given together with test rows; remove one of the two")
     name = f"the test set of {request.name}"
     return read_arrays(*rows.test, name, group, whole=rows.whole, first=request.rows), name
 
@@ -122,7 +122,7 @@ def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, fea
     with agreed(group):
         idx = path.suffix not in {".npz", ".npy"} and is_idx(path)
         if labels is not None and not idx:
-            raise InputError(f"{labels}: named as the labels of {path}, which is no IDX file and holds its own")
+            raise InputError(f"{labels}: named as the labels of {path}, which is not an IDX file and contains its own")
     if idx:
         named = labels_beside(path, group) if labels is None else Path(labels)
         if named is not None:

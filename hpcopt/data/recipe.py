@@ -11,7 +11,7 @@
 
 linear-regression and relu-regression are the synthetic sets of the DeLi-CoCo authors' code (Hashemi et al.,
 arXiv 2011.10643), smaller; heterogeneous-least-squares makes nodes that disagree by a chosen amount. Any source takes
-any key, except that blobs have no w that could differ from node to node.
+any key, except that blobs have no true model that could differ from node to node.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Recipe:
     def __post_init__(self) -> None:
         check_types(self)
         if self.design == "blobs" and self.heterogeneity:
-            raise InputError("heterogeneity: blobs have no w that could differ from node to node; give 0")
+            raise InputError("heterogeneity: blobs have no true model that could differ between nodes; set 0")
 
     @property
     def spectrum(self) -> NDArray[np.float64]:

@@ -26,70 +26,70 @@ FILES = ("path", "test", "labels", "test_labels")  # the keys that name one
 
 @dataclass(frozen=True, kw_only=True)
 class DataRequest:
-    """Where the rows come from, and how they are prepared and spread over the nodes.
+    """The source of the rows, their preparation, and their distribution over the nodes.
 
     Parameters
     ----------
     path
         A file: `.npz`, `.npy`, IDX (known by its first bytes), or LIBSVM text; the last two plain or `.gz`, `.bz2`,
-        `.xz`. Either this or `source` is needed.
+        `.xz`. Either this or `source` is required.
     source
-        Data that need no file:
+        Data without a file:
 
         - "breast-cancer": Wisconsin diagnoses, 569 rows of 30 features, labels 0 (malignant) and 1; of scikit-learn
         - "digits": handwritten digits of 8 x 8 pixels, 1,797 rows of 64 features, labels 0 to 9; of scikit-learn
-        - "logistic": generated, two classes by a noisy linear rule
+        - "logistic": generated, two classes from a noisy linear model
         - "least-squares": generated, real targets that are linear in the features, plus noise
-        - "heterogeneous-least-squares": the same with a linear rule of each node's own
+        - "heterogeneous-least-squares": the same with a different linear model on each node
         - "linear-regression": generated as in the DeLi-CoCo authors' code, linear targets
         - "relu-regression": the same with rectified targets, for loss = "relu"
-        - "blobs": generated, ten classes around means of their own
-        - "arrays": rows that a Python program hands over: run(..., rows=from_arrays(X, y))
+        - "blobs": generated, ten classes, each around its own mean
+        - "arrays": rows passed from Python: run(..., rows=from_arrays(X, y))
     labels
-        The file with the labels of the IDX file `path`; default: the one beside it, named as MNIST's are.
+        The file with the labels of the IDX file `path`; default: the one beside it, named as in MNIST.
     test
-        A file of test rows, beside `path`.
+        A file of test rows, in addition to `path`.
     test_labels
         The file with the labels of the IDX file `test`.
     test_fraction
-        The part of the rows that is kept aside for testing; not together with `test`.
+        The fraction of the rows that is held out for testing; not together with `test`.
     partition
-        How rows are given to nodes. Default: "shuffled", but "contiguous" for generated rows that differ from node to
-        node, which another order would mix.
+        The assignment of rows to nodes. Default: "shuffled", but "contiguous" for generated rows that differ from node
+        to node, which another order would mix.
 
-        - "shuffled": equal runs of a random order, so that shards are alike
-        - "contiguous": equal runs of the file's order
-        - "by-label": equal runs of the order of labels, the most heterogeneous shards; or, with `labels_per_node`,
-          equal shards of so many labels each
+        - "shuffled": random shards of equal size, which are homogeneous
+        - "contiguous": shards of equal size in the order of the file
+        - "by-label": shards of equal size of the rows sorted by label, the most heterogeneous ones; or, with
+          `labels_per_node`, shards of equal size with that number of labels each
         - "dirichlet": each class divided in random proportions; the smaller `alpha`, the more heterogeneous the shards
-        - "unequal": runs of a random order, in proportion to `fractions`
+        - "unequal": random shards with sizes in proportion to `fractions`
     alpha
-        The parameter of "dirichlet", which needs it.
+        The parameter of "dirichlet"; required there.
     fractions
-        The relative sizes of the shards of "unequal", one a node, which needs them.
+        The relative sizes of the shards of "unequal", one per node; required there.
     labels_per_node
-        How many labels a node's rows have; with "by-label".
+        The number of labels on each node, with "by-label".
     zero_based
-        Whether the columns of text files count from 0, or from 1; default: from 0 where any of them has a column 0.
+        Whether the columns of text files count from 0, or from 1; default: from 0 if any of them has a column 0.
     rows
-        Of generated data: how many; of a file or embedded data: only the first so many.
+        The number of generated rows; of a file or embedded data, the number of first rows to use.
     features, density, condition, noise, heterogeneity
-        Of generated data, as `rows`: the number of features; the part of the entries that is stored, in (0, 1]; the
-        largest over the smallest eigenvalue of the features' second moment; the size of the errors; how much the linear
-        rule differs from node to node. Defaults depend on the source, and `run.json` has them filled in.
+        Of generated data, as `rows`: the number of features; the fraction of entries that is stored, in (0, 1]; the
+        condition number of the features' second moment; the noise of the targets; the difference of the linear models
+        between nodes. Defaults depend on the source, and are filled in in `run.json`.
     seed
-        Of generated rows, the split and the partition; in a specification the run's by default.
+        Of generated rows, the split and the partition; in a specification the default is the run's seed.
     scale
         Scaling of the features, measured on the training rows.
 
-        - "none": as they are
+        - "none": no scaling
         - "standard": to mean 0 and deviation 1; not for sparse rows
         - "max-abs": each divided by its largest magnitude
         - "global-max-abs": all divided by the largest magnitude of all
     storage
-        "f64" (eight bytes an entry) or "f32" (four); default: as the file has it, text as "f64".
+        "f64" (eight bytes per entry) or "f32" (four); default: as in the file; text as "f64".
     classes
-        Which labels to tell apart, where the data have others or more than two: { positive = [...], negative = [...] }.
+        The labels of the two classes, if the data have more than two labels: { positive = [...], negative = [...] }.
 
     Raises
     ------
@@ -124,26 +124,26 @@ class DataRequest:
         self._check_origin()
         self._fill()
         if self.test is not None and self.source is not None:
-            raise InputError("test: goes with path; with source use test_fraction")
+            raise InputError("test: requires path; with source use test_fraction")
         if self.test is not None and self.test_fraction:
-            raise InputError("test_fraction: given together with test; keep one of the two")
+            raise InputError("test_fraction: given together with test; remove one of the two")
         for key, files in (("labels", "path"), ("test_labels", "test")):
             if getattr(self, key) is not None and getattr(self, files) is None:
-                raise InputError(f"{key}: goes with {files}, the IDX file that they are the labels of")
+                raise InputError(f"{key}: requires {files}, the IDX file that the labels belong to")
         self._check_partition()
 
     def _check_origin(self) -> None:
         if self.path is None and self.source is None:
-            raise InputError('missing; [data] needs path = "a file" or source = "embedded or generated data"')
+            raise InputError('missing; [data] requires path = "a file" or source = "embedded or generated data"')
         if self.path is not None and self.source is not None:
-            raise InputError("source: given together with path; keep one of the two")
+            raise InputError("source: given together with path; remove one of the two")
         if self.source is not None and self.source not in SOURCES:
             raise InputError(f"source: {no_such(self.source, SOURCES)}")
         if self.zero_based is not None and self.path is None:
-            raise InputError("zero_based: only text files take it (path = ...)")
+            raise InputError("zero_based: only used with text files (path = ...)")
         for key in RECIPE_KEYS:
             if getattr(self, key) is not None and self.source not in GENERATED:
-                raise InputError(f"{key}: only generated data take it (source = {', '.join(GENERATED)})")
+                raise InputError(f"{key}: only used with generated data (source = {', '.join(GENERATED)})")
 
     def _fill(self) -> None:
         """Give the keys whose defaults hang on the source their values, so that the resolved table tells them."""
@@ -156,12 +156,12 @@ class DataRequest:
         for partition, key in keys.items():
             given = getattr(self, key) is not None
             if given and self.partition != partition:
-                raise InputError(f'{key}: only partition = "{partition}" takes it, partition is "{self.partition}"')
+                raise InputError(f'{key}: requires partition = "{partition}"; partition is "{self.partition}"')
             if not given and self.partition == partition and key != "labels_per_node":
                 raise InputError(f'{key}: missing; partition = "{partition}" needs it')
         if self.heterogeneity and self.partition == "contiguous" and self.test_fraction > 0:
             raise InputError(
-                "test_fraction: what is kept aside would shift the other rows to nodes they were not made for; "
+                "test_fraction: a test set would move rows to other nodes than they were generated for; "
                 'give 0, or data.partition = "shuffled"'
             )
 

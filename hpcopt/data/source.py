@@ -128,7 +128,7 @@ def _base(train: Part, test: Part | None, request: DataRequest, *, text: bool) -
     seen = counts_from_zero(train, test)
     if request.zero_based is not None and not text:
         raise AgreedError(
-            f"data.zero_based: {request.name} is no text; only the columns of text files can count from 1"
+            f"data.zero_based: {request.name} is not a text file; only the columns of text files can count from 1"
         )
     if request.zero_based is False and seen:
         name = request.name if counts_from_zero(train) else request.test

@@ -22,7 +22,7 @@ def check_integers(where: str, dtype: np.dtype[Any]) -> None:
         If they are no integers.
     """
     if dtype.kind not in "iu":
-        raise InputError(f"{where}: holds values of type {dtype}; expected integers")
+        raise InputError(f"{where}: contains values of type {dtype}; expected integers")
 
 
 def check_pointers(where: str, pointers: NDArray[Any], first: int, entries: int) -> None:
@@ -70,7 +70,7 @@ def rows_of(
     Raises
     ------
     FaultError
-        About the first entry whose column is out of range, or whose value is an integer that float64 does not hold.
+        About the first entry whose column is out of range, or whose value is an integer that float64 cannot represent.
     """
     lengths = np.diff(pointers.astype(np.int64))
     ends = np.cumsum(lengths)

@@ -155,6 +155,6 @@ def as_floats(array: NDArray[Any], where: str) -> NDArray[Any]:
     """
     if array.dtype.kind not in "bufi":
         raise InputError(
-            f"{where}: holds values of type {array.dtype}; expected numbers (float64, float32 or integers)"
+            f"{where}: contains values of type {array.dtype}; expected numbers (float64, float32 or integers)"
         )
     return array.astype(np.float32 if array.dtype.itemsize == 4 and array.dtype.kind == "f" else np.float64, copy=False)

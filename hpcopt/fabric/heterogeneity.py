@@ -77,29 +77,29 @@ class Departure:
 
 @dataclass(frozen=True, kw_only=True)
 class Heterogeneity:
-    """What makes the nodes and links of a cluster unlike, the table [cluster.stragglers]; by default nothing.
+    """Heterogeneity of the nodes and links of a cluster, the table [cluster.stragglers]; by default none.
 
     Parameters
     ----------
     seed
-        Keys all draws; in a specification the run's by default.
+        Of all random draws; in a specification the default is the run's seed.
     probability, slowdown
-        With this probability, at each step anew, a node is a straggler: the step's work takes `slowdown` times as long.
+        The probability that a node is a straggler in a step, independently for each step; the step's work then takes
+        `slowdown` times as long.
     slow_nodes, node_slowdown
-        Ranks of the nodes that are slow all the time, or which part of all nodes is (drawn by seed; one at least
+        Ranks of the nodes that are permanently slow, or their fraction of all nodes (drawn by seed; at least one
         unless it is 0), and their factor; default `slowdown`.
     distribution, spread
-        How the time of a step's work is spread around its mean, with u uniform in (0, 1), z standard normal and s the
-        spread: "uniform" 1 + s (2 u - 1), "exponential" 1 - s - s log(u), "lognormal" exp(s z - s^2/2),
-        "pareto" (1 - s) u^-s, whose tail has the shape 1/s (from s = 1/2 on without a variance). Spreads by
-        default 0.1, 1, 0.5, 0.5, at most 1, 1, 4, 0.95.
+        The distribution of the time of a step's work, with u uniform in (0, 1), z standard normal and s the spread:
+        "uniform" 1 + s (2 u - 1), "exponential" 1 - s - s log(u), "lognormal" exp(s z - s^2/2), "pareto" (1 - s) u^-s,
+        with tail index 1/s (infinite variance for s >= 1/2). The default spreads are 0.1, 1, 0.5, 0.5, the largest
+        ones 1, 1, 4, 0.95.
     slow_links, link_slowdown
-        With this probability a pair of nodes has a slow link, over which bytes take so many times as long.
+        The probability that a pair of nodes has a slow link, and its factor: bytes take `link_slowdown` times as long.
     pauses
-        Tables { node, at, seconds }: the first step that `node` begins at or after the time `at` begins so many seconds
-        later.
+        Tables { node, at, seconds }: the first step of `node` at or after the time `at` is delayed by `seconds`.
     departures
-        Tables { node, at }: `node` leaves for good at the first step that it would begin at or after the time `at`.
+        Tables { node, at }: `node` leaves for good at its first step at or after the time `at`.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class Heterogeneity:
         if self.distribution == "constant":
             if self.spread is not None:
                 names = ", ".join(f'"{name}"' for name in SPREADS)
-                raise InputError(f"spread: given without a distribution that has one; give distribution = {names}")
+                raise InputError(f"spread: requires distribution = {names}")
             return
         usual, most = SPREADS[self.distribution]
         if self.spread is None:
@@ -145,7 +145,7 @@ class Heterogeneity:
         for name, nodes in named.items():
             for node in nodes:
                 if node >= size:
-                    return f"{name}: no node {node} among {size}; they are counted from 0"
+                    return f"{name}: no node {node}: the {size} nodes are numbered from 0"
         return None
 
     def pace(self, rank: int, size: int) -> Pace:
@@ -164,7 +164,7 @@ class Heterogeneity:
         told = (
             (slow, f"slow {_listed(slow, 'node')} (x {self.node_slowdown or self.slowdown:g})"),
             (self.probability, f"stragglers with probability {self.probability:g} (x {self.slowdown:g})"),
-            (self.distribution != "constant", f"times of steps {self.distribution} ({self.spread or 0.0:g})"),
+            (self.distribution != "constant", f"step times {self.distribution} ({self.spread or 0.0:g})"),
             (self.slow_links, f"slow {self._links(size)} (x {self.link_slowdown:g})"),
             (self.pauses, f"pauses of {_listed(sorted({p.node for p in self.pauses}), 'node')}"),
             (self.departures, f"departures of {_listed(sorted({d.node for d in self.departures}), 'node')}"),

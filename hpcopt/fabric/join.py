@@ -41,7 +41,7 @@ def join(
             reason = str(error).strip().splitlines()[0]
             raise InputError(
                 f"{started()[0]} processes were started, but MPI cannot be loaded ({reason}); "
-                "install one beside hpcopt: pip install 'hpcopt[mpich]'"
+                "install one: pip install 'hpcopt[mpich]'"
             ) from None
         return SoloCluster(seed)
     refuse_singletons()

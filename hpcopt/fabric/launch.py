@@ -34,7 +34,7 @@ from hpcopt.errors import AgreedError, InputError
 # (number of processes, this one's number), as launchers tell them; the first that are sound count
 LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "Open MPI's mpiexec"),
-    ("PMI_SIZE", "PMI_RANK", "an mpiexec of the MPICH family"),
+    ("PMI_SIZE", "PMI_RANK", "an MPICH-based mpiexec"),
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "srun"),
 )
 DAEMONS = {  # names of the processes whose children are ranks
@@ -197,7 +197,11 @@ def _watch_coming_up(up: threading.Event) -> None:
     while not up.wait(1.0):
         lost, late = _has_lost_a_rank(), time.monotonic() - begun > COMING_UP
         if (lost or late) and not up.wait(_MOMENT * (not is_first())):
-            why = "a rank has ended before MPI was up" if lost else f"MPI has not come up in {COMING_UP:g} s"
+            why = (
+                "a rank exited before MPI was initialised"
+                if lost
+                else f"MPI was not initialised within {COMING_UP:g} s"
+            )
             os.write(2, f"hpcopt: error: {why}\n".encode())
             JOB.end(1)
 
@@ -233,8 +237,8 @@ def refuse_singletons() -> None:
         size, rank = next(names[:2] for names in LAUNCHERS if names[2] == launcher)
         remedy += f"; if this process was started alone, unset {size} and {rank}, which it inherited"
     raise InputError(
-        f"{processes} processes were started by {launcher}, but each is alone in its own world: the launcher does not "
-        f"fit the MPI library ({mpi_library()}); start with {remedy}"
+        f"{processes} processes were started by {launcher}, but each has an MPI world of size 1: the launcher does not "
+        f"match the MPI library ({mpi_library()}); start with {remedy}"
     )
 
 

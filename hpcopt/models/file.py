@@ -39,7 +39,7 @@ def read(path: str | Path) -> dict[str, NDArray[Any]]:
     arrays = _arrays(Path(path))
     missing = set(NEEDED) - arrays.keys()
     if missing:
-        raise InputError(f"{path}: no model: it lacks {', '.join(sorted(missing))}")
+        raise InputError(f"{path}: not a model: it lacks {', '.join(sorted(missing))}")
     if not np.array_equal(arrays["format"], FORMAT):
         raise InputError(f"{path}: a model in format {arrays['format']}; this hpcopt reads format {FORMAT}")
     return arrays
@@ -49,14 +49,14 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file whose names are those of a model's."""
     try:
         if path.is_file() and not zipfile.is_zipfile(path):
-            raise InputError(f"{path}: no model: expected the .npz file that 'hpcopt fit' or 'hpcopt run' writes")
+            raise InputError(f"{path}: not a model: expected the .npz file that 'hpcopt fit' or 'hpcopt run' writes")
         with archive(path) as members:
             ours = [name for name in members.names if name in {*NEEDED, *OPTIONAL} or name.startswith(HIDDEN)]
             return {name: members.member(name).read() for name in ours}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected a model.npz in it, perhaps") from None
+        raise InputError(f"{path}: is a folder; expected a file, as model.npz") from None
     except InputError as error:
         told = error.message.removeprefix(f"{path}: ")
-        raise InputError(f"{path}: {'' if told.startswith('no model') else 'no model: '}{told}") from None
+        raise InputError(f"{path}: {'' if told.startswith('not a model') else 'not a model: '}{told}") from None

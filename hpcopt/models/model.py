@@ -102,7 +102,7 @@ class Model:
         widths = [len(layer.coef) for layer in self.hidden]
         inputs = [layer.coef.shape[1] for layer in self.hidden[1:]] + [self.coef.shape[-1]] * layered
         if widths != inputs or any(np.shape(layer.intercept) != layer.coef.shape[:1] for layer in self.hidden):
-            raise InputError("hidden: layers whose shapes do not fit one another")
+            raise InputError("hidden: layers whose shapes do not match")
 
     @property
     def features(self) -> int:
@@ -199,7 +199,7 @@ def load(path: str | Path) -> Model:
             family=family,
         )
     except InputError as error:
-        raise InputError(f"{path}: no model: {error.message}") from None
+        raise InputError(f"{path}: not a model: {error.message}") from None
 
 
 def _numbers(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:
@@ -214,7 +214,7 @@ def _meta(text: str) -> dict[str, Any]:
     try:
         meta = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"meta: no valid JSON ({error})") from None
+        raise InputError(f"meta: invalid JSON ({error})") from None
     if not isinstance(meta, dict):
         raise InputError(f"meta: expected a JSON object, got {shown(meta)}")
     zero_based = meta.get("zero_based")

@@ -186,7 +186,7 @@ class Perceptron:
 
     def _curvature_bound(self) -> float:
         if not self.bounded or self.loss.curvature_bound is None:
-            raise InputError("step_size: a network with hidden layers knows no smoothness constant L; give a number")
+            raise InputError("step_size: a model with hidden layers has no known smoothness constant L; give a number")
         return self.loss.curvature_bound
 
     def _mean_gradient(self, w: Vector, rows: Rows) -> Vector:

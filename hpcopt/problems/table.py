@@ -1,4 +1,4 @@
-"""[problem], the table of a specification that says what is minimised and where the solver starts."""
+"""[problem], the table of a specification that defines the objective and the starting point."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ MODEL_KEYS = ("intercept", "hidden", "activation")  # parameters of one model or
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemTable:
-    """The objective, mean loss of a model plus a penalty, and where the solver starts.
+    """The objective, the mean loss of a model plus a penalty, and the starting point.
 
     Parameters
     ----------
     model, loss
-        Names; each model has a loss that it takes where none is given.
+        Names; each model has a default loss.
     l1
-        The weight of ||w||_1; only 0 is possible yet.
+        The weight of ||w||_1; only 0 is supported at present.
     l2
         The penalty's short form, (l2/2) ||w||^2: a number, or "c/n" with n the number of training rows. Default "1/n".
     penalty
-        Any other penalty, in place of `l2`: `name` (`hpcopt list penalties`) and its parameters, or the name alone. Its
-        numbers may be "c/n", too.
+        Another penalty, in place of `l2`: `name` (`hpcopt list penalties`) and its parameters, or the name alone. Its
+        numbers may also be "c/n".
     intercept
-        Whether the model has one (of many classes: one for each); it is not penalised. Default false; "mlp" always has
-        biases.
+        Whether the model has an intercept (for a loss of classes, one per class); it is not penalised. Default false;
+        "mlp" always has biases.
     hidden, activation
-        Of "mlp": the widths of the hidden layers, default [64], and what follows each of them, default "relu".
+        For "mlp": the widths of the hidden layers, default [64], and their activation, default "relu".
     start
-        "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,); default "zeros", "random"
-        where the objective is not convex.
+        "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,); default "zeros", but "random"
+        if the objective is not convex.
     optimum
-        The lowest value that the objective has, where it is known: pictures show the distance to it.
+        The minimum of the objective, if known: pictures then show the distance to it.
 
     Raises
     ------
@@ -97,14 +97,14 @@ class ProblemTable:
         for key in MODEL_KEYS:
             if getattr(self, key) is not None and key not in own:
                 takers = ", ".join(f'"{name}"' for name in MODELS if key in {f.name for f in fields(MODELS[name])})
-                raise InputError(f'{key}: only model = {takers} takes it, model is "{self.model}"')
+                raise InputError(f'{key}: requires model = {takers}; model is "{self.model}"')
         given = {key: getattr(self, key) for key in MODEL_KEYS if getattr(self, key) is not None}
         built = MODELS[self.model](**given)
         return {key: getattr(built, key) for key in MODEL_KEYS if key in own}
 
     def _check_penalty(self) -> None:
         if self.penalty is not None and self.l2 is not None:
-            raise InputError("penalty: given together with l2, which is a penalty, too; keep one of the two")
+            raise InputError("penalty: given together with l2, which is also a penalty; remove one of the two")
         if self.penalty is None and self.l2 is None:
             fill(self, l2="1/n")
         if isinstance(self.l2, str) and portion(self.l2, "n") is None:
@@ -112,7 +112,7 @@ class ProblemTable:
         if self.l1 > 0:
             names = ", ".join(PENALTIES)
             raise InputError(
-                f"l1: only 0 is possible, got {self.l1:g}: no solver here takes an l1 term yet; penalties are {names}"
+                f"l1: only 0 is possible, got {self.l1:g}: no solver supports an l1 term yet; penalties are {names}"
             )
 
     def _check_start(self) -> None:
@@ -123,7 +123,7 @@ class ProblemTable:
         if self.start == "zeros" and nonconvex:
             kind, name = nonconvex
             raise InputError(
-                f'start: with {kind} "{name}" nothing moves from zeros; expected another start, as "random"'
+                f'start: with {kind} "{name}" zeros is a stationary point; expected another start, as "random"'
             )
         if self.start == "ones" and model.equal_weights:
             raise InputError(
@@ -173,7 +173,7 @@ def _read_start(path: Path, d: int) -> Vector:
     try:
         stored = stored_array(path)
         if stored.dtype.kind not in "fiub":
-            raise InputError(f"{path}: holds no array of real numbers")
+            raise InputError(f"{path}: does not contain an array of real numbers")
         w0: Vector = stored.read()
     except FileNotFoundError:
         raise InputError(f"problem.start: {path}: no such file; or give zeros, ones or random") from None

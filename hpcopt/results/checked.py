@@ -185,7 +185,7 @@ def text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: damaged: no text in UTF-8 (byte {error.start:,})") from None
+        raise InputError(f"{path}: damaged: not UTF-8 text (byte {error.start:,})") from None
 
 
 def _rows(lines: str, dtype: list[tuple[str, Any]]) -> NDArray[Any]:

@@ -87,10 +87,14 @@ def kept(folder: Path) -> str:
     """Return what a run or a comparison has left so far, in words."""
     names = listed(folder)
     if names:
-        return f"{sum(_is_whole(folder / name) for name in names)} of {len(names)} runs in {folder} are whole"
+        return f"{sum(_is_whole(folder / name) for name in names)} of {len(names)} runs in {folder} are complete"
     if _is_whole(folder):
         return f"{folder}: model and result are kept"
-    return f"{folder}: the trace is kept, without a result" if (folder / TRACE).exists() else "nothing to keep yet"
+    return (
+        f"{folder}: the trace is kept; there is no result"
+        if (folder / TRACE).exists()
+        else "nothing has been saved yet"
+    )
 
 
 def _is_whole(folder: Path) -> bool:
@@ -140,7 +144,9 @@ def read_edges(folder: Path, nodes: int) -> NDArray[np.int64] | None:
     edges = np.column_stack([table[name] for name in columns])
     wrong = np.flatnonzero((edges < 0).any(axis=1) | (edges[:, :2] >= nodes).any(axis=1))
     if wrong.size:
-        raise InputError(f"{folder / EDGES}: damaged (line {wrong[0] + 2} is no edge between two of {nodes} nodes)")
+        raise InputError(
+            f"{folder / EDGES}: damaged (line {wrong[0] + 2} is not an edge between two of the {nodes} nodes)"
+        )
     return edges
 
 
@@ -172,7 +178,7 @@ def read_timeline(folder: Path) -> NDArray[np.float64] | None:
     wrong = np.flatnonzero((kinds < 0) | (table["node"] < 0) | ~(table["begin"] <= table["end"]))
     wrong = np.union1d(wrong, np.flatnonzero(~np.isfinite(table["end"] - table["begin"])))
     if wrong.size:
-        raise InputError(f"{folder / TIMELINE}: damaged (line {wrong[0] + 2} is no span)")
+        raise InputError(f"{folder / TIMELINE}: damaged (line {wrong[0] + 2} is not a span)")
     return np.column_stack((table["node"].astype(np.float64), kinds, table["begin"], table["end"]))
 
 

@@ -9,19 +9,19 @@ from hpcopt.annotations import Positive, Whole, check_types
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What is kept of a run, and where.
+    """The output of a run: what is recorded, and where it is written.
 
     Parameters
     ----------
     folder
         Default: runs/<the specification's name>; without a file, nothing is written.
     record_every
-        Record each so-many-th iteration; 0: the first and the last only. Of asynchronous solvers: each time all nodes
-        together have made so many steps for every one of them; on the wall clock, as often as takes little time.
+        Interval between records in iterations; 0: the first and the last only. For asynchronous solvers: in steps per
+        node, on average over the nodes; on the wall clock less often if recording would take much time.
     record_seconds
-        Of asynchronous solvers: record each time so many seconds have passed, instead.
+        For asynchronous solvers: interval between records in seconds, instead.
     timeline
-        Whether to keep who computed, waited and exchanged when.
+        Whether to record when each node computed, waited and exchanged.
 
     Raises
     ------

@@ -32,19 +32,17 @@ class Record:
     """What was measured at one time, in the order of the columns; None where a run has no such column."""
 
     round: int = field(
-        metadata=_column("rounds", "collective operations so far; of the node that took part in most"),
+        metadata=_column("rounds", "collective operations so far, on the node with the most"),
     )
-    iteration: int = field(metadata=_column("iterations", "steps of the solver's listing so far"))
+    iteration: int = field(metadata=_column("iterations", "iterations of the solver so far"))
     seconds: float = field(
-        metadata=_column(
-            "seconds", "on the run's clock, of the node that is last; stands still while the run is measured"
-        ),
+        metadata=_column("seconds", "elapsed time on the run's clock, of the slowest node; measuring is excluded"),
     )
     clock: str = field(metadata=_column("", '`"wall"` on MPI ranks, `"virtual"` on virtual nodes'))
     bytes: int = field(
         metadata=_column("bytes", "sent, summed over all nodes; [counted so](clusters.md#what-is-counted)")
     )
-    messages: int = field(metadata=_column("messages", "the same for their number"))
+    messages: int = field(metadata=_column("messages", "number of messages sent, summed over all nodes"))
     work: float = field(
         metadata=_column("passes", "entries of the shards read by the oracle, over the entries of all shards")
     )
@@ -62,7 +60,7 @@ class Record:
     test_accuracy: float | None = field(
         default=None,
         metadata=_column(
-            "part of 1", "two classes, with test rows: how many are on the right side (a margin of 0 is not)"
+            "fraction", "two classes, with test rows: how many are on the right side (a margin of 0 is not)"
         ),
     )
     test_error: float | None = field(
@@ -72,7 +70,7 @@ class Record:
         default=None,
         metadata=_column(
             "bytes",
-            "sent so far over all edges: models and differences of models, without what only coordinates",
+            "sent so far over all edges: models and model differences, without coordination messages",
             decentralised=True,
         ),
     )
@@ -92,15 +90,18 @@ class Record:
             decentralised=True,
         ),
     )
-    worst_objective: float | None = field(default=None, metadata=_column("", "the largest of them", decentralised=True))
+    worst_objective: float | None = field(
+        default=None, metadata=_column("", "the largest of these objectives", decentralised=True)
+    )
     edge_bytes: int | None = field(
-        default=None, metadata=_column("bytes", "sent so far over the busiest edge, one way", decentralised=True)
+        default=None,
+        metadata=_column("bytes", "sent so far over the busiest edge, in one direction", decentralised=True),
     )
     gradients: int | None = field(
         default=None,
         metadata=_column(
             "steps",
-            "of asynchronous solvers: local steps of all nodes that had ended then",
+            "asynchronous solvers: local steps completed so far, on all nodes",
             decentralised=True,
         ),
     )

@@ -28,18 +28,18 @@ class Status(enum.Enum):
     """How a run ended; the value is the sentence told to the person."""
 
     TARGET = "reached the target"
-    GRADIENT = "the gradient's norm fell below the tolerance"
+    GRADIENT = "the gradient norm fell below the tolerance"
     GAP = "the certified gap to the optimum fell below the tolerance"
-    ROUNDS = "used up its rounds"
-    ITERATIONS = "used up its iterations"
-    SECONDS = "used up its seconds"
-    BYTES = "used up its bytes"
-    PRECISION = "the gradient vanishes, as far as double precision can tell"
-    STALLED = "the solver gave up short of the optimum: no step that it tried lowers the objective"
-    FINISHED = "the solver has nothing left to do"
+    ROUNDS = "reached the limit of rounds"
+    ITERATIONS = "reached the limit of iterations"
+    SECONDS = "reached the limit of seconds"
+    BYTES = "reached the limit of bytes"
+    PRECISION = "the gradient is zero to double precision"
+    STALLED = "the solver stopped short of the optimum: no trial step decreases the objective"
+    FINISHED = "the solver has finished"
     LEFT = "all nodes have left"
-    DIVERGED = "diverged: the objective grew without bound or is no number; the best iterate is kept"
-    APART = "diverged: the nodes' models drift apart; lower gamma or the step size, or compress less; the best is kept"
+    DIVERGED = "diverged: the objective grew without bound or is NaN; the best iterate is kept"
+    APART = "diverged: the nodes' models drift apart; lower gamma, the step size or the compression; the best is kept"
 
     @property
     def reached(self) -> bool:

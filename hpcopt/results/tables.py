@@ -101,7 +101,7 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     whose = goal.whose(apart)
     caption = whose if any(apart) else ""
     if goal.target is not None:
-        caption = f"rounds, MB and seconds: until the {whose} is at most {goal.target:.8g}"
+        caption = f"rounds, MB and seconds until the {whose} is at most {goal.target:.8g}"
     table = Table(
         title=title and escape(title), caption=caption or None, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
@@ -163,7 +163,7 @@ def summary_table(
         f"gradient norm{mean}": _number(result["grad_norm"], ".3e"),
         "rounds": _number(result["rounds"], ",d"),
         "sent": f"{_megabytes(result['bytes'])} MB",
-        "of that, over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
+        "of which over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
         "seconds": f"{_number(result['seconds'], '.4g')} ({clock} clock)",
         "seconds by phase": ", ".join(f"{phase} {spent:.3g}" for phase, spent in (phases or {}).items()),
         "passes over the data": _number(result["work"], ",.1f"),
@@ -171,7 +171,9 @@ def summary_table(
         f"test error{mean}": _number(result.get("test_error"), ".4g"),
         "distance to the mean": _number(result.get("consensus"), ".3e"),
         "gradients": _gradients(result),
-        "over the busiest edge": f"{_megabytes(result['edge_bytes'])} MB one way" if "edge_bytes" in result else "",
+        "over the busiest edge": f"{_megabytes(result['edge_bytes'])} MB in one direction"
+        if "edge_bytes" in result
+        else "",
         **{name: str(place) for name, place in places.items()},
     }
     for name, text in lines.items():
@@ -192,7 +194,7 @@ def _gradients(result: Mapping[str, Any]) -> str:
     if "gradients" not in result:
         return ""
     under_way = result.get("discarded", 0)  # a run that ended at its start has thrown away none
-    told = f"; {under_way:,d} under way at the end discarded" if under_way else ""
+    told = f"; {under_way:,d} unfinished at the end, discarded" if under_way else ""
     return f"{result['gradients']:,d}{told}"
 
 
@@ -204,7 +206,7 @@ _IN_TRACE = {"rounds": "round"}
 
 
 def _judged(row: Mapping[str, Any], column: str) -> float | None:
-    """Return the objective that a run is judged by: in `column` where its nodes have models of their own."""
+    """Return the objective that a run is judged by: in `column` if its nodes have their own models."""
     value: float | None = row["objective" if row["consensus"] is None else column]
     return value
 
@@ -245,7 +247,7 @@ def _number(value: float | None, form: str) -> str:
     """Return `value` in the format `form`, empty for None."""
     if value is None:
         return ""
-    return format(value, form) if math.isfinite(value) else "no number"
+    return format(value, form) if math.isfinite(value) else "NaN"
 
 
 def _cell(value: object) -> object:

@@ -63,7 +63,7 @@ def check_belonging(snapshot: Snapshot, node: Node, solver: Solver[Any]) -> None
     """Refuse a snapshot of another solver, or of another node."""
     for name, value in belonging(node, solver).items():
         if snapshot.get(name) != value:
-            raise InputError(f"resume: the checkpoint is of {name} {snapshot.get(name)}, this is {name} {value}")
+            raise InputError(f"resume: the checkpoint has {name} {snapshot.get(name)}, this run has {name} {value}")
 
 
 def packed(value: Any, where: str) -> Any:

@@ -79,7 +79,7 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
             spec = read()
             if _is_virtual(spec) and processes.size > 1:
                 raise InputError(
-                    f"cluster.kind: a virtual cluster lives in one process, but {processes.size} ranks were started",
+                    f"cluster.kind: a virtual cluster runs in one process, but {processes.size} ranks were started",
                     Remedy.RANKS,
                 )
         _compare_notes(spec, processes.processes)
@@ -110,7 +110,7 @@ def _is_virtual(spec: Specification) -> bool:
 def _virtual(spec: Specification) -> Cluster:
     asked = spec.cluster
     if asked.workers is None:
-        raise InputError('cluster.workers: missing; a cluster of kind "virtual" needs it', Remedy.WORKERS)
+        raise InputError('cluster.workers: missing; kind = "virtual" requires it', Remedy.WORKERS)
     ask(asked.workers * _NODE, f"cluster.workers: {asked.workers:,} nodes")
     network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links)
     return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)

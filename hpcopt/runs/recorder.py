@@ -77,7 +77,7 @@ class Recorder:
         if self._file is None:
             return False
         self._file.remove()
-        warn(f"{self._file.path}: {error.strerror}; the run goes on without its trace")
+        warn(f"{self._file.path}: {error.strerror}; the run continues without a trace")
         self._file = None
         return True
 

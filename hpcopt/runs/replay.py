@@ -35,7 +35,7 @@ class Replay:
 
     def __init__(self, node: Node, checkpoints: Checkpoints, recording: Recording, belongs: Snapshot) -> None:
         if node.clock != "virtual":
-            raise InputError("checkpoint: asynchronous solvers can go on from one on the virtual cluster only")
+            raise InputError("checkpoint: asynchronous solvers can only resume on the virtual cluster")
         self._node = node
         self._checkpoints = checkpoints
         self._recording = recording
@@ -78,10 +78,10 @@ class Replay:
 
     def _compare(self, here: Snapshot) -> None:
         if here != self._until:
-            self._refuse(f"something else had happened after {self._steps} steps of node {self._node.rank}")
+            self._refuse(f"its history differs after {self._steps} steps of node {self._node.rank}")
 
     def _refuse(self, why: str) -> None:
         raise InputError(
-            f"resume: this run is another one than the checkpoint's: {why}; "
-            "go on with the same data, seed, parameters and version"
+            f"resume: this run differs from that of the checkpoint: {why}; "
+            "resume with the same data, seed, parameters and version"
         )

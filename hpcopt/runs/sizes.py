@@ -38,12 +38,12 @@ def scaling_hint(shards: Sequence[Shard], features: int, rows: int, processes: G
         return None
     large, small = used[size[used].argmax()], used[size[used].argmin()]
     if size[large] >= APART * size[small]:
-        told = f"the features have sizes from {size[small]:.2g} (column {small}) to {size[large]:.2g} (column {large})"
-        return f'{told}, counted from 0; data.scale = "{kind}" helps solvers, and the penalty to weigh them alike'
+        told = f"feature magnitudes range from {size[small]:.2g} (column {small}) to {size[large]:.2g} (column {large})"
+        return f'{told}, counted from 0; data.scale = "{kind}" improves the conditioning and makes the penalty even'
     varies = deviation > CONSTANT * mean
     offset = np.where(varies, mean / np.where(varies, deviation, 1.0), 0.0)
     worst = int(offset.argmax())
     if offset[worst] >= OFFSET and kind == "standard":
         told = f"column {worst} (counted from 0) varies by {deviation[worst]:.2g} about {mean[worst]:.6g}"
-        return f'{told}; data.scale = "standard" helps solvers'
+        return f'{told}; data.scale = "standard" improves the conditioning'
     return None

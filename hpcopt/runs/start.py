@@ -139,7 +139,7 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
     print(f"objective: {prepared.problem.words()}", flush=True)
     whose = spec.goal.whose(solver.needs.models == "own" for solver in spec.built)
     if whose != "objective":
-        print(f"judged by: {whose}", flush=True)
+        print(f"reported: {whose}", flush=True)
     if prepared.hint is not None:
         print(f"hint: {prepared.hint}", flush=True)
     heterogeneity = prepared.conditions.heterogeneity.words(prepared.cluster.size)
@@ -150,4 +150,4 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
     if windows is not None:
         print(windows, flush=True)
     if prepared.cluster.crowding is not None:
-        print(f"oversubscribed: {prepared.cluster.crowding}; ranks wait for one another's cores", flush=True)
+        print(f"oversubscribed: {prepared.cluster.crowding}; ranks compete for cores", flush=True)

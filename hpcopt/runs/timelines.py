@@ -37,5 +37,5 @@ class Timelines:
         rows = np.concatenate(processes.alltoall(to_first)).reshape(-1, 4)
         dropped = processes.sum(np.array([float(sum(timeline.dropped for timeline in self._kept.values()))]))
         if processes.rank == 0 and dropped[0]:
-            warn(f"the timeline holds the first {self._limit} spans of each node; {dropped[0]:.0f} were dropped")
+            warn(f"the timeline contains the first {self._limit} spans of each node; {dropped[0]:.0f} were dropped")
         return rows

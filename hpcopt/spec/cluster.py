@@ -16,9 +16,9 @@ from hpcopt.topology import TOPOLOGIES
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterTable:
-    """The nodes and, on the virtual cluster, their network.
+    """The nodes, and the network model of the virtual cluster.
 
-    Keys of the virtual cluster pass on MPI ranks, so that one file serves both.
+    On MPI ranks the keys of the virtual cluster are ignored, so that one file serves both.
 
     Parameters
     ----------
@@ -27,24 +27,25 @@ class ClusterTable:
     workers
         Number of nodes of a virtual cluster.
     latency, bandwidth
-        Seconds a message, bytes a second (virtual; on ranks slow links are so much slower than this bandwidth).
+        Seconds per message and bytes per second (virtual; on ranks the delays of slow links are relative to this
+        bandwidth).
     flops, speeds
-        Work a second of a node, and factors of it, one a node, where nodes differ (virtual).
+        Floating-point operations per second of a node, and one factor per node if nodes differ (virtual).
     collective
-        How a reduction's messages travel in virtual time: "tree" or "star".
+        The algorithm of a reduction in virtual time: "tree" or "star".
     reduction
-        "fast": the MPI library's; "ordered": in rank order, equal to the last bit on any cluster.
+        "fast": that of the MPI library; "ordered": in rank order, bitwise equal on all clusters.
     windows
-        How ranks of MPI reach into each other's memory, for asynchronous solvers: by its "one-sided" operations, by
-        "two-sided" messages, or, "auto", by the former where a test at the start finds that they work.
+        Remote memory access between MPI ranks, for asynchronous solvers: "one-sided" operations, "two-sided"
+        messages, or "auto": one-sided if a test at the start finds that they work.
     links
-        What messages share in virtual time: "pairs", nothing, each pair of nodes has a link of its own; "ports", the
-        one way out of a node and the one way into a node.
+        Contention in virtual time: "pairs": none, each pair of nodes has its own link; "ports": all messages of a node
+        share one outgoing and one incoming port.
     topology
         The graph of decentralised solvers and its weights: `name` (`hpcopt list topologies`) and its parameters
         (`hpcopt show NAME`), or the name alone; default "ring".
     stragglers
-        Nodes and links that are slower than others, always or now and then.
+        Heterogeneity: nodes and links that are slower than others, permanently or temporarily.
 
     Raises
     ------

@@ -292,18 +292,18 @@ def _check_gap(tables: Tables, formulation: Formulation, origin: Origin) -> None
         return
     nonconvex, where = formulation.without("convex"), ("stop", "gap")
     if formulation.penalty.curvature == 0:
-        raise origin.error(where, "needs problem.l2 > 0: the bound ||gradient||^2 / (2 l2) comes from it")
+        raise origin.error(where, "requires problem.l2 > 0, which the bound ||gradient||^2 / (2 l2) is based on")
     if nonconvex is not None:
-        raise origin.error(where, f"needs a convex {nonconvex[0]}, and {nonconvex[1]} is none")
+        raise origin.error(where, f"requires a convex {nonconvex[0]}; {nonconvex[1]} is not convex")
     if tables.problem.intercept:
-        raise origin.error(where, "needs problem.intercept = false: the intercept carries no l2")
+        raise origin.error(where, "requires problem.intercept = false: the intercept is not penalised")
 
 
 def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[Any], ...]:
     """Return the solvers; refuse what is wrong with their tables: how many there are, and what each holds."""
     one, several = tables.solver, tables.solvers
     if one is not None and several is not None:
-        raise origin.error(("solvers",), "given together with [solver]; keep one of the two")
+        raise origin.error(("solvers",), "given together with [solver]; remove one of the two")
     if several is not None and not many:
         raise InputError(
             origin.error(("solvers",), "a run takes one table [solver], not tables [[solvers]]").message, Remedy.COMPARE
@@ -322,7 +322,7 @@ def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[A
         if not isinstance(label, str) or not _LABEL.fullmatch(label):
             raise origin.error((*path, "label"), f"expected up to 80 characters without slashes, got {shown(label)}")
         if label in seen:
-            raise origin.error((*path, "label"), f"{shown(label)} is another solver's label, too")
+            raise origin.error((*path, "label"), f"{shown(label)} is also the label of another solver")
         seen.add(label)
     return tuple(built)
 
@@ -344,7 +344,7 @@ def _read(path: str | Path) -> str:
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected a specification in TOML") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is no text in UTF-8; expected a specification in TOML") from None
+        raise InputError(f"{path}: is not UTF-8 text; expected a specification in TOML") from None
 
 
 def _syntax(message: str) -> str:
@@ -352,7 +352,7 @@ def _syntax(message: str) -> str:
     place = _TOML_PLACE.fullmatch(message)
     what = place["what"] if place else message
     where = f", line {place['line']}, column {place['column']}" if place else ""
-    return f"{where}: no valid TOML: {what[:1].lower()}{what[1:]}"
+    return f"{where}: invalid TOML: {what[:1].lower()}{what[1:]}"
 
 
 def _found(given: str, file: Path | None) -> str:

@@ -169,7 +169,7 @@ def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path
     folders_of_runs = [path for place in paths for path in _runs(place)]
     if output is not None and len(folders_of_runs) > 1:
         raise InputError(
-            f"{output}: one picture cannot hold the timelines of {len(folders_of_runs)} runs; "
+            f"{output}: one picture cannot show the timelines of {len(folders_of_runs)} runs; "
             f"give no file, and each run's folder gets its own"
         )
     return [written for folder in folders_of_runs for written in _timeline(folder, output)]

@@ -32,7 +32,7 @@ WORDS = 1000  # of a get: beyond what travels within a request
 
 _GIVEN_UP: list[MPI.Request] = []  # they may end after all, and write to their buffers
 
-VALUES, STILL, SEPARATE = "give wrong values", "do not go on while their target computes", "have no unified memory"
+VALUES, STILL, SEPARATE = "give wrong values", "make no progress while their target computes", "have no unified memory"
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def choose(comm: MPI.Intracomm, asked: Windows) -> Engine:
         If one-sided operations are insisted on and don't work.
     """
     if asked == "two-sided":
-        return Engine(one_sided=False, words="windows: two-sided, as asked for")
+        return Engine(one_sided=False, words="windows: two-sided, as requested")
     lack = lacking(comm, WORDS + 2)
     if lack is not None:
         return without_room(lack, asked)
     finding = try_windows(comm)
     if finding.fault is None:
-        moves = "asynchronous" if finding.at_once else "progress at the target's pokes"
+        moves = "asynchronous" if finding.at_once else "progress when the target calls MPI"
         return Engine(one_sided=True, words=f"windows: one-sided ({moves})")
     fault = f"this MPI's one-sided operations {finding.fault} here"
     if asked == "one-sided":

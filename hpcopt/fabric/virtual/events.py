@@ -55,4 +55,4 @@ class EventLoop:
             action()
         stuck = [i for i, node in enumerate(nodes) if not node.dead]
         if stuck:
-            raise DeadlockError(f"{len(stuck)} of {len(nodes)} nodes wait for ever; {describe(stuck[0])}")
+            raise DeadlockError(f"{len(stuck)} of {len(nodes)} nodes wait forever; {describe(stuck[0])}")

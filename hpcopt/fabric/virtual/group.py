@@ -93,7 +93,7 @@ class VirtualGroup(Group):
 
     def __init__(self, meeting: Meeting, node: Member, network: Network) -> None:
         if node.rank not in meeting.ranks:
-            raise ValueError(f"node {node.rank} is no member of the group {list(meeting.ranks)}")
+            raise ValueError(f"node {node.rank} is not a member of the group {list(meeting.ranks)}")
         super().__init__(meeting.ranks.index(node.rank), meeting.ranks, node.seam)
         self._meeting = meeting
         self._node = node

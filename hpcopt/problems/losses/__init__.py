@@ -1,7 +1,7 @@
-"""Losses by name: what a row's outputs cost, beside its target, and what a solver may assume of that.
+"""Losses by name: functions of a row's outputs and its target, and what a solver may assume of them.
 
-A file in this folder that registers a class is a loss: importing the folder imports them all. Which targets a loss
-wants, and for how many outputs of a row, is data on its class; what it can be had with, a model says.
+Each file in this folder that registers a class is a loss: importing the folder imports them all. The targets that a
+loss requires, and the number of outputs of a row, are data on its class; a model declares the losses it supports.
 """
 
 import importlib

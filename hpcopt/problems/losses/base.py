@@ -1,4 +1,4 @@
-"""What every loss is: of one margin, by a code of the kernels, or of several outputs, by a function of arrays."""
+"""The base of all losses: of one margin, by a code of the kernels, or of several outputs, by a function of arrays."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Outputs = NDArray[np.float64]
 
 
 class Loss(abc.ABC):
-    """Base of all losses; subclasses are frozen keyword-only dataclasses entered with `register`.
+    """Base of all losses; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
     Class attributes
     ----------------
     targets
-        What the labels of the data become.
+        The targets that the labels of the data are converted to.
     convex
-        Whether it is convex in the outputs; where it isn't, a small gradient certifies nothing.
+        Whether it is convex in the outputs; if not, a small gradient certifies nothing.
     smooth
-        Whether its slope is continuous.
+        Whether its derivative is continuous.
     hessian
-        Whether its second derivatives are had.
+        Whether its second derivatives are available.
     curvature_bound
         Upper bound of the second derivative in the outputs; of several, of its largest eigenvalue. None: there is none.
     """

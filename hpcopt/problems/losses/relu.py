@@ -1,4 +1,4 @@
-"""The squared loss of a rectified output, l(z, y) = (max(z, 0) - y)^2 / 2: a smallest non-convex regression."""
+"""The squared loss of a rectified output, l(z, y) = (max(z, 0) - y)^2 / 2: a simple non-convex regression."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hpcopt.problems.targets import Targets
 class Relu(MarginLoss):
     """Squared loss of a rectified margin, (max(z, 0) - y)^2 / 2, for real targets; not convex.
 
-    Rows with z <= 0 have slope and curvature 0, so w = 0 is a stationary point and no start. Elsewhere the curvature
-    is 1: the Gauss-Newton matrix, which is the Hessian wherever there is one. At z = 0 the slope jumps by -y, so the
+    Rows with z <= 0 have slope and curvature 0, so w = 0 is a stationary point and cannot be the start. Elsewhere it
+    is 1: the Gauss-Newton matrix, which is the Hessian wherever that exists. At z = 0 the slope jumps by -y, so the
     curvature bound holds on either side of it only. From the DeLi-CoCo experiments (Hashemi et al., arXiv 2011.10643).
     """
 

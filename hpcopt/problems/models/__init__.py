@@ -1,4 +1,4 @@
-"""Models by name: how a row becomes outputs, what the one vector of a solver means, and the oracle of that.
+"""Models by name: the map from a row to outputs, the meaning of a solver's vector, and the oracle.
 
 A file in this folder that registers a class is a model family: importing the folder imports them all. A *trained*
 model, which a run leaves behind, is one member of a family (`hpcopt.models`).

@@ -1,7 +1,7 @@
-"""What every model family is: parameters that a person sets, and the model that data and loss make of them.
+"""The base of all model families: their parameters, and the model for given data and loss.
 
 A family (`ModelFamily`) is known before the data; with the loss, the number of features and the classes it becomes a
-`SizedModel`, which knows how long a solver's vector is, what stands where in it, and the oracle on a shard.
+`SizedModel`, which defines the length and layout of a solver's vector and the oracle on a shard.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class SizedModel(abc.ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFamily(abc.ABC):
-    """Base of all model families; subclasses are frozen keyword-only dataclasses entered with `register`.
+    """Base of all model families; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
     Their fields are keys of [problem].
 

@@ -24,12 +24,12 @@ from hpcopt.problems.storage import warm
 @register("linear")
 @dataclass(frozen=True, kw_only=True)
 class Linear(ModelFamily):
-    """A weighted sum of the features, w.x + b; of many classes one for each: with any loss.
+    """Linear model, w.x + b, one output per class for a loss of classes; supports all losses.
 
     Parameters
     ----------
     intercept
-        Whether there is a b; it is not penalised.
+        Whether to include b; it is not penalised.
     """
 
     intercept: bool = False

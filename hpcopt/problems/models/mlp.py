@@ -15,16 +15,16 @@ from hpcopt.problems.models.network import Network
 @register("mlp")
 @dataclass(frozen=True, kw_only=True)
 class MultiLayerPerceptron(ModelFamily):
-    """A network of hidden layers, not convex; for first-order solvers with a step size given.
+    """Multi-layer perceptron, not convex; for first-order solvers with a given step size.
 
     Parameters
     ----------
     hidden
-        The widths of the layers between features and outputs.
+        The widths of the hidden layers.
     activation
-        What follows each of them: "relu" or "tanh".
+        The activation of the hidden layers: "relu" or "tanh".
     intercept
-        Every layer has biases, which are not penalised; only true is possible.
+        Every layer has biases, which are not penalised; must be true.
     """
 
     hidden: tuple[int, ...] = (64,)
@@ -40,7 +40,7 @@ class MultiLayerPerceptron(ModelFamily):
 
     def __post_init__(self) -> None:
         if not self.intercept:
-            raise InputError(f'intercept: the layers of model "{self.name}" always have biases; leave it out')
+            raise InputError(f'intercept: the layers of model "{self.name}" always have biases; remove it')
 
     @property
     def smooth(self) -> bool:

@@ -1,6 +1,6 @@
-"""Penalties by name: what is added to the mean loss for the size of the weights.
+"""Penalties by name: functions of the weights that are added to the mean loss.
 
-A file in this folder that registers a class is a penalty: importing the folder imports them all.
+Each file in this folder that registers a class is a penalty: importing the folder imports them all.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""What every penalty is: a convex function r of the weights, its smooth part a multiple of ||w||^2, with its prox.
+"""The base of all penalties: convex functions r of the weights with a proximal operator.
 
-The smooth part is (c/2) ||w||^2 for every penalty in use, c >= 0, so that one number, the `curvature`, tells the
-oracle and its fused kernels all they need: c w for gradients, c on the diagonal of Hessians.
+The smooth part is (c/2) ||w||^2 for every penalty in use, c >= 0, so that one number, the `curvature`, is all that the
+oracle and its fused kernels need: c w for gradients, c on the diagonal of Hessians.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Weight = Annotated[float, Meta(ge=0, extra={"words": 'a number >= 0 or "c/n"'})]
 
 
 class Penalty(abc.ABC):
-    """Base of all penalties; subclasses are frozen keyword-only dataclasses entered with `register`.
+    """Base of all penalties; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
     Its methods are given the coordinates that it acts on, the first `penalised` of a model: weights, so neither
     an intercept nor biases.

@@ -13,7 +13,7 @@ from hpcopt.problems.penalties.base import Penalty, Weight, register
 @register("l2")
 @dataclass(frozen=True, kw_only=True)
 class L2(Penalty):
-    """(weight/2) ||w||^2, the penalty whose short form is `l2 = weight` in [problem].
+    """Squared Euclidean norm, (weight/2) ||w||^2; its short form is `l2 = weight` in [problem].
 
     Parameters
     ----------

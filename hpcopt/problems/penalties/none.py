@@ -14,7 +14,7 @@ from hpcopt.problems.penalties.base import Penalty, register
 @register("none")
 @dataclass(frozen=True, kw_only=True)
 class NoPenalty(Penalty):
-    """No penalty at all; its prox is the identity."""
+    """No penalty: the objective is the mean loss."""
 
     curvature = 0.0
 
