@@ -44,6 +44,7 @@ DAEMONS = {  # names of the processes whose children are ranks
 }
 LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # how many ranks a daemon has started on its host
 COMING_UP = 300.0  # seconds until MPI counts as hanging
+_READING = 0.1  # seconds in which a launcher reads what a rank has written
 _MOMENT = 0.75  # seconds in which a launcher, or the first process, ends a job
 
 
@@ -266,8 +267,11 @@ class _Job:
         """End this process, and the job with it.
 
         MPI's abort ends the job. Before MPI is up, launchers take a process that exits, with whatever code, for one
-        that needed no MPI, and the others would wait for it in MPI_Init: so it dies of a signal.
+        that needed no MPI, and the others would wait for it in MPI_Init: so it dies of a signal. A launcher that ends a
+        job may not read what was written last, so it is given time for that before.
         """
+        if is_launched():
+            time.sleep(_READING)
         if is_joined():
             signal.alarm(1)  # should the abort hang, too
             sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
