@@ -347,7 +347,7 @@ def test_python_runs_a_dict_and_writes_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("solver", list(SOLVERS))
-def test_the_rehearsal_before_a_wall_clock_run_changes_nothing(solver):
+def test_the_warm_up_before_a_wall_clock_run_changes_nothing(solver):
     specification = {
         "data": {"source": "logistic", "rows": 200, "features": 4},
         "solver": {"name": solver},

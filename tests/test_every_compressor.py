@@ -174,7 +174,7 @@ def test_a_message_of_another_length_is_refused(compressor, wrong):
 def test_a_place_beyond_the_vector_is_refused(compressor):
     message = compressor.encode(np.where(np.arange(100) % 50, 0.0, 1.0))
     message[-1] = 255
-    with pytest.raises(ValueError, match="beyond the 100 numbers"):
+    with pytest.raises(ValueError, match="out of range for a vector of 100 numbers"):
         compressor.decode(message, np.empty(100))
 
 

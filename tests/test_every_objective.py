@@ -135,7 +135,7 @@ def test_no_curvature_exceeds_the_smoothness_where_one_is_offered(product):
     f = objective(product)
     if not formulation(product).bounded:
         for ask in (f.smoothness, f.row_smoothness):
-            with pytest.raises(InputError, match="no smoothness constant"):
+            with pytest.raises(InputError, match="no known smoothness constant"):
                 ask()
         return
     for w in points(f.d):

@@ -230,9 +230,9 @@ def test_a_snapshot_shares_nothing_with_the_run():
 def test_a_snapshot_of_another_solver_or_of_another_cluster_is_refused():
     kept = Kept()
     run(("sgd", {}, EVEN, PAIRS), kept)
-    with pytest.raises(InputError, match="of solver sgd, this is solver giant"):
+    with pytest.raises(InputError, match="has solver sgd, this run has solver giant"):
         run(("giant", {}, EVEN, PAIRS), going_on(kept.after[1]))
-    with pytest.raises(InputError, match="of size 4, this is size 2"):
+    with pytest.raises(InputError, match="has size 4, this run has size 2"):
         solve(SOLVERS["sgd"](), logistic(nodes=2), checkpoints=going_on(kept.after[1]), iterations=2)
 
 
@@ -305,13 +305,13 @@ def test_an_asynchronous_run_that_is_another_one_is_found_out(name, what):
     run(kept)
     snapshots = [snapshots for snapshots in kept.after.values() if len(snapshots) == NODES][-1]
     run(going_on(snapshots))
-    with pytest.raises(InputError, match="resume: this run is another one than the checkpoint's"):
+    with pytest.raises(InputError, match="resume: this run differs from that of the checkpoint"):
         run(going_on(snapshots), **other)
 
 
 @pytest.mark.parametrize("name", ON_THEIR_OWN)
 def test_asynchronous_checkpoints_are_refused_on_the_clock_of_the_wall(name):
-    with pytest.raises(InputError, match="on the virtual cluster only"):
+    with pytest.raises(InputError, match="only resume on the virtual cluster"):
         solve(SOLVERS[name](), logistic(nodes=1), cluster=SoloCluster(), checkpoints=Kept(), iterations=2)
 
 

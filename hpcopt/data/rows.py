@@ -99,7 +99,7 @@ def read_arrays(X: Any, y: Any, where: str, group: Group, *, whole: bool, first:
     Raises
     ------
     AgreedError
-        On all processes: shapes that do not fit, no numbers, no finite numbers, no rows, parts that are unlike; all
+        On all processes: shapes that do not match, values that are not finite numbers, no rows, inconsistent parts; all
         rows on each process that are not all the same, or parts that are.
     """
     with agreed(group):

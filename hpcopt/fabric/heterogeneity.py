@@ -159,7 +159,7 @@ class Heterogeneity:
         return _drawn_nodes(self.seed, self.slow_nodes, size)
 
     def words(self, size: int) -> str:
-        """Return what is unlike on a cluster of `size` nodes, and which nodes and links; empty if nothing is."""
+        """Describe the heterogeneity of a cluster of `size` nodes and the nodes and links concerned; empty if none."""
         slow = self.slow_ranks(size)
         told = (
             (slow, f"slow {_listed(slow, 'node')} (x {self.node_slowdown or self.slowdown:g})"),
@@ -185,7 +185,7 @@ class Heterogeneity:
 
 
 EVEN = Heterogeneity()
-"""Nothing is unlike."""
+"""No heterogeneity."""
 
 
 class Pace:

@@ -16,7 +16,7 @@ For those who wait for nobody, with one file a kind of cluster each:
       .publication()    vectors that others read whole
       .board()          one small state that all nodes change
       .mailbox()        messages to those who do not wait for them
-      .survey()         sums over all nodes on the side, to measure a run that goes on
+      .survey()         non-blocking reductions over all nodes, to measure a run in progress
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Node(abc.ABC):
     def survey(
         self, stages: Sequence[Stage], done: Callable[[Vector], None], *, steps: int = 0, seconds: float | None = None
     ) -> Survey:
-        """Begin surveys of all nodes on the side; called by all nodes, once a run.
+        """Begin surveys, non-blocking reductions over all nodes; called by all nodes, once per run.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
-"""Surveys: sums over all nodes while they go on working, so that a run is measured without stopping anybody.
+"""Surveys: non-blocking reductions over all nodes, which measure an asynchronous run without stopping it.
 
-A survey has stages. In each, every node contributes a vector and all get the sum of the last one's; a contribution
-is taken from what the node has laid aside, not from its program, so it does not matter what that is doing.
+A survey has stages. In each, every node contributes a vector, and all get the sum of the previous stage. A node
+contributes data that it stored after its last step, so its program need not take part.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Survey(abc.ABC):
 
     @abc.abstractmethod
     def stepped(self) -> None:
-        """Say that this node has ended a step and laid its results aside."""
+        """Signal that this node has finished a step and stored its results."""
 
     @abc.abstractmethod
     def end(self) -> None:
-        """Take part in the surveys that are under way, and in no others; collective over all nodes."""
+        """Complete the surveys in progress, without starting others; collective over all nodes."""

@@ -3,7 +3,7 @@
 Whatever reads or writes a trace follows from the fields below: the lines of trace.jsonl, the columns of compare.csv,
 the numbers of run.json, the tables of the documentation. A new column is a field here and the place that computes it.
 
-A value that is infinite or no number is a float here and JSON's null in a file; what a run does not measure is None
+A value that is infinite or NaN is a float here and JSON's null in a file; what a run does not measure is None
 here and absent in a file.
 """
 

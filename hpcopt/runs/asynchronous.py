@@ -1,9 +1,9 @@
-"""The loop over an asynchronous solver's steps: nobody waits to be measured, and all end soon after one of them.
+"""The loop over an asynchronous solver's steps: measuring does not block, and all nodes end soon after one of them.
 
-Each node lays its model and its counts aside after every step. Surveys on the side sum what was laid aside, so a record
-holds the mean of the models as they stood at one time, and neither the order of events nor the bytes of
-the run depend on how often it is measured. A rule of the stop table that any record or any node finds fulfilled ends
-the run: the node that knows tells all, and whoever waits for a partner is told by the solver's own protocol.
+Each node stores its model and its counts after every step. Surveys, non-blocking reductions, sum the stored data, so a
+record holds the mean of the models at one time, and neither the order of events nor the bytes of the run depend on how
+often it is measured. A rule of the stop table that any record or any node finds fulfilled ends the run: that node
+notifies all others, and nodes that wait for a partner are notified by the solver's own protocol.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def drive_asynchronous(
 
 
 class _Measured:
-    """What a node lays aside, and what surveys make of it.
+    """The data that a node stores after a step, and the records that surveys make of them.
 
     Attributes
     ----------

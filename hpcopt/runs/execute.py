@@ -28,9 +28,9 @@ from hpcopt.runs.phases import Phases
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.recorder import Recorder
-from hpcopt.runs.rehearsal import rehearse
 from hpcopt.runs.timelines import Timelines
 from hpcopt.runs.topology import draw_edges
+from hpcopt.runs.warm_up import warm_up
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification
 
@@ -71,7 +71,7 @@ class Run:
 
     @cached_property
     def trace(self) -> list[dict[str, Any]]:
-        """The records as the objects of trace.jsonl, a dict each; what is no number is NaN or inf, not None."""
+        """The records as the objects of trace.jsonl, a dict each; non-finite values are NaN or inf, not None."""
         return [record.as_dict() for record in self.records]
 
 
@@ -109,7 +109,7 @@ def execute(
             clear(out)
             folders.write_json(out / folders.RUN, described)
     phases.begin("warm-up")
-    windows = _rehearsed(prepared, solver)
+    windows = _warmed_up(prepared, solver)
     if windows is not None:
         described["windows"] = windows.removeprefix("windows: ")
         if speaks and not quiet:
@@ -136,16 +136,16 @@ def execute(
     return run
 
 
-def _rehearsed(prepared: Prepared, solver: Solver[Any]) -> str | None:
-    """Rehearse; return how windows are made, in words, if they turned out to have no room as they were to be made."""
+def _warmed_up(prepared: Prepared, solver: Solver[Any]) -> str | None:
+    """Warm up; return how windows are made, in words, if they turned out to have no room as they were to be made."""
     cluster = prepared.cluster
     if cluster.clock != "wall":
         return None
     if solver.needs.pace != "own":
-        rehearse(prepared, solver)
+        warm_up(prepared, solver)
         return None
     before = cluster.probe_windows()
-    rehearse(prepared, solver)
+    warm_up(prepared, solver)
     after = cluster.probe_windows()
     return None if after == before else after
 

@@ -10,7 +10,7 @@ healthy = SGD.rounds
 
 def rounds(self, node, f, s):
     for iteration, state in enumerate(healthy(self, node, f, s)):
-        if iteration == 2 and node.clock == "wall" and node.rank == int(sys.argv[1]):  # not where one rank rehearses
+        if iteration == 2 and node.clock == "wall" and node.rank == int(sys.argv[1]):  # not in the warm-up on one rank
             raise ZeroDivisionError("as a defect of ours would")
         yield state
 

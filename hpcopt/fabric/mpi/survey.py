@@ -1,4 +1,4 @@
-"""Surveys of MPI ranks: a chain of non-blocking collectives that the pokes move on.
+"""Surveys of MPI ranks: a chain of non-blocking collectives that progress when the node polls MPI.
 
 Rank 0 begins each by a broadcast that the others have always posted; then, stage by stage, contributions are summed to
 rank 0 and sent back from there, so that all hold the same bits.

@@ -1,4 +1,4 @@
-"""Surveys of the virtual cluster: taken at one instant of virtual time, in no time at all."""
+"""Surveys of the virtual cluster: taken at one instant of virtual time, and free of cost."""
 
 from __future__ import annotations
 

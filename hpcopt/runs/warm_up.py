@@ -1,4 +1,4 @@
-"""A few rounds on a few rows that nobody sees, so that what is slow at its first call is over when the clock starts."""
+"""An unrecorded warm-up: a few rounds on a few rows, so that slow first calls happen before the clock starts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ROWS, ROUNDS = 64, 12
 ALONE = 2**25  # numbers that one process can hold for all: every node's model at every node
 
 
-def rehearse(prepared: Prepared, solver: Solver[Any]) -> None:
-    """Run a few rounds on a few rows and forget them.
+def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
+    """Run a few rounds on a few rows and discard the result.
 
-    The first calls of anything are slow (caches, lazy connections, the libraries' own set-up). Without this the
-    solver that happens to be compared first would pay for all of them.
+    First calls are slow (caches, lazy connections, initialisation of libraries). Without the warm-up the
+    solver that is run first would pay for all of them.
     """
     few = {rank: Shard(shard.matrix.head(ROWS), shard.y[:ROWS]) for rank, shard in prepared.shards.items()}
     stop, cluster = StopRule(rounds=ROUNDS), prepared.cluster
-    conditions = Conditions(mixing=prepared.conditions.mixing)  # nobody waits for rehearsed delays
+    conditions = Conditions(mixing=prepared.conditions.mixing)  # without delays, which are not measured here
 
     def program(node: Node) -> None:
         shard = few.get(node.rank, few[cluster.local_nodes[0]])
