@@ -101,6 +101,10 @@ def execute(
     speaks = cluster.local_nodes[0] == 0
     out = folder if speaks else None  # where this process writes
     phases = prepared.phases.copy()
+    phases.begin("warm-up")  # before the folder's old run is cleared: a solver may fail here already
+    windows = _warmed_up(prepared, solver)
+    if windows is not None and speaks and not quiet:
+        print(windows, flush=True)
     phases.begin("prepare")
     described = describe(spec, prepared, label, solver)
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
@@ -108,12 +112,6 @@ def execute(
         if out is not None:
             clear(out)
             folders.write_json(out / folders.RUN, described)
-    phases.begin("warm-up")
-    windows = _warmed_up(prepared, solver)
-    if windows is not None:
-        described["windows"] = windows.removeprefix("windows: ")
-        if speaks and not quiet:
-            print(windows, flush=True)
     phases.begin("solve")
     with Recorder(label, spec.stop, out, silent=quiet or not speaks) as recorder:
         outcomes = _driven(spec, prepared, solver, spec.stop, recorder, timelines)
