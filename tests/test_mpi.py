@@ -179,7 +179,7 @@ def test_the_fabric_benchmark_tells_what_the_driver_adds(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())
     assert {"name", "ours", "peer", "peer_name", "ratio", "goal"} == set(rows[0])
-    assert any("added" in row["name"] and "budget" in row["peer_name"] for row in rows)
+    assert any("overhead" in row["name"] and "budget" in row["peer_name"] for row in rows)
     assert any("gossip round" in row["name"] for row in rows)
 
 

@@ -37,21 +37,30 @@ def main(arguments: list[str]) -> int:
         return 0
     if is_launched() and arguments[0] in OF_RANKS:
         _bring_up_first()
-    from typer.exceptions import TyperException
-
     from hpcopt.cli.options import REMEDIES
-    from hpcopt.cli.verbs import app
 
     try:
         with abort_on_error():
-            code = app(arguments, prog_name="hpcopt", standalone_mode=False)
-    except TyperException as error:
-        return _fail(f"{error.format_message()} (see: hpcopt --help)".replace("\n", " "), int(error.exit_code))
+            code, misuse = _carried_out(arguments)
+        if misuse is not None:
+            return _fail(misuse, code)
     except InputError as error:
         return _fail(error.message + (REMEDIES[error.remedy] if error.remedy else ""), 1)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
-    return int(code or 0)
+    return code
+
+
+def _carried_out(arguments: list[str]) -> tuple[int, str | None]:
+    """Carry out one command; return its exit code and, after wrong usage, which all ranks see alike, what was wrong."""
+    from typer.exceptions import TyperException
+
+    from hpcopt.cli.verbs import app
+
+    try:
+        return int(app(arguments, prog_name="hpcopt", standalone_mode=False) or 0), None
+    except TyperException as error:
+        return int(error.exit_code), f"{error.format_message()} (see: hpcopt --help)".replace("\n", " ")
 
 
 def _bring_up_first() -> None:
