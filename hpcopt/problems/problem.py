@@ -41,7 +41,7 @@ class Problem:
 
     @property
     def strong_convexity(self) -> float:
-        """M with f(v) >= f(w) + grad f(w).(v - w) + (m/2) ||v - w||^2, as far as the penalty tells; 0 if it doesn't."""
+        """The m for which f - (m/2) ||w||^2 is known to be convex, from the penalty alone; 0 if it tells none."""
         whole = self.formulation.convex and self.model.penalised == self.model.size
         return self.formulation.penalty.curvature if whole else 0.0
 

@@ -41,7 +41,7 @@ class Penalty(abc.ABC):
     @property
     @abc.abstractmethod
     def curvature(self) -> float:
-        """C of the smooth part (c/2) ||w||^2: what it adds to Hessians, to smoothness and to strong convexity."""
+        """The c of the smooth part (c/2) ||w||^2: it enters Hessians, smoothness and strong convexity."""
 
     @abc.abstractmethod
     def value(self, w: Vector) -> float:
