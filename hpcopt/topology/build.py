@@ -35,12 +35,17 @@ def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
     """
     if n == 1:
         return Mixing(topology.name, _rule(topology, ()), (csr_array([[1.0]]),))
+    graphs = connected_graphs(topology, n, seed)
+    rule = _rule(topology, graphs)
+    return Mixing(topology.words(n), rule, tuple(weigh(graph, rule) for graph in graphs))
+
+
+def connected_graphs(topology: Topology, n: int, seed: int) -> tuple[Graph, ...]:
+    """Return the graphs of `n` >= 2 nodes, see `Topology.graphs`; raises as `build` does."""
     ask(n * _NODE, f"{topology.name}: {n:,} nodes")
     graphs = topology.graphs(n, seed)
-    name = topology.words(n)
-    check_connected(graphs, name)
-    rule = _rule(topology, graphs)
-    return Mixing(name, rule, tuple(weigh(graph, rule) for graph in graphs))
+    check_connected(graphs, topology.words(n))
+    return graphs
 
 
 def check_connected(graphs: Sequence[Graph], name: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hpcopt.arrays import Pairs
-from hpcopt.topology.base import Layout, Topology
+from hpcopt.topology.base import Graph, Layout, Topology
 
 _ENOUGH = 200  # rounds of the springs
 _PATIENCE = 30_000  # rounds times nodes from 500 nodes on, a few seconds: the picture is a ball of wool by then
@@ -36,8 +38,12 @@ def lay_out(topology: Topology, n: int, seed: int = 0) -> Layout:
     """
     if n == 1:
         return circle(1)
-    graphs = topology.graphs(n, seed)
-    return graphs[0].layout or _springs(n, np.concatenate([graph.pairs for graph in graphs]))
+    return places_of(topology.graphs(n, seed))
+
+
+def places_of(graphs: Sequence[Graph]) -> Layout:
+    """Return where the nodes of graphs that are used in turn are drawn: where these say, or by springs."""
+    return graphs[0].layout or _springs(graphs[0].n, np.concatenate([graph.pairs for graph in graphs]))
 
 
 def _springs(n: int, pairs: Pairs) -> Layout:

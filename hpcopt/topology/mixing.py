@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from hpcopt.arrays import Vector
 from hpcopt.topology import spectrum
 
 _SAME = 1e-12  # sums of rows and columns this near to one are one
@@ -25,6 +26,9 @@ _RULES = {
     "uniform": "uniform weights",
     "authors": "the authors' weights",
     "file": "the file's weights",
+    "hub-average": "exact averages",
+    "hub-laplacian": "Laplacian hub weights",
+    "hub-metropolis": "Metropolis hub weights",
 }
 
 
@@ -63,11 +67,15 @@ class Mixing:
     matrices
         Each n x n, float64, with sorted indices and rows that sum to one; one per gossip step, repeated cyclically.
         Row i holds the weights of what node i receives.
+    stationary
+        Shape (n,), positive with sum one: pi with pi_i w_ij = pi_j w_ji, if there is one matrix and it has such weights
+        (those of hubs). Mixing preserves the mean of the nodes weighted by pi. None if it is not known.
     """
 
     name: str
     rule: str
     matrices: tuple[csr_array, ...]
+    stationary: Vector | None = None
 
     @property
     def n(self) -> int:
@@ -123,7 +131,9 @@ class Mixing:
         The asymptotic factor by which the nodes' disagreement shrinks per step. For a sequence of p matrices: the p-th
         root of that of their product.
         """
-        radius = spectrum.largest_modulus(self.matrices, symmetric=self.symmetric and not self.varying)
+        radius = spectrum.largest_modulus(
+            self.matrices, symmetric=self.symmetric and not self.varying, stationary=self.stationary
+        )
         return float(radius ** (1.0 / self.period))
 
     @property
@@ -190,7 +200,8 @@ class Mixing:
             f"degree {low}" if low == high else f"degree {low} to {high}",
             _RULES[self.rule],
         )
-        return f"{', '.join(parts)}: second eigenvalue {_four(self.second_eigenvalue)}, spectral gap {_four(self.gap)}"
+        second, gap = four_digits(self.second_eigenvalue), four_digits(self.gap)
+        return f"{', '.join(parts)}: second eigenvalue {second}, spectral gap {gap}"
 
 
 def _line(matrix: csr_array, node: int) -> tuple[list[int], list[float]]:
@@ -204,7 +215,7 @@ def _sorted(matrix: Any) -> csr_array:
     return matrix
 
 
-def _four(value: float) -> str:
+def four_digits(value: float) -> str:
     """Return a number between 0 and 1 with four decimals, more where it is closer than that to an end."""
     if value in {0.0, 1.0}:
         return f"{value:.0f}"

@@ -1,7 +1,9 @@
 """Eigenvalues of mixing matrices: all of them for small ones, the ends of the spectrum by Lanczos for large ones.
 
 With J = 11^T / n, W - J has W's eigenvalues with the 1 of the constant vector replaced by 0, so that the second
-eigenvalue of W is the largest of W - J. For a sequence W is the product over a period.
+eigenvalue of W is the largest of W - J. For a sequence W is the product over a period. A reversible W, pi_i w_ij =
+pi_j w_ji, has the spectrum of the symmetric D W D^-1, D = diag(sqrt(pi)), whose eigenvector for 1 is sqrt(pi): W - J
+itself may be defective (of W = 1 pi^T it is nilpotent), and rounding would show as eigenvalues of 1e-8.
 
 Lanczos is written out, without restarts or reorthogonalisation: only the ends are wanted, no vectors, and copies that
 rounding makes of an eigenvalue change no end. On a ring or path of 4,000 nodes, whose eigenvalues crowd at 1, it needs
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import diags_array
 
 from hpcopt.arrays import Vector
 
@@ -27,7 +30,7 @@ _ROUNDOFF = 1e-13  # a product of matrices that averages exactly leaves no more 
 _OUTERMOST = 6  # eigenvalues asked of Arnoldi, so that it does not miss the outermost
 
 
-def largest_modulus(matrices: Sequence[Any], *, symmetric: bool) -> float:
+def largest_modulus(matrices: Sequence[Any], *, symmetric: bool, stationary: Vector | None = None) -> float:
     """Return the spectral radius of P - J, with P the product of the n x n `matrices`, the first applied first.
 
     Parameters
@@ -36,6 +39,8 @@ def largest_modulus(matrices: Sequence[Any], *, symmetric: bool) -> float:
         Sparse, rows sum to one.
     symmetric
         Whether there is one matrix and it is symmetric.
+    stationary
+        pi, shape (n,), positive with sum one, if there is one matrix and it is reversible for it; else None.
 
     Raises
     ------
@@ -46,11 +51,10 @@ def largest_modulus(matrices: Sequence[Any], *, symmetric: bool) -> float:
     values: NDArray[Any]
     if n == 1:
         return 0.0
-    if n <= _DENSE:
-        product = _deflated(matrices, np.eye(n))
-        values = np.linalg.eigvalsh(product) if symmetric else np.linalg.eigvals(product)
-    elif symmetric:
-        values = np.array(_ends(matrices[0], deflate=True))
+    if symmetric or stationary is not None:
+        values = _symmetric(matrices[0], np.full(n, 1.0 / n) if stationary is None else stationary)
+    elif n <= _DENSE:
+        values = np.linalg.eigvals(_deflated(matrices, np.eye(n)))
     else:
         values = _outermost(matrices)
     radius = float(np.abs(values).max())
@@ -61,7 +65,17 @@ def smallest(matrix: Any) -> float:
     """Return the smallest eigenvalue of a symmetric sparse matrix; raises as `largest_modulus` does."""
     if matrix.shape[0] <= _DENSE:
         return float(np.linalg.eigvalsh(matrix.toarray())[0])
-    return _ends(matrix, deflate=False)[0]
+    return _ends(matrix, None)[0]
+
+
+def _symmetric(matrix: Any, stationary: Vector) -> Vector:
+    """Return all eigenvalues, or the two ends, of a matrix that is reversible for `stationary`, without the 1."""
+    unit = np.sqrt(stationary)
+    scaled = matrix if np.ptp(unit) == 0.0 else diags_array(unit) @ matrix @ diags_array(1.0 / unit)
+    if len(unit) <= _DENSE:
+        values: Vector = np.linalg.eigvalsh(scaled.toarray() - np.outer(unit, unit))
+        return values
+    return np.array(_ends(scaled, unit))
 
 
 def _deflated(matrices: Sequence[Any], x: Vector) -> Vector:
@@ -73,10 +87,12 @@ def _deflated(matrices: Sequence[Any], x: Vector) -> Vector:
     return deflated
 
 
-def _ends(matrix: Any, *, deflate: bool) -> tuple[float, float]:
-    """Return the smallest and the largest eigenvalue of a symmetric matrix, or of it on the vectors of mean 0."""
+def _ends(matrix: Any, unit: Vector | None) -> tuple[float, float]:
+    """Return the smallest and the largest eigenvalue of a symmetric matrix, perhaps on what is orthogonal to `unit`."""
     n = matrix.shape[0]
     v, before, beta = _start(n), np.zeros(n), 0.0
+    if unit is not None:
+        v -= (unit @ v) * unit
     v /= np.linalg.norm(v)
     diagonal: list[float] = []
     beside: list[float] = []
@@ -85,8 +101,8 @@ def _ends(matrix: Any, *, deflate: bool) -> tuple[float, float]:
         w = matrix @ v
         alpha = float(v @ w)
         w -= alpha * v + beta * before
-        if deflate:
-            w -= w.mean()
+        if unit is not None:
+            w -= (unit @ w) * unit
         beta = float(np.linalg.norm(w))
         diagonal.append(alpha)
         if beta < _ROUNDOFF or len(diagonal) == look:

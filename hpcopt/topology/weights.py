@@ -37,10 +37,10 @@ def weigh(graph: Graph, rule: str) -> csr_array:
         values = 1.0 / (1.0 + degrees[receivers])
     else:
         values = _given(graph, receivers)
-    return _matrix(graph.n, senders, receivers, values)
+    return row_stochastic(graph.n, senders, receivers, values)
 
 
-def _matrix(n: int, senders: NDArray[np.int64], receivers: NDArray[np.int64], values: Values) -> csr_array:
+def row_stochastic(n: int, senders: NDArray[np.int64], receivers: NDArray[np.int64], values: Values) -> csr_array:
     """Return W with `values` at (receiver, sender) and the rest to one on the diagonal."""
     beside = csr_array(coo_array((values, (receivers, senders)), shape=(n, n)))
     own = 1.0 - beside.sum(axis=1)
@@ -53,7 +53,7 @@ def _best_constant(graph: Graph) -> float:
     """Return 2 / (l_1 + l_{n-1}) of the Laplacian L, from I - L / (2 d), whose spectrum lies in [0, 1]."""
     senders, receivers = graph.arcs()
     scale = 2.0 * float(np.bincount(receivers, minlength=graph.n).max())
-    matrix = _matrix(graph.n, senders, receivers, np.full(len(senders), 1.0 / scale))
+    matrix = row_stochastic(graph.n, senders, receivers, np.full(len(senders), 1.0 / scale))
     second = spectrum.largest_modulus([matrix], symmetric=True)
     return 2.0 / (scale * ((1.0 - spectrum.smallest(matrix)) + (1.0 - second)))
 
