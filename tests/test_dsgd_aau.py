@@ -267,7 +267,7 @@ def test_all_alone_it_is_sgd():
         ({"rule": "fresh"}, "rule: one of unseen, component; got 'fresh'"),
         ({"members": "some"}, "members: one of all_linked, all, piece, star; got 'some'"),
         ({"grace": -1.0}, "grace: at least 0, got -1.0"),
-        ({"gamma": 2.0}, 'gamma: "auto" or a number over 0, at most 1; got 2.0'),
+        ({"gamma": 2.0}, 'gamma: expected a number above 0 and at most 1, or "auto"; got 2.0'),
         ({"weight": "more"}, "weight: one of equal, inverse-rate; got 'more'"),
         ({"overlap": True, "compressor": COMPRESSORS["sign"]()}, "overlap: requires uncompressed models"),
     ],

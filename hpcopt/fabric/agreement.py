@@ -1,4 +1,4 @@
-"""Failing together: what one process finds wrong, all of them report, and only once."""
+"""Failing together: an error found on one process is raised on all of them and reported once."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from hpcopt.fabric.group import Group
 
 @contextmanager
 def agreed(group: Group, *, one_tells: bool = False) -> Iterator[None]:
-    """Wrap local work that may find bad input: either all members get through, or all raise the same error.
+    """Wrap local work that may find bad input: either all members succeed, or all raise the same error.
 
-    The body must hold no collective operation of `group`.
+    The body must not contain a collective operation of `group`.
 
     Parameters
     ----------
     one_tells
-        Whether only one member looks at what may be wrong, so that its rank says nothing.
+        Whether only one member checks; the message then omits its rank, which is of no interest.
 
     Raises
     ------
     AgreedError
-        On every member, with the message of the lowest rank that failed (and how many failed, where only some did).
+        On every member, with the message of the lowest rank that failed (and the failed ranks, if only some failed).
     """
     message, remedy = "", None
     try:

@@ -1,7 +1,7 @@
-"""The board: one small state that all nodes change, a transition at a time, though it is nobody's.
+"""The board: one small state that all nodes update, one transition at a time, without a server process.
 
-What the state means is the business of a `Machine`, a pure function; an engine brings events to it in one order for
-all, and mails to their nodes. There is one engine a kind of cluster, and one machine for all of them.
+A `Machine`, a pure function, defines the state and its transitions. An engine applies events in the same order for all
+nodes and delivers the resulting mails. Each kind of cluster has its own engine; the machine is the same for all.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from hpcopt.arrays import Words
 from hpcopt.fabric.seam import Kind, Operation, Seam
 
 Mail = tuple[int, Words]
-"""A node, and what it is told."""
+"""A receiving node and the words sent to it."""
 
 LINK_CLASS = "board"
 
 
 class Machine(Protocol):
-    """A state of int64 words and how events change it: pure, so that any node may work it.
+    """A state of int64 words and its transitions: pure, so that any node can execute them.
 
     Attributes
     ----------
     words
-        Of the packed state.
+        Number of words of the packed state.
     mail
-        The most words of one mail.
+        Maximum number of words of a mail.
     """
 
     words: int
     mail: int
 
     def begin(self, state: Words) -> None:
-        """Fill a zeroed state, shape (words,), with the beginning."""
+        """Write the initial state into a zeroed array, shape (words,)."""
 
     def apply(self, state: Words, events: Words) -> list[Mail]:
-        """Change `state` by events that happen at one instant, shape (m, 3): (kind, node, value); return the mails."""
+        """Apply simultaneous events, shape (m, 3): (kind, node, value), to `state`; return the mails."""
         ...
 
 
@@ -46,7 +46,7 @@ class Board(abc.ABC):
     Parameters
     ----------
     seam
-        Where operations are observed; an engine that stands on a window leaves the charges to that.
+        Where operations are observed. An engine built on a window leaves the charges to the window.
     """
 
     def __init__(self, seam: Seam) -> None:
@@ -63,7 +63,7 @@ class Board(abc.ABC):
 
     @final
     def post(self, kind: int, value: int = 0) -> None:
-        """Bring the event (kind, this node, value) to the machine, and send the mails that come of it."""
+        """Apply the event (kind, this node, value) to the state, and send the resulting mails."""
         op = self._begin("post")
         self._post(kind, value)
         for end in self._seam.ends:

@@ -1,24 +1,25 @@
-"""The board over windows: a lock-free pointer swing, without any node that does it for the others.
+"""The board over windows: lock-free compare-and-swap of a pointer, without a server node.
 
-The logical state is never changed: a new one is written beside the old one and then named by a compare-and-swap on
-one word, HEAD, which node 0 is the home of. Each node's part of the window:
+The current state is never modified: a new one is written elsewhere and then published by a compare-and-swap of one
+word, HEAD, which resides on node 0. Each node's part of the window:
 
-    HEAD | taken | flag of each slot | two buffers of a state each | slots of mails
+    HEAD | taken | flag of each slot | two buffers, one state each | slots of mails
 
-    version << 20 | owner << 1 | buffer             the value of HEAD: whose buffer holds the state
-    the machine's words | sent << 32 | taken ...    a state: what the engine adds is a word for each node, its mails
-                                                    sent so far, and how many of them it had taken at its last event
+    version << 20 | owner << 1 | buffer             the value of HEAD: the buffer that holds the state
+    the machine's words | sent << 32 | taken ...    a state: the engine adds one word per node, the number of mails
+                                                    sent to it, and how many of them it had taken at its last event
 
-A transition reads HEAD, the state that it names, and HEAD again: as an owner writes only the buffer that HEAD does not
-name, and every change of HEAD counts its version up, the state was whole if HEAD is the same. The machine works on that
-copy; the result is stored in this node's spare buffer (the one its last change of HEAD did not name), and HEAD is
-swapped. If another was quicker, HEAD differs, and all is done again: a node fails only because another one succeeded.
+A transition reads HEAD, the state that it points to, and HEAD again. An owner writes only the buffer that HEAD does not
+point to, and every change of HEAD increments its version, so the state was consistent if HEAD is unchanged. The machine
+works on that copy; the result is stored in this node's spare buffer (the one that its last change of HEAD did not point
+to), and HEAD is swapped. If another node was faster, HEAD differs, and the transition is repeated: an attempt fails
+only if another one succeeded.
 
-The swap that made a mail has counted it too, so every mail has a number, its slot is nobody else's, and its receiver
-takes mails in the order of the board's transitions, whoever sent them and whenever they come.
+The swap that creates a mail also counts it. So every mail has a number and a slot of its own, and its receiver takes
+mails in the order of the board's transitions, whatever their senders and arrival times.
 
-HEAD, `taken` and flags are touched by atomics only, by their owners too. A stale reader may get a buffer while its
-owner writes it: what it got has no value but does no harm, as the second look at HEAD throws it away.
+HEAD, `taken` and flags are accessed by atomics only, also by their owners. A late reader may get a buffer while its
+owner writes it. This is harmless: the second read of HEAD detects it, and the copy is discarded.
 """
 
 from __future__ import annotations
@@ -33,29 +34,29 @@ from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.window import Window
 
-HOME = 0  # the node whose part holds HEAD
-HEAD, TAKEN, FLAGS = 0, 1, 2  # places in the window; the flags are SLOTS words
-SLOTS = 8  # of mails that a node may leave untaken before senders wait for it
+HOME = 0  # the node on which HEAD resides
+HEAD, TAKEN, FLAGS = 0, 1, 2  # offsets in the window; the flags take SLOTS words
+SLOTS = 8  # mails that may be pending at a node before senders wait for it
 
-_VERSION, _OWNER = 20, 1  # bits below the parts of HEAD
-_LOW = (1 << 32) - 1  # of a word of counts: the mails taken
+_VERSION, _OWNER = 20, 1  # bit positions of the fields of HEAD
+_LOW = (1 << 32) - 1  # the low half of a word of counts: mails taken
 
 
 class CASBoard(Board):
-    """A node's access to it.
+    """A node's access to the board.
 
     Parameters
     ----------
     seam
-        Where events and waits are observed; the window has its own, on which they are booked.
+        Where events and waits are observed. Their cost is booked on the window's own seam.
     window
-        Of `CASBoard.part(machine, size)` words, used by nobody else.
+        A window of `CASBoard.part(machine, size)` words, used for nothing else.
     size
         Number of nodes.
     wait
-        Waits until the condition given holds, and lets other things move meanwhile.
+        Waits until the given condition holds, and makes progress on other operations meanwhile.
     meet
-        Waits for all nodes; the board is ready when it returns.
+        A barrier over all nodes; the board is ready when it returns.
     """
 
     def __init__(
@@ -81,8 +82,8 @@ class CASBoard(Board):
         self._spare = 1
         self._taken = 0
         self._mails: deque[Words] = deque()
-        self._to_myself: dict[int, Words] = {}  # by number
-        if self.rank == HOME:  # version 0 is in its buffer 0
+        self._to_myself: dict[int, Words] = {}  # mail number -> mail
+        if self.rank == HOME:  # version 0 is in buffer 0 of this node
             machine.begin(self._state[: machine.words])
             self._own(0)[:] = self._state
             window.sync()
@@ -90,7 +91,7 @@ class CASBoard(Board):
 
     @staticmethod
     def part(machine: Machine, size: int) -> int:
-        """Return the words of a node's part."""
+        """Return the number of words of a node's part."""
         return FLAGS + SLOTS + 2 * (machine.words + size) + SLOTS * (1 + machine.mail)
 
     def _own(self, buffer: int) -> Words:
@@ -118,9 +119,9 @@ class CASBoard(Board):
         self._send(mails, numbers)
 
     def _read(self, head: int) -> int:
-        """Read the state that `head` names; return what HEAD is then: the state is whole if that is the same."""
+        """Read the state that `head` points to; return HEAD afterwards: if unchanged, the state is consistent."""
         owner, buffer = (head & ~(-1 << _VERSION)) >> _OWNER, head & 1
-        if owner == self.rank:  # nobody else writes it
+        if owner == self.rank:  # no other node writes it
             self._state[:] = self._own(buffer)
             return head
         self._window.get(owner, self._buffers[buffer], self._state)
@@ -128,7 +129,7 @@ class CASBoard(Board):
         return self._window.fetch_and_op(0, HOME, HEAD, "no-op")
 
     def _count(self, mails: list[tuple[int, Words]]) -> list[int]:
-        """Enter mails into the counts, and how many this node has taken; return the number of each, from 1."""
+        """Update the counts of mails sent and of those taken by this node; return the number of each mail, from 1."""
         counts = self._state[self._machine.words :]
         counts[self.rank] = counts[self.rank] & ~_LOW | self._taken
         numbers = []
@@ -160,7 +161,7 @@ class CASBoard(Board):
         window = self._window
 
         def is_free() -> bool:
-            while self._is_there(self._taken + 1):  # the target may be waiting for room here
+            while self._is_there(self._taken + 1):  # the target may be waiting for a slot on this node
                 self._take(self._taken + 1)
             return number - window.fetch_and_op(0, target, TAKEN, "no-op") <= SLOTS
 
@@ -171,7 +172,7 @@ class CASBoard(Board):
         return number in self._to_myself or self._window.fetch_and_op(0, self.rank, flag, "no-op") == number
 
     def _take(self, number: int) -> None:
-        """Take a mail that is there out of its slot."""
+        """Take an arrived mail out of its slot."""
         window = self._window
         if number in self._to_myself:
             words = self._to_myself.pop(number)

@@ -1,4 +1,4 @@
-"""Clusters: where nodes live, and how a program is run on all of them."""
+"""Clusters: a set of nodes, and how to run a program on all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Cluster(abc.ABC):
-    """Where nodes live: the ranks of an MPI job, or N greenlets in one process."""
+    """A set of nodes: the ranks of an MPI job, or N greenlets in one process."""
 
     kind: str
     """"mpi" or "virtual"."""
@@ -23,12 +23,12 @@ class Cluster(abc.ABC):
     size: int
     """Number of nodes."""
     processes: Group
-    """The group of the operating-system processes that carry the nodes (they share the reading of data)."""
+    """The group of the operating-system processes that host the nodes (they share the reading of data)."""
     local_nodes: range
-    """Ranks of the nodes that this process carries."""
+    """Ranks of the nodes that this process hosts."""
 
     crowding: str | None = None
-    """Where more ranks share a host than it has cores for them, in words; their times tell little."""
+    """A description of oversubscription, if a host has more ranks than cores (timings then mean little)."""
 
     @abc.abstractmethod
     def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
@@ -36,21 +36,21 @@ class Cluster(abc.ABC):
 
     @abc.abstractmethod
     def led(self, work: Callable[[], object]) -> bool:
-        """Run `work` on one process of each host, while the others wait, who then find a warm cache.
+        """Run `work` on one process of each host while the others wait, so that they find a warm cache.
 
-        Returns whether this process was the one.
+        Returns whether this process ran it.
         """
 
     def probe_windows(self) -> str | None:
-        """Find out how one-sided operations work here, and return that in words; None: as everywhere of this kind.
+        """Test the one-sided operations and return the result in words; None if this kind of cluster needs no test.
 
-        Collective over the processes. Without this the first window of a run does it.
+        Collective over the processes. If it isn't called, the first window of a run does the test.
         """
         return None
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Free what the cluster holds; the cluster can't be used afterwards."""
+        """Free the cluster's resources; the cluster can't be used afterwards."""
 
     @property
     def holders(self) -> Sequence[int]:
@@ -58,5 +58,5 @@ class Cluster(abc.ABC):
         return range(self.size)
 
     def process_of(self, node: int) -> int:
-        """Return the rank, in `processes`, of the process that carries `node`."""
+        """Return the rank, in `processes`, of the process that hosts `node`."""
         return node if self.processes.size > 1 else 0

@@ -1,4 +1,4 @@
-"""The conditions of a run: what a cluster's nodes find when a program begins, and what may differ from run to run."""
+"""The conditions of a run: everything that may differ between two runs on the same cluster."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hpcopt.topology.mixing import Mixing
 class Conditions:
     """The conditions of a run, fixed from start to end; by default no topology and no heterogeneity.
 
-    What a message costs and how fast a node of speed 1 computes belong to the (virtual) cluster itself.
+    The cost of messages and the speed of nodes are properties of the (virtual) cluster itself.
 
     Parameters
     ----------
     mixing
         The mixing matrix of the topology, for decentralised solvers; None if there is none.
     heterogeneity
-        Which nodes and links are slow, and when; the same from its start in every run.
+        Which nodes and links are slow, and when; every run starts it afresh.
     """
 
     mixing: Mixing | None = None

@@ -1,4 +1,4 @@
-"""Groups: nodes that speak together, as the ranks of a communicator do."""
+"""Groups: nodes that communicate collectively, like the ranks of a communicator."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ _ONE = np.zeros(1)
 
 
 class Group(abc.ABC):
-    """Nodes that speak together: a communicator.
+    """Nodes that communicate collectively: a communicator.
 
-    Every operation is collective: all members call it, in the same order, with arrays of the same shape unless said
-    otherwise. Arguments are left alone; results are new arrays (or `out`).
+    Every operation is collective: all members call it, in the same order, with arrays of the same shape unless stated
+    otherwise. Arguments are not modified; results are new arrays (or `out`).
 
-    One call is one *round*. What it is charged for: in a reduction or a broadcast over K members each of the K - 1
-    others sends the message up the tree and receives it down (a broadcast: down only), so a reduction of m
-    bytes books 2 (K - 1) messages and 2 (K - 1) m bytes over all members, whatever algorithm the MPI library
-    uses inside.
+    One call is one *round*. Its cost follows a tree: in a reduction over K members, each of the K - 1 members other
+    than the root sends the message up the tree and receives the result (in a broadcast, it only receives). So a
+    reduction of m bytes books 2 (K - 1) messages and 2 (K - 1) m bytes over all members, whatever algorithm the MPI
+    library uses.
 
     Parameters
     ----------
     rank
-        This node's place among the members.
+        This node's rank within the group.
     members
-        Ranks of the nodes, in the group's order.
+        Global ranks of the members, in the group's order.
     seam
         Where operations are observed.
     """
 
     link_class = "world"
-    """The class of links that this group's messages travel over, as the ledger names it."""
+    """The ledger's name for the class of links that this group's messages use."""
 
     def __init__(self, rank: int, members: Sequence[int], seam: Seam) -> None:
         self.rank = rank
-        """This node's place in the group, 0 <= rank < size."""
+        """This node's rank within the group, 0 <= rank < size."""
         self.size = len(members)
         """Number of members."""
-        self._sends = 0 if rank == 0 else 1  # the top of the tree has no link above it
+        self._sends = 0 if rank == 0 else 1  # the root of the tree has no parent
         self._seam = seam
         self._op = Operation(self, self.link_class, members)
         self._op.rounds = 1
 
     def _begin(self, kind: Kind, up: int, down: int, root: int = 0) -> Operation:
-        """Begin a round of `up` bytes to the top of the tree and `down` bytes from it; 0 = no message that way."""
+        """Begin a round of `up` bytes to the root of the tree and `down` bytes from it; 0 = no message that way."""
         op = self._op
         self._charge(op, up, down)
         if not self._seam.quiet:
@@ -66,7 +66,7 @@ class Group(abc.ABC):
         op.bytes = self._sends * (up + down)
 
     def scout(self, op: Operation) -> None:
-        """Wait for those whom `op` will wait for, by a small message that is not observed."""
+        """Wait for the members that `op` will wait for, by a small message that is not observed."""
         if op.kind == "broadcast":
             self._broadcast(_ONE, op.peer)
         elif op.kind == "gather":
@@ -124,9 +124,9 @@ class Group(abc.ABC):
 
     @final
     def allgather(self, x: Array) -> list[Array]:
-        """Return every member's 1-d `x`, in rank order, on all members, to be read only.
+        """Return every member's 1-d `x`, in rank order, on all members; read-only.
 
-        Lengths may differ, the dtype not.
+        Lengths may differ; the dtype must be the same.
         """
         op = self._begin("allgather", x.nbytes, 0)
         parts = self._allgather(x)
@@ -140,7 +140,7 @@ class Group(abc.ABC):
 
     @final
     def alltoall(self, parts: Sequence[Array]) -> list[Array]:
-        """Send the 1-d `parts[r]` to member r; return what each member sent here; lengths may differ, the dtype not."""
+        """Send the 1-d `parts[r]` to member r; return what each member sent. Lengths may differ, dtypes may not."""
         sent = sum([part.nbytes for place, part in enumerate(parts) if place != self.rank])
         op = self._begin("alltoall", sent, 0)
         op.messages = self.size - 1
@@ -155,7 +155,7 @@ class Group(abc.ABC):
 
     @final
     def barrier(self) -> None:
-        """Wait until every member has come. No round: it carries nothing."""
+        """Wait until every member has arrived. Not a round: it carries no data."""
         if self._seam.quiet:
             self._barrier()
             return
@@ -176,11 +176,11 @@ class Group(abc.ABC):
         Parameters
         ----------
         x
-            This member's vector; left alone (unless it is also `out`).
+            This member's vector; not modified (unless it is also `out`).
         weight
             This member's weight; the weights of all members sum to one. Default 1/size.
         out
-            Where to put the result, float64 of the shape of `x`.
+            Receives the result; float64 of the shape of `x`.
         """
         scaled = np.multiply(x, 1.0 / self.size if weight is None else weight, out=out)
         return self.sum(scaled, out=scaled)

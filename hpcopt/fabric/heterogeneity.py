@@ -1,11 +1,11 @@
-"""Heterogeneous clusters: which nodes and links are slow, at which step and by how much, who pauses and who leaves.
+"""Heterogeneous clusters: which nodes and links are slow, at which step and by how much; pauses and departures.
 
-All of it is drawn from (seed, node, step) or (seed, pair of nodes) and from nobody's state, so a node is slow at the
-same steps on every cluster and under every solver: what differs between two runs is what the solvers make of it.
+All random draws depend only on (seed, node, step) or (seed, pair of nodes). So a node is slow at the same steps on
+every cluster and with every solver, and runs of different solvers are comparable.
 
     factor of a step  =  node_slowdown (slow nodes)  x  slowdown (stragglers of that step)  x  spread (mean 1)
 
-A step is one iteration of the solver. What comes before the first one knows the slow nodes only.
+A step is one iteration of the solver. Before the first step, only slow nodes take effect.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from hpcopt.fabric.streams import Draw, key
 
 Distribution = Literal["constant", "uniform", "exponential", "lognormal", "pareto"]
 
-SPREADS: dict[str, tuple[float, float]] = {  # distribution -> (spread where none is given, largest)
+SPREADS: dict[str, tuple[float, float]] = {  # distribution -> (default spread, largest spread)
     "uniform": (0.1, 1.0),
     "exponential": (1.0, 1.0),
     "lognormal": (0.5, 4.0),
     "pareto": (0.5, 0.95),
 }
 
-_STRAGGLES, _SPREADS = range(2)  # what is drawn for a step
+_STRAGGLES, _SPREADS = range(2)  # purposes of the draws of a step
 _NORMAL = NormalDist()
-_NAMED = 8  # most nodes or links that are told one by one
+_NAMED = 8  # most nodes or links that are listed individually
 
 
 @dataclass(frozen=True)
 class Pause:
-    """The first step that `node` begins at or after the time `at` begins `seconds` later.
+    """The first step of `node` at or after the time `at` is delayed by `seconds`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Departure:
-    """`node` leaves for good at the first step that it would begin at or after the time `at`.
+    """`node` leaves for good at its first step at or after the time `at`.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Heterogeneity:
             raise InputError(f'spread: expected at most {most:g} with "{self.distribution}", got {self.spread:g}')
 
     def stranger(self, size: int) -> str | None:
-        """Return what is wrong with the first node named that is none of `size`; None if there is no such node."""
+        """Return an error message for the first configured node outside 0 .. size - 1; None if there is none."""
         slow = self.slow_nodes if isinstance(self.slow_nodes, tuple) else ()
         named = {
             "slow_nodes": slow,
@@ -153,7 +153,7 @@ class Heterogeneity:
         return Pace(self, rank, is_slow=rank in self.slow_ranks(size))
 
     def slow_ranks(self, size: int) -> tuple[int, ...]:
-        """Return the ranks of the nodes, `size` in all, that are slow all the time."""
+        """Return the ranks of the permanently slow nodes of a cluster of `size` nodes."""
         if isinstance(self.slow_nodes, tuple):
             return self.slow_nodes
         return _drawn_nodes(self.seed, self.slow_nodes, size)
@@ -172,14 +172,14 @@ class Heterogeneity:
         return "; ".join(words for holds, words in told if holds)
 
     def _links(self, size: int) -> str:
-        """Return in words which links are slow, one by one on small clusters."""
+        """Describe the slow links, individually on small clusters."""
         if size > _NAMED:
             return f"links, each with probability {self.slow_links:g}"
         pairs = [(i, j) for i in range(size) for j in range(i + 1, size) if self.link_factor(i, j) > 1.0]
         return _listed([f"{i}-{j}" for i, j in pairs], "link") if pairs else "links: none drawn"
 
     def link_factor(self, source: int, target: int) -> float:
-        """Return how many times as long a byte takes between two nodes; the same in both directions."""
+        """Return the factor on the time per byte between two nodes; the same in both directions."""
         low, high = min(source, target), max(source, target)
         return self.link_slowdown if _uniform(key(self.seed, low, Draw.LINKS, high)) < self.slow_links else 1.0
 
@@ -189,23 +189,23 @@ EVEN = Heterogeneity()
 
 
 class Pace:
-    """How fast one node works at its present step.
+    """The speed of one node at its current step.
 
     Parameters
     ----------
     settings
-        The cluster's.
+        The cluster's heterogeneity.
     rank
         The node.
     is_slow
-        Whether it is slow all the time.
+        Whether the node is permanently slow.
 
     Attributes
     ----------
     factor
-        Work takes so many times as long at the present step as on a node of the cluster's own speed.
+        The factor on the time of work at the current step, relative to a node without heterogeneity.
     step
-        How many steps have begun.
+        Number of steps begun.
     """
 
     __slots__ = ("_always", "_leaves", "_pauses", "_rank", "_settings", "_varies", "factor", "step")
@@ -227,22 +227,22 @@ class Pace:
         self.step += 1
 
     def pause(self, now: float) -> float:
-        """Return for how many seconds the node pauses before it works on, given its clock; asked once, it is over."""
+        """Return the seconds for which the node pauses at clock time `now`, and mark the pauses as done."""
         seconds = 0.0
         while self._pauses and self._pauses[0][0] <= now:
             seconds += self._pauses.pop(0)[1]
         return seconds
 
     def left(self, now: float) -> bool:
-        """Tell whether the node has left the cluster when its clock shows `now`."""
+        """Return whether the node has left the cluster at clock time `now`."""
         return now >= self._leaves
 
     def snapshot(self) -> dict[str, Any]:
-        """Return where the node is as plain data: its step, its factor, and the pauses still to come."""
+        """Return the state as plain data: step, factor, and the remaining pauses."""
         return {"step": self.step, "factor": self.factor, "pauses": [list(pause) for pause in self._pauses]}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned, under the same settings."""
+        """Restore the state that `snapshot` returned, under the same settings."""
         self.step, self.factor = int(snapshot["step"]), float(snapshot["factor"])
         self._pauses = [(float(at), float(seconds)) for at, seconds in snapshot["pauses"]]
 
@@ -259,7 +259,7 @@ class Pace:
         return _uniform(key(self._settings.seed, self._rank, Draw.PACES, step, what))
 
 
-@lru_cache(maxsize=4)  # every node asks, and gets the same
+@lru_cache(maxsize=4)  # the same for every node
 def _drawn_nodes(seed: int, fraction: float, size: int) -> tuple[int, ...]:
     if fraction == 0.0:
         return ()
@@ -268,19 +268,19 @@ def _drawn_nodes(seed: int, fraction: float, size: int) -> tuple[int, ...]:
 
 
 def _listed(names: Sequence[object], noun: str) -> str:
-    """Return a few names in words, of many how many there are."""
+    """List a few names; of many, give only their number."""
     if len(names) > _NAMED:
         return f"{noun}s: {len(names)}"
     return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
 
 
 def _uniform(bits: int) -> float:
-    """Return a number in the open interval (0, 1), by 53 of 64 bits."""
+    """Return a number in the open interval (0, 1) made from 53 of 64 bits."""
     return ((bits >> 11) + 0.5) * 2.0**-53
 
 
 def _spread(distribution: Distribution, s: float, u: float) -> float:
-    """Return the factor, one on average, that the uniform number `u` stands for."""
+    """Map the uniform number `u` to a factor with mean one."""
     if distribution == "uniform":
         return 1.0 + s * (2.0 * u - 1.0)
     if distribution == "exponential":

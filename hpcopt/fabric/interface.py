@@ -1,21 +1,21 @@
-"""What a solver sees of the cluster it runs on: a node, its groups, and nothing of MPI.
+"""A solver's interface to the cluster it runs on: a node and its groups, independent of MPI.
 
     node                one rank (MPI) or one greenlet (virtual cluster)
       .world            the group of all nodes
-      .group(ranks)     a group of some of them: a communicator
+      .group(ranks)     a group of some of the nodes: a communicator
       .neighbourhood()  its links to neighbours in a graph: a distributed-graph communicator
       .mixing           the mixing matrix of the run's topology
-      .ledger .meter    what it sent, what it computed
-      .snapshot()       what of it survives an iteration, for a checkpoint; .restore() goes on from there
+      .ledger .meter    counts of its communication and of its work
+      .snapshot()       the node's state between iterations, for a checkpoint; .restore() restores it
       .timeline         when it computed, waited and exchanged, if that is recorded
-      .draws() .key()   random numbers for a purpose and a step, and keys of others
+      .draws() .key()   random numbers for a purpose and a step, and keys of further streams
 
-For those who wait for nobody, with one file a kind of cluster each:
+For asynchronous solvers, each implemented by one file per kind of cluster:
 
       .window()         memory that others read and write: one-sided operations
-      .publication()    vectors that others read whole
-      .board()          one small state that all nodes change
-      .mailbox()        messages to those who do not wait for them
+      .publication()    vectors that others read completely or not at all
+      .board()          one small state that all nodes update
+      .mailbox()        messages without a matching receive call
       .survey()         non-blocking reductions over all nodes, to measure a run in progress
 """
 

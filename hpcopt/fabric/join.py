@@ -1,4 +1,4 @@
-"""The cluster of a job: the ranks that were started together, or the one process that is alone."""
+"""The cluster of a job: the ranks that were started together, or a single process."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from hpcopt.fabric.window import Windows
 def join(
     comm: Any = None, *, seed: int = 0, ordered: bool = False, windows: Windows = "auto", bandwidth: float = 1e9
 ) -> Cluster:
-    """Return the cluster of this job's ranks: those of `comm` (default the world), or one node without MPI.
+    """Return the cluster of this job: the ranks of `comm` (default: the world), or one node without MPI.
 
     Parameters
     ----------
     comm
         An mpi4py communicator; it is duplicated.
     seed
-        Keys the nodes' random streams.
+        Seed of the nodes' random streams.
     ordered
         Whether reductions add in rank order.
     windows
-        How ranks make windows.
+        How windows are implemented on ranks.
     bandwidth
-        Bytes a second, from which the delays of slow links are reckoned.
+        Bytes per second, from which the delays of slow links are computed.
 
     Raises
     ------
     InputError
-        If several processes were started and MPI cannot be loaded, or if each of them is alone.
+        If several processes were started but MPI cannot be loaded, or each has an MPI world of size 1.
     """
     try:
         bring_up()
@@ -41,7 +41,7 @@ def join(
             reason = str(error).strip().splitlines()[0]
             raise InputError(
                 f"{started()[0]} processes were started, but MPI cannot be loaded ({reason}); "
-                "install one: pip install 'hpcopt[mpich]'"
+                "install an MPI library: pip install 'hpcopt[mpich]'"
             ) from None
         return SoloCluster(seed)
     refuse_singletons()

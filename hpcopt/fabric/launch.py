@@ -1,15 +1,16 @@
-"""How a job starts and how it ends together: launchers' environments, MPI coming up, the abort.
+"""How a job starts, and how all its ranks end together: the launcher's environment, MPI initialisation, abort.
 
-An exception on one rank leaves the others waiting in a collective for ever, with every MPI; and a launcher that
-does not fit the MPI library starts N single-process jobs. Both end here.
+With any MPI library, an exception on one rank leaves the others waiting in a collective forever, and a launcher that
+does not match the library starts N single-process jobs. This module handles both.
 
-A launcher's variables are inherited: a program that a rank starts (a shell script, a Python program's subprocess) finds
-them as the rank does, and so does whoever sets them by hand. So
+A launcher's variables are inherited: a program started by a rank (through a shell script or a Python subprocess) sees
+the same variables, and users may set them by hand. Therefore:
 
-- what needs no ranks is done by every process, whatever the variables say;
-- one process speaks for all, the first, only where a launcher's own daemon is this one's parent; any other speaks for
-  itself, which may say a line N times but never loses one;
-- the child of a rank that has begun MPI is alone, as MPI is the rank's; so is a process whose variables make no sense.
+- commands that need no ranks run on every process, whatever the variables say;
+- the first process reports for all only if this process is a child of the launcher's own daemon; otherwise every
+  process reports for itself, which may repeat a line N times but never loses one;
+- the child of a rank that has initialised MPI is a single process, as MPI belongs to the rank; so is a process whose
+  variables are inconsistent.
 """
 
 from __future__ import annotations
@@ -31,25 +32,25 @@ from typing import Any, NoReturn
 
 from hpcopt.errors import AgreedError, InputError
 
-# (number of processes, this one's number), as launchers tell them; the first that are sound count
+# variables for (number of processes, rank of this one) by launcher; the first consistent pair is used
 LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "Open MPI's mpiexec"),
     ("PMI_SIZE", "PMI_RANK", "an MPICH-based mpiexec"),
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "srun"),
 )
-DAEMONS = {  # names of the processes whose children are ranks
+DAEMONS = {  # names of processes whose children are ranks
     *("hydra_pmi_proxy", "hydra_bstrap_pr"),
     *("mpirun", "mpiexec", "prterun", "prte", "prted", "orterun", "orted"),
     "slurmstepd",
 }
-LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # how many ranks a daemon has started on its host
-COMING_UP = 300.0  # seconds until MPI counts as hanging
-_READING = 0.1  # seconds in which a launcher reads what a rank has written
-_MOMENT = 0.75  # seconds in which a launcher, or the first process, ends a job
+LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # number of ranks that a daemon has started on its host
+COMING_UP = 300.0  # seconds until MPI initialisation counts as hanging
+_READING = 0.1  # seconds given to a launcher to read a rank's output
+_MOMENT = 0.75  # seconds given to a launcher, or to the first process, to end a job
 
 
 def started() -> tuple[int, int, str]:
-    """Return (processes, this one's number, the launcher in words) as the environment tells, else (1, 0, "")."""
+    """Return (number of processes, rank, name of the launcher) from the environment, or (1, 0, "")."""
     if not is_of_a_rank():
         for size, rank, launcher in LAUNCHERS:
             if _makes_sense(size, rank):
@@ -65,18 +66,18 @@ def _makes_sense(size: str, rank: str) -> bool:
 
 
 def _is_open(descriptor: str) -> bool:
-    """Tell whether a file is open here; programs that start others mostly close all but three."""
+    """Return whether a descriptor is open here; programs mostly close all but three when they start others."""
     return Path(f"/proc/self/fd/{descriptor}").exists()
 
 
 def is_launched() -> bool:
-    """Tell whether a launcher's daemon has started this process as one of several."""
+    """Return whether a launcher's daemon started this process as one of several."""
     return started()[0] > 1 and _name(os.getppid()) in DAEMONS
 
 
 @cache
 def is_of_a_rank() -> bool:
-    """Tell whether this process is no rank but was started, perhaps indirectly, by one that has loaded MPI."""
+    """Return whether this process is not a rank but was started, perhaps indirectly, by one that has loaded MPI."""
     pid = os.getppid()
     while pid > 1 and _name(pid) not in DAEMONS:
         variables = [text.partition(b"=")[0].decode(errors="replace") for text in _about(pid, "environ").split(b"\0")]
@@ -92,7 +93,7 @@ def _name(pid: int) -> str:
 
 
 def _about(pid: int, what: str) -> bytes:
-    """Return what Linux tells of a process, nothing if it does not."""
+    """Return the contents of a file of a process in /proc; empty if it can't be read."""
     try:
         return Path(f"/proc/{pid}/{what}").read_bytes()
     except OSError:
@@ -100,34 +101,34 @@ def _about(pid: int, what: str) -> bytes:
 
 
 def is_joined() -> bool:
-    """Tell whether MPI is up and this process is one of several ranks."""
+    """Return whether MPI is initialised and this process is one of several ranks."""
     mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is None or not hasattr(mpi, "COMM_WORLD"):  # or it is being imported
+    if mpi is None or not hasattr(mpi, "COMM_WORLD"):  # not loaded, or being imported
         return False
     return mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.size > 1
 
 
 def is_first() -> bool:
-    """Tell whether this process is one that speaks: rank 0, or before MPI is up the first that was launched."""
+    """Return whether this process reports: rank 0, or, before MPI is initialised, the first process launched."""
     if is_joined():
         return bool(sys.modules["mpi4py.MPI"].COMM_WORLD.rank == 0)
     return not is_launched() or started()[1] == 0
 
 
 def is_heard(stream: Any) -> bool:
-    """Tell whether what this process writes to `stream` is wanted: it speaks for all, or the file is its own."""
+    """Return whether this process should write to `stream`: it reports for all, or the stream is its own file."""
     if is_first():
         return True
     try:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except (OSError, ValueError):  # no file behind it
+    except (OSError, ValueError):  # not backed by a file
         return False
 
 
 def in_utf8() -> None:
-    """Begin this program again if the locale has made another encoding than UTF-8 that of paths and files.
+    """Restart this program in UTF-8 mode if the locale selects another encoding for paths and files.
 
-    In such a process a path with an accent, or a label that becomes one, can be neither opened nor made.
+    Without it, files whose names have accents, such as names made from labels, can be neither opened nor created.
     """
     if sys.getfilesystemencoding() != "utf-8":
         os.environ["PYTHONUTF8"] = "1"  # for processes that this one starts
@@ -135,7 +136,7 @@ def in_utf8() -> None:
 
 
 def mpi_library() -> str | None:
-    """Return the name and version of the MPI library in use, one line; None if none is loaded."""
+    """Return the name and version of the loaded MPI library in one line; None if none is loaded."""
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi is None:
         return None
@@ -144,10 +145,10 @@ def mpi_library() -> str | None:
 
 
 def bring_up() -> Any:
-    """Bring MPI up, unless it is; return mpi4py's module.
+    """Initialise MPI if necessary; return the module `mpi4py.MPI`.
 
-    mpi4py holds Python's lock while MPI comes up. That lasts until the last rank is there, which may never be: so it is
-    called without the lock, and an interrupt or the end of our patience finds a process that listens.
+    mpi4py holds the GIL in MPI_Init, which returns only when the last rank has arrived, perhaps never. So MPI_Init is
+    called without the GIL, and the process can react to an interrupt or a time-out.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def bring_up() -> Any:
     from mpi4py import MPI
 
     if not MPI.Is_initialized():
-        library = ctypes.CDLL(MPI.__file__)  # it is linked to the one MPI that mpi4py uses
+        library = ctypes.CDLL(MPI.__file__)  # linked to the MPI library that mpi4py uses
         up = threading.Event()
         threading.Thread(target=_watch_coming_up, args=(up,), daemon=True).start()
         with ExitStack() as hidden:
@@ -169,13 +170,13 @@ def bring_up() -> Any:
             library.MPI_Init_thread(None, None, ctypes.c_int(MPI.THREAD_MULTIPLE), ctypes.byref(ctypes.c_int()))
         up.set()
         for comm in (MPI.COMM_SELF, MPI.COMM_WORLD):
-            comm.Set_errhandler(MPI.ERRORS_RETURN)  # to be raised, as mpi4py does where it brings MPI up
+            comm.Set_errhandler(MPI.ERRORS_RETURN)  # so that errors raise, as when mpi4py initialises MPI
         atexit.register(_finalize)
     return MPI
 
 
 def _senseless() -> list[str]:
-    """Return the variables by which MPI would take a process that is alone for a rank of a launch that it is not of."""
+    """Return the variables that would make MPI take a single process for a rank of another launch."""
     prefixes = {"OMPI_COMM_WORLD_SIZE": ("OMPI_COMM_WORLD_", "PMIX_"), "PMI_SIZE": ("PMI_", "PMI2_", "PMIX_")}
     wrong = [
         prefix
@@ -193,7 +194,7 @@ def _finalize() -> None:
 
 
 def _watch_coming_up(up: threading.Event) -> None:
-    """End the job if MPI cannot come up, as a rank of this host has ended before, or does not."""
+    """End the job if MPI does not initialise: a rank of this host has exited before, or time has run out."""
     begun = time.monotonic()
     while not up.wait(1.0):
         lost, late = _has_lost_a_rank(), time.monotonic() - begun > COMING_UP
@@ -208,7 +209,7 @@ def _watch_coming_up(up: threading.Event) -> None:
 
 
 def _has_lost_a_rank() -> bool:
-    """Tell whether the daemon that has started this process has fewer children than it has started ranks here."""
+    """Return whether this process's daemon has fewer children than the ranks it started on this host."""
     told = next((os.environ[name] for name in LOCAL_RANKS if os.environ.get(name, "").isdigit()), "0")
     if not is_launched():
         return False
@@ -219,12 +220,12 @@ def _has_lost_a_rank() -> bool:
 
 
 def refuse_singletons() -> None:
-    """Refuse to go on where several processes were started but MPI says that each is alone.
+    """Raise an error if several processes were started but each has an MPI world of size 1.
 
     Raises
     ------
     InputError
-        With the remedy.
+        In that case, with the command that works.
     """
     processes, _, launcher = started()
     if processes == 1 or bring_up().COMM_WORLD.size > 1:
@@ -244,7 +245,7 @@ def refuse_singletons() -> None:
 
 
 def leave_to_the_first() -> None:
-    """Give the first process a moment to tell an error that all have: some launchers end a job at its first failure."""
+    """Give the first process time to report a common error: some launchers end a job at the first failure."""
     if not is_joined():
         time.sleep(_MOMENT)
 
@@ -253,10 +254,10 @@ class _Job:
     """How an interrupted process ends (`hpcopt.interrupts.Ending`)."""
 
     def patience(self, *, asked_to_end: bool) -> float:
-        """Return no time for the first process, and a moment for others, which the first may end meanwhile.
+        """Return the seconds to wait before ending: none for the first process, which may end the others meanwhile.
 
-        One moment more for SIGTERM: when one rank has ended, Open MPI's launcher sends that to all others, and soon
-        something stronger.
+        SIGTERM adds the same again: when one rank has ended, Open MPI's launcher sends it to all others, and SIGKILL
+        soon after.
         """
         return _MOMENT * (not is_first()) + _MOMENT * (asked_to_end and started()[0] > 1)
 
@@ -266,14 +267,14 @@ class _Job:
     def end(self, code: int) -> NoReturn:
         """End this process, and the job with it.
 
-        MPI's abort ends the job. Before MPI is up, launchers take a process that exits, with whatever code, for one
-        that needed no MPI, and the others would wait for it in MPI_Init: so it dies of a signal. A launcher that ends a
-        job may not read what was written last, so it is given time for that before.
+        MPI_Abort ends the job. Before MPI is initialised, launchers take a process that exits, with any code, for one
+        that needed no MPI, and the others would wait for it in MPI_Init; so it ends by a signal. A launcher that ends a
+        job may not read the last output, so it is given time for that first.
         """
         if is_launched():
             time.sleep(_READING)
         if is_joined():
-            signal.alarm(1)  # should the abort hang, too
+            signal.alarm(1)  # in case the abort hangs
             sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
         if is_launched():
             os.kill(os.getpid(), signal.SIGKILL)
@@ -285,9 +286,9 @@ JOB = _Job()
 
 @contextmanager
 def abort_on_error() -> Iterator[None]:
-    """End the whole MPI job if the body raises on this rank, after printing the traceback with the rank's number.
+    """End the whole MPI job if the body raises on this rank, after printing the traceback prefixed with the rank.
 
-    An `AgreedError` passes through: all ranks raise it together and leave in order.
+    An `AgreedError` passes through: all ranks raise it together and exit normally.
     """
     try:
         yield
@@ -297,7 +298,7 @@ def abort_on_error() -> Iterator[None]:
         if not is_joined():
             raise
         rank = sys.modules["mpi4py.MPI"].COMM_WORLD.rank
-        if isinstance(error, KeyboardInterrupt):  # of a program that uses us: the command line is never raised one
+        if isinstance(error, KeyboardInterrupt):  # only in programs that import us
             _end_with("hpcopt: error: interrupted\n" if rank == 0 else "", 130)
         if isinstance(error, InputError):
             _end_with(f"hpcopt: error: {error} (on rank {rank})\n", 1)
@@ -305,10 +306,10 @@ def abort_on_error() -> Iterator[None]:
 
 
 def end_on_defect() -> NoReturn:
-    """End the job with the traceback of the error that is being handled."""
+    """End the job with the traceback of the exception being handled."""
     rank = started()[1] if not is_joined() else sys.modules["mpi4py.MPI"].COMM_WORLD.rank
     lines = traceback.format_exc().rstrip().splitlines()
-    _end_with("".join(f"[rank {rank}] {line}\n" for line in lines) + f"[rank {rank}] ends the whole job\n", 1)
+    _end_with("".join(f"[rank {rank}] {line}\n" for line in lines) + f"[rank {rank}] aborting the whole job\n", 1)
 
 
 def _end_with(text: str, code: int) -> NoReturn:
@@ -320,7 +321,7 @@ def _end_with(text: str, code: int) -> NoReturn:
 
 @contextmanager
 def without(name: str) -> Iterator[None]:
-    """Leave a variable out of the environment for a while: a library that reads it may refuse what it says."""
+    """Remove a variable from the environment inside the block, from a library that may reject its value."""
     value = os.environ.pop(name, None)
     try:
         yield

@@ -1,7 +1,7 @@
 """The ledger: rounds, messages and bytes, counted in the fabric and nowhere else.
 
-Bytes are those of the arrays handed over, by class of link and, between neighbours, by edge. What the driver sends to
-measure a run goes over the same wire and is booked apart, as monitoring.
+Bytes are the sizes of the arrays sent, by class of link and, between neighbours, by edge. The driver's own messages for
+measuring a run use the same network and are booked separately, as monitoring.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from hpcopt.fabric.seam import Observer, Operation
 
 @dataclass(slots=True)
 class Account:
-    """What one node sent and received: rounds it took part in, messages, bytes."""
+    """What one node sent and received: the rounds it took part in, messages, bytes."""
 
     rounds: int = 0
     messages: int = 0
     bytes: int = 0
     by_class: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))  # link class -> bytes
-    by_edge: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # neighbour -> bytes sent there
+    by_edge: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # neighbour -> bytes sent to it
 
     def snapshot(self) -> dict[str, Any]:
         """Return the account as plain data."""
@@ -49,7 +49,7 @@ class Account:
 
 
 class Ledger(Observer):
-    """A node's two accounts: the solver's and the monitoring's; `current` is where bookings go."""
+    """A node's two accounts, for the solver and for monitoring; bookings go to `current`."""
 
     __slots__ = ("current", "monitored", "solver")
 

@@ -1,4 +1,4 @@
-"""Mailboxes: messages that are sent without a partner who waits for them."""
+"""Mailboxes: messages without a matching receive call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Messages = list[tuple[int, Bytes]]
 
 
 class Mailbox(abc.ABC):
-    """One node's box: what comes in is kept until it is asked for.
+    """One node's mailbox: it keeps incoming messages until they are taken.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Mailbox(abc.ABC):
         self._op.by_edge = True
 
     def _begin(self, kind: Kind, rounds: int = 0) -> Operation:
-        """Begin an operation that carries nothing."""
+        """Begin an operation that carries no data."""
         op = self._op
         op.kind = kind
         op.sent = op.messages = op.bytes = 0
@@ -44,14 +44,14 @@ class Mailbox(abc.ABC):
 
     @final
     def count_round(self) -> None:
-        """Count that a round of this node's has begun: several messages that belong together."""
+        """Count a round of this node: several messages that belong together."""
         op = self._begin("round", rounds=1)
         self._end(op)
         op.rounds = 0
 
     @final
     def send(self, target: int, message: Bytes) -> None:
-        """Send a copy of `message` on its way; two messages to one target come in their order."""
+        """Send a copy of `message` without waiting; messages to one target arrive in order."""
         op = self._op
         op.kind = "send"
         op.peer = target
@@ -66,11 +66,11 @@ class Mailbox(abc.ABC):
 
     @abc.abstractmethod
     def _send(self, target: int, message: Bytes, leaves: float) -> None:
-        """Send it so that it leaves at `leaves`, on the clock of `time.perf_counter`; 0: at once."""
+        """Send the message at the time `leaves` of `time.perf_counter`; 0: at once."""
 
     @final
     def flush(self) -> None:
-        """Wait until all that this node has sent has left it."""
+        """Wait until all messages of this node have left it."""
         op = self._begin("flush")
         self._flush()
         self._end(op)
@@ -80,7 +80,7 @@ class Mailbox(abc.ABC):
 
     @final
     def take(self) -> Messages:
-        """Return (source, message) of all that has come, in the order of its coming, without waiting."""
+        """Return (source, message) of all messages received, in order of arrival, without waiting."""
         op = self._begin("take")
         mail = self._take()
         self._end(op, mail)
@@ -91,7 +91,7 @@ class Mailbox(abc.ABC):
 
     @final
     def wait(self) -> None:
-        """Wait until there is something to take."""
+        """Wait until there is a message to take."""
         op = self._begin("wait")
         self._wait()
         self._end(op)
@@ -101,7 +101,7 @@ class Mailbox(abc.ABC):
 
     @final
     def drain(self) -> Messages:
-        """Return all that is still to come, once nobody sends any more: collective over all nodes."""
+        """Return all outstanding messages once no node sends any more; collective over all nodes."""
         op = self._begin("drain")
         mail = self._drain()
         self._end(op, mail)

@@ -1,8 +1,8 @@
-"""The meter: what a node computed. Every oracle call is a bracket here, and the node's clock listens.
+"""The meter: the work of a node. Every oracle call is bracketed by it, and the node's clock is notified.
 
-Work is counted twice: floating-point operations (they drive the virtual clock) and bytes of the shard that
-were read (a pass over the data is one reading of all of it). The end of a bracket is also where a wall clock's
-injected delays act, and where a node that computes for long gives its one-sided operations a chance to go on.
+Two quantities are counted: floating-point operations (they drive the virtual clock) and entries of the shard read
+(reading all of it is one pass over the data). At the end of a bracket, delays are injected on the wall clock, and a
+node that computes for long makes progress on one-sided operations.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ class Meter:
     Parameters
     ----------
     on_work
-        Called after each piece of work with its flops and the real seconds that it took: the virtual cluster
-        advances its clock by the first, on wall clocks a slow node waits in proportion to the second.
+        Called after each piece of work with its flops and its real seconds. The virtual cluster advances its clock by
+        the flops; on the wall clock, a slow node waits in proportion to the seconds.
 
     Attributes
     ----------
     flops, touched
-        Operations, and entries of the shard read, in all.
+        Total floating-point operations, and total entries of the shard read.
     poke
-        Called after each piece of work, where others' operations on this node need it to look up now and then.
+        Called after each piece of work, if one-sided operations on this node need it to call MPI now and then.
     is_paused
-        Whether nothing is counted at present.
+        Whether counting is suspended.
     """
 
     __slots__ = ("_work", "flops", "is_paused", "on_work", "poke", "touched")
@@ -43,20 +43,20 @@ class Meter:
         self._work = Work(self)
 
     def working(self, flops: float, touched: float) -> Work:
-        """Return the bracket around a piece of work: `flops` operations that read `touched` entries of the shard.
+        """Return a context manager for a piece of work: `flops` operations that read `touched` entries of the shard.
 
-        It counts when it ends, also by an exception; brackets do not nest.
+        The work is counted when the block ends, also by an exception; blocks do not nest.
         """
         work = self._work
         if work.begun:
-            raise RuntimeError("work begins inside other work: it would be timed twice")
+            raise RuntimeError("nested work: it would be timed twice")
         work.flops = flops
         work.touched = touched
         return work
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Count nothing inside."""
+        """Suspend counting inside the block."""
         before, self.is_paused = self.is_paused, True
         try:
             yield
@@ -73,13 +73,13 @@ class Meter:
 
 
 class Work:
-    """The bracket of a meter; one object for all its pieces, as there is one at a time."""
+    """The context manager of a meter; one reused object, as only one block is active at a time."""
 
     __slots__ = ("_meter", "begun", "flops", "touched")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self.begun = 0.0  # 0: not inside
+        self.begun = 0.0  # 0: not active
         self.flops = self.touched = 0.0
 
     def __enter__(self) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 from hpcopt.arrays import Bytes
 from hpcopt.fabric.seam import Kind, Operation, Seam
 
-LENGTH = 8  # bytes that tell how long a message is
+LENGTH = 8  # bytes of a message's length
 
 
 class Neighbourhood(abc.ABC):
-    """A node's links in a directed graph: what it sends goes to its targets, what it hears comes from its sources.
+    """A node's links in a directed graph: it sends to its targets and receives from its sources.
 
-    Every operation is collective over the nodes of the graph, and returns once the messages of this node's own sources
-    have come: nobody waits for strangers. The sender is charged, edge by edge.
+    Every operation is collective over the nodes of the graph, but returns once the messages of this node's sources have
+    arrived: no node waits for others than its sources. The sender is charged for each edge.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Neighbourhood(abc.ABC):
         self._op.edges = self.targets
 
     def outbox(self, size: int) -> Bytes:
-        """Return a buffer of `size` bytes for the next message; filling it instead of another spares a copy."""
+        """Return a buffer of `size` bytes for the next message; writing the message into it saves a copy."""
         return np.empty(size, dtype=np.uint8)
 
     def _begin(self, kind: Kind, size: int, rounds: int) -> Operation:
@@ -54,16 +54,16 @@ class Neighbourhood(abc.ABC):
                 begin(op)
         return op
 
-    def scout(self, op: Operation) -> None:  # noqa: ARG002  (the same for both kinds)
-        """Wait for the sources, by a small message that is not observed."""
+    def scout(self, op: Operation) -> None:  # noqa: ARG002  (the same for all operations)
+        """Wait for the sources by a small message that is not observed."""
         self._exchange(np.zeros(1, dtype=np.uint8))
 
     @final
     def exchange(self, message: Bytes) -> list[Bytes]:
-        """Send `message` to all targets; return the message of each source, in their order. One round.
+        """Send `message` to all targets; return the messages of the sources, in their order. One round.
 
-        All nodes send messages of the same size. What is returned is to be read only, and lasts until the next
-        exchange; each begins at an address that 8 divides.
+        All nodes send messages of the same size. The returned arrays are read-only, valid until the next exchange, and
+        aligned to 8 bytes.
         """
         op = self._begin("exchange", message.nbytes, 1)
         received = self._exchange(message)
@@ -76,7 +76,7 @@ class Neighbourhood(abc.ABC):
 
     @final
     def exchange_varying(self, message: Bytes) -> list[Bytes]:
-        """Do the same with messages of any sizes. Two rounds: the lengths, eight bytes each, travel first."""
+        """Do the same with messages of any sizes. Two rounds: the lengths, eight bytes each, are sent first."""
         op = self._begin("exchange_varying", LENGTH + message.nbytes, 2)
         received = self._exchange_varying(message)
         for end in self._seam.ends:

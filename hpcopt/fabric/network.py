@@ -1,16 +1,16 @@
-"""What a message costs: latency + size / bandwidth, first in first out on each link, in virtual time.
+"""The cost of messages in virtual time: latency + size / bandwidth, first in, first out on each link.
 
-A collective is made of messages along a binomial tree, or of messages to and from one node that all others are
-linked to (a star, as a parameter server or object storage is):
+A collective consists of messages along a binomial tree, or of messages to and from one node to which all others are
+linked (a star, as with a parameter server or object storage):
 
     tree, 5 nodes     0 <- 1, 2 <- 3, then 0 <- 2, then 0 <- 4     at most 2 log2(K) messages one after another
     star              0 <- 1, 0 <- 2, 0 <- 3, 0 <- 4              2 messages one after another, whatever K is
 
-A link carries its messages in both directions at once. What messages of different links share:
+Links are full-duplex. Messages on different links share:
 
-    pairs    nothing: each pair of nodes has a cable of its own
-    ports    a node has one port out and one port in, each of the bandwidth: messages that leave one node follow one
-             another, and so do those that come to one node (they wait in the switch, not at their sender)
+    pairs    nothing: each pair of nodes has its own cable
+    ports    each node has one output and one input port, each of the given bandwidth: messages that leave a node are
+             sent one after another, and so are those that arrive at one (they wait in the switch, not at their sender)
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ KEPT = 256  # spans that a port remembers
 
 
 class Port:
-    """When a node's port is taken: a message gets the first gap, from its time on, that is long enough.
+    """The times at which a node's port is busy: a message gets the first sufficiently long gap from its time on.
 
     Messages aren't entered in the order of their times, since a node may run ahead of the others until it has to wait
-    for one: what it sends late must not hold up what others send early but enter after it.
+    for one: its late messages must not delay earlier messages of others that are entered afterwards.
     """
 
     __slots__ = ("_begins", "_ends", "_forgotten")
@@ -40,10 +40,10 @@ class Port:
     def __init__(self) -> None:
         self._begins: list[float] = []
         self._ends: list[float] = []
-        self._forgotten = 0.0  # nothing is known of the time before, so nothing is entered there any more
+        self._forgotten = 0.0  # spans before this time are forgotten, so no message is entered there
 
     def take(self, ready: float, seconds: float) -> float:
-        """Return when a message that is there at `ready` and takes `seconds` begins to pass."""
+        """Return when the transfer of a message starts that is ready at `ready` and takes `seconds`."""
         begin = max(ready, self._forgotten)
         place = bisect_right(self._ends, begin)
         while place < len(self._begins) and self._begins[place] < begin + seconds:
@@ -68,27 +68,27 @@ class Port:
         return {"begins": np.array(self._begins), "ends": np.array(self._ends), "forgotten": self._forgotten}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned."""
+        """Restore the times that `snapshot` returned."""
         self._begins, self._ends = snapshot["begins"].tolist(), snapshot["ends"].tolist()
         self._forgotten = float(snapshot["forgotten"])
 
 
 @dataclass
 class Network:
-    """Links between nodes and the times of messages over them.
+    """Links between nodes, and the arrival times of messages.
 
     Parameters
     ----------
     latency
-        Seconds a message.
+        Seconds per message.
     bandwidth
-        Bytes a second on a link.
+        Bytes per second on a link.
     collective
         "tree" or "star", see above.
     links
         "pairs" or "ports", see above.
     factor
-        Given two nodes, how many times as long a byte takes between them; default once.
+        Returns the factor on the time per byte between two nodes; default 1.
     """
 
     latency: float = 1e-5
@@ -96,18 +96,18 @@ class Network:
     collective: Literal["tree", "star"] = "tree"
     links: Literal["pairs", "ports"] = "pairs"
     factor: Callable[[int, int], float] | None = None
-    _free: dict[tuple[int, int], float] = field(init=False, default_factory=dict)  # link -> when it is free again
+    _free: dict[tuple[int, int], float] = field(init=False, default_factory=dict)  # link -> time from which it is free
     _out: dict[int, Port] = field(init=False, default_factory=dict)
     _in: dict[int, Port] = field(init=False, default_factory=dict)
 
     def idle(self, heterogeneity: Heterogeneity) -> Network:
-        """Return the same network before any message, with the slow links that a cluster has."""
+        """Return the same network without messages, with the slow links of `heterogeneity`."""
         return replace(self, factor=cache(heterogeneity.link_factor) if heterogeneity.slow_links else None)
 
     def send(self, source: int, target: int, size: int, at: float) -> float:
-        """Return when a message of `size` bytes, ready at time `at`, has arrived; none overtakes on its link.
+        """Return when a message of `size` bytes, ready at time `at`, arrives; messages on a link don't overtake.
 
-        What a node sends to itself is there at once.
+        Messages to the node itself arrive at once.
         """
         if source == target:
             return at
@@ -120,12 +120,12 @@ class Network:
             left = self._free[link] = max(at, free) + seconds
             return left + self.latency
         begun = self._out.setdefault(source, Port()).take(at, seconds)
-        came = max(begun + self.latency, free)  # the first byte, behind the last one of the message before
+        came = max(begun + self.latency, free)  # arrival of the first byte, after the last byte of the previous message
         arrived = self._free[link] = self._in.setdefault(target, Port()).take(came, seconds) + seconds
         return arrived
 
     def snapshot(self, node: int) -> dict[str, Any]:
-        """Return what is remembered of a node's ports and of the links that lead away from it, as plain data."""
+        """Return the state of a node's ports and of its outgoing links as plain data."""
         free = {target: time for (source, target), time in self._free.items() if source == node}
         return {
             "targets": np.array(list(free), dtype=np.int64),
@@ -135,7 +135,7 @@ class Network:
         }
 
     def restore(self, node: int, snapshot: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned for that node."""
+        """Restore the state that `snapshot` returned for that node."""
         for target, time in zip(snapshot["targets"].tolist(), snapshot["free"].tolist(), strict=True):
             self._free[node, target] = time
         self._out.setdefault(node, Port()).restore(snapshot["out"])
@@ -153,7 +153,7 @@ class Network:
         return hops
 
     def up(self, ranks: Sequence[int], times: list[float], size: int) -> list[float]:
-        """Return the times after a reduction to the first of `ranks`; `times` are those of their arrival."""
+        """Return the times after a reduction to the first of `ranks`; `times` are the members' arrival times."""
         times = list(times)
         for child, parent in self._hops(len(ranks)):
             times[parent] = max(times[parent], self.send(ranks[child], ranks[parent], size, times[child]))

@@ -1,4 +1,4 @@
-"""Nodes: a rank, or a greenlet of the virtual cluster, as a solver sees it."""
+"""Nodes: a rank, or a greenlet of the virtual cluster, as seen by a solver."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from hpcopt.fabric.window import Window
 
 
 class Node(abc.ABC):
-    """One rank as a solver sees it.
+    """One rank as seen by a solver.
 
     Parameters
     ----------
     rank, size
-        Which of how many nodes it is.
+        The node's rank, and the number of nodes.
     seed
-        Keys its random numbers.
+        Seed of its random numbers.
     conditions
-        Of the run.
+        The conditions of the run.
     """
 
     clock: str
-    """What `now` counts: "wall" or "virtual"."""
+    """The kind of time that `now` returns: "wall" or "virtual"."""
     world: Group
     """The group of all nodes."""
     timeline: Timeline | None = None
-    """What this node did when; None unless `record` was called, and while the node is measured."""
+    """What this node did when; None unless `record` was called, and None during monitoring."""
     stopping: bool = False
-    """Set when the run is to end: an asynchronous solver looks at it after each step, and tells those who wait."""
+    """Set when the run is to end: an asynchronous solver checks it after each step, and notifies waiting nodes."""
     leaving: bool = False
-    """Set when this node is to leave the cluster, for good, instead of beginning its next step."""
+    """Set when this node is to leave the cluster for good instead of starting its next step."""
 
     def __init__(self, rank: int, size: int, seed: int, conditions: Conditions) -> None:
         self.rank, self.size = rank, size
@@ -58,17 +58,17 @@ class Node(abc.ABC):
         self.mixing = conditions.mixing
         """The mixing matrix of the run's topology; None if the run has none."""
         self.pace = conditions.heterogeneity.pace(rank, size)
-        """How fast this node works at its present step."""
+        """The speed of this node at its current step."""
         self._seed = seed
         self._draws = Draws()
 
     @abc.abstractmethod
     def _work(self, flops: float, seconds: float) -> None:
-        """Let the node's clock notice a piece of work: its operations, and the real seconds that it took."""
+        """Account for a piece of work on the node's clock: its flops, and its real seconds."""
 
     @abc.abstractmethod
     def group(self, ranks: Sequence[int]) -> Group:
-        """Return the group of the nodes `ranks` (in that order); called by its members only."""
+        """Return the group of the nodes `ranks`, in that order; called only by its members."""
 
     @abc.abstractmethod
     def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
@@ -76,45 +76,45 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def window(self, words: int, link_class: str = "one-sided", *, by_edge: bool = True) -> Window:
-        """Return a window of `words` zeros of eight bytes on every node; called by all nodes, in the same order.
+        """Return a window of `words` eight-byte words, all zero, on every node; called by all nodes, in the same order.
 
         Parameters
         ----------
         link_class, by_edge
-            How the ledger books what goes over it: under which name, and whether also by pairs of nodes.
+            How the ledger books its traffic: under which name, and whether also by edge.
         """
 
     def publication(self, d: int) -> Publication:
-        """Return where this node publishes vectors of `d` numbers; called by all nodes, in the same order."""
+        """Return this node's publication of vectors of `d` numbers; called by all nodes, in the same order."""
         return Publication(self.window(Publication.words(d)), d)
 
     @abc.abstractmethod
     def board(self, machine: Machine) -> Board:
-        """Return the access to one state for all nodes; called by all, in the same order, with equal machines."""
+        """Return access to a state shared by all nodes; called by all, in the same order, with equal machines."""
 
     @abc.abstractmethod
     def mailbox(self) -> Mailbox:
-        """Return this node's box for messages; called by all nodes, in the same order."""
+        """Return this node's mailbox; called by all nodes, in the same order."""
 
     @abc.abstractmethod
     def survey(
         self, stages: Sequence[Stage], done: Callable[[Vector], None], *, steps: int = 0, seconds: float | None = None
     ) -> Survey:
-        """Begin surveys, non-blocking reductions over all nodes; called by all nodes, once per run.
+        """Start surveys, non-blocking reductions over all nodes; called by all nodes, once per run.
 
         Parameters
         ----------
         stages, done
             See `Survey`.
         steps
-            Where time is virtual and `seconds` is None: take one each time all nodes together have made so many steps;
-            0 = never. On the wall clock they then come as often as takes a small part of the time.
+            In virtual time, if `seconds` is None: the number of steps of all nodes together between two surveys; 0 =
+            never. On the wall clock, surveys then take a small fixed share of the time.
         seconds
             Time between two surveys.
         """
 
-    def settle(self) -> None:  # noqa: B027  (clocks of the wall are always together)
-        """Let the other nodes catch up with this one's clock, so that all that happened before has happened."""
+    def settle(self) -> None:  # noqa: B027  (wall clocks are always in step)
+        """Let the other nodes catch up with this node's clock, so that all earlier events have taken place."""
 
     def draws(self, what: int, *counters: int) -> np.random.Generator:
         """Return the random numbers of this node for one purpose, the same on every cluster.
@@ -124,12 +124,12 @@ class Node(abc.ABC):
         what
             The purpose, a `Draw`.
         counters
-            Tell one time from another: the step, say.
+            Distinguish the draws for one purpose, for example the step.
 
         Returns
         -------
         numpy.random.Generator
-            To be used up before the next call.
+            Valid until the next call.
         """
         return self._draws.keyed(self.key(what, *counters))
 
@@ -139,26 +139,26 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def now(self) -> float:
-        """Return seconds since the start on this node's clock, wall or virtual, monitoring left out."""
+        """Return the seconds since the start on this node's clock, wall or virtual, without monitoring."""
 
     @abc.abstractmethod
     def idle(self, seconds: float) -> None:
-        """Let `seconds` pass on this node's clock while it does nothing but answer the others."""
+        """Let `seconds` pass on this node's clock while it only serves the others."""
 
     def stand_by(self, seconds: float) -> None:
-        """Let `seconds` pass as `idle` does, waiting for others: a timeline shows it."""
+        """Let `seconds` pass as `idle` does, and show them as waiting in the timeline."""
         begun = self.now()
         self.idle(seconds)
         if self.timeline is not None:
             self.timeline.span(WAIT, begun, self.now())
 
     def next_step(self, rest: Callable[[float], object] | None = None) -> None:
-        """Begin the next step, one iteration of a solver, at its own pace and after a pause that is due; or leave.
+        """Start the next step, one iteration of a solver, at its pace and after any pause that is due; or leave.
 
         Parameters
         ----------
         rest
-            Lets the seconds of a pause pass, or fewer if the run ends meanwhile; default `idle`.
+            Waits for the seconds of a pause, or fewer if the run ends meanwhile; default `idle`.
         """
         self.pace.advance()
         pause = self.pace.pause(self.now())
@@ -167,14 +167,14 @@ class Node(abc.ABC):
         self.leaving = self.pace.left(self.now())
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what survives an iteration outside a solver's state, as plain data: ledger, meter, pace and clock.
+        """Return the node's state between iterations as plain data: ledger, meter, pace and clock.
 
-        Taken by all nodes together while no message is under way: they meet before and after.
+        Called by all nodes together while no message is in flight, with a barrier before and after.
 
         Returns
         -------
         dict
-            Of dicts, lists, numbers, strings and arrays, with keys that are strings.
+            Nested dicts, lists, numbers, strings and arrays; keys are strings.
         """
         return {
             "ledger": self.ledger.snapshot(),
@@ -185,22 +185,22 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned on the same node of an equal cluster; before the solver goes on.
+        """Restore what `snapshot` returned on the same node of an equal cluster, before the solver continues.
 
-        All nodes do so together, and meet afterwards.
+        Called by all nodes together, with a barrier afterwards.
         """
         self.ledger.restore(snapshot["ledger"])
         self.meter.restore(snapshot["meter"])
         self.pace.restore(snapshot["pace"])
 
     def record(self, limit: int) -> None:
-        """Keep a timeline of at most `limit` spans from here on; called once, by all nodes together."""
+        """Record a timeline of at most `limit` spans from now on; called once, by all nodes together."""
         self.timeline = Timeline(limit)
         self.seam.attach(Recorder(self))
 
     @contextmanager
     def monitoring(self) -> Iterator[None]:
-        """Everything inside is booked as monitoring: no rounds, no work and no time of the solver's."""
+        """Book everything inside the block as monitoring: it adds nothing to the solver's rounds, work or time."""
         timeline, self.timeline = self.timeline, None
         try:
             with self.ledger.monitoring(), self.meter.paused():

@@ -1,12 +1,12 @@
-"""Publications: a vector of each node that others read whole, whatever its owner does meanwhile.
+"""Publications: each node has a vector that others read consistently, whatever its owner does meanwhile.
 
-A node's part of the window holds two slots, used by turns:
+A node's part of the window holds two slots, used alternately:
 
     readers[0] readers[1] | number, d doubles, number | number, d doubles, number
 
-Readers are told by others which publication to read, and count themselves when they have. The owner writes a slot again
-only after all who were to read the publication two back have done so; so a torn read can't happen, and the numbers
-around the vector prove that none has.
+Readers learn from other messages which publication to read, and increment the slot's count of readers afterwards. The
+owner overwrites a slot only after all expected readers of the publication before the last have read it. So torn reads
+can't happen, and the numbers around the vector verify this.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from hpcopt.arrays import Vector
 from hpcopt.fabric.window import Window
 
 COUNTERS = 2
-MARKS = 2  # numbers around each vector
+MARKS = 2  # publication numbers around each vector
 
 
 class TornReadError(RuntimeError):
-    """A vector was read while its owner wrote it: the protocol is broken."""
+    """A vector was read while its owner wrote it: a violation of the protocol."""
 
 
 class Publication:
-    """One node's side.
+    """One node's side of a publication.
 
     Parameters
     ----------
     window
-        Of `Publication.words(d)` words, used by nobody else.
+        A window of `Publication.words(d)` words, used for nothing else.
     d
-        Numbers of a vector.
+        Length of the vectors.
     poison
-        Whether a slot is filled with NaN before it is written: a reader that comes too late would show it.
+        Whether a slot is filled with NaN before it is written, which exposes late readers.
     """
 
     def __init__(self, window: Window, d: int, *, poison: bool = False) -> None:
@@ -45,26 +45,26 @@ class Publication:
         self._d = d
         self._poison = poison
         self._slots = [window.local[self._place(slot) : self._place(slot) + d + MARKS] for slot in (0, 1)]
-        self._expected = [0, 0]  # readers of each slot's publication
+        self._expected = [0, 0]  # expected readers of each slot's publication
         self._received: list[NDArray[np.int64]] = []
         self.number = 0
-        """Of the last publication; the first is 1."""
+        """Number of the last publication; the first is 1."""
 
     @staticmethod
     def words(d: int) -> int:
-        """Return the words of the window that vectors of `d` numbers need."""
+        """Return the number of words that a window needs for vectors of length `d`."""
         return COUNTERS + 2 * (d + MARKS)
 
     def _place(self, slot: int) -> int:
         return COUNTERS + slot * (self._d + MARKS)
 
     def publish(self, x: Vector) -> int:
-        """Publish `x`, shape (d,), and return its number; waits for the readers of the publication two back."""
+        """Publish `x`, shape (d,), and return its number; wait for the readers of the slot's previous publication."""
         self.number += 1
         slot = self.number % 2
         expected, window = self._expected[slot], self._window
         window.wait(slot, lambda readers: readers == expected)
-        window.fetch_and_op(0, window.rank, slot, "replace")  # before anybody is told of the new one
+        window.fetch_and_op(0, window.rank, slot, "replace")  # before others learn of the new one
         self._expected[slot] = 0
         words = self._slots[slot]
         if self._poison:
@@ -76,11 +76,11 @@ class Publication:
         return self.number
 
     def expect(self, readers: int) -> None:
-        """Say how many nodes will read the last publication; nobody, if this is never called for it."""
+        """Set the number of nodes that will read the last publication; without this call, none."""
         self._expected[self.number % 2] = readers
 
     def fetch(self, sources: Sequence[int], numbers: Sequence[int]) -> None:
-        """Begin to read publication `numbers[i]` of node `sources[i]`, for each i; `fetched` ends it. One round."""
+        """Start reading publication `numbers[i]` of node `sources[i]`, completed by `fetched`. One round."""
         self._window.count_round()
         while len(self._received) < len(sources):
             self._received.append(np.empty(self._d + MARKS, dtype=np.int64))
@@ -88,12 +88,12 @@ class Publication:
             self._window.get(source, self._place(number % 2), received)
 
     def fetched(self, sources: Sequence[int], numbers: Sequence[int]) -> list[Vector]:
-        """Return what `fetch` was called for, in that order: arrays of ours, good until the next fetch.
+        """Return the vectors requested by `fetch`, in that order; the arrays are valid until the next fetch.
 
         Raises
         ------
         TornReadError
-            If a vector is not the publication asked for, whole.
+            If a vector is not completely the requested publication.
         """
         vectors = []
         for source, number, received in zip(sources, numbers, self._received, strict=False):

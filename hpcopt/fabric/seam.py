@@ -1,12 +1,13 @@
-"""The seam: the one place through which every operation of the fabric passes, and those who observe it there.
+"""The seam: the one place through which every operation of the fabric passes, and its observers.
 
 Public operations of groups, neighbourhoods, windows, boards and mailboxes are final; a cluster implements the
-underscored ones. Around each of them the node's observers are told, the one attached last outermost:
+underscored ones. Each of these is bracketed by calls of the node's observers, the last one attached being the
+outermost:
 
     begin: timeline, slow links | the operation itself | end: ledger, slow links, timeline
 
-A new observer is a class in a file of its own, and a line that attaches it to `node.seam`. What only coordinates (the
-window under the board of real ranks) has a seam of its own, with the ledger and nobody else.
+A new observer is a class in its own file, and a line that attaches it to `node.seam`. Operations that only coordinate
+(the window under the board of real ranks) have a separate seam, observed only by the ledger.
 """
 
 from __future__ import annotations
@@ -19,37 +20,37 @@ OfNeighbourhoods = Literal["exchange", "exchange_varying"]
 OfWindows = Literal["put", "get", "accumulate", "fetch_and_op", "compare_and_swap"]
 OfBoards = Literal["post"]
 OfMailboxes = Literal["send", "take", "drain"]
-OfSeveral = Literal["flush", "wait", "round"]  # wait until what was begun is done; for word or mail; begin a round
+OfSeveral = Literal["flush", "wait", "round"]  # wait for completion; wait for a word or a mail; start a round
 Kind = Literal[OfGroups, OfNeighbourhoods, OfWindows, OfBoards, OfMailboxes, OfSeveral]
 
 
 class Operation:
-    """What is told of an operation. Each thing that a node speaks with has one, which all its operations fill anew.
+    """The description of an operation given to observers. Each group, window etc. has one and reuses it for every call.
 
     Attributes
     ----------
     kind
-        What is done.
+        The kind of operation.
     thing
-        The group, neighbourhood, window, board or mailbox that does it.
+        The group, neighbourhood, window, board or mailbox that performs it.
     link_class
-        The class of links that it goes over, as the ledger names it.
+        The ledger's name for the class of links it uses.
     peers
-        Ranks of the nodes that take part or hear of it: all members of a group, the targets of a neighbourhood.
+        Ranks of the nodes that take part or receive: all members of a group, the targets of a neighbourhood.
     peer
-        The place, in `peers`, of the root of a tree; the rank of the one node that an operation of a window or a
-        message of a mailbox is for.
+        The index, in `peers`, of the root of a tree; the rank of the target of a window operation or of a mailbox's
+        message.
     sent, received
-        Bytes both ways: up to the root of a tree and down from it; else to, and from, each peer.
+        Bytes in both directions: up to the root of a tree and down from it; otherwise to and from each peer.
     rounds, messages, bytes
-        What this node is charged for; the bytes are those of all its messages. Nothing is charged twice: what comes
-        from a neighbour is its sender's.
+        Charges of this node; the bytes are the total of its messages. Nothing is charged twice: a message from a
+        neighbour is charged to its sender.
     by_edge
-        Whether the edge to `peer` carries them.
+        Whether they are booked on the edge to `peer`.
     edges
-        Ranks of the nodes to each of which an edge carries `sent` bytes; mostly none.
+        Ranks of the nodes to each of which `sent` bytes are booked by edge; mostly none.
     leaves
-        When a message of a mailbox leaves, on the clock of `time.perf_counter`, where an observer holds it back.
+        When a mailbox's message leaves, as a time of `time.perf_counter`, if an observer delays it.
     """
 
     __slots__ = (
@@ -82,23 +83,23 @@ class Operation:
 
 
 class Observer:
-    """Who is told of every operation of a node; a subclass has those of the methods that it needs.
+    """Observes every operation of a node; a subclass implements the methods that it needs.
 
-    An operation that raises has a beginning and no end.
+    An operation that raises is begun but not ended.
     """
 
     __slots__ = ()
 
     def begin(self, op: Operation) -> None:
-        """Be told that an operation begins; of some, what comes back and what it costs is not known yet."""
+        """Note the start of an operation; for some, the bytes received and the cost are not known yet."""
 
     def end(self, op: Operation, result: Any) -> None:
-        """Be told that it has ended, and what it returns."""
+        """Note the end of an operation, and its result."""
 
     def met(self, came: float, last: float, left: float) -> None:
-        """Be told, inside an operation, that a node came at `came`, met the last of the others at `last`, and left.
+        """Note when, in an operation, this node arrived, when the last of the others arrived, and when this node left.
 
-        Only a virtual cluster knows.
+        Only a virtual cluster knows these times.
         """
 
 
@@ -108,14 +109,14 @@ class Seam:
     Parameters
     ----------
     ledger
-        The first of them.
+        The first observer.
 
     Attributes
     ----------
     begins, ends, meets
-        What is called of them, in that order.
+        Their methods to be called, in that order.
     quiet
-        Whether there is only the ledger: what books nothing need not be told, nor what kind of operation it is.
+        Whether the ledger is the only observer; operations without charges then need no call, and the kind isn't set.
     """
 
     __slots__ = ("_observers", "begins", "ends", "meets", "quiet")
@@ -126,7 +127,7 @@ class Seam:
         self.quiet = True
 
     def attach(self, observer: Observer) -> None:
-        """Tell `observer` of all that comes, of things made before as well."""
+        """Add an observer of all operations from now on, including those of objects created before."""
         self._observers.append(observer)
         self.quiet = False
         self.begins: tuple[Callable[[Operation], None], ...] = tuple(

@@ -1,4 +1,4 @@
-"""Group, neighbourhood, window, board and mailbox of a node without peers: every operation ends at once."""
+"""Group, neighbourhood, window, board and mailbox of a node without peers: every operation completes at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpcopt.fabric.window import Eights, Op, Window
 
 
 class WaitsForEverError(RuntimeError):
-    """The only node of a cluster waits for something that another node would have to do."""
+    """The only node of a cluster waits for an action of another node."""
 
 
 class SoloGroup(Group):

@@ -22,9 +22,9 @@ class Survey(abc.ABC):
     Parameters
     ----------
     stages
-        In their order; the contributions to one stage have the same shape on all nodes.
+        The stages in order; the contributions to a stage have the same shape on all nodes.
     done
-        Called on every node with the sum of the last stage, the same bits everywhere.
+        Called on every node with the sum of the last stage, bitwise equal everywhere.
     """
 
     def __init__(self, stages: Sequence[Stage], done: Callable[[Vector], None]) -> None:

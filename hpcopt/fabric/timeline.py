@@ -1,13 +1,14 @@
-"""The timeline of one node: when it computed, waited, exchanged and coordinated, as spans of its own clock.
+"""The timeline of one node: spans, on its own clock, of computing, waiting, exchanging and coordinating.
 
-Kept only on demand: `node.timeline` is None unless a run asks for it, and while the node is measured. What is
-asynchronous takes no span: a `put` or a `get` is an exchange while its node waits for it, in a flush.
+It is recorded only on demand: `node.timeline` is None unless a run requests it, and None during monitoring.
+Asynchronous operations have no span of their own: a `put` or a `get` counts as exchange while its node waits for it in
+a flush.
 
-A virtual cluster knows when the last of those came whom a node waits for. How long a collective of MPI takes does not
-tell that, so on the wall clock each is preceded by a scout: a message of one byte or number to the same nodes, sent by
-the same kind of operation. When that has ended, all whom the node would wait for are there. Its time is the waiting,
-that of the operation itself the exchange. What the node computes, sends and books is the same; a recorded run is slower
-by these small messages.
+A virtual cluster knows when the last of the awaited nodes arrived. The duration of an MPI collective does not show
+this, so on the wall clock each collective is preceded by a scout: a message of one byte or number to the same nodes, by
+the same kind of operation. When the scout has completed, all awaited nodes have arrived. The scout's time counts as
+waiting, that of the operation itself as exchange. The node computes, sends and books the same as without a timeline;
+the small messages make a recorded run slower.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from hpcopt.fabric.seam import Kind, Observer, Operation
 
 KINDS = ("compute", "wait", "exchange", "board")
-"""The kinds of spans in words; the numbers below are places here."""
+"""Names of the kinds of spans; the constants below are indices into this tuple."""
 COMPUTE, WAIT, EXCHANGE, BOARD = range(len(KINDS))
 
 SPANS: dict[Kind, int] = {
@@ -44,9 +45,9 @@ class Timeline:
     Parameters
     ----------
     limit
-        Most spans to keep; what comes after them is counted in `dropped` and forgotten.
+        Maximum number of spans kept; further ones are only counted, in `dropped`.
     gap
-        Seconds: a span that begins so soon after the end of the last one, of the same kind, prolongs it.
+        Seconds: a span that starts within this time after the previous span of the same kind extends it.
     """
 
     __slots__ = ("_begins", "_ends", "_gap", "_kinds", "_limit", "dropped")
@@ -60,12 +61,12 @@ class Timeline:
         self.dropped = 0
 
     def span(self, kind: int, begin: float, end: float) -> None:
-        """Add what the node did from `begin` to `end`, seconds of its clock; an empty span is none.
+        """Add a span from `begin` to `end`, seconds on the node's clock; an empty span is ignored.
 
         Parameters
         ----------
         kind
-            COMPUTE, WAIT, EXCHANGE, or BOARD: coordination, as asking a board what to do next.
+            COMPUTE, WAIT, EXCHANGE, or BOARD (coordination, such as asking a board what to do next).
         """
         if end <= begin:
             return
@@ -79,7 +80,7 @@ class Timeline:
             self.dropped += 1
 
     def meet(self, came: float, last: float, left: float) -> None:
-        """Add an exchange from `came` to `left`: waiting until the last of the others came, exchanging from then on."""
+        """Add an operation from `came` to `left`: waiting until the last of the others arrived, then exchanging."""
         met = min(max(came, last), left)
         self.span(WAIT, came, met)
         self.span(EXCHANGE, met, left)
@@ -90,7 +91,7 @@ class Timeline:
 
 
 class Recorded(Protocol):
-    """The node: its timeline, None while it is measured, and its clock."""
+    """The recorded node: its timeline (None during monitoring) and its clock."""
 
     timeline: Timeline | None
 
@@ -99,12 +100,12 @@ class Recorded(Protocol):
 
 
 class Recorder(Observer):
-    """Writes the operations of a node into its timeline.
+    """Records the operations of a node in its timeline.
 
     Parameters
     ----------
     scouts
-        Whether waiting is told from exchanging by scouts, or else by a cluster that knows.
+        Whether scouts separate waiting from exchanging; otherwise the cluster reports both times.
     """
 
     def __init__(self, node: Recorded, *, scouts: bool = False) -> None:

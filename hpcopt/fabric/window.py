@@ -1,14 +1,14 @@
-"""Windows: memory of every node that the others read and write without its help.
+"""Windows: memory on every node that the others read and write without its participation.
 
     window = node.window(words)                      # collective
     window.local                                     # this node's part
-    window.put(x, target, at); window.flush(target)  # x lies there
+    window.put(x, target, at); window.flush(target)  # x has been written
     window.get(target, at, out); window.flush(target)
     window.fetch_and_op(1, target, at)               # atomic, on one int64
 
-A word is eight bytes, an int64 or a float64. Words that several nodes change, or that one changes while another reads,
-are touched by atomics only, by their owner too; all else by put and get, which may be torn: `Publication` reads whole
-vectors.
+A word is eight bytes, an int64 or a float64. Words that several nodes change, or that one node changes while another
+reads them, are accessed only by atomics, also by their owner; all others by put and get, which may be torn.
+`Publication` reads vectors consistently.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Eights = NDArray[Any]
 """A contiguous array of numbers of eight bytes."""
 Op = Literal["sum", "replace", "no-op"]
 Windows = Literal["auto", "one-sided", "two-sided"]
-"""How ranks of MPI make windows: by its one-sided operations, by messages, or as turns out to work."""
+"""How MPI ranks implement windows: by one-sided operations, by messages, or by whichever works."""
 
 WORD = 8  # bytes
 
@@ -35,20 +35,20 @@ WORD = 8  # bytes
 class Window(abc.ABC):
     """One window: `words` words on every node, zero at first.
 
-    Nothing here waits for another node's program; a node that computes for long without its oracle's progress pokes can
-    hold up operations on its own part.
+    No operation waits for another node's program; but a node that computes for long without oracle calls, which poll,
+    can delay operations on its part.
 
     Parameters
     ----------
     words
-        Words of each node's part.
+        Number of words of each node's part.
     seam
-        Where operations are observed. What a node starts it is charged for: the bytes of `put`, `get` and
-        `accumulate`, eight bytes an atomic. What it does to its own part is free.
+        Where operations are observed. The origin is charged: the bytes of `put`, `get` and `accumulate`, and eight
+        bytes per atomic. Operations on a node's own part are free.
     link_class
-        What the ledger calls this traffic.
+        The ledger's name for this traffic.
     by_edge
-        Whether it is booked by edge as well; a `get` counts on the reader's side.
+        Whether it is also booked by edge; a `get` is booked by the reader.
     """
 
     def __init__(self, words: int, seam: Seam, rank: int, link_class: str, *, by_edge: bool) -> None:
@@ -60,7 +60,7 @@ class Window(abc.ABC):
         self._op.by_edge = by_edge
 
     def _begin(self, kind: Kind, target: int, sent: int, received: int) -> Operation:
-        """Begin an operation that moves so many bytes to the target, or from it."""
+        """Begin an operation that moves `sent` bytes to the target and `received` bytes from it."""
         op = self._op
         op.peer = target
         op.sent = sent
@@ -77,7 +77,7 @@ class Window(abc.ABC):
         return op
 
     def _begin_empty(self, kind: Kind, target: int, rounds: int = 0) -> Operation:
-        """Begin an operation that carries nothing."""
+        """Begin an operation that carries no data."""
         op = self._op
         op.kind = kind
         op.peer = target
@@ -93,16 +93,16 @@ class Window(abc.ABC):
 
     @final
     def count_round(self) -> None:
-        """Count that a round of this node's has begun: several operations that belong together."""
+        """Count a round of this node: several operations that belong together."""
         op = self._begin_empty("round", self.rank, rounds=1)
         self._end(op)
         op.rounds = 0
 
     @final
     def put(self, x: Eights, target: int, at: int = 0) -> None:
-        """Write `x` into the target's part from word `at` on; done after the next `flush` of that target.
+        """Write `x` into the target's part from word `at` on; complete after the next `flush` of that target.
 
-        `x` is left alone until then.
+        `x` must not be modified until then.
         """
         op = self._begin("put", target, x.nbytes, 0)
         self._put(x, target, at)
@@ -114,7 +114,7 @@ class Window(abc.ABC):
 
     @final
     def get(self, target: int, at: int, out: Eights) -> None:
-        """Read the target's part from word `at` on into `out`, which is filled after the next `flush`."""
+        """Read the target's part from word `at` on into `out`, which is valid after the next `flush`."""
         op = self._begin("get", target, 0, out.nbytes)
         self._get(target, at, out)
         for end in self._seam.ends:
@@ -125,7 +125,7 @@ class Window(abc.ABC):
 
     @final
     def accumulate(self, x: Eights, target: int, at: int = 0) -> None:
-        """Add `x` to the target's words, each of them atomically; done after the next `flush` of that target."""
+        """Add `x` to the target's words, each atomically; complete after the next `flush` of that target."""
         op = self._begin("accumulate", target, x.nbytes, 0)
         self._accumulate(x, target, at)
         for end in self._seam.ends:
@@ -136,7 +136,7 @@ class Window(abc.ABC):
 
     @final
     def fetch_and_op(self, value: int, target: int, at: int, op: Op = "sum") -> int:
-        """Change the int64 at word `at` of the target atomically, and return what was there before.
+        """Change the int64 at word `at` of the target atomically, and return its previous value.
 
         "sum" adds `value`, "replace" writes it, "no-op" only reads.
         """
@@ -151,7 +151,7 @@ class Window(abc.ABC):
 
     @final
     def compare_and_swap(self, expected: int, desired: int, target: int, at: int) -> int:
-        """Write `desired` where `expected` stands, atomically, and return what was there before."""
+        """Atomically write `desired` if the word equals `expected`; return the previous value."""
         op = self._begin("compare_and_swap", target, WORD, 0)
         before = self._compare_and_swap(expected, desired, target, at)
         for end in self._seam.ends:
@@ -163,7 +163,7 @@ class Window(abc.ABC):
 
     @final
     def flush(self, target: int) -> None:
-        """Wait until all this node's operations on the target's part are done there, and here."""
+        """Wait until all of this node's operations on the target's part are complete on both sides."""
         if self._seam.quiet:
             self._flush(target)
             return
@@ -176,13 +176,13 @@ class Window(abc.ABC):
 
     @abc.abstractmethod
     def sync(self) -> None:
-        """Make what was stored into `local` visible to others; called before they are told of it."""
+        """Make writes to `local` visible to others; called before they are notified of them."""
 
     @final
     def wait(self, at: int, until: Callable[[int], bool], seconds: float = math.inf) -> int:
-        """Wait until `until` holds of the own word `at`, which others change by atomics; return that word.
+        """Wait until `until` holds for this node's word `at`, which others change by atomics; return that word.
 
-        After so many `seconds` on this node's clock it returns whatever the word is.
+        After `seconds` on this node's clock it returns the word whatever its value.
         """
         op = self._begin_empty("wait", self.rank)
         word = self._wait(at, until, seconds)
@@ -194,7 +194,7 @@ class Window(abc.ABC):
 
     @final
     def notify(self, x: Words, target: int, at: int, flag: int, value: int) -> None:
-        """Put `x`, and after it has come write `value` into the target's word `flag`: whoever waits on it finds `x`."""
+        """Put `x`, and after its arrival write `value` to the target's word `flag`: a node waiting on it finds `x`."""
         self.put(x, target, at)
         self.flush(target)
         self.fetch_and_op(value, target, flag, "replace")

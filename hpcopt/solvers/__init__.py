@@ -1,6 +1,6 @@
-"""Solvers: one file an algorithm, each reading like the listing of its paper.
+"""Solvers: one file per algorithm, each reading like the listing of its paper.
 
-A file in this room that registers a class is a solver: importing the room imports them all.
+A file in this package that registers a class is a solver; importing the package imports them all.
 """
 
 import importlib

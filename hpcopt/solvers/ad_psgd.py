@@ -5,13 +5,13 @@
                 x_i, x_j <- (x_i + x_j) / 2                 atomic: no other worker changes either
                 x_i <- x_i - eta g
 
-No worker waits for a straggler: models are in windows, where they are averaged without their owners' help. The gradient
-may be stale, by the averages that others made with x_i while it was computed.
+No worker waits for a straggler: models are in windows, where they are averaged without their owners' participation. The
+gradient may be stale by the averages that others made with x_i while it was computed.
 
 Both models are locked for an average, by a compare-and-swap of one word each, the lower rank's first. A worker that
 finds one locked releases all, pauses for a random time and chooses again, so no worker waits while holding a lock; of
-the workers that want the same two models the first to lock the lower one gets both, so they cannot all fail forever.
-The paper avoids deadlock with active and passive workers on a bipartite graph; this way any graph will do. A worker
+the workers that want the same two models, the first to lock the lower one gets both, so they cannot all fail forever.
+The paper avoids deadlock with active and passive workers on a bipartite graph; with locks, any graph works. A worker
 makes its own step before it releases its own lock; otherwise an average begun before the step would undo it.
 
 The authors' code exchanges in a separate thread while the next gradient is computed; here a worker does one after
@@ -39,11 +39,11 @@ from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousSt
 from hpcopt.solvers.parts.gossip import check_descent
 from hpcopt.solvers.parts.step_size import StepSize
 
-VERSION, MODEL = 0, 1  # places in the window: the version counts the averages that others made
-LOCKED, FREE, GONE = 0, 1, -1  # values of the lock; as long as nothing is there it is locked
-PAUSE = 1e-6  # seconds: the longest pause after a first failure, twice as long after each further one,
-LONGEST = 1e-3  # up to so many, or to as many as an average takes where that is more
-AUTO = 0.5  # of 1/L: a gradient that is one step old is stable below 1/L
+VERSION, MODEL = 0, 1  # offsets in the window; the version counts the averages made by others
+LOCKED, FREE, GONE = 0, 1, -1  # values of the lock; windows start with zeros, that is locked
+PAUSE = 1e-6  # seconds: the longest pause after a first failure; it doubles with each further failure,
+LONGEST = 1e-3  # up to this, or to the duration of an average if that is longer
+AUTO = 0.5  # times 1/L: gradients that are one step old are stable below 1/L
 
 
 @dataclass
@@ -125,9 +125,9 @@ class _Models:
         self._unlock(node.rank)
 
     def average_with_any(self) -> int:
-        """Lock this worker's model and average it with a random neighbour's, if any neighbour is left.
+        """Lock this worker's model and average it with that of a random neighbour, if any is left.
 
-        Returns how many averages others made since this worker's last step.
+        Returns the number of averages made by others since this worker's last step.
         """
         self._window.count_round()
         partner = self._lock_two()
@@ -158,7 +158,7 @@ class _Models:
         return w
 
     def leave(self) -> None:
-        """Mark this worker as gone for all that choose it from now on."""
+        """Mark this worker as gone, for workers that choose it from now on."""
         self._peers = []
         self._lock_two()
         self._unlock(self._node.rank, GONE)
@@ -182,7 +182,7 @@ class _Models:
                 return partner if self._peers else None
             self._node.stand_by(pause)
             waited = self._node.now() - begun
-            longest = min(2.0 * longest, max(self._longest, waited / 4))  # who failed often must not wait for ever
+            longest = min(2.0 * longest, max(self._longest, waited / 4))  # so that pauses stay bounded
 
     def _lock(self, ranks: list[int]) -> bool:
         """Lock the models of all `ranks`, or none; remove those that have gone from the peers."""

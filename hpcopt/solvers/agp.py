@@ -2,19 +2,20 @@
 
     worker i    x_i <- x_i - eta grad f_i(z_i; xi)
                 send (x_i, y_i) / (1 + out_i) to all targets, keep one part; y_i = 1 at first
-                add whatever has come to (x_i, y_i)
+                add all parts received to (x_i, y_i)
                 z_i = x_i / y_i                                   the model
 
-Mass in flight belongs to no worker, so the weights y differ and z divides by them; a step eta of x is a step eta / y
-of z. A worker that continued alone after giving its weight away would diverge, so "auto" is a quarter of what is
-stable in rounds (our choice), and three guards stop it, as in the authors' code: it waits for a message
+Mass in flight belongs to no worker, so the weights y differ and z divides by them; a step eta of x is a step eta / y of
+z. A worker that continued alone after giving its weight away would diverge. So "auto" is a quarter of the step size
+that is stable in synchronous rounds (our choice), and three conditions, as in the authors' code, make a worker wait for
+a message:
 
     - while y < 1e-5
     - after `patience` steps of its own without one
     - while it has made over `ahead` steps more than a source has sent it messages
 
-unless y >= 1. The mean weight is 1, so when nothing is in flight some worker has at least that, and not all can wait.
-The authors' third guard is a global barrier with a bounded delay; here only neighbours hold each other up.
+unless y >= 1. The mean weight is 1, so if nothing is in flight some worker has at least that weight, and not all can
+wait. The authors' third condition is a global barrier with a bounded delay; here only neighbours wait for each other.
 With equal speeds and patience 1 this is SGP.
 
 A push begins when the previous one has left the worker, so that the data in flight stay bounded on slow links.
@@ -45,10 +46,10 @@ from hpcopt.solvers.parts.push_sum import mass_of, model_of, packed, smallest_we
 from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
-LEAST = 1e-5  # weight of a worker that steps
-AUTO = 0.25  # of the step size that is stable where all push in step
-LEFT, OVER = np.zeros((2, 1), dtype=np.uint8)  # messages too short for a mass: who sends them has gone
-OVER[0] = 1  # and the run ends
+LEAST = 1e-5  # least weight of a worker that continues
+AUTO = 0.25  # times the step size that is stable with synchronous pushes
+LEFT, OVER = np.zeros((2, 1), dtype=np.uint8)  # messages too short for a mass: the sender has left
+OVER[0] = 1  # the sender has left because the run ends
 
 
 @dataclass

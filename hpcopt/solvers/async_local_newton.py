@@ -1,6 +1,6 @@
 """Asynchronous LocalNewton: the local Newton steps of LocalNewton with the asynchronous averaging of DSGD-AAU.
 
-    worker j     w~_j = w_j;  L times:  w~_j <- w~_j - a H_j(w~_j)^-1 g_j(w~_j)       Armijo's a on the own shard
+    worker j     w~_j = w_j;  L times:  w~_j <- w~_j - a H_j(w~_j)^-1 g_j(w~_j)       Armijo's a on its own shard
                  w~_j <- w_j + damping (w~_j - w_j)
                  publish w~_j, arrive, combine:  w_j = sum_i M_ij w~_i                as in `hpcopt.solvers.dsgd_aau`
 

@@ -22,7 +22,7 @@ from hpcopt.solvers.needs import Needs
 class State:
     """All that a solver keeps between iterations: numbers, strings, arrays, and lists and dataclasses of these."""
 
-    w: Vector  # (d,) float64, when yielded equal on all nodes, unless each keeps a model of its own
+    w: Vector  # (d,) float64; when yielded, equal on all nodes unless each has its own model
 
 
 S = TypeVar("S", bound=State)
@@ -68,7 +68,7 @@ class Solver(abc.ABC, Generic[S]):
 
     @abc.abstractmethod
     def doubles(self, s: S, d: int) -> int:
-        """Return how many float64 this solver has reduced so far, from the counters in its state.
+        """Return the number of float64 that this solver has reduced so far, from the counters in its state.
 
         With K nodes the ledger shows 2 (K - 1) * 8 times as many bytes: the conformance suite compares them.
         """

@@ -1,4 +1,4 @@
-"""Compressed gradient tracking: BEER, and C-GT. Model and tracked gradient both travel as compressed differences.
+"""Compressed gradient tracking: BEER and C-GT. Model and tracked gradient are both sent as compressed differences.
 
     BEER (columns are nodes; H and G are public copies of X and V)
         X+ = X + gamma H (W - I) - eta V                      H+ = H + C(X+ - H)
@@ -124,13 +124,13 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
             yield s
 
     def _gamma(self, node: Node, gossip: Gossip, d: int, s: CompressedTrackingState) -> float:
-        """Return half of what gossip with the new copies would allow: here x moves by the previous step's copies."""
+        """Return half of the gamma for gossip with the new copies, since x moves by the previous step's copies."""
         gamma = resolve_gamma(self.gamma, node, gossip, self.compressor, d, s)
         lossless = self.compressor.contraction(d) == 1.0
         return gamma / 2.0 if self.gamma == "auto" and not lossless else gamma
 
     def _beer(self, gossip: Gossip, x: Vector, h: Copies, gamma: float, change: Vector, what: int, t: int) -> Vector:
-        """Return X + gamma H (W - I) + change, its copies renewed; then gossip alone, Q - 1 times."""
+        """Return X + gamma H (W - I) + change and update the copies; then make Q - 1 further gossip steps."""
         for q in range(self.gossip_steps):
             x = x + gamma * (h.mixed - h.own)
             if q == 0:

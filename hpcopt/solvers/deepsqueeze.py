@@ -82,7 +82,7 @@ class DeepSqueeze(GossipSolver[DeepSqueezeState]):
             yield s
 
     def _gamma(self, node: Node, gossip: Gossip, d: int, s: DeepSqueezeState) -> float:
-        """Return a quarter of what gossip of differences allows, since whole models are compressed here (measured)."""
+        """Return a quarter of the gamma for gossip of differences, as whole models are compressed here (measured)."""
         gamma = resolve_gamma(self.gamma, node, gossip, self.compressor, d, s)
         return gamma / 4.0 if self.gamma == "auto" and self.compressor.contraction(d) != 1.0 else gamma
 

@@ -93,9 +93,9 @@ class DGD(GossipSolver[GossipState]):
 
 
 def stable_factor(mixing: Mixing, gossip_steps: int = 1) -> float:
-    """Return the part of 1/L, at most 1, at which combining first is stable: eta < (1 + lambda_min(W^Q)) / L.
+    """Return the multiple of 1/L, at most 1, at which combine-then-adapt is stable: eta < (1 + lambda_min(W^Q)) / L.
 
-    Where W is not symmetric, eta < 2 min_i w_ii^Q / L: its eigenvalues lie in Gershgorin's discs about the w_ii.
+    If W is not symmetric, eta < 2 min_i w_ii^Q / L, as its eigenvalues lie in Gershgorin's discs around the w_ii.
     """
     if not mixing.symmetric:
         own = min(float(matrix.diagonal().min()) for matrix in mixing.matrices)

@@ -11,9 +11,9 @@ doubly stochastic, so the mean moves by -(eta / N) times the sum of the gradient
 Workers read each other's models from windows; the search itself is in `hpcopt.solvers.parts.pathsearch`.
 
 Xiong, Yan, Wang, Li: "Straggler-resilient decentralized learning via adaptive asynchronous updates", MobiHoc 2024
-(arXiv 2306.06559). Of the paper only the abstract, a summary and the first paragraph could be read again: the listing,
-the weights and the rule are written from memory and derivation, and what they leave open is a parameter whose default
-is our choice. Where gradients have several k_j as their age, eta is that of the worker's own last iteration.
+(arXiv 2306.06559). Only the abstract, a summary and the first paragraph of the paper were available: the listing, the
+weights and the rule are from memory and derivation, and what they leave open is a parameter whose default is our
+choice. If gradients differ in age k_j, eta is that of the worker's own last iteration.
 
 Extensions of ours, off by default: `overlap`, `compressor`, `weight`, `grace`, rules and members other than the first.
 """
@@ -56,19 +56,19 @@ from hpcopt.solvers.parts.pathsearch import (
 from hpcopt.solvers.parts.step_size import StepSize
 from hpcopt.topology.mixing import Mixing
 
-MOST_SPEED_UP = 10.0  # of the step of a worker that takes part too rarely
+MOST_SPEED_UP = 10.0  # largest factor on the step of a worker that takes part rarely
 Adapt = Callable[[Vector, float], Vector]
 """Given a model and the factor of its step, returns the model after the local step."""
 
 
 @dataclass
 class AAUState(AsynchronousState):
-    """What a worker knows."""
+    """A worker's model, and its knowledge of the system's progress."""
 
     start: Vector | None = None  # (d,), the same on all workers
     epoch: int = 0
     taken_part: int = 0  # iterations
-    participations: int = 0  # of all workers, as far as this one knows
+    participations: int = 0  # of all workers, as far as this worker knows
 
 
 class AdaptiveAveraging(AsynchronousSolver[AAUState]):
@@ -92,13 +92,13 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
     gamma: float | str
 
     def check(self) -> None:
-        """Refuse parameters out of range."""
+        """Raise an error for parameters out of range."""
         one_of(RULES, rule=self.rule)
         one_of(MEMBERS, members=self.members)
         one_of(("equal", "inverse-rate"), weight=self.weight)
         at_least(0, grace=self.grace)
         if self.gamma != "auto" and not (isinstance(self.gamma, (int, float)) and 0 < self.gamma <= 1):
-            raise InputError(f'gamma: "auto" or a number over 0, at most 1; got {self.gamma!r}')
+            raise InputError(f'gamma: expected a number above 0 and at most 1, or "auto"; got {self.gamma!r}')
         if self.overlap and not isinstance(self.compressor, Identity):
             raise InputError("overlap: requires uncompressed models; remove overlap or compressor")
 
@@ -141,12 +141,12 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
                 return
 
     def search(self, mixing: Mixing) -> Pathsearch:
-        """Return the search over the topology's edges; directed edges are taken as undirected."""
+        """Return the search over the topology's edges; directed edges are treated as undirected."""
         pairs = np.unique(np.sort(mixing.pairs, axis=1), axis=0)
         return Pathsearch(mixing.n, pairs, rule=self.rule, members=self.members, grace=self.grace > 0)
 
     def _turn(self, node: Node, search: Board) -> Turn:
-        """Wait for the iteration that this worker takes part in; a closer with grace closes it."""
+        """Wait for an iteration with this worker; if this worker is the closer and has grace, close it afterwards."""
         turn = Turn.of(search.wait())
         while turn.kind == PENDING:
             node.stand_by(self.grace)

@@ -3,7 +3,7 @@
     x^1     = W x^0 - alpha grad f(x^0)
     x^{k+2} = (I + W) x^{k+1} - W~ x^k - alpha (grad f(x^{k+1}) - grad f(x^k)),    W~ = (I + W) / 2
 
-One exchange of one vector an iteration: W x^{k+1} is kept for the next. Shi, Ling, Wu, Yin 2015, SIAM Journal on
+One exchange of one vector per iteration: W x^{k+1} is kept for the next. Shi, Ling, Wu, Yin 2015, SIAM Journal on
 Optimization 25(2) (arXiv 1404.6264), Algorithm 1.
 """
 
@@ -26,7 +26,7 @@ from hpcopt.solvers.parts.step_size import Schedule, StepSize
 
 @dataclass
 class ExtraState(GossipState):
-    """A node's model x^{k+1} (`w`), and of the iterate before: x^k, W x^k, its gradient."""
+    """A node's model x^{k+1} (`w`), and the previous iterate x^k with W x^k and its gradient."""
 
     before: Vector | None = None  # (d,)
     mixed: Vector | None = None  # (d,)

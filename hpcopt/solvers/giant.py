@@ -1,12 +1,12 @@
 """GIANT: the mean of local Newton directions for the *global* gradient; three rounds per iteration.
 
-The global gradient removes the floor of purely local methods; the cost is one round for the gradient,
-one for the direction and one for the line search. Adaptive LocalNewton switches to it at the end.
+The global gradient removes the floor of purely local methods. An iteration costs one round for the gradient, one for
+the direction and one for the line search. Adaptive LocalNewton switches to GIANT at the end.
 
 Wang, Roosta, Xu, Mahoney: "GIANT: globally improved approximate Newton method for distributed optimization",
-NeurIPS 2018 (arXiv 1709.03528). Deviations: (1) f(w) travels with the trial values, where the authors keep it from
-the iteration before; (2) where no trial step passes, the smallest is taken, as in the authors' code; (3) the slope
-constant is 0.01, as in their code, whose comment says 0.1; (4) the local solves use the Hessian, where the script of
+NeurIPS 2018 (arXiv 1709.03528). Deviations: (1) f(w) is sent with the trial values, whereas the authors keep it from
+the previous iteration; (2) if no trial step is accepted, the smallest is taken, as in the authors' code; (3) the slope
+constant is 0.01, as in their code, whose comment says 0.1; (4) the local solves use the Hessian, whereas the script of
 the LocalNewton authors forms the unweighted Gram matrix.
 """
 
@@ -25,7 +25,7 @@ from hpcopt.solvers.parts.line_search import Armijo
 
 @dataclass
 class GiantState(State):
-    """The model, the last step accepted, and what was sent."""
+    """The model, the last accepted step, and counters of what was sent."""
 
     step: float = 1.0
     iterations: int = 0

@@ -21,7 +21,7 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.parts.line_search import ROUNDOFF
 
-FIRST_TRIALS = 200  # nothing is known yet of the step's size: down to 2^-200
+FIRST_TRIALS = 200  # the scale of the first step is unknown: down to 2^-200
 
 
 @dataclass
@@ -118,7 +118,7 @@ class LBFGS(Solver[LBFGSState]):
         return None
 
     def _remember(self, s: LBFGSState, step: Vector, change: Vector) -> None:
-        if not float(step @ change) > 0.0:  # roundoff at the very end; the pair would spoil positive definiteness
+        if not float(step @ change) > 0.0:  # roundoff near the optimum: H would lose positive definiteness
             return
         s.steps.append(step)
         s.changes.append(change)
@@ -138,8 +138,8 @@ def two_loop(
 ) -> Vector:
     """Return H g for the inverse Hessian approximation H of the pairs (Nocedal and Wright, Algorithm 7.4).
 
-    Its initial matrix is a multiple of what `precondition` multiplies by: the one under which the last step and the
-    last change agree in length.
+    The initial matrix is a multiple of the preconditioner `precondition`, scaled so that the lengths of the last step
+    and the last change agree.
     """
     q = g.copy()
     weights = []

@@ -10,11 +10,11 @@ which has no floor.
 Gupta, Ghosh, Derezinski, Khanna, Ramchandran, Mahoney: "LocalNewton: reducing communication bottleneck for distributed
 learning", UAI 2021 (arXiv 2105.07320), Algorithms 1 and 2. Deviations: (1) a round ends with the mean, which the
 listing puts at the start of the next; (2) Armijo's beta and back-off factor are not in the paper: ours are 0.1 and
-1/2; (3) the delta rule is first asked after the first round (at t = 0 there is no decrease to judge), and its scalar
-reduction is a round of its own; (4) rule (5) forgives an increase of 8 units of roundoff of f, without which a node at
-its minimiser would take steps at random; (5) the paper leaves exact solves or CG open: see `Point.newton_direction`.
+1/2; (3) the delta rule is first evaluated after the first round (at t = 0 there is no decrease yet), and its scalar
+reduction is a separate round; (4) rule (5) tolerates an increase of 8 units of roundoff of f, without which a node at
+its minimiser would take random steps; (5) the paper allows exact solves or CG: see `Point.newton_direction`.
 
-Beyond the paper, all off by default: `carried` (the delta rule without a round of its own), `weights = "rows"`
+Beyond the paper, all off by default: `carried` (the delta rule without a separate round), `weights = "rows"`
 (shards of unequal size), `global_line_search` (Bischoff et al., arXiv 2109.02388), `mixing = "preconditioned"`
 (FedPM, arXiv 2511.09100), `regulariser = "debiased"` (Derezinski et al., arXiv 2007.01327).
 """
@@ -41,15 +41,15 @@ from hpcopt.solvers.parts.line_search import Armijo
 PAPER_SCHEDULE = (3, 2, 1)  # L in rounds 1, 2, 3; GIANT after
 GLOBAL_STEPS = Armijo(trials=10)
 DELTA = 0.1
-DENSE_LIMIT = 10_000  # features whose Hessian, 800 MB, a node may be asked to form and send
+DENSE_LIMIT = 10_000  # most features for which a node forms and sends a Hessian, 800 MB
 
 
 @dataclass
 class LocalNewtonState(State):
     """The model, the position in the schedule, and counters of what was sent."""
 
-    local_steps: int = 0  # L of the next round; 0: GIANT for good
-    value: float | None = None  # f at the last mean, once the delta rule has asked for it
+    local_steps: int = 0  # L of the next round; 0: GIANT from now on
+    value: float | None = None  # f at the last mean, once the delta rule has evaluated it
     means: int = 0
     checks: int = 0
     searches: int = 0
@@ -163,7 +163,7 @@ class LocalNewton(Solver[LocalNewtonState]):
         if self.mixing == "mean":
             return mean[: f.d], carried
         preconditioner = mean[f.d : f.d + f.d**2].reshape(f.d, f.d)
-        # Least squares: without l2 the sum of few Hessians may be singular.
+        # Least squares, since without l2 the sum of a few Hessians may be singular.
         solution: Vector = scipy.linalg.lstsq(preconditioner, mean[: f.d], lapack_driver="gelsy", check_finite=False)[0]
         return solution, carried
 
@@ -188,7 +188,7 @@ class LocalNewton(Solver[LocalNewtonState]):
             s.local_steps = PAPER_SCHEDULE[s.means] if s.means < len(PAPER_SCHEDULE) else 0
         elif self.schedule == "adaptive":
             before, s.value = s.value, self._global_value(node, f, s) if carried is None else carried
-            if before is not None and not before - s.value >= self.delta:  # an increase is no decrease, nor is NaN
+            if before is not None and not before - s.value >= self.delta:  # also for an increase and for NaN
                 s.local_steps -= 1
 
     def _global_value(self, node: Node, f: Objective, s: LocalNewtonState) -> float:

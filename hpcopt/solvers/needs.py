@@ -1,7 +1,7 @@
 """The requirements of a solver, as data: one declaration per solver, `needs = Needs(...)` on its class.
 
-The driver reads from it how to run a solver, and `hpcopt.solvers.objections` whether the solver can run in a setting.
-What a solver promises (its floor, whether it minimises, whether it draws random numbers) is declared beside it.
+From it, the driver reads how to run a solver, and `hpcopt.solvers.objections` whether the solver can run in a setting.
+A solver's guarantees (its floor, whether it minimises, whether it draws random numbers) are separate attributes.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from hpcopt.topology.mixing import Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where a solver is to run, as far as it is known; None stands for what is not known yet.
+    """The setting in which a solver is to run; None for anything that is not known yet.
 
     Parameters
     ----------
     problem
-        The objective, for what its oracle offers.
+        The objective, which determines what its oracle offers.
     d
-        Coordinates of a model; known once the data are read.
+        Number of coordinates of a model; known once the data are read.
     topology
-        The cluster's mixing matrix, if it has one; known once the cluster is open.
+        The cluster's mixing matrix, if it has one; known once the cluster is set up.
     heterogeneity
-        Of the cluster's nodes and links.
+        The heterogeneity of the cluster's nodes and links.
     fitting
-        Whether the purpose of the run is a model fitted to the data.
+        Whether the purpose of the run is to fit a model to the data.
     """
 
     problem: Formulation | None = None
@@ -42,13 +42,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Objection:
-    """Why a solver should not run in a setting.
+    """A reason why a solver should not run in a setting.
 
     Parameters
     ----------
     key
-        The key of the specification to change, as "cluster.topology"; keys of the solver's own table begin with
-        "solver.".
+        The key of the specification to change, for example "cluster.topology"; keys of the solver's own table begin
+        with "solver.".
     text
         What is required and what was given, in one line.
     can_be_forced
@@ -69,7 +69,7 @@ class Condition:
     words
         The requirement in a few words, for tables.
     objection
-        A function of a solver and a setting; returns None if the requirement is met, or if that is not known yet.
+        A function of a solver and a setting; returns None if the requirement is met or can't be checked yet.
     """
 
     words: str
@@ -98,12 +98,12 @@ class Needs:
     two_way
         Whether the topology must be undirected.
     compressor
-        What the theory requires of the parameter `compressor`: "any", "contractive", or "exact" where the models
-        themselves are sent, so that the compression error would not vanish.
+        What the theory requires of the parameter `compressor`: "any", "contractive", or "exact" if the models
+        themselves are sent, since the compression error would then not vanish.
     hessian
         Whether the oracle must provide second derivatives.
     also
-        Further conditions. A `step_size` that is a part of 1/L needs no declaration: L is then required.
+        Further conditions. A `step_size` that is a multiple of 1/L needs no declaration: it implies that L is required.
     """
 
     models: Literal["one", "own"] = "one"

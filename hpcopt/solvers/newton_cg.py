@@ -1,10 +1,10 @@
-"""Exact distributed Newton-CG: the global Hessian, with one reduction for each product with it.
+"""Exact distributed Newton-CG: the global Hessian, with one reduction for each Hessian-vector product.
 
-The reference among the second-order methods: no floor, quadratic convergence, and one round for each
-conjugate-gradient step, which LocalNewton and GIANT save. Dembo, Eisenstat, Steihaug 1982 (inexact Newton
-methods: the forcing term); Nocedal and Wright, Numerical Optimization, section 7.1.
+The reference for second-order methods: no floor and quadratic convergence, but one round for each conjugate-gradient
+step, which LocalNewton and GIANT save. Dembo, Eisenstat, Steihaug 1982 (inexact Newton methods: the forcing term);
+Nocedal and Wright, Numerical Optimization, section 7.1.
 
-    one iteration    gradient + value | H v | H v | ... | trial values of the line search      each bar a round ends
+    one iteration    gradient + value | H v | H v | ... | trial values of the line search      each bar ends a round
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.line_search import Armijo
 
-MESSAGES = 6  # of a line search: down to steps of 2^-59, for starts where the Hessian has all but vanished
+MESSAGES = 6  # per line search: down to steps of 2^-59, for starting points where the Hessian almost vanishes
 
 
 @dataclass
@@ -35,7 +35,7 @@ class NewtonCGState(State):
 
     metric: Metric | None = None
     first: float = 0.0  # the gradient's norm at the start, in the preconditioner's units
-    iterations: int = 0  # gradients, each followed by one line search unless it was the end
+    iterations: int = 0  # gradients, each but the last one followed by a line search
     searches: int = 0
     products: int = 0
 
@@ -88,7 +88,7 @@ class NewtonCG(Solver[NewtonCGState]):
             yield s
 
     def _direction(self, node: Node, f: Objective, here: Point, g: Vector, s: NewtonCGState) -> Vector:
-        """Return an approximate H^-1 g; one round a product."""
+        """Return an approximate H^-1 g; one round per product."""
 
         def product(v: Vector) -> Vector:
             return node.world.mean(here.hessian_product(v), weight=f.share)
@@ -99,7 +99,7 @@ class NewtonCG(Solver[NewtonCGState]):
         else:
             norm = s.metric.norm(g)
             s.first = s.first or norm
-            forcing = norm / s.first  # of no unit, neither of the features nor of the targets
+            forcing = norm / s.first  # independent of the units of features and targets
             solved = conjugate_gradient(product, g, min(0.5, math.sqrt(forcing)), self.cg_steps, s.metric.solve)
         s.products += solved.products
         return solved.x

@@ -1,7 +1,7 @@
-"""The one function that compares a solver's requirements with the setting it is to run in.
+"""The function that compares a solver's requirements with the setting in which it is to run.
 
-The specification calls it before anything is read, a run calls it before and after the data are read, each with what
-is known by then.
+The specification calls it before anything is read, and a run calls it before and after the data are read, each time
+with all that is known so far.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hpcopt.solvers.parts.step_size import asks
 
 
 def objections(solver: Solver[Any], setting: Setting) -> list[Objection]:
-    """Return the objections to `solver` in `setting`: first those that cannot be forced, then those of theory.
+    """Return the objections to `solver` in `setting`: first those that cannot be overridden, then those of theory.
 
-    The list may grow when more of the setting is known. Theory is checked only if the solver could run at all: a
-    compressor that cannot encode the model, say, has no variance.
+    The list may grow when more of the setting is known. Theory is checked only if the solver could run at all: for
+    example, a compressor that cannot encode the model has no variance.
     """
     impossible = [check(solver, setting) for check in _IMPOSSIBLE]
     if any(impossible):

@@ -1,6 +1,6 @@
 """One-shot averaging: every node solves its own shard, and the models are averaged once.
 
-A single round, and a floor that further rounds cannot lower. Zhang, Duchi, Wainwright 2013 (arXiv 1209.4129).
+A single round, with a floor that further rounds cannot lower. Zhang, Duchi, Wainwright 2013 (arXiv 1209.4129).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""User-defined solvers: those that a file outside this package registers.
+"""External solvers: those registered by a file outside this package.
 
-A file is executed as a module, once for each version of its content. What it registers is kept apart from the solvers
-of this package and found only by name of the file, so that a run depends on its specification and not on what the
-process has loaded before.
+A file is executed as a module, once for each version of its contents. The solvers it registers are kept apart from
+those of this package and are found only through the file's name, so that a run depends on its specification and not on
+what the process has loaded before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hpcopt.registry import Registry
 from hpcopt.solvers.base import SOLVERS, Solver
 
 Kind = type[Solver[Any]]
-LONGEST_TOLD = 300  # characters of what somebody's exception says
+LONGEST_TOLD = 300  # most characters of an exception's text in a message
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class SolverFile:
     Attributes
     ----------
     path
-        As it was given.
+        The path as given.
     sha256
-        Of its content, in hexadecimal.
+        Hash of its contents, in hexadecimal.
     solvers
-        What it registers.
+        The solvers that it registers.
     """
 
     path: str
@@ -42,18 +42,18 @@ class SolverFile:
     solvers: Registry[Kind]
 
 
-_executed: dict[Path, SolverFile] = {}  # by the resolved path: its newest content
+_executed: dict[Path, SolverFile] = {}  # resolved path -> its latest version
 _file_of: dict[Kind, SolverFile] = {}
 
 
 def load_file(path: str | Path) -> SolverFile:
-    """Return what the Python file `path` registers; a file that has changed is executed anew.
+    """Return the solvers that the Python file `path` registers; a changed file is executed again.
 
     Raises
     ------
     InputError
-        In one line with file and line: no such file, invalid Python, an exception during execution, nothing
-        registered, the name of a solver of this package, a class that is not a solver.
+        In one line with file and line number, if the file does not exist, is invalid Python, raises an exception,
+        registers nothing, uses the name of a solver of this package, or registers a class that is not a solver.
     """
     path = Path(path)
     try:
@@ -76,7 +76,7 @@ def file_of(kind: Kind) -> SolverFile | None:
 
 
 def line_in(path: str, error: BaseException) -> str:
-    """Return ", line 7", the innermost line of the file `path` in the traceback of `error`; "" if there is none."""
+    """Return the innermost line of the file `path` in the traceback of `error`, as ", line 7"; "" if there is none."""
     if isinstance(error, SyntaxError) and error.filename == path and error.lineno:
         return f", line {error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
@@ -87,7 +87,7 @@ def told(error: BaseException) -> str:
     """Return an exception's text in one printable line, with its type unless it is an `InputError`."""
     try:
         said = error.msg if isinstance(error, SyntaxError) else str(error)
-    except Exception as another:  # somebody's exception that cannot be printed
+    except Exception as another:  # a user's exception that cannot be printed
         said = f"(its text: {type(another).__name__})"
     text = "".join(c if c.isprintable() else "?" for c in " ".join(said.split()))
     text = text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}..."
@@ -97,10 +97,10 @@ def told(error: BaseException) -> str:
 
 
 def _registered(source: bytes, path: str, module_name: str) -> Registry[Kind]:
-    """Execute the file as a module of that name; return what it registers."""
+    """Execute the file as a module of that name; return the solvers that it registers."""
     module = ModuleType(module_name)
     module.__file__ = path
-    sys.modules[module_name] = module  # where dataclasses and msgspec look annotations up
+    sys.modules[module_name] = module  # dataclasses and msgspec look up annotations there
     try:
         with SOLVERS.aside(module_name) as solvers:
             exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)

@@ -1,12 +1,12 @@
 """Prague: asynchronous SGD by partial all-reduce among small random groups of workers.
 
     worker i    x_i <- x_i - eta grad f_i(x_i; xi)
-                ask the generator, and wait for a group G with i in it whose members have all arrived
+                ask the generator, and wait for a group G with i whose members have all arrived
                 x_i <- mean of x_j over j in G
 
-Groups may consist of any workers: the cluster's topology is not used. A straggler holds up its own group, and workers
-drawn into a group with it. With few groups, division redraws the same ones for long: while the other groups wait
-for their stragglers, only the members of the last group are free; below some 30 workers `division = false` mixes
+Groups may consist of any workers: the cluster's topology is not used. A straggler delays its own group, and workers
+that are drawn into a group with it. With few groups, division draws the same groups many times: while the other groups
+wait for their stragglers, only the members of the last group are free. Below about 30 workers `division = false` mixes
 better.
 The generator, its filter and its division are in `hpcopt.solvers.parts.group_division`.
 
@@ -97,7 +97,7 @@ class Prague(AsynchronousSolver[AsynchronousState]):
             if node.stopping or node.leaving:
                 generator.post(STOP if node.stopping else DETACH)
                 break
-        node.world.barrier()  # while others go on, who has left is still asked for measurements
+        node.world.barrier()  # a worker that has left still contributes to surveys while others continue
 
     def generator(self, node: Node) -> GroupDivision:
         """Return the generator, with the same seed on all nodes; collective."""
@@ -106,10 +106,10 @@ class Prague(AsynchronousSolver[AsynchronousState]):
 
 
 def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int], number: int) -> Vector:
-    """Return the mean of the members' `w`, (d,), the same bits on all of them.
+    """Return the mean of the members' `w`, (d,), bitwise equal on all of them.
 
-    Called by all `members`, ascending. The member that sums, and so sends and receives all models, is chosen in turn
-    by the group's `number`.
+    Called by all `members`, given in ascending order. The group's `number` determines, in turn, the member that
+    receives all models, sums them and sends the mean.
     """
     box.count_round()
     root = members[number % len(members)]
@@ -118,7 +118,7 @@ def partial_mean(node: Node, box: Mailbox, w: Vector, members: list[int], number
         (mean,) = _received(box, 1).values()
         return mean.copy()
     models = {root: w, **_received(box, len(members) - 1)}
-    mean = np.add.reduce([models[rank] for rank in members]) / len(members)  # of one: itself
+    mean = np.add.reduce([models[rank] for rank in members]) / len(members)  # for one member, its own model
     for rank in members:
         if rank != root:
             box.send(rank, mean.view(np.uint8))

@@ -5,7 +5,7 @@ The baseline of all communication-efficient methods. With `batch = 0` it is grad
     g = sum_k (n_k/n) grad f_k(w; batch),   v <- momentum v + step g,   w <- w - v
 
 With a compressor the gradients are sent compressed: TernGrad (Wen et al. 2017, arXiv 1705.07878) is `ternary`, QSGD
-(Alistarh et al. 2017, arXiv 1610.02132) is `qsgd` with `scaled = false`; `error_feedback` repairs biased ones.
+(Alistarh et al. 2017, arXiv 1610.02132) is `qsgd` with `scaled = false`; `error_feedback` corrects biased compressors.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SGDState(State):
     """The model, the momentum's velocity, the memory of error feedback, and counters of what was sent."""
 
     velocity: Vector  # (d,)
-    memory: Vector  # (d,), of error feedback: lost so far, or this node's copy
+    memory: Vector  # (d,), of error feedback: the accumulated error ("ef"), or this node's copy ("ef21")
     copies: Vector  # (d,), "ef21": the mean of all nodes' copies
     steps: int = 0
     schedule: Schedule | None = None
@@ -110,7 +110,7 @@ class SGD(Solver[SGDState]):
             if isinstance(self.compressor, Identity):
                 change = step * node.world.mean(gradient, weight=f.share)
             elif self.error_feedback == "ef":
-                change = compressed(step * node.size * f.share * gradient, s.steps)  # the errors are of steps taken
+                change = compressed(step * node.size * f.share * gradient, s.steps)  # errors are those of steps
             else:
                 change = step * compressed(node.size * f.share * gradient, s.steps)
             s.velocity = self.momentum * s.velocity + change

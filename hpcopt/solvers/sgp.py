@@ -7,7 +7,8 @@
 
 The sender chooses the parts (columns sum to one), so neighbours need no common weights, and edges may be directed and
 change from step to step: "one-peer-exponential" is the paper's graph. Of the cluster's topology only the edges are
-used, not the mixing weights. On an undirected regular graph y stays 1 and this is D-PSGD that adapts first.
+used, not the mixing weights. On an undirected regular graph y stays 1 and this is D-PSGD in the order
+adapt-then-combine.
 
 Assran, Loizou, Ballas, Rabbat: "Stochastic gradient push for distributed deep learning", ICML 2019 (arXiv 1811.10792),
 Algorithm 1. Its overlap of communication and computation (Algorithm 2) is not implemented.
@@ -77,7 +78,7 @@ class SGP(GossipSolver[SGPState]):
             part = s.mass / (1 + len(link.targets))
             parts = {source: unpacked(m) for source, m in zip(link.sources, link.exchange(packed(part)), strict=True)}
             parts[node.rank] = part
-            s.mass = np.add.reduce([parts[rank] for rank in sorted(parts)])  # the same bits on any cluster
+            s.mass = np.add.reduce([parts[rank] for rank in sorted(parts)])  # bitwise equal on any cluster
             s.w = model_of(s.mass)
             s.steps += 1
             yield s

@@ -1,8 +1,8 @@
 """Topologies: the graph of the nodes and its weights; pure functions of sizes, parameters and a seed.
 
-Each file in this room that registers a class is a topology: importing the room imports them all. `build` turns one,
-with a number of nodes, into the mixing matrix that solvers use. networkx, which generates most graphs, is imported by
-the process that builds, never by those that receive the result.
+Each file in this package that registers a class is a topology; importing the package imports them all. `build` turns a
+topology and a number of nodes into the mixing matrix that solvers use. networkx, which generates most graphs, is
+imported only by the process that builds the matrix, not by those that receive it.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """The base of all topologies: parameters, and a function from the number of nodes to a graph or a sequence of graphs.
 
-A graph says which nodes communicate, a rule (`hpcopt.topology.weights`) how much each neighbour's vector counts; both
-together make a mixing matrix (`hpcopt.topology.build`). Nothing here depends on a cluster.
+A graph determines which nodes communicate, a rule (`hpcopt.topology.weights`) the weight of each neighbour's vector;
+both together give a mixing matrix (`hpcopt.topology.build`). Nothing here depends on a cluster.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Topology(abc.ABC):
         n
             Number of nodes.
         seed
-            The run's, for random topologies without a seed of their own.
+            The run's seed, for random topologies without a seed of their own.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class Topology(abc.ABC):
         """
 
     def one_way(self) -> bool:
-        """Tell whether its edges are directed."""
+        """Return whether its edges are directed."""
         return False
 
     def words(self, n: int) -> str:  # noqa: ARG002

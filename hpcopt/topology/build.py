@@ -1,4 +1,4 @@
-"""From a topology's parameters to its mixing matrix: the one entry."""
+"""From a topology's parameters to its mixing matrix: the only entry point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpcopt.topology.connected import apart
 from hpcopt.topology.mixing import Mixing
 from hpcopt.topology.weights import weigh
 
-_NODE = 1_000  # bytes, at least, of a node of a graph
+_NODE = 1_000  # bytes per node of a graph, at least
 
 
 def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
@@ -22,11 +22,11 @@ def build(topology: Topology, n: int, seed: int = 0) -> Mixing:
     Parameters
     ----------
     topology
-        From the registry, with its parameters.
+        A registered topology with its parameters.
     n
         Number of nodes, at least 1. A single node has no neighbours, whatever the topology.
     seed
-        The run's, for random topologies without a seed of their own.
+        The run's seed, for random topologies without a seed of their own.
 
     Raises
     ------
@@ -49,12 +49,12 @@ def connected_graphs(topology: Topology, n: int, seed: int) -> tuple[Graph, ...]
 
 
 def check_connected(graphs: Sequence[Graph], name: str) -> None:
-    """Refuse graphs that are not connected, naming two nodes without a path between them.
+    """Raise an error for graphs that are not connected, naming two nodes without a path between them.
 
     Raises
     ------
     InputError
-        See above; a node without any edge is named as such.
+        In that case; a node without edges is named as such.
     """
     found = apart(graphs)
     if found is None:
@@ -67,7 +67,7 @@ def check_connected(graphs: Sequence[Graph], name: str) -> None:
 
 
 def _rule(topology: Topology, graphs: Sequence[Graph]) -> str:
-    """Return the rule that "auto" means."""
+    """Return the rule that "auto" stands for."""
     if topology.weights != "auto":
         return topology.weights
     if any(graph.weights is not None for graph in graphs):

@@ -16,7 +16,7 @@ def apart(graphs: Sequence[Graph]) -> tuple[int, int] | None:
     Parameters
     ----------
     graphs
-        Taken together: the edges of all steps count.
+        The graphs of all steps; the edges of all of them count.
     """
     from scipy.sparse.csgraph import breadth_first_order
 
@@ -37,11 +37,11 @@ def diameter(pattern: csr_array) -> int:
     Parameters
     ----------
     pattern
-        n x n, an entry for each edge (two for an undirected one), of a connected graph.
+        The n x n pattern of a connected graph, with an entry for each edge (two for an undirected one).
     """
     n = int(pattern.shape[0])
     if pattern.nnz - np.count_nonzero(pattern.diagonal()) == n * (n - 1):
-        return min(1, n - 1)  # all with all: the search below would be n^3
+        return min(1, n - 1)  # a complete graph, for which the search below would take n^3
     return max(_farthest(pattern, node) for node in range(n))
 
 

@@ -2,7 +2,7 @@
 
 A line is `i j` or `i j weight`, nodes counted from 0; what follows a # is a comment:
 
-    # three nodes, the first in the middle
+    # three nodes, with node 0 in the middle
     0 1 0.25
     0 2 0.25
 """
@@ -19,7 +19,7 @@ import numpy as np
 from hpcopt.errors import InputError
 from hpcopt.topology.base import Graph, Topology, register
 
-# Decimal numbers alone: Python itself also reads 1_000, and digits of other scripts.
+# Plain decimal numbers only: Python also accepts 1_000 and digits of other scripts.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -116,7 +116,7 @@ def _weight(word: str) -> float:
 
 
 def _check_new(pair: tuple[int, int], seen: dict[tuple[int, int], int], *, directed: bool) -> None:
-    """Refuse an edge that is listed already; if undirected, also in the other direction."""
+    """Raise an error for an edge that is already listed; if undirected, also in the other direction."""
     for same in (pair,) if directed else (pair, pair[::-1]):
         if same in seen:
             raise InputError(f"edge {pair[0]} {pair[1]} is already on line {seen[same]}")

@@ -43,7 +43,7 @@ class Exponential(Topology):
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
         pairs = np.concatenate([_hops(n, distance) for distance in _distances(n)])
         if not self.directed:
-            pairs = np.unique(np.sort(pairs, axis=1), axis=0)  # i + n/2 and i - n/2 are one neighbour
+            pairs = np.unique(np.sort(pairs, axis=1), axis=0)  # i + n/2 and i - n/2 are the same neighbour
         return (Graph(n, pairs, directed=self.directed, layout=circle(n)),)
 
     def one_way(self) -> bool:

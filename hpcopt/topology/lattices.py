@@ -28,7 +28,7 @@ class _Rectangle(Topology):
             at_least(self.shortest, rows=self.rows)
 
     def sides(self, n: int) -> tuple[int, int]:
-        """Return rows and columns of `n` nodes, the most square ones where `rows` is 0.
+        """Return the rows and columns of `n` nodes, as square as possible if `rows` is 0.
 
         Raises
         ------

@@ -9,12 +9,12 @@ import numpy as np
 from hpcopt.arrays import Pairs
 from hpcopt.topology.base import Graph, Layout, Topology
 
-_ENOUGH = 200  # rounds of the springs
-_PATIENCE = 30_000  # rounds times nodes from 500 nodes on, a few seconds: the picture is a ball of wool by then
+_ENOUGH = 200  # iterations of the spring layout
+_PATIENCE = 30_000  # iterations times nodes, from 500 nodes on: a few seconds; no layout helps such a picture
 
 
 def circle(n: int, open_part: float = 0.0) -> Layout:
-    """Return `n` nodes on the unit circle, clockwise, node 0 on top; or on an arc open at the top."""
+    """Return `n` nodes on the unit circle, clockwise with node 0 at the top, or on an arc that is open at the top."""
     whole = 2.0 * np.pi * (1.0 - open_part)
     steps = np.arange(n) / (n - 1 if open_part and n > 1 else n)
     angles = 0.5 * np.pi - np.pi * open_part - whole * steps
@@ -29,7 +29,7 @@ def rectangle(rows: int, columns: int, *, closed: bool) -> Layout:
 
 
 def lay_out(topology: Topology, n: int, seed: int = 0) -> Layout:
-    """Return where the nodes of `build(topology, n, seed)` are drawn.
+    """Return the drawing positions of the nodes of `build(topology, n, seed)`.
 
     Raises
     ------

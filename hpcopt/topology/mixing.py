@@ -1,6 +1,6 @@
 """The mixing matrix W of a gossip step, x_i <- sum_j w_ij x_j.
 
-A `Mixing` holds only its name, its rule and sparse matrices: process 0 builds it and sends it to the others pickled.
+A `Mixing` holds only its name, its rule and sparse matrices: process 0 builds it and sends it, pickled, to the others.
 Its properties (gap, symmetry) are computed on demand.
 """
 
@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from hpcopt.arrays import Vector
 from hpcopt.topology import spectrum
 
-_SAME = 1e-12  # sums of rows and columns this near to one are one
+_SAME = 1e-12  # tolerance for row and column sums of one
 
 _RULES = {
     "metropolis": "Metropolis weights",
@@ -93,7 +93,7 @@ class Mixing:
         return self.period > 1
 
     def row(self, node: int, step: int = 0) -> Row:
-        """Return the part of `node` in gossip step `step` (counted from 0, modulo the period); costs O(degree)."""
+        """Return the part of `node` in gossip step `step` (counted from 0, modulo the period), in O(degree) time."""
         place = step % self.period
         sources, weights = _line(self.matrices[place], node)
         targets, _ = _line(self._columns[place], node)
@@ -167,7 +167,7 @@ class Mixing:
 
     @cached_property
     def one_way(self) -> bool:
-        """Whether some matrix is of a directed graph: a node receives from one that does not receive from it."""
+        """Whether some matrix has a directed graph: a node receives from one that does not receive from it."""
         return any(
             not (np.array_equal(matrix.indptr, turned.indptr) and np.array_equal(matrix.indices, turned.indices))
             for matrix, turned in zip(self.matrices, self._columns, strict=True)
@@ -216,7 +216,7 @@ def _sorted(matrix: Any) -> csr_array:
 
 
 def four_digits(value: float) -> str:
-    """Return a number between 0 and 1 with four decimals, more where it is closer than that to an end."""
+    """Format a number between 0 and 1 with four decimals, or more if it is very close to 0 or 1."""
     if value in {0.0, 1.0}:
         return f"{value:.0f}"
     if value < 1e-3:

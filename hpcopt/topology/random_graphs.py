@@ -20,7 +20,7 @@ _DRAWS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawn(Topology):
-    """A graph of one of networkx's random generators.
+    """A graph from one of networkx's random generators.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class _Drawn(Topology):
     Class attributes
     ----------------
     advice
-        How to make connected graphs more likely.
+        How to make a connected graph more likely.
     """
 
     advice: ClassVar[str]
@@ -53,11 +53,11 @@ class _Drawn(Topology):
 
     @abc.abstractmethod
     def check(self, n: int) -> None:
-        """Refuse parameters that `n` nodes cannot have; raises `InputError`."""
+        """Raise an `InputError` for parameters that `n` nodes cannot have."""
 
     @abc.abstractmethod
     def drawn(self, n: int, seed: int) -> Graph:
-        """Return the graph of one seed, connected or not."""
+        """Return the graph for one seed, connected or not."""
 
 
 @register("random-regular")

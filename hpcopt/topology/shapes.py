@@ -27,7 +27,7 @@ class Ring(Topology):
 @register("path")
 @dataclass(frozen=True, kw_only=True)
 class Path(Topology):
-    """A ring without one edge: the slowest of all, spectral gap O(1/n^2), a quarter of the ring's."""
+    """A ring without one edge: the slowest topology, spectral gap O(1/n^2), a quarter of the ring's."""
 
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
         import networkx as nx
@@ -54,7 +54,7 @@ class Complete(Topology):
     rules = (*Topology.rules, "authors")
 
     def graphs(self, n: int, seed: int) -> tuple[Graph, ...]:  # noqa: ARG002
-        first, second = np.triu_indices(n, k=1)  # a networkx graph of 4,000 nodes would take gigabytes
+        first, second = np.triu_indices(n, k=1)  # with networkx, 4,000 nodes would take gigabytes
         return (Graph(n, np.column_stack([first, second]), layout=circle(n)),)
 
 

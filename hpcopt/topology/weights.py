@@ -41,7 +41,7 @@ def weigh(graph: Graph, rule: str) -> csr_array:
 
 
 def row_stochastic(n: int, senders: NDArray[np.int64], receivers: NDArray[np.int64], values: Values) -> csr_array:
-    """Return W with `values` at (receiver, sender) and the rest to one on the diagonal."""
+    """Return W with `values` at (receiver, sender) and one minus the row sum on the diagonal."""
     beside = csr_array(coo_array((values, (receivers, senders)), shape=(n, n)))
     own = 1.0 - beside.sum(axis=1)
     matrix = csr_array(beside + diags_array(own))
@@ -59,11 +59,11 @@ def _best_constant(graph: Graph) -> float:
 
 
 def _given(graph: Graph, receivers: NDArray[np.int64]) -> Values:
-    """Return the weight of every message as the file gives them.
+    """Return the weight of every message as given by the file.
 
-    A node without a weight for its own value might swap values with its neighbour forever.
+    A node without a weight for its own value might exchange values with its neighbour forever.
     """
-    assert graph.weights is not None, "only a file with weights takes the rule `file`"
+    assert graph.weights is not None, "the rule `file` requires a file with weights"
     values = graph.weights if graph.directed else np.concatenate([graph.weights, graph.weights])
     sums = np.bincount(receivers, values, minlength=graph.n)
     if sums.max() >= 1.0 - 1e-12:

@@ -1,7 +1,6 @@
-"""The MPI cluster: one rank is one node, a group is a communicator; buffers on the hot path, never pickles.
+"""The MPI cluster: one rank is one node, a group is a communicator. Solvers' data travel as buffers, never pickled.
 
-Communicators are duplicated from the one passed in, so any sub-communicator works and the caller's own
-messages are never in the way.
+The communicator passed in is duplicated, so any sub-communicator works, and the caller's own messages don't interfere.
 """
 
 from __future__ import annotations
@@ -41,15 +40,16 @@ from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Window, Windows
 
-AWAKE = 1.0  # seconds
+AWAKE = 1.0  # seconds of busy waiting before sleeping
 
 T = TypeVar("T")
 
 
 def _await(request: MPI.Request) -> None:
-    """Wait awake, and if that takes long asleep, so that whoever works instead has the core.
+    """Wait busily at first, then with sleeps, which leave the core to whoever works.
 
-    Ranks that slept wake on any core, three on one and none on another, and what is timed next would suffer.
+    A rank that has slept may wake on any core, several ranks on the same one, which would distort the next timing; so a
+    short wait doesn't sleep.
     """
     began = time.perf_counter()
     while not request.Test():
@@ -60,26 +60,26 @@ def _await(request: MPI.Request) -> None:
 
 
 def _crowding(comm: MPI.Intracomm) -> str | None:
-    """Return in words where more ranks share a host than it has cores for them, None if nowhere; collective."""
+    """Describe oversubscription, if a host has more ranks than cores, else return None; collective."""
     host = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    cores = set().union(*host.allgather(os.sched_getaffinity(0)))  # ranks may be bound to cores of their own
+    cores = set().union(*host.allgather(os.sched_getaffinity(0)))  # ranks may be bound to different cores
     ranks, count = max(comm.allgather((host.size, len(cores))), key=lambda told: told[0] / told[1])
     host.Free()
     return f"{ranks} ranks on {count} core{'s' * (count > 1)}" if ranks > count else None
 
 
 class Finite(Protocol):
-    """What a node uses until its end."""
+    """A resource that a node uses until the end of the run."""
 
     def finish(self) -> None:
-        """Wait until all that this rank began has been done."""
+        """Wait until all operations started by this rank have completed."""
 
     def free(self) -> None:
-        """Free it, once all ranks have finished."""
+        """Free the resource after all ranks have called `finish`."""
 
 
 class MPINode(WallClockNode):
-    """The node that is a rank."""
+    """A node that is an MPI rank."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class MPINode(WallClockNode):
         return MPIGroup(comm, ranks, self.seam, ordered=self._ordered, progress=self._progress)
 
     def _hold(self, seconds: float) -> None:
-        """Be held up by a slow link."""
+        """Wait for a slow link."""
         if seconds > 0.0 and not self.meter.is_paused:
             self._delay(seconds)
 
@@ -124,7 +124,7 @@ class MPINode(WallClockNode):
         return self._neighbourhoods[-1]
 
     def _look_up(self) -> None:
-        """Begin to poke while computing; all nodes are here, to make something together."""
+        """Start polling MPI while computing; called by all nodes, when they create something collectively."""
         self.meter.poke = self.poke
         self._progress.meet_if_asked(self._comm)
 
@@ -143,7 +143,7 @@ class MPINode(WallClockNode):
         return TwoSidedWindow(self._requests, words, self.rank, seam, link_class, by_edge=by_edge)
 
     def board(self, machine: Machine) -> Board:
-        coordinates = Seam(self.ledger)  # so no link holds it up
+        coordinates = Seam(self.ledger)  # without slow links
         window = self._window(CASBoard.part(machine, self.size), coordinates, LINK_CLASS, by_edge=False)
         meet = partial(self._progress.meet, self._comm)
         return CASBoard(self.seam, window, machine, self.size, self._progress.wait, meet)
@@ -168,12 +168,12 @@ class MPINode(WallClockNode):
         return survey
 
     def free(self) -> None:
-        """Free what was made, the last first, once nobody needs any of it; collective."""
+        """Free all resources in reverse order of creation, once no rank uses them; collective."""
         for thing in self._things:
             thing.finish()
         if self._things:
             self._progress.meet(self._comm)
-        self.meter.poke = None  # nobody asks any more, and what would answer is going
+        self.meter.poke = None  # there are no more requests, and the services are being freed
         while self._things:
             self._things.pop().free()
         while self._neighbourhoods:
@@ -188,15 +188,15 @@ class MPICluster(Cluster):
     Parameters
     ----------
     comm
-        Duplicated, never used itself; default the world.
+        It is duplicated and never used itself; default: the world.
     seed
-        Keys the nodes' random streams.
+        Seed of the nodes' random streams.
     ordered
         Whether reductions add in rank order.
     windows
-        How windows are made; "auto" tries one-sided operations and takes messages where these do not work.
+        How windows are implemented; "auto" tests one-sided operations and uses messages if they don't work.
     bandwidth
-        Bytes a second, from which the delays of slow links are reckoned.
+        Bytes per second, from which the delays of slow links are computed.
     """
 
     kind = "mpi"
@@ -231,7 +231,7 @@ class MPICluster(Cluster):
         return self._engine
 
     def _is_one_sided(self, words: int) -> bool:
-        """Tell how a window of so many words a rank is to be made; from the first that has no room on, by messages."""
+        """Return whether a window of `words` words per rank is one-sided; after the first lack of memory none is."""
         engine = self._choose()
         lack = lacking(self._comm, words) if engine.one_sided else None
         if lack is not None:
@@ -252,7 +252,7 @@ class MPICluster(Cluster):
             node.start()
             try:
                 result = program(node)
-            except AgreedError:  # all raise it together, and MPI complains of windows that are left
+            except AgreedError:  # all ranks raise it; MPI reports an error for windows that aren't freed
                 node.free()
                 raise
         node.free()

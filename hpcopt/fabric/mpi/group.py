@@ -19,13 +19,13 @@ class MPIGroup(Group):
     Parameters
     ----------
     comm
-        Used as it is: the caller duplicates and frees.
+        Used directly: the caller duplicates and frees it.
     members, seam
-        Of the group.
+        See `Group`.
     ordered
-        Add in rank order (gather, then sum): bit for bit what the virtual cluster computes, at K times the traffic.
+        Add in rank order (gather, then sum): bitwise equal to the virtual cluster, at K times the traffic.
     progress
-        Of the node, who may have to answer others before they can come.
+        The node's progress engine: the node may have to serve others before they can join the collective.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class MPIGroup(Group):
     ) -> None:
         super().__init__(comm.rank, members, seam)
         self.comm = comm
-        """The communicator itself, for benchmarks that measure beside it."""
+        """The communicator itself, for benchmarks that use MPI directly."""
         self._ordered = ordered
         self._progress = progress or Progress(comm.Iprobe)
         self._services = self._progress.services
 
     def _meet(self) -> None:
-        """Wait for all where others may wait for a service: MPI's waiting knows nothing of them."""
+        """Wait for all members if some may need a service of this node, which a blocking MPI call would not give."""
         if self._services:
             self._progress.meet(self.comm)
 

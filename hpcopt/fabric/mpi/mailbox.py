@@ -1,8 +1,8 @@
-"""Mailboxes of MPI ranks: ordinary messages, received by whoever pokes.
+"""Mailboxes of MPI ranks: ordinary messages, received whenever the target polls.
 
-Nobody waits for a partner: copies are sent, and messages are received in the pokes, so that senders' buffers are freed
-also while the receiver computes. A sender waits only where very many of its messages are under way at once. What is to
-leave late waits here, and its sender goes on.
+No node waits for its partner: copies are sent, and messages are received in polls, so senders' buffers are freed even
+while the receiver computes. A sender waits only if very many of its messages are in flight. Delayed messages are queued
+here, and their sender continues.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from hpcopt.fabric.mailbox import Mailbox, Messages
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.wall.progress import Progress
 
-MOST = 256  # messages of one rank that may be under way
+MOST = 256  # messages of one rank that may be in flight
 
 
 class MPIMailbox(Mailbox):
-    """A rank's box; collective over `comm`, which is duplicated, to make and to free."""
+    """A rank's mailbox. `comm` is duplicated; creating and freeing are collective over it."""
 
     def __init__(self, comm: MPI.Intracomm, seam: Seam, progress: Progress) -> None:
         super().__init__(seam)
         self._comm = comm.Dup()
         self._progress = progress
-        self._sent = np.zeros(comm.size, dtype=np.int64)  # messages to each rank, and from each
+        self._sent = np.zeros(comm.size, dtype=np.int64)  # numbers of messages to each rank, and from each
         self._received = np.zeros(comm.size, dtype=np.int64)
-        self._late: deque[tuple[float, int, Bytes]] = deque()  # (when it leaves, to whom, what)
+        self._late: deque[tuple[float, int, Bytes]] = deque()  # (time of leaving, target, message)
         self._outgoing: list[tuple[MPI.Request, Bytes]] = []
         self._incoming: defaultdict[int, deque[tuple[MPI.Request, Bytes]]] = defaultdict(deque)
         self._held: list[tuple[int, Bytes]] = []
@@ -50,7 +50,7 @@ class MPIMailbox(Mailbox):
         self._outgoing.append((self._comm.Isend(message, target), message))
 
     def _under_way(self) -> int:
-        """Return how many messages have not left."""
+        """Return the number of messages that have not left."""
         return len(self._late) + len(self._outgoing)
 
     def _take(self) -> Messages:
@@ -82,10 +82,10 @@ class MPIMailbox(Mailbox):
         status = self._status
         while (message := self._comm.Improbe(status=status)) is not None:
             buffer = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
-            source = status.source  # receiving it may wait for a sender who computes, so nobody waits for that
+            source = status.source  # receive without blocking, since the sender may be computing
             self._incoming[source].append((message.Irecv(buffer), buffer))
         for source, messages in self._incoming.items():
-            while messages and messages[0][0].Test():  # in the order of their sending
+            while messages and messages[0][0].Test():  # in the order in which they were sent
                 buffer = messages.popleft()[1]
                 buffer.flags.writeable = False
                 self._held.append((source, buffer))
@@ -97,9 +97,9 @@ class MPIMailbox(Mailbox):
         self._progress.wait(lambda: not self._under_way())
 
     def finish(self) -> None:
-        """Wait until all that this rank sent has been received."""
+        """Wait until all messages of this rank have been received."""
         self._flush()
 
     def free(self) -> None:
-        """Free the communicator, once all ranks have finished."""
+        """Free the communicator after all ranks have called `finish`."""
         self._comm.Free()

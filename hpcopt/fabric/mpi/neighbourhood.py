@@ -1,7 +1,7 @@
 """Neighbourhoods of MPI ranks: a distributed-graph communicator and its neighbourhood collectives.
 
-Messages of one size go through a persistent collective with buffers of its own, made at the first of them; those of
-varying sizes send their lengths that way first.
+Messages of one size go through a persistent collective with its own buffers, created at the first such message.
+Messages of varying sizes are preceded by their lengths, which are sent that way.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from hpcopt.arrays import Bytes
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.seam import Operation, Seam
 
-ALIGNMENT = 64  # bytes: received messages begin on cache lines, so that kernels read them as words
+ALIGNMENT = 64  # bytes: received messages start on cache lines, so that kernels can read them as words
 
 
 class MPINeighbourhood(Neighbourhood):
-    """A rank's links; collective over `comm` to make and to free."""
+    """A rank's links; creating and freeing are collective over `comm`."""
 
     def __init__(self, comm: MPI.Intracomm, sources: Sequence[int], targets: Sequence[int], seam: Seam) -> None:
         super().__init__(sources, targets, seam)
         self.comm = comm.Create_dist_graph_adjacent(self.sources, self.targets)
-        """The communicator itself, for benchmarks that measure beside it."""
+        """The communicator itself, for benchmarks that use MPI directly."""
         self._channels: dict[int, _Channel] = {}
-        self._scouts: _Channel | None = None  # with buffers of its own
+        self._scouts: _Channel | None = None  # with separate buffers
 
     def _channel(self, size: int) -> _Channel:
         if size not in self._channels:
@@ -80,7 +80,7 @@ class _Channel:
 
 
 def _inbox(sizes: list[int]) -> tuple[Bytes, list[int], list[int]]:
-    """Return a buffer for messages of these sizes, their lengths, and where each begins."""
+    """Return a buffer for messages of these sizes, their lengths, and their offsets."""
     starts = [0]
     for size in sizes:
         starts.append(starts[-1] + -(-size // ALIGNMENT) * ALIGNMENT)

@@ -1,9 +1,10 @@
-"""The test before the first window: whether one-sided MPI works between these ranks, also while a target computes.
+"""The test before the first window: whether one-sided MPI works between these ranks, even while a target computes.
 
-They are the least trodden part of every MPI library, and how they move differs from network to network. So before the
-first window of a run each rank tries them with its right neighbour, and all try together: values first, then whether an
-operation ends while the target computes and only pokes. What may hang is asked for by a request and given up after a
-while, so that a path that stands still is found out instead of waited for. What was found is the same on all ranks.
+One-sided operations are the least tested part of every MPI library, and their progress depends on the network. So
+before the first window of a run each rank tries them with its right neighbour, and then all ranks together: first
+whether values are right, then whether an operation completes while the target computes and only polls MPI. Operations
+that may hang are started as requests and abandoned after a time-out, so that a lack of progress is detected instead of
+blocking. The result is the same on all ranks.
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Windows
 
 PATIENCE = 5.0  # seconds until an operation counts as hanging
-SILENCE = 0.01  # seconds that a target computes without any call of MPI
-CHUNK = 0.001  # seconds between its pokes after that
+SILENCE = 0.01  # seconds that a target computes without calling MPI
+CHUNK = 0.001  # seconds between its polls after that
 TRIES = 3
-STEPS = 50  # of each rank, where all count together
-WORDS = 1000  # of a get: beyond what travels within a request
+STEPS = 50  # increments of each rank on a shared counter
+WORDS = 1000  # of a get: more than fits into a request message
 
-_GIVEN_UP: list[MPI.Request] = []  # they may end after all, and write to their buffers
+_GIVEN_UP: list[MPI.Request] = []  # kept, as they may still complete and write to their buffers
 
 VALUES, STILL, SEPARATE = "give wrong values", "make no progress while their target computes", "have no unified memory"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the test found out.
+    """The result of the test.
 
     Attributes
     ----------
     fault
-        What one-sided operations do wrong, None if nothing.
+        The fault of one-sided operations, None if there is none.
     at_once
-        Whether they go on while their target makes no call of MPI at all.
+        Whether they complete while their target makes no MPI call at all.
     """
 
     fault: str | None
@@ -53,19 +54,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Engine:
-    """How the windows of a run are made, and that in words, one line."""
+    """How the windows of a run are implemented, and a description in one line."""
 
     one_sided: bool
     words: str
 
 
 def choose(comm: MPI.Intracomm, asked: Windows) -> Engine:
-    """Return the engine asked for, or the better of those that work; collective.
+    """Return the requested engine, or the better of those that work; collective.
 
     Raises
     ------
     AgreedError
-        If one-sided operations are insisted on and don't work.
+        If one-sided operations are required and don't work.
     """
     if asked == "two-sided":
         return Engine(one_sided=False, words="windows: two-sided, as requested")
@@ -83,12 +84,12 @@ def choose(comm: MPI.Intracomm, asked: Windows) -> Engine:
 
 
 def without_room(lack: str, asked: Windows) -> Engine:
-    """Return the engine that takes no shared memory, where `lack` says why there is too little.
+    """Return the engine that needs no shared memory; `lack` says why there is too little.
 
     Raises
     ------
     AgreedError
-        If one-sided operations are insisted on.
+        If one-sided operations are required.
     """
     if asked == "one-sided":
         raise AgreedError(f'cluster.windows: "one-sided", but {lack}; "auto" and "two-sided" do without')
@@ -99,7 +100,7 @@ def try_windows(comm: MPI.Intracomm) -> Finding:
     """Test a scratch window; collective."""
     window = MPIWindow(comm, WORDS + 2, Seam(Ledger()), Progress(comm.Iprobe), "test", by_edge=False)
     finding = _tried(window, comm)
-    if finding.fault != STILL:  # else to free it may hang, too
+    if finding.fault != STILL:  # otherwise freeing it may hang as well
         window.free()
     return finding
 
@@ -130,7 +131,7 @@ def _all(comm: MPI.Intracomm, holds: bool) -> bool:
 
 
 def _ends(request: MPI.Request) -> bool:
-    """Wait for a request, but not for ever."""
+    """Wait for a request, with a time-out; return whether it completed."""
     last = time.perf_counter() + PATIENCE
     while not request.Test():
         if time.perf_counter() > last:
@@ -141,7 +142,7 @@ def _ends(request: MPI.Request) -> bool:
 
 
 def _vectors(window: MPIWindow, target: int, rank: int) -> bool:
-    """Put, add and get; tell whether the values are right."""
+    """Put, add and get; return whether the values are right."""
     x, back = np.arange(WORDS - 1) + rank / 7, np.empty(WORDS - 1)
     window.put(x, target, 1)
     window.flush(target)
@@ -153,7 +154,7 @@ def _vectors(window: MPIWindow, target: int, rank: int) -> bool:
 
 
 def _words(window: MPIWindow, target: int) -> bool:
-    """Try the atomic operations; tell whether the values are right."""
+    """Try the atomic operations; return whether the values are right."""
     found = [
         window.fetch_and_op(5, target, 0),
         window.fetch_and_op(-7, target, 0, "replace"),
@@ -166,9 +167,9 @@ def _words(window: MPIWindow, target: int) -> bool:
 
 
 def _together(window: MPIWindow, comm: MPI.Intracomm) -> bool:
-    """Let all ranks, rank 0 itself too, count on the same two words of rank 0; tell whether no step is lost.
+    """Let all ranks, including rank 0, increment the same two words of rank 0; return whether no increment is lost.
 
-    Where a network card and a processor are each atomic by themselves only, some are.
+    Increments are lost if atomics of the network card and of the processor are not atomic with respect to each other.
     """
     comm.Barrier()
     seen = 0
@@ -181,7 +182,7 @@ def _together(window: MPIWindow, comm: MPI.Intracomm) -> bool:
 
 
 def _moves(window: MPIWindow, comm: MPI.Intracomm) -> float:
-    """Let odd ranks compute while their left neighbours read from them, then even ones; return seconds of reading."""
+    """Let odd ranks compute while their left neighbours read from them, then even ranks; return the reading seconds."""
     took = 0.0
     for turn in (0, 1):
         comm.Barrier()
@@ -189,7 +190,7 @@ def _moves(window: MPIWindow, comm: MPI.Intracomm) -> float:
             begun = time.perf_counter()
             _read(window, _right(comm))
             took = time.perf_counter() - begun
-            if _right(comm) % 2 != turn:  # else, where the number of ranks is odd, it reads too
+            if _right(comm) % 2 != turn:  # with an odd number of ranks, the neighbour may read in the same turn
                 comm.Send(np.zeros(1), _right(comm))
         else:
             _compute(SILENCE)
@@ -202,7 +203,7 @@ def _moves(window: MPIWindow, comm: MPI.Intracomm) -> float:
 
 
 def _read(window: MPIWindow, target: int) -> None:
-    """Read a vector and a word, or give up."""
+    """Read a vector and a word, with a time-out."""
     word, before = np.zeros(1, dtype=np.int64), np.empty(1, dtype=np.int64)
     if _ends(window.win.Rget(np.empty(WORDS), target)):
         _ends(window.win.Rget_accumulate(word, before, target, op=MPI.NO_OP))

@@ -1,9 +1,9 @@
-"""Slow links between ranks: real delays, of as much as a slow link adds in the model of the network.
+"""Slow links between ranks: real delays, as long as those that slow links add in the network model.
 
 Over a link that is `factor` times as slow, m bytes take (factor - 1) m / bandwidth seconds longer than over the others.
-That is added to what the machine itself takes, and somebody waits for it: whoever asked for a one-sided operation, in
-its flush; a neighbour, for the messages of its slow sources; the members of a group, as along a binomial tree. What is
-put in a mailbox leaves it so much later, and its sender goes on. Measuring is never slowed.
+This delay is added to the real time of the operation. The node that waits is the origin of a one-sided operation, in
+its flush; a neighbour, for the messages of its slow sources; the members of a group, as along a binomial tree. A
+message in a mailbox leaves later by the delay, and its sender continues. Monitoring is never slowed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ALONG_TREES = frozenset(("sum", "max", "broadcast", "gather", "allgather"))
 
 
 class SlowLinks(Observer):
-    """Makes one node wait for its slow links.
+    """Delays one node according to its slow links.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class SlowLinks(Observer):
     heterogeneity
         Which links are slow.
     bandwidth
-        Bytes a second on a link that is not.
+        Bytes per second on a normal link.
     wait
-        Lets so many seconds pass on the node's clock, unless it is measured.
+        Lets that many seconds pass on the node's clock, except during monitoring.
     """
 
     def __init__(
@@ -43,27 +43,27 @@ class SlowLinks(Observer):
     ) -> None:
         self.rank = rank
         self._wait = wait
-        self.tree = lru_cache(maxsize=64)(self._along_tree)  # sizes may vary from round to round
-        """`tree(ranks, up, down)`: seconds that this node is longer in a collective, `up` bytes going to the first of
-        `ranks` and `down` bytes coming from it."""
+        self.tree = lru_cache(maxsize=64)(self._along_tree)  # bounded, since sizes may vary from round to round
+        """`tree(ranks, up, down)`: this node's extra seconds in a collective that sends `up` bytes to the first of
+        `ranks` and `down` bytes from it."""
         self._even = Network(0.0, bandwidth)
         self._uneven = self._even.idle(heterogeneity)
         self._factor = cache(heterogeneity.link_factor)
-        self._owed: defaultdict[tuple[Operation, int], int] = defaultdict(int)  # bytes since a window's last flush
-        self._free: defaultdict[tuple[Operation, int], float] = defaultdict(float)  # when a mailbox's link to a node is
+        self._owed: defaultdict[tuple[Operation, int], int] = defaultdict(int)  # bytes since the last flush of a window
+        self._free: defaultdict[tuple[Operation, int], float] = defaultdict(float)  # when a mailbox's link is free
 
     def is_slow(self, other: int) -> bool:
-        """Tell whether the link between this node and another is slow."""
+        """Return whether the link between this node and another is slow."""
         return other != self.rank and self._factor(self.rank, other) > 1.0
 
     def seconds(self, other: int, size: int) -> float:
-        """Return how much longer `size` bytes take between this node and another."""
+        """Return the extra seconds for `size` bytes between this node and another."""
         if not self.is_slow(other):
             return 0.0
         return (self._factor(self.rank, other) - 1.0) * size / self._even.bandwidth
 
     def begin(self, op: Operation) -> None:
-        if op.kind == "send" and self.is_slow(op.peer):  # leaves late, one message after another on each link
+        if op.kind == "send" and self.is_slow(op.peer):  # delayed; messages on one link leave one after another
             link = op, op.peer
             op.leaves = max(time.perf_counter(), self._free[link]) + self.seconds(op.peer, op.sent)
             self._free[link] = op.leaves
@@ -88,7 +88,7 @@ class SlowLinks(Observer):
         def end(network: Network) -> float:
             idle = replace(network)
             times = idle.up(ranks, [0.0] * len(ranks), up)
-            if down:  # else nobody waits for those above
+            if down:  # otherwise no node waits for its parents in the tree
                 times = idle.down(ranks, times, down)
             return times[ranks.index(self.rank)]
 

@@ -1,7 +1,7 @@
 """Surveys of MPI ranks: a chain of non-blocking collectives that progress when the node polls MPI.
 
-Rank 0 begins each by a broadcast that the others have always posted; then, stage by stage, contributions are summed to
-rank 0 and sent back from there, so that all hold the same bits.
+Rank 0 starts each survey by a broadcast for which the others always have a receive posted. Then, stage by stage,
+contributions are reduced to rank 0 and the sum is broadcast, so that all ranks have bitwise equal results.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Chain = Generator[MPI.Request | None, None, None]
 
 
 class MPISurvey(WallSurvey):
-    """A rank's side; collective over `comm`, which is duplicated, to make and to free.
+    """A rank's side. `comm` is duplicated; creating and freeing are collective over it.
 
-    A rank that has ended still answers with what it laid aside, until rank 0 has ended too and begins no more surveys.
+    A rank that has ended still contributes its stored data until rank 0 has ended too and starts no more surveys.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class MPISurvey(WallSurvey):
         self._comm = comm.Dup()
         self._progress = progress
         self._has_ended = False  # this node
-        self._is_over = False  # all surveys
-        self._is_moving = False  # inside a stage, whose oracle pokes
+        self._is_over = False  # no more surveys will come
+        self._is_moving = False  # inside a stage, whose oracle calls poll again
         self._awaited: MPI.Request | None = None
         self._chain = self._surveys()
         progress.add(self._poke)
@@ -54,7 +54,7 @@ class MPISurvey(WallSurvey):
             self._is_moving = False
 
     def _surveys(self) -> Chain:
-        """Take surveys until rank 0 has ended; yields what to wait for before going on."""
+        """Take surveys until rank 0 has ended; yields the request that must complete before it can continue."""
         comm, goes_on = self._comm, np.zeros(1, dtype=np.int64)
         while True:
             if comm.rank == 0:
@@ -71,7 +71,7 @@ class MPISurvey(WallSurvey):
                 yield comm.Ireduce(mine, total)
                 yield comm.Ibcast(total)
             self._finish(total[:-1])
-            self._price = float(total[-1]) / comm.size  # as it was the time before
+            self._price = float(total[-1]) / comm.size  # of the previous survey
         self._is_over = True
 
     def end(self) -> None:
@@ -80,7 +80,7 @@ class MPISurvey(WallSurvey):
         self._progress.meet(self._comm)
 
     def finish(self) -> None:
-        """Do nothing: `end` did."""
+        """Do nothing: `end` has completed everything."""
 
     def free(self) -> None:
         """Free the communicator."""

@@ -1,11 +1,11 @@
-"""Windows without one-sided operations: each is a message that its target carries out when it pokes or waits.
+"""Windows without one-sided operations: each operation is a message that its target executes when it polls or waits.
 
-For libraries whose one-sided operations fail or stand still while the target computes (`self_test` finds out). Every
-protocol made for windows runs here unchanged, the board's compare-and-swap too; so a token that carries the state
-around, as in Suzuki and Kasami's algorithm, was considered and is not needed.
+For libraries whose one-sided operations fail or make no progress while the target computes (see `self_test`). Every
+protocol over windows runs here unchanged, including the board's compare-and-swap; so a token that carries the state, as
+in Suzuki and Kasami's algorithm, is not needed.
 
-A node that waits for an answer serves the others' requests meanwhile, else two that ask each other would wait for ever.
-The requests of one node to another are carried out in their order, and answered in it: that is all the matching needed.
+A node that waits for an answer serves requests of others meanwhile, since otherwise two nodes that ask each other would
+deadlock. Requests of one node to another are executed and answered in order, so no other matching is needed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Eights, Op, Window
 
 REQUEST, ANSWER = 0, 1  # tags
-HEADER = 6  # words of a request before its data: operation, window, place, words, two operands
+HEADER = 6  # words of a request before its data: operation, window, offset, words, two operands
 NOTHING = np.empty(0, dtype=np.int64)
 
 
 class Do(IntEnum):
-    """What is asked for."""
+    """The requested operation."""
 
     PUT = 0
     GET = 1
@@ -44,7 +44,7 @@ ATOMICS = {"sum": Do.SUM, "replace": Do.REPLACE, "no-op": Do.NO_OP}
 
 
 def carry_out(part: Words, do: int, at: int, count: int, operands: Words, data: Words) -> Words:
-    """Do it to `part` and return the answer."""
+    """Execute the operation on `part` and return the answer."""
     if do == Do.GET:
         return part[at : at + count]
     there = part[at : at + len(data)]
@@ -65,31 +65,31 @@ def carry_out(part: Words, do: int, at: int, count: int, operands: Words, data: 
 
 
 class Requests:
-    """What one rank asks of others and is asked by them, for all its two-sided windows; `comm` is duplicated."""
+    """One rank's requests to others and from them, for all its two-sided windows; `comm` is duplicated."""
 
     def __init__(self, comm: MPI.Intracomm, progress: Progress) -> None:
         self.progress = progress
         self._comm = comm.Dup()
-        self._parts: list[Words] = []  # of this rank, in the windows' order
-        self._awaited: defaultdict[int, deque[Words]] = defaultdict(deque)  # target -> where its answers go
+        self._parts: list[Words] = []  # of this rank, in the order of the windows
+        self._awaited: defaultdict[int, deque[Words]] = defaultdict(deque)  # target -> buffers for its answers
         self._sent: list[tuple[MPI.Request, Words]] = []
         self._status = MPI.Status()
         progress.add(self._serve)
 
     def enter(self, part: Words) -> int:
-        """Enter a window's part on this rank, and return its number; requests may come once all have."""
+        """Register this rank's part of a window; return its number. Requests may come once all ranks have done so."""
         self._parts.append(part)
         self.progress.meet(self._comm)
         return len(self._parts) - 1
 
     def ask(self, target: int, header: tuple[int, ...], data: Words, answer: Words) -> None:
-        """Ask for an operation; what comes back goes to `answer`."""
+        """Request an operation; its result is written to `answer`."""
         message = np.concatenate((header, data))
         self._send(message, target, REQUEST)
         self._awaited[target].append(answer)
 
     def wait(self, target: int) -> None:
-        """Wait until the target has answered all."""
+        """Wait until the target has answered all requests."""
         awaited = self._awaited[target]
         if awaited:
             self.progress.wait(lambda: not awaited)
@@ -102,7 +102,7 @@ class Requests:
         while (message := self._comm.Improbe(status=status)) is not None:
             source = status.source
             if status.tag == ANSWER:
-                # taken off the list once it is there: who waits looks at the list
+                # removed only on arrival, since `wait` checks this list
                 message.Recv(self._awaited[source][0])
                 self._awaited[source].popleft()
                 continue
@@ -115,17 +115,17 @@ class Requests:
             self._sent = [sent for sent in self._sent if not sent[0].Test()]
 
     def finish(self) -> None:
-        """Wait until all that this rank asked for has been done."""
+        """Wait until all requests of this rank have been answered."""
         self.progress.wait(lambda: not any(self._awaited.values()))
 
     def free(self) -> None:
-        """Free the communicator, once all ranks have finished."""
+        """Free the communicator after all ranks have called `finish`."""
         MPI.Request.Waitall([request for request, _ in self._sent])
         self._comm.Free()
 
 
 class TwoSidedWindow(Window):
-    """A rank's view of the memory."""
+    """A rank's side of the window."""
 
     def __init__(
         self, requests: Requests, words: int, rank: int, seam: Seam, link_class: str, *, by_edge: bool
@@ -158,7 +158,7 @@ class TwoSidedWindow(Window):
         return self._atomic(Do.SWAP, target, at, (desired, expected))
 
     def _atomic(self, do: Do, target: int, at: int, operands: tuple[int, int]) -> int:
-        before = np.empty(1, dtype=np.int64)  # of its own: a poke may bring another operation between
+        before = np.empty(1, dtype=np.int64)  # a new array, as another operation may start in a poll
         self._do(do, target, at, NOTHING, before, operands)
         self._flush(target)
         return int(before[0])
@@ -167,7 +167,7 @@ class TwoSidedWindow(Window):
         self._requests.wait(target)
 
     def sync(self) -> None:
-        pass  # others see this part through its owner only
+        pass  # others access this part only through its owner
 
     def _wait(self, at: int, until: Callable[[int], bool], seconds: float) -> int:
         self._requests.progress.wait(lambda: until(int(self.local[at])), seconds)

@@ -1,9 +1,9 @@
-"""Windows of MPI ranks: passive one-sided operations, with no help of the target's program.
+"""Windows of MPI ranks: passive-target one-sided operations, without participation of the target's program.
 
-The memory comes from `Win.Allocate`: on one machine that is shared memory, where operations on a target that computes
-take microseconds; with `Win.Create` they would wait for its next call of MPI. One shared lock holds for the window's
-whole life, without a check, as taking it would wait for the others; nobody locks exclusively. Between machines
-everything one-sided may wait for the target's next poke, whatever the library.
+The memory comes from `Win.Allocate`: on one host this is shared memory, where operations on a computing target take
+microseconds; with `Win.Create` they would wait for its next MPI call. One shared lock is held for the window's whole
+lifetime, with MODE_NOCHECK, since acquiring it would wait for the others; no rank locks exclusively. Between hosts
+every one-sided operation may wait for the target's next poll, with any library.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ OPS = {"sum": MPI.SUM, "replace": MPI.REPLACE, "no-op": MPI.NO_OP}
 
 
 class MPIWindow(Window):
-    """A rank's view of the memory; collective over `comm` to make and to free.
+    """A rank's side of the window; creating and freeing are collective over `comm`.
 
     Parameters
     ----------
     comm
-        Duplicated, never used itself.
+        It is duplicated and never used itself.
     progress
-        Poked by whoever waits here.
+        Polled by waits on this window.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class MPIWindow(Window):
         super().__init__(words, seam, comm.rank, link_class, by_edge=by_edge)
         self._comm = comm.Dup()
         self.win = MPI.Win.Allocate(8 * words, 8, comm=self._comm)
-        """The window itself, for benchmarks that measure beside it, and for the test of it."""
+        """The MPI window itself, for benchmarks that use MPI directly and for the self-test."""
         memory: Any = self.win.tomemory()
         self.local = np.frombuffer(memory, dtype=np.int64)
         self.local[:] = 0
         self._progress = progress
-        self._kept: list[list[Eights]] = [[] for _ in range(comm.size)]  # MPI still reads and writes these
-        # Lists of buffer, count and type: a third quicker than arrays, whose type mpi4py would find out at each call.
+        self._kept: list[list[Eights]] = [[] for _ in range(comm.size)]  # buffers that MPI still reads or writes
+        # Lists of buffer, count and type: a third faster than arrays, whose type mpi4py determines at each call.
         self._value, self._compared, self._before = (np.zeros(1, dtype=np.int64) for _ in range(3))
         self._operands = [[array, 1, MPI.INT64_T] for array in (self._value, self._compared, self._before)]
         self.win.Lock_all(MPI.MODE_NOCHECK)
@@ -94,15 +94,15 @@ class MPIWindow(Window):
             return until(word)
 
         self._progress.wait(ready, seconds)
-        self.win.Sync()  # what was put here before the word was changed is to be seen, too
+        self.win.Sync()  # so that data put here before the word changed are visible
         return word
 
     def finish(self) -> None:
-        """Wait until all that this rank began has been done."""
+        """Wait until all operations of this rank have completed."""
         self.win.Flush_all()
 
     def free(self) -> None:
-        """Free the window, once all ranks have finished."""
+        """Free the window after all ranks have called `finish`."""
         del self.local
         self.win.Unlock_all()
         self.win.Free()

@@ -1,1 +1,1 @@
-"""The virtual cluster: nodes as greenlets, what they do to each other as events, and what messages cost."""
+"""The virtual cluster: nodes are greenlets, their interactions are events, and messages cost virtual time."""

@@ -1,9 +1,8 @@
-"""The board of the virtual cluster: one state in one place, and the delays of the protocol that real ranks need.
+"""The board of the virtual cluster: one state in one place, with the delays of the protocol used on real ranks.
 
-A transition takes what it takes over one-sided operations where nobody else is in the way: the word that names the
-state is read, the state, that word again, and it is swapped, three round trips; then the mails go out, a round trip for
-their bodies and a message for the flag. Events that reach the state at the same instant are one batch, in the order of
-the nodes.
+A transition costs as much as an uncontended one over one-sided operations: read HEAD, the state, and HEAD again, and
+swap HEAD, in three round trips; then the mails are sent, with a round trip for their bodies and a message for the flag.
+Events that reach the state at the same time form one batch, in the order of the nodes.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.virtual.window import Actor
 
-ROUND_TRIPS = 3  # of a transition
-DELIVERY = 3  # latencies of a mail: its body there, the news of that back, the flag there
+ROUND_TRIPS = 3  # per transition
+DELIVERY = 3  # latencies per mail: body, acknowledgement, flag
 
 
 class SharedState:
-    """What the nodes' boards share."""
+    """The part shared by the nodes' boards."""
 
     def __init__(self, machine: Machine, network: Network, loop: EventLoop) -> None:
         self.machine = machine
@@ -34,7 +33,7 @@ class SharedState:
         self.boards: dict[int, VirtualBoard] = {}
 
     def post(self, kind: int, value: int, board: VirtualBoard) -> float:
-        """Enter an event; return when it will have been brought to the machine."""
+        """Schedule an event; return the time at which it is applied."""
         network = self.network
         due = self.loop.now + 2 * ROUND_TRIPS * network.latency + self.state.nbytes / network.bandwidth
         if due not in self._batches:
@@ -52,7 +51,7 @@ class SharedState:
 
 
 class VirtualBoard(Board):
-    """A node's access to it."""
+    """A node's access to the board."""
 
     def __init__(self, node: Actor, shared: SharedState) -> None:
         super().__init__(node.seam)
@@ -74,18 +73,18 @@ class VirtualBoard(Board):
         node.time = shared.loop.now
 
     def _charge(self, messages: int, size: int) -> None:
-        """Add to what the event that is being posted costs this node."""
+        """Add to this node's charges for the event being posted."""
         self._op.messages += messages
         self._op.bytes += size
 
     def send(self, other: VirtualBoard, words: Words, arrival: float) -> None:
-        """Send a mail that is there at `arrival`; it belongs to the event that this node is posting."""
+        """Send a mail that arrives at `arrival`; it is charged to the event that this node is posting."""
         if other is not self:
             self._charge(2, words.nbytes + 8)
         self._shared.loop.at(arrival, lambda: other.receive(words))
 
     def receive(self, words: Words) -> None:
-        """Lay a mail into this node's box."""
+        """Put a mail into this node's mailbox."""
         self._mails.append(words)
         if self._sleeper is not None:
             sleeper, self._sleeper = self._sleeper, None

@@ -1,8 +1,8 @@
-"""The virtual cluster: N nodes in one process, each a greenlet with a clock of its own.
+"""The virtual cluster: N nodes in one process, each a greenlet with its own clock.
 
-Work advances a node's clock by flops / (its speed); a collective ends for each member when its messages have come,
-by the network's model. The arithmetic is the real one, sums are taken in rank order, and everything is
-deterministic, so a thousand nodes can be studied, and tested, on a laptop.
+Work advances a node's clock by flops / (its speed); a collective ends for each member when its messages have arrived
+according to the network model. The arithmetic is real, sums are taken in rank order, and everything is deterministic,
+so a thousand nodes can be studied and tested on a laptop.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ T = TypeVar("T")
 
 
 class VirtualNode(Node):
-    """One greenlet's node: its clock stands still while it is measured."""
+    """A node that is a greenlet; its clock is stopped during monitoring."""
 
     clock = "virtual"
 
     def __init__(self, cluster: VirtualCluster, rank: int, speed: float, conditions: Conditions) -> None:
         super().__init__(rank, cluster.size, cluster.seed, conditions)
         self.time = 0.0  # seconds
-        self.delivered: Any = None  # the result of the collective this node waits in
+        self.delivered: Any = None  # the result of the collective in which this node waits
         self.waits_in = ""
         self.greenlet: greenlet.greenlet | None = None
-        self._speed = speed  # flops a second
+        self._speed = speed  # flops per second
         self._cluster = cluster
-        self._made: Counter[str] = Counter()  # how many of each thing that nodes share
+        self._made: Counter[str] = Counter()  # number of shared objects created, by kind
         self.world = self.group(range(cluster.size))
 
     def _work(self, flops: float, seconds: float) -> None:  # noqa: ARG002
@@ -73,7 +73,7 @@ class VirtualNode(Node):
         return VirtualNeighbourhood(self, self._cluster.network, self._cluster.loop, post, sources, targets)
 
     def _shared(self, kind: str, make: Callable[[], T]) -> T:
-        """Return what the nodes' next thing of that kind has in common, made by the first who asks."""
+        """Return the part shared by the nodes' next object of that kind; the first node to ask creates it."""
         self._made[kind] += 1
         return self._cluster.shared((kind, self._made[kind]), make)
 
@@ -118,13 +118,13 @@ class VirtualCluster(Cluster):
     size
         Number of nodes.
     network
-        What messages cost; default 10 us and 1 GB/s a link, reductions along a tree.
+        The cost model of messages; default: 10 us and 1 GB/s per link, reductions along a tree.
     flops
-        Floating-point operations a second of a node of speed 1.
+        Floating-point operations per second of a node of speed 1.
     speeds
         Relative speed of each node; default 1 for all.
     seed
-        Keys the nodes' random streams.
+        Seed of the nodes' random streams.
     """
 
     kind = "virtual"
@@ -148,18 +148,18 @@ class VirtualCluster(Cluster):
         self._fresh(PLAIN)
 
     def _fresh(self, conditions: Conditions) -> None:
-        """Forget the run before: idle links, no meetings, no events."""
+        """Reset for a new run: idle links, no meetings, no events."""
         self.network = self._model.idle(conditions.heterogeneity)
         self.loop = EventLoop()
         self._meetings: dict[tuple[int, ...], Meeting] = {}
         self._things: dict[tuple[str, int], Any] = {}
 
     def meeting(self, ranks: tuple[int, ...]) -> Meeting:
-        """Return the one meeting of these nodes."""
+        """Return the meeting of these nodes; there is one per group."""
         return self._meetings.setdefault(ranks, Meeting(ranks, self.loop))
 
     def shared(self, name: tuple[str, int], make: Callable[[], T]) -> T:
-        """Return what the nodes have in common under `name`."""
+        """Return the object that the nodes share under `name`."""
         if name not in self._things:
             self._things[name] = make()
         thing: T = self._things[name]

@@ -1,4 +1,4 @@
-"""The event loop of the virtual cluster: who goes on next, by virtual time, equal times in order of waking."""
+"""The event loop of the virtual cluster: events in order of virtual time, and equal times in order of insertion."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import greenlet
 
 
 class DeadlockError(RuntimeError):
-    """No node can go on, yet some have not ended: they wait for an operation that the others never join."""
+    """No node can continue, but some have not ended: they wait for an operation that the others never join."""
 
 
 class EventLoop:
-    """Runs greenlets one at a time, always the one that is due first."""
+    """Runs greenlets one at a time, always the one with the earliest time."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Callable[[], Any]]] = []
         self._entered = 0
         self._loop: greenlet.greenlet | None = None
         self.now = 0.0
-        """Virtual time of what is going on."""
+        """Virtual time of the current event."""
 
     def at(self, time: float, action: Callable[[], Any]) -> None:
-        """Call `action` at virtual time `time`; it may not block."""
+        """Call `action` at virtual time `time`; it must not block."""
         heapq.heappush(self._due, (time, self._entered, action))
         self._entered += 1
 
     def wake(self, sleeper: greenlet.greenlet, time: float) -> None:
-        """Let `sleeper` go on at virtual time `time`."""
+        """Resume `sleeper` at virtual time `time`."""
         self.at(time, sleeper.switch)
 
     def block(self) -> None:
-        """Put the running greenlet to sleep until somebody wakes it."""
+        """Suspend the running greenlet until another one wakes it."""
         assert self._loop is not None
         self._loop.switch()
 
     def run(self, programs: Sequence[Callable[[], Any]], describe: Callable[[int], str]) -> None:
-        """Run all programs to their ends; an exception in one of them ends all and is raised here.
+        """Run all programs to completion; an exception in one of them ends all and is raised here.
 
         Raises
         ------
         DeadlockError
-            With `describe(i)` of a program that waits for ever.
+            With `describe(i)` of a program that waits forever.
         """
         self._loop = greenlet.getcurrent()
         nodes = [greenlet.greenlet(program) for program in programs]
@@ -51,7 +51,7 @@ class EventLoop:
             self.wake(node, 0.0)
         while self._due:
             time, _, action = heapq.heappop(self._due)
-            self.now = max(self.now, time)  # a meeting that is only measured wakes its members in their own past
+            self.now = max(self.now, time)  # a meeting for monitoring wakes its members at earlier times
             action()
         stuck = [i for i, node in enumerate(nodes) if not node.dead]
         if stuck:

@@ -1,6 +1,6 @@
 """Groups of the virtual cluster: reductions add in rank order.
 
-A collective ends for each member when its messages have come, by the network's model.
+A collective ends for each member when its messages have arrived according to the network model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hpcopt.fabric.virtual.events import EventLoop
 
 
 class Member(Protocol):
-    """What a collective needs of its nodes: who they are, their clocks, and what they wait for."""
+    """The interface of nodes that a collective needs: rank, clock, and the operation they wait in."""
 
     rank: int
     ledger: Ledger
@@ -32,7 +32,7 @@ class Member(Protocol):
 
 
 class Meeting:
-    """What the members of a group share: who has come to the operation under way, and with what."""
+    """The part shared by the members of a group: who has joined the current operation, with which data."""
 
     def __init__(self, ranks: tuple[int, ...], loop: EventLoop) -> None:
         self.ranks = ranks
@@ -43,7 +43,7 @@ class Meeting:
     def join(self, node: Member, operation: str, brought: Any, end: Callable[[list[Any]], Ending]) -> Any:
         """Wait for all members; return this node's result.
 
-        The last member to come calls `end` with what each has brought, in rank order.
+        The last member to arrive calls `end` with the data of all members, in rank order.
         """
         if self._came and operation != self._operation:
             raise RuntimeError(f"node {node.rank} joins {operation}, the others of its group are in {self._operation}")
@@ -73,9 +73,9 @@ class Meeting:
 
 
 class Ending:
-    """How a collective ends: a result for each member, and when, given when each came.
+    """The end of a collective: a result for each member, and the end times as a function of the arrival times.
 
-    `root` is the place of the member that all others wait for, where they do not wait for everybody.
+    `root` is the index of the member that all others wait for, if they don't wait for all members.
     """
 
     __slots__ = ("results", "root", "times")
@@ -121,7 +121,7 @@ class VirtualGroup(Group):
         return self._reduce("max", np.maximum, x)
 
     def _rooted(self, root: int) -> tuple[int, ...]:
-        """Return the ranks with the root's first."""
+        """Return the ranks with the root first."""
         ranks = self._meeting.ranks
         return (ranks[root], *ranks[:root], *ranks[root + 1 :])
 
@@ -159,7 +159,7 @@ class VirtualGroup(Group):
         def end(parts: list[Array]) -> Ending:
             total, largest = sum(p.nbytes for p in parts), max(p.nbytes for p in parts)
             for p in parts:
-                p.flags.writeable = False  # all members get the same arrays: a thousand copies each would not fit
+                p.flags.writeable = False  # shared by all members: a thousand copies would not fit in memory
             results = [list(parts) for _ in parts]
             return Ending(results, lambda times: network.down(ranks, network.up(ranks, times, largest), total))
 

@@ -1,4 +1,4 @@
-"""Mailboxes of the virtual cluster: a message is in its box from the moment of its arrival."""
+"""Mailboxes of the virtual cluster: a message is in the target's mailbox from its arrival time on."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hpcopt.fabric.virtual.window import Actor
 
 
 class Mail:
-    """What the nodes' mailboxes share."""
+    """The part shared by the nodes' mailboxes."""
 
     def __init__(self) -> None:
         self.boxes: dict[int, VirtualMailbox] = {}
         self.early: defaultdict[int, list[tuple[int, Bytes]]] = defaultdict(list)
-        self.under_way: defaultdict[int, int] = defaultdict(int)  # target -> messages
+        self.under_way: defaultdict[int, int] = defaultdict(int)  # target -> messages in flight
 
 
 class VirtualMailbox(Mailbox):
-    """A node's box."""
+    """A node's mailbox."""
 
     def __init__(self, node: Actor, network: Network, loop: EventLoop, mail: Mail, barrier: Callable[[], None]) -> None:
         super().__init__(node.seam)
@@ -33,7 +33,7 @@ class VirtualMailbox(Mailbox):
         self._loop = loop
         self._mail = mail
         self._barrier = barrier
-        self._left = 0.0  # when the last message has left
+        self._left = 0.0  # when the last message leaves
         self._held = mail.early.pop(node.rank, [])
         self._sleeper: greenlet.greenlet | None = None
         mail.boxes[node.rank] = self
@@ -61,7 +61,7 @@ class VirtualMailbox(Mailbox):
             box.receive(self._node.rank, message)
 
     def receive(self, source: int, message: Bytes) -> None:
-        """Lay a message into the box."""
+        """Put a message into the mailbox."""
         self._held.append((source, message))
         if self._sleeper is not None:
             sleeper, self._sleeper = self._sleeper, None

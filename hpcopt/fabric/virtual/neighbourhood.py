@@ -1,7 +1,7 @@
-"""Neighbourhoods of the virtual cluster: a message waits in its target's inbox until the target asks.
+"""Neighbourhoods of the virtual cluster: a message waits in the target's inbox until the target reads it.
 
-A node goes on when the messages of its own sources have come, by the network's model of each link, so a slow node
-holds up its neighbours first and strangers only through them.
+A node continues when the messages of its own sources have arrived, by the network model of each link. So a slow node
+delays its neighbours first, and other nodes only through them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpcopt.fabric.virtual.events import EventLoop
 
 
 class Waiter(Protocol):
-    """What an exchange needs of its node: who it is, and its clock."""
+    """The interface of a node that an exchange needs: its rank and its clock."""
 
     rank: int
     seam: Seam
@@ -30,7 +30,7 @@ class Waiter(Protocol):
 
 
 class Inbox:
-    """What has been sent to one node and not been read yet: one queue a source."""
+    """The unread messages to one node: one queue per source."""
 
     def __init__(self, sources: Sequence[int]) -> None:
         self._queues: dict[int, deque[tuple[float, float, Bytes]]] = {source: deque() for source in sources}
@@ -38,7 +38,7 @@ class Inbox:
         self._sleeper: tuple[greenlet.greenlet, float] | None = None
 
     def put(self, source: int, sent: float, arrival: float, message: Bytes, loop: EventLoop) -> None:
-        """Lay a message down; the owner goes on if it was the last that it waited for."""
+        """Put a message into its queue; the owner continues if this was the last one that it waited for."""
         queue = self._queues[source]
         self._empty -= not queue
         queue.append((arrival, sent, message))
@@ -48,9 +48,9 @@ class Inbox:
             loop.wake(sleeper, self._ready(since))
 
     def take(self, at: float, loop: EventLoop) -> tuple[float, float, list[Bytes]]:
-        """Return when the last of all sources' next messages was sent, when they are there, and the messages.
+        """Return when the last of the sources' next messages was sent, when all have arrived, and the messages.
 
-        `at` is when the owner came.
+        `at` is when the owner called.
         """
         if self._empty:
             self._sleeper = (greenlet.getcurrent(), at)
@@ -65,14 +65,14 @@ class Inbox:
 
 
 class Post:
-    """The inboxes of one neighbourhood's nodes; a message may come before its target has opened its own."""
+    """The inboxes of one neighbourhood's nodes; a message may be sent before its target has opened its inbox."""
 
     def __init__(self) -> None:
         self._inboxes: dict[int, Inbox] = {}
         self._early: dict[int, list[tuple[int, float, float, Bytes]]] = {}
 
     def open(self, rank: int, sources: Sequence[int], loop: EventLoop) -> Inbox:
-        """Return the inbox of node `rank`, with what has come already."""
+        """Return the inbox of node `rank`, with the messages received so far."""
         inbox = self._inboxes[rank] = Inbox(sources)
         for source, sent, arrival, message in self._early.pop(rank, []):
             inbox.put(source, sent, arrival, message, loop)
@@ -88,7 +88,7 @@ class Post:
 
 
 class VirtualNeighbourhood(Neighbourhood):
-    """A node's view of the post."""
+    """A node's links."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class VirtualNeighbourhood(Neighbourhood):
 
     def _exchange(self, message: Bytes) -> list[Bytes]:
         node, size = self._node, message.nbytes
-        sent = message.copy()  # one for all targets: the sender may write again before they have read
+        sent = message.copy()  # one copy for all targets: the sender may overwrite `message` before they have read it
         sent.flags.writeable = False
         for target in self.targets:
             arrival = self._network.send(node.rank, target, size, node.time)

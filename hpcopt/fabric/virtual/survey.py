@@ -1,4 +1,4 @@
-"""Surveys of the virtual cluster: taken at one instant of virtual time, and free of cost."""
+"""Surveys of the virtual cluster: taken at one instant of virtual time, at no cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpcopt.fabric.virtual.events import EventLoop
 
 
 class Surveyor:
-    """What the nodes' surveys share: when the next is due, by steps of all nodes together or by the clock."""
+    """The part shared by the nodes' surveys: when the next one is due, by steps of all nodes or by the clock."""
 
     def __init__(self, size: int, loop: EventLoop, steps: int, seconds: float | None) -> None:
         self.nodes: dict[int, VirtualSurvey] = {}
@@ -22,7 +22,7 @@ class Surveyor:
         self._steps = steps
         self._seconds = seconds
         self._stepped = 0
-        self._awaited = False  # whether one is due
+        self._awaited = False  # whether a survey is scheduled
 
     def stepped(self) -> None:
         """Count a step of some node."""
@@ -30,7 +30,7 @@ class Surveyor:
         if self._seconds is None:
             if self._steps and self._stepped % self._steps == 0:
                 self.take()
-        elif not self._awaited:  # where nobody steps there is nothing new to see
+        elif not self._awaited:  # without new steps there is nothing new to measure
             self._awaited = True
             self._loop.at(math.ceil(self._loop.now / self._seconds) * self._seconds, self._take_awaited)
 
@@ -39,7 +39,7 @@ class Surveyor:
         self.take()
 
     def take(self) -> None:
-        """Survey all nodes, if all are still there."""
+        """Survey all nodes, if none has ended."""
         if len(self.nodes) < self._size or any(node.ended for node in self.nodes.values()):
             return
         ordered = [self.nodes[rank] for rank in range(self._size)]
@@ -52,7 +52,7 @@ class Surveyor:
 
 
 class VirtualSurvey(Survey):
-    """A node's side."""
+    """A node's side of the surveys."""
 
     def __init__(self, rank: int, surveyor: Surveyor, stages: Sequence[Stage], done: Callable[[Vector], None]) -> None:
         super().__init__(stages, done)

@@ -1,8 +1,8 @@
-"""Windows of the virtual cluster: each operation is events on the virtual clock, with the network's delays.
+"""Windows of the virtual cluster: each operation is a sequence of events in virtual time, with the network's delays.
 
-A `put` lands when its message arrives; a `get` reads the target's memory when the request arrives there, one latency
-later, and is over when the answer has come; atomics take a round trip. All happen in the order of virtual time, so that
-runs repeat exactly.
+A `put` takes effect when its message arrives; a `get` reads the target's memory when the request arrives there, one
+latency later, and completes when the answer arrives; atomics take a round trip. All events occur in the order of
+virtual time, so that runs are reproducible.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from hpcopt.fabric.virtual.events import EventLoop
 from hpcopt.fabric.window import Eights, Op, Window
 
 Sleeper = tuple[greenlet.greenlet, int, Callable[[int], bool]]
-"""Who waits, for which word, and until what holds of it."""
+"""A waiting greenlet, the word it waits for, and the condition on that word."""
 
 
 class Actor(Protocol):
-    """What one-sided operations need of their node: who it is, and its clock."""
+    """The interface of a node that one-sided operations need: its rank and its clock."""
 
     rank: int
     size: int
@@ -36,11 +36,11 @@ class Actor(Protocol):
     waits_in: str
 
     def settle(self) -> None:
-        """Let the other nodes catch up with this one's clock."""
+        """Let the other nodes catch up with this node's clock."""
 
 
 class Memory:
-    """The parts of all nodes of one window, and who waits for a word of its own to change."""
+    """All nodes' parts of one window, and the nodes that wait for a word of their own part to change."""
 
     def __init__(self, size: int, words: int) -> None:
         self.parts = [np.zeros(words, dtype=np.int64) for _ in range(size)]
@@ -48,7 +48,7 @@ class Memory:
 
 
 class VirtualWindow(Window):
-    """A node's view of the memory."""
+    """A node's side of the window."""
 
     def __init__(
         self, node: Actor, network: Network, loop: EventLoop, memory: Memory, link_class: str, *, by_edge: bool
@@ -59,7 +59,7 @@ class VirtualWindow(Window):
         self._network = network
         self._loop = loop
         self._memory = memory
-        self._under_way: defaultdict[int, int] = defaultdict(int)  # target -> operations that are not done
+        self._under_way: defaultdict[int, int] = defaultdict(int)  # target -> operations not completed
         self._flushing: tuple[greenlet.greenlet, int] | None = None
 
     def _put(self, x: Eights, target: int, at: int) -> None:
@@ -99,7 +99,7 @@ class VirtualWindow(Window):
             return
 
         def answer() -> None:
-            words[:] = there[at : at + len(words)]  # nobody may look before the flush
+            words[:] = there[at : at + len(words)]  # may not be read before the flush
             arrival = self._network.send(target, self.rank, words.nbytes, loop.now)
             loop.at(arrival, lambda: self._done(target))
 
@@ -157,7 +157,7 @@ class VirtualWindow(Window):
         return before
 
     def _changed(self, owner: int) -> None:
-        """Wake the owner if it waits for what its word is now."""
+        """Wake the owner if the condition it waits for holds."""
         waiting = self._memory.sleepers.get(owner)
         if waiting is not None and waiting[2](int(self._memory.parts[owner][waiting[1]])):
             del self._memory.sleepers[owner]
@@ -180,7 +180,7 @@ class VirtualWindow(Window):
         return int(self.local[at])
 
     def _give_up(self, sleeper: Sleeper) -> None:
-        """Wake the owner if it still waits."""
+        """Wake the owner if it is still waiting."""
         if self._memory.sleepers.get(self.rank) is sleeper:
             del self._memory.sleepers[self.rank]
             self._loop.wake(sleeper[0], self._loop.now)

@@ -1,1 +1,1 @@
-"""Nodes whose clock is the wall's: pokes and waits, real delays, surveys in passing; one process without MPI."""
+"""Nodes on the wall clock: progress while computing and waiting, real delays, surveys; one process without MPI."""

@@ -1,4 +1,4 @@
-"""A node whose clock is the wall's: it does its work, waits where it is to be slower, and answers others meanwhile."""
+"""A node on the wall clock: it works, waits where it is meant to be slower, and serves others meanwhile."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hpcopt.fabric.node import Node
 from hpcopt.fabric.timeline import COMPUTE, Recorder, Timeline
 from hpcopt.fabric.wall.progress import Progress
 
-LONGEST = 1e-3  # seconds without a look at what others want
-SHORTEST = 1e-4  # seconds: what is shorter cannot be slept
-GAP = 2e-6  # seconds between two calls of the oracle, say, that a timeline does not show
+LONGEST = 1e-3  # seconds without a poll
+SHORTEST = 1e-4  # seconds: shorter sleeps are inaccurate
+GAP = 2e-6  # seconds between two spans, of oracle calls for example, that a timeline does not show
 
 
 class WallClockNode(Node):
-    """A node whose clock is the wall's, stopped while the driver measures."""
+    """A node on the wall clock, which is stopped during monitoring."""
 
     clock = "wall"
     _progress: Progress
 
     def poke(self) -> None:
-        """Let what others asked of this node, and what it does on the side, move on."""
+        """Make progress on the requests of others and on this node's background operations."""
         self._progress.poke()
 
     def _work(self, flops: float, seconds: float) -> None:  # noqa: ARG002
@@ -34,7 +34,7 @@ class WallClockNode(Node):
             self.timeline.span(COMPUTE, begun, self.now())
 
     def _delay(self, seconds: float) -> None:
-        """Make this node slower by so much: wait, once it is worth it, and remember what was waited too long."""
+        """Slow this node down by `seconds`: wait once enough has accumulated, and carry over any excess."""
         self._owed += seconds
         if self._owed >= SHORTEST:
             begun = self.now()
@@ -42,7 +42,7 @@ class WallClockNode(Node):
             self._owed -= self.now() - begun
 
     def idle(self, seconds: float) -> None:
-        end = self.now() + seconds  # on the node's clock: a survey that a poke takes is no part of it
+        end = self.now() + seconds  # on the node's clock, which excludes surveys taken in a poll
         poke = self.meter.poke
         while (left := end - self.now()) > 0.0:
             if poke is None:
@@ -58,7 +58,7 @@ class WallClockNode(Node):
     def start(self) -> None:
         """Set the clock to zero."""
         self._paused = 0.0
-        self._owed = 0.0  # seconds by which a slow node is still too fast
+        self._owed = 0.0  # seconds of delay that a slow node has not waited yet
         self._start = time.perf_counter()
 
     def snapshot(self) -> dict[str, Any]:
@@ -78,4 +78,4 @@ class WallClockNode(Node):
         begin, paused = time.perf_counter(), self._paused
         with super().monitoring():
             yield
-        self._paused = paused + time.perf_counter() - begin  # also where a survey is taken meanwhile
+        self._paused = paused + time.perf_counter() - begin  # also if a survey is taken meanwhile

@@ -1,7 +1,7 @@
-"""Progress: what a rank does for others, and for its own messages, while it computes or waits.
+"""The progress engine of a rank: it serves other ranks and its own messages while the rank computes or waits.
 
-MPI moves only when it is called, so whoever computes or waits for long pokes now and then. A poke also does the work of
-the services of ours that live on messages: the answers of two-sided windows, mailboxes, surveys.
+MPI makes progress only when it is called, so a rank that computes or waits for long polls it now and then, by `poke`. A
+poll also serves our own message-based services: two-sided windows, mailboxes, surveys.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-SPIN = 50e-6  # seconds of waiting without a sleep: what shared memory and a free core answer in
-LONGEST = 200e-6  # seconds of a sleep
+SPIN = 50e-6  # seconds of busy waiting: long enough for an answer through shared memory by a free core
+LONGEST = 200e-6  # longest sleep in seconds
 
 
 class Progress:
-    """The pokes and the waits of one rank.
+    """The polls and the waits of one rank.
 
     Parameters
     ----------
     probe
-        Lets MPI move.
+        Makes a cheap MPI call, so that MPI makes progress.
     now
-        The clock of the waits that end after some time: the node's, which stands still while it is measured.
+        The clock for time-outs: the node's, which is stopped during monitoring.
     """
 
     def __init__(self, probe: Callable[[], object], now: Callable[[], float] = time.perf_counter) -> None:
         self._probe = probe
         self._now = now
         self.services: list[Callable[[], None]] = []
-        """What is called at each poke; may not wait."""
+        """Services called at each poll; they must not block."""
 
     def add(self, service: Callable[[], None]) -> None:
-        """Call `service` at each poke; it may not wait. All ranks have the same ones."""
+        """Call `service` at each poll; it must not block. All ranks add the same services."""
         self.services.append(service)
 
     def poke(self) -> None:
-        """Let things move."""
+        """Poll MPI and all services."""
         self._probe()
         for service in self.services:
             service()
 
     def wait(self, ready: Callable[[], object], seconds: float = math.inf) -> None:
-        """Poke until `ready` returns something true, or so many seconds have gone by.
+        """Poll until `ready` returns a true value, or until `seconds` have passed.
 
-        At first without a pause; then with sleeps that grow, as ranks may outnumber the cores.
+        Busily at first, then with growing sleeps, as there may be more ranks than cores.
         """
         began = self._now()
         while not ready():
@@ -63,10 +63,10 @@ class Progress:
                 time.sleep(min(waited / 4, LONGEST))
 
     def meet(self, comm: MPI.Comm) -> None:
-        """Wait for all ranks of `comm`."""
+        """Wait for all ranks of `comm`, polling meanwhile."""
         self.wait(comm.Ibarrier().Test)
 
     def meet_if_asked(self, comm: MPI.Comm) -> None:
-        """Do so where others may wait for a service: before a collective, since MPI's waiting knows nothing of them."""
+        """Call `meet` if there are services: before a collective, since a blocking MPI call would not serve them."""
         if self.services:
             self.meet(comm)

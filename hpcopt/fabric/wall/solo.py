@@ -1,4 +1,4 @@
-"""A cluster of one process without any MPI."""
+"""A cluster of one process without MPI."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class SoloNode(WallClockNode):
 
 
 class SoloSurvey(WallSurvey):
-    """The survey of a node that is alone."""
+    """The survey of a single node."""
 
     _is_open = True
 
@@ -76,7 +76,7 @@ class SoloSurvey(WallSurvey):
         if not self._is_open or not self._is_due():
             return
         total = np.empty(0)
-        self._is_open = False  # the oracle pokes
+        self._is_open = False  # oracle calls poll again
         for stage in range(len(self.stages)):
             total = self._contribution(stage, total)
         self._finish(total)
@@ -87,15 +87,15 @@ class SoloSurvey(WallSurvey):
 
 
 class SoloCluster(Cluster):
-    """One node in this process, where no MPI is to be had or none is wanted.
+    """One node in this process, if MPI is unavailable or not wanted.
 
     Parameters
     ----------
     seed
-        Keys the node's random stream.
+        Seed of the node's random streams.
     """
 
-    kind = "mpi"  # what one rank of an MPI job does, without the library
+    kind = "mpi"  # behaves like one rank of an MPI job, without the library
     clock = "wall"
 
     def __init__(self, seed: int = 0) -> None:

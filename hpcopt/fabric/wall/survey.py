@@ -1,7 +1,7 @@
-"""Surveys on the wall clock: taken in the pokes of nodes that go on working, by the clock of the first node.
+"""Surveys on the wall clock: taken in polls while the nodes keep working, scheduled by the first node's clock.
 
-They are measuring: their time is no time of the solver's. Where nobody says how often, they come as often as costs the
-nodes a small part of their time.
+They are monitoring: their time does not count as the solver's. By default their frequency is chosen so that they cost a
+small part of the nodes' time.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from hpcopt.fabric.node import Node
 from hpcopt.fabric.survey import Stage, Survey
 
 SHORTEST = 0.01  # seconds between two surveys
-SHARE = 1 / 20  # of the time, for surveys
+SHARE = 1 / 20  # of the time may go to surveys
 
 
 class WallSurvey(Survey):
-    """One node's side, whoever brings the contributions together.
+    """One node's side, independent of how the contributions are combined.
 
     Parameters
     ----------
     seconds
-        Time between the beginnings of two surveys; None leaves it to what they cost.
+        Time between the starts of two surveys; None: chosen by their cost.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class WallSurvey(Survey):
         super().__init__(stages, done)
         self._node = node
         self._seconds = seconds
-        self._cost = 0.0  # seconds that this node spent on the last survey, and on the present one
-        self._spent = 0.0
-        self._price = 0.0  # what the last one cost a node
-        self._taken = 0.0  # when the present one was
+        self._cost = 0.0  # seconds that this node spent on the last survey
+        self._spent = 0.0  # and has spent on the current one
+        self._price = 0.0  # average cost of the last survey per node
+        self._taken = 0.0  # when the current survey was taken
         self._next = SHORTEST if seconds is None else seconds
 
     def _is_due(self) -> bool:
-        """Tell whether the next survey is to begin, and if so set when the one after it is."""
+        """Return whether the next survey is due, and if so schedule the one after it."""
         now = self._node.now()
         if now < self._next:
             return False

@@ -1,7 +1,8 @@
 """Base of asynchronous solvers: nodes iterate at their own pace, and end together without a barrier.
 
-The generator yields after each step of its own node, whatever the others do. It checks `node.stopping` after each
-step and then notifies the nodes that wait for it; the driver measures by surveys, which are non-blocking reductions.
+The generator yields after each step of its own node, independently of the others. It checks `node.stopping` after each
+step, and when it is set notifies the nodes that wait for it. The driver measures by surveys, which are non-blocking
+reductions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class AsynchronousState(GossipState):
     """A node's own model `w`, and the progress of the node and the system."""
 
     iteration: int = 0  # of the whole system, as far as this node knows
-    discarded: int = 0  # gradients that were computed and went into no model
+    discarded: int = 0  # gradients that were computed but not applied to any model
 
 
 class AsynchronousSolver(GossipSolver[S], abc.ABC):
@@ -30,13 +31,13 @@ class AsynchronousSolver(GossipSolver[S], abc.ABC):
     needs = replace(GossipSolver.needs, pace="own")
 
     def exchanged(self, s: S, d: int) -> int:  # noqa: ARG002
-        return -1  # who talks to whom is found out on the way
+        return -1  # depends on the course of the run
 
 
 class PiecewiseGradient(LocalGradient):
-    """The gradient of `LocalGradient`, in pieces for large batches, so that other nodes' operations do not wait long.
+    """The gradient of `LocalGradient`, in pieces for large batches, so that other nodes' operations make progress.
 
-    The pieces are the same on every cluster, and so is the gradient, to the last bit.
+    The pieces are the same on every cluster, so the gradient is bitwise equal.
     """
 
     def __call__(self, x: Vector, step: int) -> Vector:

@@ -10,7 +10,7 @@ from hpcopt.fabric.streams import Draw
 
 
 def batch_rows(node: Node, n: int, size: int, step: int) -> Rows:
-    """Return `size` of the rows 0 ... n - 1 of this node's shard, none of them twice, for its `step`-th step."""
+    """Return `size` distinct rows out of 0 ... n - 1 of this node's shard for its `step`-th step."""
     return node.draws(Draw.BATCH, step).choice(n, size=size, replace=False)
 
 

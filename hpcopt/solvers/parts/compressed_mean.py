@@ -4,8 +4,8 @@
     "ef"     mean of C(x_k + e_k),   e_k <- x_k + e_k - C(x_k + e_k)          error feedback: the error is sent later
     "ef21"   mean of h_k,            h_k <- h_k + C(x_k - h_k)                differences to a copy on all nodes
 
-The second: Karimireddy, Rebjock, Stich, Jaggi 2019 (arXiv 1901.09847); the third: Richtarik, Sokolov, Fatkhullin 2021
-(arXiv 2106.05203). The sum of two messages is not a message, so they are gathered, not reduced.
+"ef": Karimireddy, Rebjock, Stich, Jaggi 2019 (arXiv 1901.09847); "ef21": Richtarik, Sokolov, Fatkhullin 2021 (arXiv
+2106.05203). The sum of two messages is not a message, so messages are gathered, not reduced.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class CompressedMean:
     Parameters
     ----------
     memory
-        e_k or h_k, shape (d,), zero at first; belongs to the solver's state and is changed in place.
+        e_k or h_k, shape (d,), initially zero; part of the solver's state and updated in place.
     copies
-        "ef21": the mean of all h_k, shape (d,), likewise.
+        For "ef21": the mean of all h_k, shape (d,), likewise.
     """
 
     def __init__(self, node: Node, compressor: Compressor, feedback: Feedback, memory: Vector, copies: Vector) -> None:
@@ -44,7 +44,7 @@ class CompressedMean:
         self._memory = memory
 
     def __call__(self, x: Vector, step: int) -> Vector:
-        """Return the mean after `x`, shape (d,), was sent; one round. `step` chooses the random numbers."""
+        """Send `x`, shape (d,), and return the mean; one round. `step` selects the random numbers."""
         if self._forgets:
             self._memory[:] = 0.0
         message = self._sender.send(x, self._node.key(Draw.MESSAGE, step))

@@ -20,13 +20,13 @@ from hpcopt.topology.mixing import Mixing
 
 Gamma = float | Literal["auto", "theory"]
 
-HALF, LONGEST_HALF = 10, 100  # gossip steps between two looks at the disagreement; a trial is two halves
+HALF, LONGEST_HALF = 10, 100  # gossip steps between two measurements of the disagreement; a trial is two halves
 HALVINGS = 20
-NEARLY_ALL = 0.9  # of a normal vector's squared norm: compressors that keep less may let gossip fail late
+NEARLY_ALL = 0.9  # of a normal vector's squared norm: with compressors that preserve less, gossip may fail late
 
 
 def check_gamma(gamma: Gamma) -> None:
-    """Refuse a gamma that is neither in (0, 1] nor "auto" or "theory"."""
+    """Raise an error for a gamma that is neither in (0, 1] nor "auto" or "theory"."""
     if gamma in {"auto", "theory"}:
         return
     if not isinstance(gamma, (int, float)) or not 0.0 < gamma <= 1.0:
@@ -39,12 +39,12 @@ def theory(mixing: Mixing, delta: float) -> float:
     The value of Koloskova, Stich and Jaggi 2019 (arXiv 1902.00340), quoted from memory; rho the spectral gap,
     beta = ||I - W||_2, delta the compressor's contraction.
     """
-    rho, beta = mixing.gap, mixing.beta if mixing.symmetric else 2.0  # no norm of I - W is larger
+    rho, beta = mixing.gap, mixing.beta if mixing.symmetric else 2.0  # the largest possible norm of I - W
     return rho**2 * delta / (16 * rho + rho**2 + 4 * beta**2 + 2 * rho * beta**2 - 8 * rho * delta)
 
 
 def resolve_gamma(gamma: Gamma, node: Node, gossip: Gossip, compressor: Compressor, d: int, s: GossipState) -> float:
-    """Return the number meant by `gamma`.
+    """Return the number that `gamma` stands for.
 
     "auto" begins at min(1, max(2 delta, delta'/2)), where delta' is the fraction of a normal vector's squared norm that
     the compressor preserves, and halves that until gossip alone contracts random vectors on this topology with this
@@ -56,7 +56,7 @@ def resolve_gamma(gamma: Gamma, node: Node, gossip: Gossip, compressor: Compress
     delta = compressor.contraction(d)
     if delta == 1.0 or node.size == 1:
         return 1.0
-    if delta is None:  # not promised to contract; asked for nevertheless
+    if delta is None:  # not known to be contractive; the user has overridden the check
         delta = 1.0 / (2.0 + (compressor.variance(d) or 0.0))
     if gamma == "theory":
         return theory(gossip.mixing, delta)
@@ -79,7 +79,7 @@ def _kept_of_noise(compressor: Compressor, d: int) -> float:
 
 
 def _contracts(gamma: float, half: int, node: Node, gossip: Gossip, d: int, s: GossipState) -> bool:
-    """Tell whether the disagreement of random vectors falls in both halves of a trial; the same answer everywhere."""
+    """Return whether the disagreement of random vectors falls in both halves of a trial; the same on all nodes."""
     x: Vector = node.draws(Draw.PROBE).standard_normal(d)
     z, surroundings = np.zeros(d), np.zeros(d)
     mean = node.world.mean(x)

@@ -1,13 +1,13 @@
-"""Compressed exchange with changing neighbours: both ends of each edge keep a copy of each other.
+"""Compressed exchange with changing neighbours: for each edge, both ends keep copies of each other's model.
 
 In gossip with public copies (CHOCO, DeLi-CoCo) all neighbours receive every message and keep the same copy of a node.
-A node that averages with different neighbours each time cannot rely on that; so each edge has two copies, one of each
-end, that both ends hold:
+A node that averages with different neighbours each time cannot rely on this; so each edge has two copies, one of each
+end's model, and both ends hold both:
 
     j sends q = C(w~_j - c_ji), and both ends add q to c_ji
     w_j = w~_j + gamma sum_i M_ij (c_ij - c_ji)
 
-What j gains over an edge i loses, so the mean over the nodes is preserved. An extension of ours; exact messages and
+Over an edge, j gains what i loses, so the mean over the nodes is preserved. This is our extension; exact messages and
 gamma = 1 give the plain average.
 """
 
@@ -37,7 +37,7 @@ class EdgeCopies:
         self._compressor = compressor
         self._start = start.copy()
         self._box = node.mailbox()
-        self._mine: dict[int, Vector] = {}  # neighbour -> what it knows of this node
+        self._mine: dict[int, Vector] = {}  # neighbour -> its copy of this node's model
         self._theirs: dict[int, Vector] = {}
         self._room = np.empty(compressor.capacity(start.size), dtype=np.uint8)
         self._increment = np.empty(start.size)
@@ -57,7 +57,7 @@ class EdgeCopies:
         missing = set(neighbours)
         while missing:
             self._box.wait()
-            for i, message in self._box.take():  # from nobody else: others' increments come when they exchange with us
+            for i, message in self._box.take():  # all from `neighbours`, as no other node sends now
                 missing.remove(i)
                 theirs = self._theirs.setdefault(i, self._start.copy())
                 theirs += self._decoded(message)

@@ -1,8 +1,8 @@
 """The base of decentralised solvers: nodes with their own models that communicate with neighbours only.
 
-`Gossip.send` is the only communication in all of them: a node compresses a vector, sends the same message to all
-its neighbours, and gets back its own decoded vector (D, the node's own column) and the mixed ones (D W), with W the
-mixing matrix of `[cluster.topology]`.
+`Gossip.send` is their only communication: a node compresses a vector, sends the same message to all its neighbours, and
+gets its own decoded vector (D, the node's column) and the mixed ones (D W), with W the mixing matrix of
+`[cluster.topology]`.
 
     D, DW = gossip.send(X - Z, step)        # DeLi-CoCo, CHOCO: the difference to the public copy
     _, XW = gossip.send(X, step)            # DGD: the model itself
@@ -31,7 +31,7 @@ from hpcopt.solvers.parts.batches import batch_rows
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, check_step_size, schedule_of
 from hpcopt.topology.mixing import Row
 
-BLOCK = 8192  # numbers that are mixed at a time: a few such arrays stay in the cache
+BLOCK = 8192  # numbers mixed at a time: a few such arrays fit into the cache
 
 
 @dataclass
@@ -55,7 +55,7 @@ class GossipSolver(Solver[S], abc.ABC):
 
     @abc.abstractmethod
     def exchanged(self, s: S, d: int) -> int:
-        """Return the bytes that this node has sent to each neighbour so far; -1 where messages differ in size."""
+        """Return the bytes that this node has sent to each neighbour so far; -1 if messages differ in size."""
 
     def doubles(self, s: S, d: int) -> int:  # noqa: ARG002
         assert isinstance(s, GossipState)
@@ -68,9 +68,9 @@ class Gossip:
     Parameters
     ----------
     node
-        With a topology (`node.mixing`).
+        The node, with a topology (`node.mixing`).
     compressor
-        For all messages.
+        The compressor of all messages.
     d
         Length of the vectors.
     """
@@ -90,10 +90,10 @@ class Gossip:
         self._mixed, self._zeros, self._scratch = np.empty(d), np.zeros(d), np.empty(min(d, BLOCK))
 
     def send(self, v: Vector, step: int, what: int = Draw.MESSAGE) -> tuple[Vector, Vector]:
-        """Send C(v) to the neighbours; return C(v) and sum_j w_ij C(v_j), each (d,), to be read before the next call.
+        """Send C(v) to the neighbours; return C(v) and sum_j w_ij C(v_j), each (d,), valid until the next call.
 
-        Messages are summed in ascending order of the nodes, including this node's own, so the result is bitwise the
-        same on all clusters.
+        Messages, including this node's own, are summed in ascending order of the nodes, so the result is bitwise equal
+        on all clusters.
 
         Parameters
         ----------
@@ -116,12 +116,12 @@ class Gossip:
         return next(part for (_, own), (_, part) in zip(terms, parts, strict=True) if own), self._combined(parts)
 
     def _vector(self, message: Bytes, place: int) -> Vector:
-        """Return the vector of `message`, in the `place`-th of our arrays if it must be decoded."""
+        """Return the vector of `message`, in the buffer with index `place` if it must be decoded."""
         view = self._compressor.view(message, self._d)
         return self._compressor.decode(message, self._decoded[place]) if view is None else view
 
     def _combined(self, parts: list[tuple[float, Vector]]) -> Vector:
-        """Return the sum of weight times part, added in their order; block by block, so that memory is read once."""
+        """Return the sum of weight times part, in order; block by block, so that memory is read only once."""
         (first, x), *others = parts
         for start in range(0, self._d, BLOCK):
             block = slice(start, start + BLOCK)
@@ -147,9 +147,9 @@ def _terms(row: Row, rank: int) -> list[tuple[float, bool]]:
 
 
 class LocalGradient:
-    """K (n_k / n) grad f_k, of all rows of the shard or of a batch: the mean over the nodes is the gradient of f.
+    """K (n_k / n) grad f_k, over all rows of the shard or a batch: its mean over the nodes is the gradient of f.
 
-    The factor is one if all shards have equally many rows; the papers omit it.
+    The factor is one if all shards have the same number of rows; the papers omit it.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class LocalGradient:
         self._weight = node.size * f.share
 
     def __call__(self, x: Vector, step: int) -> Vector:
-        """Return the gradient at `x`, shape (d,), of the batch of that `step` if there are batches."""
+        """Return the gradient at `x`, shape (d,); with batches, of the batch of `step`."""
         if self._batch:
             return self._weight * self._f.gradient_of_rows(x, self._rows(step))
         return self._weight * self._f.at(x).gradient
@@ -173,9 +173,9 @@ class LocalGradient:
         return batch_rows(self._node, self._f.n, self._batch, step)
 
     def schedule(self, step_size: StepSize, s: GossipState, factor: float = 1.0) -> Schedule:
-        """Return the schedule meant by `step_size`, with L the largest L_k of all nodes; "auto" is factor / L.
+        """Return the schedule for `step_size`, with L the largest L_k of all nodes; "auto" is factor / L.
 
-        L_k is the smoothness of f_k, of any single row where there are batches. One round of one double.
+        L_k is the smoothness of f_k or, with batches, the largest of a single row's loss. One round of one double.
         """
 
         def smoothness() -> float:
@@ -187,6 +187,6 @@ class LocalGradient:
 
 
 def check_descent(step_size: StepSize, batch: int) -> None:
-    """Refuse a step size or a batch out of range."""
+    """Raise an error for a step size or a batch out of range."""
     check_step_size(step_size)
     at_least(0, batch=batch)

@@ -1,20 +1,21 @@
 """Prague's group generator: random groups of workers that average their models, in one global order.
 
-Every worker has a buffer, a queue of groups it belongs to. A worker that has finished a gradient waits for the first
-group in its buffer; if that is empty, it makes a request, and groups are drawn. A group is carried out, and its members
-average, when all of them have arrived and it is the oldest in the buffer of each: the global order of the groups
-prevents a deadlock of overlapping groups. The oldest group is never held up by another, so all workers make progress.
+Every worker has a buffer, a queue of the groups it belongs to. A worker that has finished a gradient waits for the
+first group in its buffer; if the buffer is empty, it makes a request, and groups are drawn. A group is carried out, and
+its members average, when all of them have arrived and it is the oldest in each member's buffer: the global order of the
+groups prevents a deadlock of overlapping groups. The oldest group never waits for another one, so all workers make
+progress.
 
 Prague (Luo, He, Zhuo, Qian, ASPLOS 2020, arXiv 1909.08029) keeps the buffers in a central process. Here they are a pure
-function of a shared state and events (a `fabric.board.Machine`). The paper's listing could not be read again when this
-was written; our choices are the group sizes where the workers cannot be divided evenly, departures, and that the filter
-drops workers behind the requesting one, never those ahead: a slow worker still finds a group.
+function of a shared state and events (a `fabric.board.Machine`). The paper's listing was not available when this was
+written. Our choices are the group sizes if the workers cannot be divided evenly, departures, and that the filter drops
+workers behind the requesting one, never those ahead, so that a slow worker still finds a group.
 
     ARRIVE (j, counter)   j has computed `counter` gradients, and waits
     STOP (j)              all workers that wait or arrive from now on are told STOPPED
     DETACH (j)            j leaves all its groups for good; a group with one member left is dissolved
 
-Events of one instant are one batch: arrivals first, then departures, then requests of workers with an empty buffer, in
+Simultaneous events form one batch: arrivals first, then departures, then requests of workers with an empty buffer, in
 the order of their ranks. A worker gets one answer for each arrival, GROUP or STOPPED. The number of the next group and
 the seed determine the draw, so it is the same wherever the state is processed.
 """
@@ -41,7 +42,7 @@ _NOBODY = -1
 _GONE, _COMPUTING, _WAITING = -1, 0, 1
 
 _Group = tuple[int, list[int]]
-"""Its number, and its members ascending."""
+"""A group's number, and its members in ascending order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +54,16 @@ class Averaging:
     kind
         GROUP: its group averages now. STOPPED: its model goes into no average, now or later.
     number
-        Of the group, from 0, in the order of drawing; for STOPPED the number of groups drawn. The remaining fields
-        are for GROUP only.
+        The group's number, from 0, in the order of drawing; for STOPPED, the number of groups drawn. The remaining
+        fields are for GROUP only.
     members
         Shape (m,): the group, ascending; the worker alone if no other was available.
     counters
-        Shape (m,): the gradients that each member has computed.
+        Shape (m,): the number of gradients that each member has computed.
     carried
-        Groups carried out so far, this one included.
+        Number of groups carried out so far, including this one.
     participations
-        Workers' gradients that went into averages so far, this group's included.
+        Number of gradients that went into averages so far, including this group's.
     """
 
     kind: int
@@ -74,7 +75,7 @@ class Averaging:
 
     @classmethod
     def of(cls, mail: Words) -> Averaging:
-        """Return what a mail of `GroupDivision` says."""
+        """Decode a mail of `GroupDivision`."""
         kind, number = mail[:2].tolist()
         if kind == STOPPED:
             return cls(kind, number, mail[2:], mail[2:], 0, 0)
@@ -87,16 +88,16 @@ class GroupDivision:
     """The generator: a `fabric.board.Machine`.
 
     There are never more waiting groups than workers, since a worker makes a request only with an empty buffer.
-    A worker must not arrive again before it got GROUP or STOPPED.
+    A worker must not arrive again before it has received GROUP or STOPPED.
 
     Parameters
     ----------
     n
-        Workers, at least 1.
+        Number of workers, at least 1.
     size
-        Of a group, at least 2; all workers if there are fewer.
+        Size of a group, at least 2; all workers if there are fewer.
     seed
-        Of the draws.
+        Seed of the draws.
     division
         Which workers are grouped at a request. True: all workers with an empty buffer are divided into groups as equal
         as possible and no larger than `size`, so no two waiting groups overlap; a worker that would be alone, other
@@ -128,7 +129,7 @@ class GroupDivision:
         counters, status, groups = self._unpack(state)
         mails: list[Mail] = []
         brought = events.tolist()
-        for kind, j, counter in brought:  # first all arrive
+        for kind, j, counter in brought:  # process all arrivals first
             if kind == ARRIVE and (state[_STOPPING] or status[j] == _GONE):
                 mails.append(_stopped(j, state))
             elif kind == ARRIVE:
@@ -153,7 +154,7 @@ class GroupDivision:
         return mails
 
     def _unpack(self, state: Words) -> tuple[Words, Words, list[_Group]]:
-        """Return views of the counters and of what each worker does, and the waiting groups from the oldest on."""
+        """Return views of the counters and of each worker's activity, and the waiting groups, oldest first."""
         counters, status = state[_HEADER : _HEADER + 2 * self.n].reshape(2, self.n)
         rows = self._table(state)[: state[_WAITING_GROUPS]].tolist()
         groups = [(number, [j for j in row if j != _NOBODY] if row[-1] == _NOBODY else row) for number, *row in rows]
@@ -174,11 +175,11 @@ class GroupDivision:
     def _with_drawn(
         self, state: Words, counters: Words, status: Words, waiting: set[int], groups: list[_Group]
     ) -> list[_Group]:
-        """Return the groups and, behind them, those drawn for all who wait with an empty buffer."""
+        """Return the groups, followed by those drawn for all workers that wait with an empty buffer."""
         grouped = {j for _, members in groups for j in members}
         drawn: list[_Group] = []
         for j in sorted(waiting - grouped):
-            if j in grouped:  # by now
+            if j in grouped:  # by an earlier draw
                 continue
             drawable = status != _GONE
             if self.slack >= 0:
@@ -197,7 +198,7 @@ class GroupDivision:
         return groups + drawn
 
     def _divided(self, workers: list[int]) -> list[list[int]]:
-        """Return the groups that are made of those drawn, the first of whom asked."""
+        """Divide the drawn workers into groups; the first one made the request."""
         if not self.division:
             return [workers[: self.size]]
         count = -(-len(workers) // self.size)
@@ -208,7 +209,7 @@ class GroupDivision:
 
 
 def _without(groups: list[_Group], j: int) -> list[_Group]:
-    """Return the groups without worker j, those dissolved that one is left of."""
+    """Return the groups without worker j; groups with one member left are dissolved."""
     rest = [(number, [i for i in members if i != j], len(members)) for number, members in groups]
     return [(number, members) for number, members, before in rest if len(members) > 1 or len(members) == before]
 
@@ -216,10 +217,10 @@ def _without(groups: list[_Group], j: int) -> list[_Group]:
 def _carry_out(
     state: Words, counters: Words, status: Words, waiting: set[int], groups: list[_Group], mails: list[Mail]
 ) -> list[_Group]:
-    """Carry out the groups whose turn it is, in the order of age; return those that wait on.
+    """Carry out the groups that are ready, oldest first; return those that still wait.
 
-    `waiting` loses who averages, and who is in an older group than those not looked at yet. Looking at each group once
-    is enough: who has averaged computes, so no later group of its own can follow at once.
+    Removes from `waiting` the workers that average, and those that are in an older waiting group. One pass over the
+    groups is enough: a worker that has averaged computes next, so none of its later groups can be ready.
     """
     rest: list[_Group] = []
     for number, members in groups:

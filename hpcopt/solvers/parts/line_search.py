@@ -18,17 +18,18 @@ from hpcopt.checks import at_least, within
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.objective import Objective, Point
 
-ROUNDOFF = 8.0 * np.finfo(np.float64).eps  # relative: near an optimum f cannot resolve the decrease asked for
+ROUNDOFF = 8.0 * np.finfo(np.float64).eps  # relative: near an optimum f cannot resolve the required decrease
 
 
 @dataclass(frozen=True, kw_only=True)
 class Armijo:
-    """The rule above.
+    """Armijo's rule, as above.
 
     Parameters
     ----------
     slope
-        c, the required fraction of the predicted decrease; 0 < c < 1/2 (at 1/2 a quadratic's full step is a tie).
+        c, the required fraction of the predicted decrease; 0 < c < 1/2 (at 1/2, a quadratic's full step meets it only
+        with equality).
     shrink
         r, the factor between two trials.
     initial
@@ -55,13 +56,13 @@ class Armijo:
         return np.asarray(self.initial * self.shrink ** np.arange(self.trials, dtype=np.float64))
 
     def local(self, here: Point, p: Vector) -> float:
-        """Return the accepted step along -p on this shard alone; 0 if there is none. No communication."""
+        """Return the accepted step along -p for this shard's objective; 0 if there is none. No communication."""
         slope = float(p @ here.gradient)
-        if not slope > 0.0:  # no descent direction: at a minimiser, or p is NaN
+        if not slope > 0.0:  # not a descent direction: at a minimiser, or p is NaN
             return 0.0
         ray = here.along(p)
         steps = self.steps
-        first = ray.values(np.array([0.0, steps[0]]))  # phi(0) summed as phi(a) is: equal roundoff
+        first = ray.values(np.array([0.0, steps[0]]))  # phi(0) is summed like phi(a), with the same roundoff
         if _accepts(first[0], first[1:], steps[:1], self.slope * slope)[0]:
             return float(steps[0])
         for trials in np.split(steps[1:], range(4, self.trials - 1, 4)):
@@ -71,7 +72,7 @@ class Armijo:
         return 0.0
 
     def over_cluster(self, node: Node, f: Objective, here: Point, p: Vector, g: Vector) -> float | None:
-        """Return the accepted step along -p for the objective over all nodes, None if none decreases it enough.
+        """Return the accepted step along -p for the objective over all nodes; None if there is none.
 
         One round of trials + 1 doubles.
         """
@@ -82,5 +83,5 @@ class Armijo:
 
 
 def _accepts(start: float, values: Vector, steps: Vector, demand: float) -> NDArray[np.bool_]:
-    """Tell which trials decrease `start` by `demand` per unit of step; NaN and inf never do."""
+    """Return which trials decrease `start` by `demand` per unit of step; NaN and inf never do."""
     return np.asarray(values <= start - steps * demand + ROUNDOFF * abs(start))

@@ -7,8 +7,8 @@ for long, every edge that matters is used again and again, and no worker can wai
 edge were left, the used edges would span the graph and the epoch would have ended.
 
 This is the rule of DSGD-AAU (Xiong, Yan, Wang, Li, MobiHoc 2024, arXiv 2306.06559), one logical state without an
-owner. The listing could not be read again when this was written, so these are our choices: which ready workers take
-part, grace, departures, and that the search is repeated on the workers left waiting after a close.
+owner. The listing was not available when this was written, so these are our choices: which ready workers take part,
+grace, departures, and that the search is repeated on the workers still waiting after a close.
 
 Everything is a pure function of the state and the events (a `fabric.board.Machine`), so all clusters share it:
 
@@ -17,13 +17,13 @@ Everything is a pure function of the state and the events (a `fabric.board.Machi
     STOP (j)                  all workers that are ready or arrive from now on are told STOPPED
     DETACH (j)                j leaves for good, and its edges are removed; it gets no answer
 
-Events of one instant are one batch: all arrivals join the ready first, then departures are processed, then the search
-runs; the closer is the lowest of the batch's arrivals that finds a new edge. Workers of equal speed on a virtual
-cluster thus do D-PSGD, all in each iteration; taken one after another they would average in pairs. A worker gets one
-answer for each arrival: GROUP or STOPPED, and PENDING before that if it is given grace.
+Simultaneous events form one batch: first all arrivals become ready, then departures are processed, then the search
+runs; the closer is the lowest of the batch's arrivals that finds a new edge. So workers of equal speed on a virtual
+cluster do D-PSGD, with all workers in each iteration; processed one after another they would average in pairs. A worker
+gets one answer for each arrival: GROUP or STOPPED, preceded by PENDING if it is given grace.
 
-A worker all of whose neighbours have left completes iterations alone and immediately, with weight one. They count in k,
-so the bounds below hold while no worker is alone (for a single worker every iteration is an epoch).
+A worker whose neighbours have all left completes iterations alone and immediately, with weight one. These count in k,
+so the bounds below hold while no worker is alone (for a single worker, every iteration is an epoch).
 
 Bounds, with E the edges and l the size of a minimum cut: an epoch has at most B = |E| - l + 1 iterations
 (`component`: B = n - 1), every worker takes part in each, so no model is older than 2 B iterations.
@@ -63,17 +63,17 @@ class Turn:
     ----------
     kind
         GROUP: its iteration is complete. PENDING: it found a new edge and closes after its grace. STOPPED: its
-        publication goes into no average, now or later.
+        publication will not go into any average.
     k
-        Iterations completed; of GROUP this one included, so the first is 1.
+        Number of iterations completed; for GROUP including this one, so the first is 1.
     epoch
-        In which the iteration took place, from 0. This and the rest are of GROUP only.
+        The epoch of the iteration, from 0. This field and the following ones are for GROUP only.
     participations
-        Workers' gradients that went into iterations so far, this one included.
+        Number of gradients that went into iterations so far, including this one.
     ranks
         Shape (m,): the worker itself and its neighbours in this iteration, ascending.
     publications
-        Shape (m,): the number of what each of them offers.
+        Shape (m,): the number of the publication that each of them offers.
     weights
         Shape (m,): the worker's row of the iteration's Metropolis matrix, symmetric and doubly stochastic.
     """
@@ -88,7 +88,7 @@ class Turn:
 
     @classmethod
     def of(cls, mail: Words) -> Turn:
-        """Return what a mail of `Pathsearch` says."""
+        """Decode a mail of `Pathsearch`."""
         kind, k = mail[:2].tolist()
         epoch, participations, m = mail[2 : kernels.INTRODUCTION].tolist() if kind == GROUP else (0, 0, 0)
         entries = mail[kernels.INTRODUCTION : kernels.INTRODUCTION + kernels.ENTRY * m].reshape(m, kernels.ENTRY)
@@ -99,16 +99,15 @@ class Turn:
 class Pathsearch:
     """The search on one graph: a `fabric.board.Machine`.
 
-    Its state is 8 words, two a worker and a bit an edge: 2.2 kB for 128 workers and 1,024 edges. A worker must not
-    arrive again before it was told GROUP or STOPPED.
+    Its state has 8 words, two words per worker and a bit per edge: 2.2 kB for 128 workers and 1,024 edges. A worker
+    must not arrive again before it has received GROUP or STOPPED.
 
     Parameters
     ----------
     n
-        Workers, at least 1.
+        Number of workers, at least 1.
     pairs
-        Shape (edges, 2): the neighbours, each edge once; the graph is connected. `Mixing.pairs` of an undirected
-        topology is this.
+        Shape (edges, 2): the edges of a connected graph, each once, such as `Mixing.pairs` of an undirected topology.
     rule
         Which edges are new. "unseen": those not used in this epoch. "component": those between workers that the used
         edges do not connect yet, so that epochs are shorter and workers wait longer.
@@ -142,7 +141,7 @@ class Pathsearch:
         self.words = kernels.HEADER + 2 * n + -(-len(pairs) // 64)
         self.mail = kernels.INTRODUCTION + kernels.ENTRY * (int(np.diff(starts).max()) + 1)
         self._settings = rule == "component", MEMBERS[members], grace
-        # Where the kernel writes its mails: at most one to each worker, with an entry for each neighbour.
+        # Buffers for the kernel's mails: at most one to each worker, with an entry for each neighbour.
         introductions = n * (kernels.ADDRESS + kernels.INTRODUCTION + kernels.ENTRY)
         self._out = np.empty(introductions + kernels.ENTRY * len(neighbours), dtype=np.int64)
         state = np.zeros(self.words, dtype=np.int64)
@@ -169,7 +168,7 @@ class Pathsearch:
 
 
 def _neighbourhoods(n: int, pairs: NDArray[np.int64]) -> tuple[Words, Words, Words]:
-    """Return where each worker's neighbours start, its neighbours ascending, and the numbers of the edges to them."""
+    """Return the offset of each worker's neighbours, the neighbours in ascending order, and the edges to them."""
     edges = np.arange(len(pairs))
     here, there = np.concatenate([pairs, pairs[:, ::-1]]).T
     order = np.lexsort((there, here))

@@ -14,12 +14,12 @@ import numpy as np
 from hpcopt.arrays import Bytes, Vector
 from hpcopt.topology.mixing import Mixing
 
-LONGEST = 1000  # steps that are looked at for the smallest weight
+LONGEST = 1000  # most steps searched for the smallest weight
 SETTLED = 1e-3  # relative change over a period
 
 
 def mass_of(w: Vector) -> Vector:
-    """Return the mass of a node that begins at the model `w`, (d,): x and then y, shape (d + 1,)."""
+    """Return the mass of a node that starts at the model `w`, (d,): x followed by y, shape (d + 1,)."""
     return np.append(w, 1.0)
 
 
@@ -34,11 +34,11 @@ def packed(mass: Vector) -> Bytes:
 
 
 def unpacked(message: Bytes) -> Vector:
-    """Return the mass that `message` holds, read-only."""
+    """Return the mass in `message`, read-only."""
     return message.view(np.float64)
 
 
-@lru_cache(maxsize=1)  # every node asks, and gets the same
+@lru_cache(maxsize=1)  # the same for every node
 def smallest_weight(mixing: Mixing) -> float:
     """Return the smallest y of any node, at most 1, if all push synchronously: a step eta of x is eta / y of z."""
     pushes = [(matrix != 0.0).T.astype(np.float64).tocsr() for matrix in mixing.matrices]  # row i: its targets

@@ -43,27 +43,27 @@ class Schedule:
 
 
 StepSize = float | Schedule | str
-"""A number, a schedule, "c/L" with L a smoothness constant that the solver names, or "auto"."""
+"""A number, a schedule, "c/L" with L a smoothness constant chosen by the solver, or "auto"."""
 
 
 def check_step_size(step_size: StepSize) -> None:
-    """Refuse a step size that is neither positive, a schedule, "c/L" nor "auto"."""
+    """Raise an error for a step size that is neither positive, a schedule, "c/L" nor "auto"."""
     if isinstance(step_size, Schedule) or step_size == "auto":
         return
     if (portion(step_size, "L") or 0.0) > 0.0:
         return
     if not isinstance(step_size, (int, float)) or not step_size > 0:
-        wanted = 'a number > 0, "auto", a multiple of 1/L as in "0.5/L", or a table { initial, decay, power }'
+        wanted = 'a number > 0, "auto", a multiple of 1/L such as "0.5/L", or a table { initial, decay, power }'
         raise InputError(f"step_size: expected {wanted}; got {step_size!r}")
 
 
 def schedule_of(step_size: StepSize, smoothness: Callable[[], float], auto: float = 1.0) -> Schedule:
-    """Return the schedule meant by `step_size`.
+    """Return the schedule for `step_size`.
 
     Parameters
     ----------
     smoothness
-        Finds L; called only where it is needed.
+        Computes L; called only if it is needed.
     auto
         The multiple of 1/L that "auto" stands for.
     """
@@ -77,13 +77,13 @@ def schedule_of(step_size: StepSize, smoothness: Callable[[], float], auto: floa
 
 
 def asks(step_size: StepSize) -> bool:
-    """Tell whether `step_size` is a multiple of 1/L, so that L must be found."""
+    """Return whether `step_size` is a multiple of 1/L, so that L must be computed."""
     return isinstance(step_size, str)
 
 
 def resolve(step_size: StepSize, node: Node, f: Oracle) -> Schedule:
-    """Return the schedule meant by `step_size`, with L the largest smoothness of any one row's loss on any node.
+    """Return the schedule for `step_size`, with L the largest smoothness of a row's loss on any node.
 
-    With 1/L, which "auto" stands for, no step of any batch can diverge. Finding L costs one round of one double.
+    With 1/L, the meaning of "auto", no step of any batch can diverge. Computing L costs one round of one double.
     """
     return schedule_of(step_size, lambda: float(node.world.max(np.array([f.row_smoothness()]))[0]))
