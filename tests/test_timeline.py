@@ -88,6 +88,19 @@ def test_a_broadcast_is_waited_for_from_its_root_only():
     assert spans[2] == [(COMPUTE, 0.0, 3.0), (EXCHANGE, 3.0, 3.5)]
 
 
+def test_a_drain_is_one_wait_with_its_barrier_in_it():
+    def program(node):
+        box = node.mailbox()
+        compute(node, 1.0 + node.rank)
+        box.drain()
+
+    first, last = spans_of(2, program)
+    assert [kind for kind, *_ in first] == [COMPUTE, WAIT]
+    assert [kind for kind, *_ in last] == [COMPUTE, WAIT]
+    assert first[1][1:] == (1.0, 2.5)
+    assert last[1][1:] == (2.0, 3.0)
+
+
 def test_messages_that_have_come_already_are_not_waited_for():
     def program(node):
         links = node.neighbourhood([1 - node.rank], [1 - node.rank])

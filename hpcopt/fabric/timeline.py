@@ -134,5 +134,5 @@ class Recorder(Observer):
             timeline.meet(came, met, self._node.now())
 
     def met(self, came: float, last: float, left: float) -> None:
-        if self._node.timeline is not None:
+        if self._node.timeline is not None and not self._begun:  # a drain's barrier is part of its wait
             self._node.timeline.meet(came, last, left)
