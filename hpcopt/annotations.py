@@ -143,6 +143,8 @@ def inside(info: kinds.Type | None, step: str | int) -> kinds.Type | None:
         return info.item_type
     if isinstance(step, str) and isinstance(info, (kinds.StructType, kinds.DataclassType)):
         return (keys_of(info) or {}).get(step)
+    if isinstance(step, str) and isinstance(info, kinds.DictType):
+        return info.value_type
     return next((found for part in _parts(info) if (found := inside(part, step)) is not None), None)
 
 

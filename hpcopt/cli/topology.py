@@ -1,4 +1,4 @@
-"""`hpcopt topology NAME --nodes N`: the spectral gap and degrees of a topology, and its picture."""
+"""`hpcopt topology NAME --nodes N`: the spectral gap and degrees of a topology or of a hub network, and its picture."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from hpcopt.cli.plot import check_format
 from hpcopt.outputs import check_apart, check_file
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build, lay_out
 from hpcopt.topology.edge_list import File as EdgeList
+from hpcopt.topology.hubs import HubNetwork, Hubs
 
 _NOT_SYMMETRIC = "of symmetric weights only"
+_HUBS = "hubs"
 _MOST_FOR_DIAMETER = 2_000  # nodes; a search from each of them
 
 
 def topology(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="See: hpcopt list topologies.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="See: hpcopt list topologies; or hubs: a hub network.", show_default=False),
+    ],
     nodes: Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="Number of nodes.", show_default=False)],
     weights: Annotated[
         str | None,
@@ -27,7 +32,11 @@ def topology(
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of a random topology.")] = 0,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the topology; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A parameter of the topology, or a key of the hub network; may be repeated.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -38,17 +47,23 @@ def topology(
 ) -> int:
     """Describe and draw a topology: its spectral gap, degrees, diameter.
 
-    The spectral gap determines how fast gossip between neighbours reaches consensus.
+    The spectral gap determines how fast gossip between neighbours, or between the hubs of a hub network, reaches
+    consensus.
     """
     from threadpoolctl import threadpool_limits
 
     path = output or Path(f"{name}-{nodes}.png")
     chosen = _chosen(name, [*(overrides or []), *([] if weights is None else [f"weights={weights}"])])
+    graph = chosen.topology if isinstance(chosen, Hubs) else chosen
     check_format(path)
     check_file(path)
-    check_apart([path], [Path(chosen.path)] if isinstance(chosen, EdgeList) else [])
+    check_apart([path], [Path(graph.path)] if isinstance(graph, EdgeList) else [])
     with threadpool_limits(1):  # on busy cores two threads of BLAS wait for each other
-        _describe(chosen, nodes, seed, path)
+        if isinstance(chosen, Hubs):
+            _describe_hubs(chosen.network(nodes, seed), path)
+        else:
+            _describe(chosen, nodes, seed, path)
+    print(f"\npicture: {path}")
     return 0
 
 
@@ -59,24 +74,49 @@ def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
 
     mixing = build(chosen, nodes, seed)
     words = mixing.words()
-    print(f"{words}\n")
-    table = _table(mixing)
-    width = max(map(len, table))
-    for key, value in table.items():
-        print(f"  {key:<{width}}  {value}")
+    _tell(words, _table(mixing))
     layout = lay_out(chosen, nodes, seed)
     diagram = Diagram(layout.positions, mixing.pairs, one_way=mixing.one_way, box=layout.box)
     with drawing(path):
         draw_topology(diagram, path, words.replace(": ", "\n"))
-    print(f"\npicture: {path}")
 
 
-def _chosen(name: str, overrides: list[str]) -> Topology:
-    """Return the topology `name` with the parameters of `--set key=value`."""
+def _describe_hubs(network: HubNetwork, path: Path) -> None:
+    """Print what there is to say about a hub network whose workers have equal weights, and draw it."""
+    from hpcopt.results.canvas import drawing
+    from hpcopt.results.hubs import draw_hubs
+    from hpcopt.topology.hubs.layout import lay_out_hubs
+
+    words = network.words()
+    mixing = network.mixing(network.top_weights(network.weights()))
+    links = zip(network.link_classes, network.links, strict=True)
+    table = {
+        "nodes": f"{network.size:,}",
+        "hubs": f"{len(network.hubs):,}",
+        "workers": f"{len(network.workers):,}",
+        **{f"{name} links": f"{number:,}" for name, number in links},
+        "second eigenvalue of H": f"{mixing.second_eigenvalue:.10g}",
+        "spectral gap": f"{mixing.gap:.6g}",
+        "mixings to halve disagreement": _steps_to_halve(mixing),
+    }
+    _tell(words, table)
+    with drawing(path):
+        draw_hubs(network, lay_out_hubs(network), path, words.replace(": ", "\n"))
+
+
+def _tell(words: str, table: dict[str, str]) -> None:
+    print(f"{words}\n")
+    width = max(map(len, table))
+    for key, value in table.items():
+        print(f"  {key:<{width}}  {value}")
+
+
+def _chosen(name: str, overrides: list[str]) -> Topology | Hubs:
+    """Return the topology `name`, or the table of a hub network, with the parameters of `--set key=value`."""
     from hpcopt.spec.overrides import apply_overrides
     from hpcopt.spec.validation import Origin, checked
 
-    kind = TOPOLOGIES[name]
+    kind: type[Topology | Hubs] = Hubs if name == _HUBS else TOPOLOGIES[name]
     parameters: dict[str, Any] = {}
     texts = apply_overrides(parameters, overrides)
     return checked(parameters, kind, origin=Origin(overrides=texts))

@@ -142,7 +142,7 @@ def _edges(figure: Figure, axis: Axes, diagram: Diagram, every: int) -> None:
     from matplotlib.collections import LineCollection
 
     pairs = diagram.pairs[::every]
-    lines, edge_of = _lines(diagram, pairs)
+    lines, edge_of = edge_lines(diagram, pairs)
     wide = float(np.clip(60.0 / math.sqrt(len(pairs) + 1.0), 0.3, 1.6))
     if diagram.one_way and len(pairs) <= _ARROWS:
         _heads(axis, lines, 6.0 + 6.0 * wide)
@@ -160,7 +160,7 @@ def _edges(figure: Figure, axis: Axes, diagram: Diagram, every: int) -> None:
     figure.colorbar(collection, ax=axis, label=f"{unit} sent over the edge", shrink=0.7)
 
 
-def _lines(diagram: Diagram, pairs: Pairs) -> tuple[Floats, NDArray[np.int64]]:
+def edge_lines(diagram: Diagram, pairs: Pairs) -> tuple[Floats, NDArray[np.int64]]:
     """Return the lines to draw, shape (lines, 2, 2), and which edge each belongs to: two stubs across a border."""
     first, second = diagram.positions[pairs[:, 0]], diagram.positions[pairs[:, 1]]
     edges = np.arange(len(pairs))

@@ -82,7 +82,12 @@ class Hubs:
         known = self._known
         if known is not None:
             levels_above(range(len(known)), self.groups)
-        _topology(self.graph)
+        _ = self.topology
+
+    @property
+    def topology(self) -> Topology:
+        """The topology of the hubs, with its parameters."""
+        return _topology(self.graph)
 
     def network(self, nodes: int, seed: int = 0) -> HubNetwork:
         """Return the hub network of `nodes` nodes.
@@ -103,7 +108,7 @@ class Hubs:
         sizes = self._sizes(nodes, self._own, "node")
         first = self.members or split(range(nodes), [size + self._own for size in sizes])
         levels: tuple[Level, ...] = (first, *levels_above([group[0] for group in first], self.groups))
-        topology, n = _topology(self.graph), len(levels[-1])
+        topology, n = self.topology, len(levels[-1])
         graph = _graph(topology, n, seed)
         return HubNetwork(self.placement, levels, graph, topology.name if n == 1 else topology.words(n), self.matrix)
 
