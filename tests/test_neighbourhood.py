@@ -103,6 +103,65 @@ def test_edges_messages_bytes_and_rounds_are_booked():
         assert dict(account.by_class) == {"neighbour": 2 * (15 + rank)}
 
 
+def test_neighbourhoods_among_some_nodes_do_not_mix_whatever_else_their_nodes_make():
+    def ring_among(node, nodes, **keys):
+        place = nodes.index(node.rank)
+        before, after = nodes[place - 1], nodes[(place + 1) % len(nodes)]
+        return node.neighbourhood([before], [after], among=nodes, **keys)
+
+    odd, hubs = [1, 3, 5], [5, 0, 2, 3]
+
+    def program(node):
+        mine = np.array([node.rank], dtype=np.uint8)
+        made = {}
+        if node.rank in odd:
+            made["odd"] = ring_among(node, odd)
+        if node.rank in hubs:
+            made["hubs"] = ring_among(node, hubs, link_class="hub-hub")
+            made["again"] = ring_among(node, hubs[:], link_class="hub-hub")
+        made["all"] = node.neighbourhood(ring(node.rank, 6), ring(node.rank, 6))
+        heard = {}
+        for name in ("all", "again", "odd", "hubs"):
+            if name in made:
+                heard[name] = [int(part[0]) for part in made[name].exchange(mine + 10 * (name == "again"))]
+        return heard, node.ledger.solver
+
+    for rank, (heard, account) in enumerate(VirtualCluster(6).run(program)):
+        assert heard.pop("all") == ring(rank, 6)
+        edges = dict.fromkeys(ring(rank, 6), 1)
+        if rank in odd:
+            assert heard.pop("odd") == [odd[odd.index(rank) - 1]]
+            target = odd[(odd.index(rank) + 1) % 3]
+            edges[target] = edges.get(target, 0) + 1
+        if rank in hubs:
+            assert heard.pop("hubs") == [hubs[hubs.index(rank) - 1]]
+            assert heard.pop("again") == [hubs[hubs.index(rank) - 1] + 10]
+            target = hubs[(hubs.index(rank) + 1) % 4]
+            edges[target] = edges.get(target, 0) + 2
+        assert not heard
+        assert dict(account.by_edge) == edges
+        assert account.by_class["hub-hub"] == 2 * (rank in hubs)
+        assert account.by_class["neighbour"] == 2 + (rank in odd)
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "among", "told"),
+    [
+        ([2], [2], [0, 1], "node 2 is not a node of the neighbourhood's graph"),
+        ([], [3], None, "node 3 is not a node of the neighbourhood's graph"),
+        ([1], [], [1, 2], "node 0 is not a node of the neighbourhood's graph"),
+        ([0], [0], None, "node 0 is its own neighbour"),
+    ],
+)
+def test_strangers_to_a_neighbourhood_are_refused(sources, targets, among, told):
+    def program(node):
+        if node.rank == 0:
+            with pytest.raises(ValueError, match=told):
+                node.neighbourhood(sources, targets, among=among)
+
+    VirtualCluster(3).run(program)
+
+
 def test_a_node_without_neighbours_exchanges_with_nobody():
     def program(node):
         links = node.neighbourhood([], [])

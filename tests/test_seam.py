@@ -44,6 +44,7 @@ def speak(node):
     world, links, window, box = node.world, node.neighbourhood(ring, ring), node.window(8), node.mailbox()
     board = node.board(Counting(size))
     world.mean(x)
+    world.reduce(x, root=size - 1)
     world.max(x)
     world.broadcast(x, root=size - 1)
     world.gather(x)
@@ -129,8 +130,9 @@ def test_each_booking_by_hand():
 
     told = VirtualCluster(3, Network(0.0, 1e9)).run(program)[1]
     state = 8 * Counting(3).words
-    assert told[:17] == [
+    assert told[:18] == [
         ("sum", 1, 2, 48),
+        ("reduce", 1, 1, 24),
         ("max", 1, 2, 48),
         ("broadcast", 1, 1, 24),
         ("gather", 1, 1, 24),

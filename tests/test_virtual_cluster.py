@@ -52,6 +52,43 @@ def test_broadcast_and_gather_know_their_root(size, root):
 
 
 @SIZES
+@pytest.mark.parametrize("root", [0, -1])
+def test_a_reduction_to_one_member_has_the_bits_of_the_sum_there_and_nothing_elsewhere(size, root):
+    root %= size
+    parts = np.random.default_rng(1).standard_normal((size, 50))
+
+    def program(node):
+        x = parts[node.rank].copy()
+        reduced = node.world.reduce(x, root=root)
+        booked = node.ledger.solver
+        np.testing.assert_array_equal(x, parts[node.rank])
+        assert (booked.rounds, booked.messages, booked.bytes) == (1, node.rank != root, 400 * (node.rank != root))
+        return reduced, node.world.sum(x)
+
+    for rank, (reduced, total) in enumerate(on_all(size, program)):
+        if rank == root:
+            np.testing.assert_array_equal(reduced, total)
+        else:
+            assert reduced is None
+
+
+@pytest.mark.parametrize(
+    ("collective", "root", "times"),
+    [
+        ("tree", 0, [2.0, 0.0, 1.0, 0.0, 0.0]),  # 0 <- 1 and 2 <- 3, then 0 <- 2; 0 <- 4 in time
+        ("tree", 4, [0.0, 1.0, 0.0, 0.0, 2.0]),  # 4 <- 0 and 1 <- 2, then 4 <- 1; 4 <- 3 in time
+        ("star", 1, [0.0, 1.0, 0.0, 0.0, 0.0]),
+    ],
+)
+def test_whoever_has_sent_its_part_of_a_reduction_goes_on(collective, root, times):
+    def program(node):
+        node.world.reduce(np.zeros(1), root=root)
+        return node.now()
+
+    assert on_all(5, program, network=Network(1.0, 1e30, collective=collective)) == pytest.approx(times)
+
+
+@SIZES
 def test_allgather_and_alltoall_carry_parts_of_any_length(size):
     def program(node):
         mine = np.full(node.rank, node.rank)
@@ -142,6 +179,22 @@ def test_groups_speak_among_themselves():
         return group.rank, group.sum(np.array([float(node.rank)]))[0]
 
     assert on_all(4, program) == [(0, 2.0), (1, 4.0), (1, 2.0), (0, 4.0)]
+
+
+def test_bytes_are_booked_under_the_class_of_a_groups_links():
+    def program(node):
+        near = node.group([node.rank - node.rank % 2, node.rank - node.rank % 2 + 1], link_class="near")
+        near.sum(np.ones(3))
+        near.reduce(np.ones(5))
+        node.world.sum(np.ones(1))
+        return dict(node.ledger.solver.by_class)
+
+    assert on_all(4, program) == [
+        {},
+        {"near": 48 + 40, "world": 16},
+        {"world": 16},
+        {"near": 48 + 40, "world": 16},
+    ]
 
 
 def test_a_stranger_to_a_group_is_refused():

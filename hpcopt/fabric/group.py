@@ -21,9 +21,9 @@ class Group(abc.ABC):
     otherwise. Arguments are not modified; results are new arrays (or `out`).
 
     One call is one *round*. Its cost follows a tree: in a reduction over K members, each of the K - 1 members other
-    than the root sends the message up the tree and receives the result (in a broadcast, it only receives). So a
-    reduction of m bytes books 2 (K - 1) messages and 2 (K - 1) m bytes over all members, whatever algorithm the MPI
-    library uses.
+    than the root sends the message up the tree and receives the result (in a broadcast, it only receives; in `reduce`,
+    it only sends). So a sum of m bytes books 2 (K - 1) messages and 2 (K - 1) m bytes over all members, whatever
+    algorithm the MPI library uses.
 
     Parameters
     ----------
@@ -33,25 +33,23 @@ class Group(abc.ABC):
         Global ranks of the members, in the group's order.
     seam
         Where operations are observed.
+    link_class
+        The class of the links between the members, as the ledger names it.
     """
 
-    link_class = "world"
-    """The ledger's name for the class of links that this group's messages use."""
-
-    def __init__(self, rank: int, members: Sequence[int], seam: Seam) -> None:
+    def __init__(self, rank: int, members: Sequence[int], seam: Seam, link_class: str = "world") -> None:
         self.rank = rank
         """This node's rank within the group, 0 <= rank < size."""
         self.size = len(members)
         """Number of members."""
-        self._sends = 0 if rank == 0 else 1  # the root of the tree has no parent
         self._seam = seam
-        self._op = Operation(self, self.link_class, members)
+        self._op = Operation(self, link_class, members)
         self._op.rounds = 1
 
     def _begin(self, kind: Kind, up: int, down: int, root: int = 0) -> Operation:
         """Begin a round of `up` bytes to the root of the tree and `down` bytes from it; 0 = no message that way."""
         op = self._op
-        self._charge(op, up, down)
+        self._charge(op, up, down, root)
         if not self._seam.quiet:
             op.kind = kind
             op.peer = root
@@ -59,11 +57,14 @@ class Group(abc.ABC):
                 begin(op)
         return op
 
-    def _charge(self, op: Operation, up: int, down: int) -> None:
+    def _charge(self, op: Operation, up: int, down: int, root: int = 0) -> None:
         op.sent = up
         op.received = down
-        op.messages = self._sends * ((up > 0) + (down > 0))
-        op.bytes = self._sends * (up + down)
+        if self.rank == root:  # the root of the tree has no parent
+            op.messages = op.bytes = 0
+        else:
+            op.messages = (up > 0) + (down > 0)
+            op.bytes = up + down
 
     def scout(self, op: Operation) -> None:
         """Wait for the members that `op` will wait for, by a small message that is not observed."""
@@ -71,6 +72,8 @@ class Group(abc.ABC):
             self._broadcast(_ONE, op.peer)
         elif op.kind == "gather":
             self._gather(_ONE, op.peer)
+        elif op.kind == "reduce":
+            self._reduce(_ONE, op.peer)
         else:
             self._barrier()
 
@@ -85,6 +88,21 @@ class Group(abc.ABC):
 
     @abc.abstractmethod
     def _sum(self, x: Vector, out: Vector | None) -> Vector: ...
+
+    @final
+    def reduce(self, x: Vector, root: int = 0) -> Vector | None:
+        """Return the sum of every member's `x` on the root, None on the others, which do not wait for it.
+
+        Messages only go up the tree: K - 1 in all, half as many as in `sum`.
+        """
+        op = self._begin("reduce", x.nbytes, 0, root)
+        total = self._reduce(x, root)
+        for end in self._seam.ends:
+            end(op, total)
+        return total
+
+    @abc.abstractmethod
+    def _reduce(self, x: Vector, root: int) -> Vector | None: ...
 
     @final
     def max(self, x: Vector) -> Vector:

@@ -26,15 +26,15 @@ class Neighbourhood(abc.ABC):
         Ranks, ascending, without the node itself. Each target names this node as a source.
     seam
         Where operations are observed.
+    link_class
+        The class of these links, as the ledger names it.
     """
 
-    link_class = "neighbour"
-
-    def __init__(self, sources: Sequence[int], targets: Sequence[int], seam: Seam) -> None:
+    def __init__(self, sources: Sequence[int], targets: Sequence[int], seam: Seam, link_class: str) -> None:
         self.sources = tuple(sources)
         self.targets = tuple(targets)
         self._seam = seam
-        self._op = Operation(self, self.link_class, self.targets)
+        self._op = Operation(self, link_class, self.targets)
         self._op.edges = self.targets
 
     def outbox(self, size: int) -> Bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -67,12 +67,51 @@ class Node(abc.ABC):
         """Account for a piece of work on the node's clock: its flops, and its real seconds."""
 
     @abc.abstractmethod
-    def group(self, ranks: Sequence[int]) -> Group:
-        """Return the group of the nodes `ranks`, in that order; called only by its members."""
+    def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
+        """Return the group of the nodes `ranks`, in that order; called only by its members.
+
+        `link_class` is the name under which the ledger books the group's bytes.
+        """
+
+    @final
+    def neighbourhood(
+        self,
+        sources: Sequence[int],
+        targets: Sequence[int],
+        *,
+        among: Sequence[int] | None = None,
+        link_class: str = "neighbour",
+    ) -> Neighbourhood:
+        """Return this node's links to `targets` and from `sources`.
+
+        Parameters
+        ----------
+        sources, targets
+            Ranks, ascending, without the node itself. Each target names this node as a source.
+        among
+            Ranks of the nodes of the graph, which all call this, in the same order and with the same ranks; default
+            all nodes.
+        link_class
+            The name under which the ledger books the bytes.
+
+        Raises
+        ------
+        ValueError
+            If the node, one of its sources or one of its targets is not among the nodes of the graph, or if the node
+            is its own neighbour.
+        """
+        neighbours = {*sources, *targets}
+        if self.rank in neighbours:
+            raise ValueError(f"node {self.rank} is its own neighbour")
+        strangers = (neighbours | {self.rank}).difference(range(self.size) if among is None else among)
+        if strangers:
+            raise ValueError(f"node {min(strangers)} is not a node of the neighbourhood's graph")
+        return self._neighbourhood(sources, targets, None if among is None else tuple(among), link_class)
 
     @abc.abstractmethod
-    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
-        """Return this node's links to `targets` and from `sources`; called by all nodes, in the same order."""
+    def _neighbourhood(
+        self, sources: Sequence[int], targets: Sequence[int], among: tuple[int, ...] | None, link_class: str
+    ) -> Neighbourhood: ...
 
     @abc.abstractmethod
     def window(self, words: int, link_class: str = "one-sided", *, by_edge: bool = True) -> Window:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-OfGroups = Literal["sum", "max", "broadcast", "gather", "allgather", "alltoall", "barrier"]
+OfGroups = Literal["sum", "reduce", "max", "broadcast", "gather", "allgather", "alltoall", "barrier"]
 OfNeighbourhoods = Literal["exchange", "exchange_varying"]
 OfWindows = Literal["put", "get", "accumulate", "fetch_and_op", "compare_and_swap"]
 OfBoards = Literal["post"]

@@ -26,8 +26,8 @@ class WaitsForEverError(RuntimeError):
 class SoloGroup(Group):
     """The group of one node: every operation returns its argument. Rounds are counted; no bytes are sent."""
 
-    def __init__(self, seam: Seam | None = None) -> None:
-        super().__init__(0, range(1), seam or Seam(Ledger()))
+    def __init__(self, seam: Seam | None = None, link_class: str = "world") -> None:
+        super().__init__(0, range(1), seam or Seam(Ledger()), link_class)
 
     def _sum(self, x: Vector, out: Vector | None) -> Vector:
         if out is None:
@@ -35,6 +35,9 @@ class SoloGroup(Group):
         if out is not x:
             out[...] = x
         return out
+
+    def _reduce(self, x: Vector, root: int) -> Vector | None:  # noqa: ARG002
+        return x.copy()
 
     def _max(self, x: Vector) -> Vector:
         return x.copy()

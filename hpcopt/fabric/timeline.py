@@ -34,7 +34,7 @@ SPANS: dict[Kind, int] = {
     "post": BOARD,
 }
 MEETINGS: frozenset[Kind] = frozenset(
-    ("sum", "max", "broadcast", "gather", "allgather", "alltoall", "exchange", "exchange_varying")
+    ("sum", "reduce", "max", "broadcast", "gather", "allgather", "alltoall", "exchange", "exchange_varying")
 )
 """Operations in which nodes wait for one another, and then exchange."""
 

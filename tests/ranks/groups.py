@@ -23,6 +23,12 @@ def check(group, order):
     assert [list(part) for part in group.allgather(np.full(rank, rank))] == [[r] * r for r in range(size)]
     received = group.alltoall([np.full(to + 1, 10 * rank + to) for to in range(size)])
     assert [list(part) for part in received] == [[10 * sender + rank] * (rank + 1) for sender in range(size)]
+    total, reduced = group.sum(mine), group.reduce(mine, root=root)
+    assert (reduced is not None) == (rank == root)
+    if reduced is not None:
+        np.testing.assert_allclose(reduced, total, rtol=1e-13)
+        if group._ordered:
+            np.testing.assert_array_equal(reduced, total)
     group.barrier()
     assert order[rank] == order[group.rank]
 
@@ -35,9 +41,13 @@ def program(node):
     assert booked == (80 if node.rank else 0)
     odd = [rank for rank in range(node.size) if rank % 2 == 1][::-1]
     if node.rank in odd:
-        group = node.group(odd)
+        group = node.group(odd, link_class="odd")
         assert odd[group.rank] == node.rank
+        before = node.ledger.solver.by_class["world"]
         check(group, odd)
+        booked = node.ledger.solver.by_class
+        assert booked["world"] == before
+        assert (booked["odd"] > 0) == (len(odd) > 1)
     return node.world.sum(np.ones(1))[0]
 
 

@@ -39,6 +39,18 @@ def program(node):
     if size > 1:
         one_way = node.neighbourhood([(rank - 1) % size], [(rank + 1) % size])
         assert int(one_way.exchange(mine)[0][0]) == (rank - 1) % size
+    some = [size - 1, *range(1, size - 1)]  # all but the first, in an order of their own
+    if rank in some:
+        place = some.index(rank)
+        others = [some[place - 1]] if len(some) > 1 else []
+        after = [some[(place + 1) % len(some)]] if len(some) > 1 else []
+        before = dict(node.ledger.solver.by_edge)
+        few = node.neighbourhood(others, after, among=some, link_class="few")
+        assert [int(part[0]) for part in few.exchange(mine)] == others
+        assert [list(part) for part in few.exchange_varying(mine[:rank])] == [[source] * source for source in others]
+        for target in after:
+            assert node.ledger.solver.by_edge[target] == before.get(target, 0) + 300 + 8 + rank
+        assert node.ledger.solver.by_class["few"] == len(after) * (308 + rank)
     return True
 
 

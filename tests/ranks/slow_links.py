@@ -44,6 +44,7 @@ def program(node):
     links = node.neighbourhood([PARTNER], [PARTNER])
     others = node.neighbourhood([STRANGER], [STRANGER])
     pair, other = node.group(sorted((rank, PARTNER))), node.group(sorted((rank, STRANGER)))
+    few = node.neighbourhood([PARTNER], [PARTNER], among=sorted((rank, PARTNER)))
 
     def put(target):
         window.put(x, target)
@@ -65,6 +66,7 @@ def program(node):
         "get": lambda: get(PARTNER),
         "mail": lambda: mail(PARTNER),
         "exchange": lambda: links.exchange(x.view(np.uint8)),
+        "exchange among some": lambda: few.exchange(x.view(np.uint8)),
         "varying": lambda: links.exchange_varying(x.view(np.uint8)),
         "alltoall": lambda: pair.alltoall([x, x]),
     }
@@ -86,7 +88,11 @@ def program(node):
     top = rank < 2  # of the pair: hears, then answers
     assert took(node, lambda: pair.sum(x)) >= (LEAST if top else 2 * LEAST)
     assert took(node, lambda: pair.broadcast(x)) >= (0.0 if top else LEAST)
-    for what in (lambda: pair.broadcast(x, root=1), lambda: pair.gather(x)):  # only the first one hears something
+    for what in (
+        lambda: pair.broadcast(x, root=1),
+        lambda: pair.gather(x),
+        lambda: pair.reduce(x, root=0),
+    ):  # only the first one hears something
         seconds = [took(node, what) for _ in range(3)]
         assert min(seconds) >= LEAST if top else min(seconds) < LEAST
     many = 2 * MOST

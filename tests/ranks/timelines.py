@@ -15,6 +15,7 @@ def speak(node):
     ring = sorted({(rank - 1) % size, (rank + 1) % size} - {rank})
     links = node.neighbourhood(ring, ring)
     own = node.group([rank])
+    near = node.neighbourhood([], [], among=[rank])
     mine = np.full(rank + 2, float(rank))
     box = links.outbox(1)  # as long as what tells waiting from exchanging
     heard = []
@@ -27,6 +28,8 @@ def speak(node):
         heard += [*node.world.allgather(mine), *node.world.alltoall([mine] * size), own.mean(mine)]
         gathered = node.world.gather(mine[:1], root=turn % size)
         heard += [] if gathered is None else [gathered]
+        reduced = node.world.reduce(mine[:1], root=turn % size)
+        heard += [*near.exchange(box), *([] if reduced is None else [reduced])]
         with node.monitoring():
             node.world.sum(mine[:1])
     node.world.barrier()
@@ -47,7 +50,7 @@ assert booked == silent[1]
 rows = timeline.rows(0)
 kinds, begins, ends = rows[:, 1], rows[:, 2], rows[:, 3]
 assert np.count_nonzero(kinds == COMPUTE) == 3
-assert np.count_nonzero(kinds == EXCHANGE) >= 3 * 8 - 2
+assert np.count_nonzero(kinds == EXCHANGE) >= 3 * 9 - 2
 assert np.all(begins < ends)
 assert np.all(begins[1:] >= ends[:-1] - 1e-9)
 assert 0.0 <= begins[0] <= ends[-1] <= end

@@ -104,24 +104,37 @@ class MPINode(WallClockNode):
             self.seam.attach(SlowLinks(self.rank, conditions.heterogeneity, bandwidth, self._hold))
         self.world = self._group(comm, range(self.size))
 
-    def group(self, ranks: Sequence[int]) -> Group:
-        members = self._comm.group.Incl(list(ranks))
-        self._groups.append(self._comm.Create_group(members))
-        members.Free()
-        return self._group(self._groups[-1], ranks)
+    def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
+        self._groups.append(self._of(ranks))
+        return self._group(self._groups[-1], ranks, link_class)
 
-    def _group(self, comm: MPI.Intracomm, ranks: Sequence[int]) -> MPIGroup:
-        return MPIGroup(comm, ranks, self.seam, ordered=self._ordered, progress=self._progress)
+    def _of(self, ranks: Sequence[int]) -> MPI.Intracomm:
+        """Return a communicator of `ranks`, in that order; collective over these only."""
+        members = self._comm.group.Incl(list(ranks))
+        comm = self._comm.Create_group(members)
+        members.Free()
+        return comm
+
+    def _group(self, comm: MPI.Intracomm, ranks: Sequence[int], link_class: str = "world") -> MPIGroup:
+        return MPIGroup(comm, ranks, self.seam, link_class, ordered=self._ordered, progress=self._progress)
 
     def _hold(self, seconds: float) -> None:
         """Wait for a slow link."""
         if seconds > 0.0 and not self.meter.is_paused:
             self._delay(seconds)
 
-    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
-        self._progress.meet_if_asked(self._comm)
-        self._neighbourhoods.append(MPINeighbourhood(self._comm, sources, targets, self.seam))
-        return self._neighbourhoods[-1]
+    def _neighbourhood(
+        self, sources: Sequence[int], targets: Sequence[int], among: tuple[int, ...] | None, link_class: str
+    ) -> Neighbourhood:
+        if among is None:
+            self._progress.meet_if_asked(self._comm)
+            links = MPINeighbourhood(self._comm, range(self.size), sources, targets, self.seam, link_class)
+        else:
+            comm = self._of(among)
+            links = MPINeighbourhood(comm, among, sources, targets, self.seam, link_class)
+            comm.Free()
+        self._neighbourhoods.append(links)
+        return links
 
     def _look_up(self) -> None:
         """Start polling MPI while computing; called by all nodes, when they create something collectively."""

@@ -20,7 +20,7 @@ class MPIGroup(Group):
     ----------
     comm
         Used directly: the caller duplicates and frees it.
-    members, seam
+    members, seam, link_class
         See `Group`.
     ordered
         Add in rank order (gather, then sum): bitwise equal to the virtual cluster, at K times the traffic.
@@ -33,11 +33,12 @@ class MPIGroup(Group):
         comm: MPI.Intracomm,
         members: Sequence[int],
         seam: Seam,
+        link_class: str = "world",
         *,
         ordered: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        super().__init__(comm.rank, members, seam)
+        super().__init__(comm.rank, members, seam, link_class)
         self.comm = comm
         """The communicator itself, for benchmarks that use MPI directly."""
         self._ordered = ordered
@@ -64,6 +65,15 @@ class MPIGroup(Group):
         parts = np.empty((self.size, *x.shape), x.dtype)
         self.comm.Allgather(x, parts)
         return parts
+
+    def _reduce(self, x: Vector, root: int) -> Vector | None:
+        if self._ordered:
+            parts = self._gather(x, root)
+            return None if parts is None else np.add.reduce(parts, axis=0)
+        self._meet()
+        total = np.empty_like(x) if self.rank == root else None
+        self.comm.Reduce(x, total, root=root)
+        return total
 
     def _max(self, x: Vector) -> Vector:
         self._meet()

@@ -19,11 +19,21 @@ ALIGNMENT = 64  # bytes: received messages start on cache lines, so that kernels
 
 
 class MPINeighbourhood(Neighbourhood):
-    """A rank's links; creating and freeing are collective over `comm`."""
+    """A rank's links; creating and freeing are collective over `comm`, the communicator of the ranks `among`."""
 
-    def __init__(self, comm: MPI.Intracomm, sources: Sequence[int], targets: Sequence[int], seam: Seam) -> None:
-        super().__init__(sources, targets, seam)
-        self.comm = comm.Create_dist_graph_adjacent(self.sources, self.targets)
+    def __init__(
+        self,
+        comm: MPI.Intracomm,
+        among: Sequence[int],
+        sources: Sequence[int],
+        targets: Sequence[int],
+        seam: Seam,
+        link_class: str,
+    ) -> None:
+        super().__init__(sources, targets, seam, link_class)
+        self.comm = comm.Create_dist_graph_adjacent(
+            [among.index(source) for source in self.sources], [among.index(target) for target in self.targets]
+        )
         """The communicator itself, for benchmarks that use MPI directly."""
         self._channels: dict[int, _Channel] = {}
         self._scouts: _Channel | None = None  # with separate buffers

@@ -20,7 +20,7 @@ from hpcopt.fabric.neighbourhood import LENGTH
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.seam import Observer, Operation
 
-ALONG_TREES = frozenset(("sum", "max", "broadcast", "gather", "allgather"))
+ALONG_TREES = frozenset(("sum", "reduce", "max", "broadcast", "gather", "allgather"))
 
 
 class SlowLinks(Observer):

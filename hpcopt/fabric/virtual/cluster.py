@@ -8,7 +8,7 @@ so a thousand nodes can be studied and tested on a laptop.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import greenlet
@@ -50,7 +50,7 @@ class VirtualNode(Node):
         self.greenlet: greenlet.greenlet | None = None
         self._speed = speed  # flops per second
         self._cluster = cluster
-        self._made: Counter[str] = Counter()  # number of shared objects created, by kind
+        self._made: Counter[Hashable] = Counter()  # number of shared objects created, by kind
         self.world = self.group(range(cluster.size))
 
     def _work(self, flops: float, seconds: float) -> None:  # noqa: ARG002
@@ -65,15 +65,21 @@ class VirtualNode(Node):
     def idle(self, seconds: float) -> None:
         self.time += seconds
 
-    def group(self, ranks: Sequence[int]) -> Group:
-        return VirtualGroup(self._cluster.meeting(tuple(ranks)), self, self._cluster.network)
+    def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
+        return VirtualGroup(self._cluster.meeting(tuple(ranks)), self, self._cluster.network, link_class)
 
-    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
-        post = self._shared("neighbourhood", Post)
-        return VirtualNeighbourhood(self, self._cluster.network, self._cluster.loop, post, sources, targets)
+    def _neighbourhood(
+        self, sources: Sequence[int], targets: Sequence[int], among: tuple[int, ...] | None, link_class: str
+    ) -> Neighbourhood:
+        cluster = self._cluster
+        post = self._shared(("neighbourhood", among), Post)
+        return VirtualNeighbourhood(self, cluster.network, cluster.loop, post, sources, targets, link_class)
 
-    def _shared(self, kind: str, make: Callable[[], T]) -> T:
-        """Return the part shared by the nodes' next object of that kind; the first node to ask creates it."""
+    def _shared(self, kind: Hashable, make: Callable[[], T]) -> T:
+        """Return the part shared by the nodes' next object of that kind; the first node to ask creates it.
+
+        The kind of an object shared by some nodes only contains their ranks, so that they alone count it.
+        """
         self._made[kind] += 1
         return self._cluster.shared((kind, self._made[kind]), make)
 
@@ -152,13 +158,13 @@ class VirtualCluster(Cluster):
         self.network = self._model.idle(conditions.heterogeneity)
         self.loop = EventLoop()
         self._meetings: dict[tuple[int, ...], Meeting] = {}
-        self._things: dict[tuple[str, int], Any] = {}
+        self._things: dict[tuple[Hashable, int], Any] = {}
 
     def meeting(self, ranks: tuple[int, ...]) -> Meeting:
         """Return the meeting of these nodes; there is one per group."""
         return self._meetings.setdefault(ranks, Meeting(ranks, self.loop))
 
-    def shared(self, name: tuple[str, int], make: Callable[[], T]) -> T:
+    def shared(self, name: tuple[Hashable, int], make: Callable[[], T]) -> T:
         """Return the object that the nodes share under `name`."""
         if name not in self._things:
             self._things[name] = make()

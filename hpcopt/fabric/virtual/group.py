@@ -91,15 +91,15 @@ class Ending:
 class VirtualGroup(Group):
     """A member's view of a meeting: reductions add in rank order."""
 
-    def __init__(self, meeting: Meeting, node: Member, network: Network) -> None:
+    def __init__(self, meeting: Meeting, node: Member, network: Network, link_class: str) -> None:
         if node.rank not in meeting.ranks:
             raise ValueError(f"node {node.rank} is not a member of the group {list(meeting.ranks)}")
-        super().__init__(meeting.ranks.index(node.rank), meeting.ranks, node.seam)
+        super().__init__(meeting.ranks.index(node.rank), meeting.ranks, node.seam, link_class)
         self._meeting = meeting
         self._node = node
         self._network = network
 
-    def _reduce(self, operation: str, ufunc: np.ufunc, x: Vector) -> Vector:
+    def _combine(self, operation: str, ufunc: np.ufunc, x: Vector) -> Vector:
         ranks, network, size = self._meeting.ranks, self._network, x.nbytes
 
         def end(parts: list[Vector]) -> Ending:
@@ -111,29 +111,44 @@ class VirtualGroup(Group):
         return result
 
     def _sum(self, x: Vector, out: Vector | None) -> Vector:
-        total = self._reduce("sum", np.add, x)
+        total = self._combine("sum", np.add, x)
         if out is None:
             return total
         out[...] = total
         return out
 
     def _max(self, x: Vector) -> Vector:
-        return self._reduce("max", np.maximum, x)
+        return self._combine("max", np.maximum, x)
 
-    def _rooted(self, root: int) -> tuple[int, ...]:
-        """Return the ranks with the root first."""
+    def _along_tree(
+        self, way: Callable[[Sequence[int], list[float], int], list[float]], root: int, clocks: list[float], size: int
+    ) -> list[float]:
+        """Return the members' times after messages of `size` bytes along the tree under `root`, one `way`."""
         ranks = self._meeting.ranks
-        return (ranks[root], *ranks[:root], *ranks[root + 1 :])
+        first, *others = way(
+            (ranks[root], *ranks[:root], *ranks[root + 1 :]),
+            [clocks[root], *clocks[:root], *clocks[root + 1 :]],
+            size,
+        )
+        return [*others[:root], first, *others[root:]]
+
+    def _reduce(self, x: Vector, root: int) -> Vector | None:
+        up, size = self._network.up, x.nbytes
+
+        def end(parts: list[Vector]) -> Ending:
+            total = np.add.reduce(np.stack(parts), axis=0)
+            results = [total if place == root else None for place in range(len(parts))]
+            return Ending(results, lambda clocks: self._along_tree(up, root, clocks, size))
+
+        result: Vector | None = self._meeting.join(self._node, f"reduce to {root}", np.array(x), end)
+        return result
 
     def _broadcast(self, x: Vector, root: int) -> Vector:
-        network, size = self._network, x.nbytes
+        down, size = self._network.down, x.nbytes
 
         def end(parts: list[Vector]) -> Ending:
             def times(clocks: list[float]) -> list[float]:
-                first, *others = network.down(
-                    self._rooted(root), [clocks[root], *clocks[:root], *clocks[root + 1 :]], size
-                )
-                return [*others[:root], first, *others[root:]]
+                return self._along_tree(down, root, clocks, size)
 
             return Ending([parts[root].copy() for _ in parts], times, root)
 

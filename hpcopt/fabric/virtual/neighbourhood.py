@@ -98,8 +98,9 @@ class VirtualNeighbourhood(Neighbourhood):
         post: Post,
         sources: Sequence[int],
         targets: Sequence[int],
+        link_class: str,
     ) -> None:
-        super().__init__(sources, targets, node.seam)
+        super().__init__(sources, targets, node.seam, link_class)
         self._node = node
         self._network = network
         self._loop = loop

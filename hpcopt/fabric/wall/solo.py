@@ -33,15 +33,19 @@ class SoloNode(WallClockNode):
         self.world = SoloGroup(self.seam)
         self._progress = Progress(lambda: None)
 
-    def group(self, ranks: Sequence[int]) -> Group:
+    def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
         if list(ranks) != [0]:
             raise ValueError(f"a cluster of one node has no group {list(ranks)}")
-        return SoloGroup(self.seam)
+        return SoloGroup(self.seam, link_class)
 
-    def neighbourhood(self, sources: Sequence[int], targets: Sequence[int]) -> Neighbourhood:
-        if sources or targets:
-            raise ValueError(f"a cluster of one node has no neighbours {[*sources, *targets]}")
-        return SoloNeighbourhood((), (), self.seam)
+    def _neighbourhood(
+        self,
+        sources: Sequence[int],
+        targets: Sequence[int],
+        among: tuple[int, ...] | None,  # noqa: ARG002
+        link_class: str,
+    ) -> Neighbourhood:
+        return SoloNeighbourhood(sources, targets, self.seam, link_class)
 
     def window(self, words: int, link_class: str = "one-sided", *, by_edge: bool = True) -> Window:
         return SoloWindow(words, self.seam, link_class, by_edge=by_edge)
