@@ -53,7 +53,7 @@ def check_types(table: object) -> None:
     for name, hint in get_type_hints(type(table), include_extras=True).items():
         given = plain(getattr(table, name))
         try:
-            for where, message in not_finite(given):
+            for where, message in unusable(given):
                 raise _refusal((name, *where), message)
             fill(table, **{name: msgspec.convert(given, hint)})
         except msgspec.ValidationError as error:
@@ -96,13 +96,15 @@ def shown(value: object) -> str:
     return f"{type(value).__name__} {value}"
 
 
-def not_finite(value: object) -> Iterator[tuple[KeyPath, str]]:
-    """Yield path and message of every number inside `value` that is NaN or infinite."""
+def unusable(value: object) -> Iterator[tuple[KeyPath, str]]:
+    """Yield path and message of every number inside `value` that is NaN or infinite, and every text with a null."""
     if isinstance(value, float) and not math.isfinite(value):
         yield (), f"expected a finite number, got {shown(value)}"
+    elif isinstance(value, str) and "\0" in value:  # no name of a file, or of anything else, holds one
+        yield (), f"expected text without null characters, got {shown(value)}"
     elif isinstance(value, (dict, list)):
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from (((name, *path), message) for path, message in not_finite(item))
+            yield from (((name, *path), message) for path, message in unusable(item))
 
 
 def explained(error: msgspec.ValidationError, info: kinds.Type, value: Any) -> tuple[KeyPath, str]:

@@ -8,6 +8,24 @@ from __future__ import annotations
 
 from enum import Enum
 
+_LONGEST = 2000  # characters of a message; its end, which says what would be right, is kept
+_END = 800
+
+
+def in_one_line(message: str) -> str:
+    """Return a message that a terminal shows as one line: what cannot be printed is escaped, what is too long is cut.
+
+    Names, paths and values in it come from outside and may hold line breaks or control sequences.
+    """
+    if not message.isprintable():
+        message = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - _END]} ... {message[-_END:]}"
+
+
+def out_of_memory(error: MemoryError) -> str:
+    """Return the message about memory that the system did not give: what was asked for, where the error says it."""
+    return f"out of memory: {error}" if str(error) else "out of memory"
+
 
 class Remedy(Enum):
     """What the caller may ask for instead. The value ends the message, for callers from Python.
@@ -37,6 +55,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        message = in_one_line(message)
         super().__init__(message if remedy is None else message + remedy.value)
         self.message = message
         self.remedy = remedy

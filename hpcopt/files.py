@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from hpcopt.interrupts import undoing
 
@@ -15,6 +18,27 @@ UNFINISHED = ".hpcopt-*.part"
 """What files that are not yet whole are called; short, so that any name that a folder takes can be written."""
 
 PIECE_BYTES = 1 << 24  # read at a time, so that a size that nobody has checked asks for no memory
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Return a file open for reading its bytes.
+
+    Raises
+    ------
+    OSError
+        When it can't be opened; for a pipe or a device, too, which may keep its reader waiting and, read by one
+        process, is empty for the next.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.open("rb")
+
+
+def text_of(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file, see `open_file`; raises `UnicodeDecodeError` where it is none."""
+    with open_file(path) as file, io.TextIOWrapper(file, encoding=encoding) as text:
+        return text.read()
 
 
 def read(file: IO[bytes], count: int) -> bytearray:

@@ -8,6 +8,7 @@ and whatever the libraries raise over it, ends in one line with the file and the
 from __future__ import annotations
 
 import math
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -25,10 +26,13 @@ from numpy.typing import NDArray
 
 from hpcopt.capacity import DOUBLE, ask
 from hpcopt.errors import InputError
-from hpcopt.files import read, read_over
+from hpcopt.files import open_file, read, read_over
 
 _LONGEST_HEADER = 1 << 14  # bytes; numpy itself reads none of more than 10,000 characters
 _LARGEST_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1 << 11}  # of a member's content to what is stored
+_VERSIONS = {(1, 0), (2, 0), (3, 0)}  # of numpy's format
+_LONGEST_TOLD = 120  # characters of what a library says of a file
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in memory: another one on each rank
 _ENCODINGS = {"S": "ascii", "U": "utf-32-le"}
 _LARGEST_RATIO = 1 << 21  # of the other compressions
 
@@ -69,6 +73,8 @@ class Stored:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of numpy and Python about headers that are odd: they are used or not
                 version = npy.read_magic(start)
+                if version not in _VERSIONS:
+                    raise ValueError(f"version {version[0]}.{version[1]} of the format is unknown")
                 read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
                 shape, fortran, dtype = read_header(start)
             if any(isinstance(side, bool) or side < 0 for side in shape):
@@ -160,7 +166,7 @@ def stored_array(path: Path) -> Stored:
     OSError
         When the file can't be opened or read.
     """
-    return Stored.of(f"{path}", ".npy file", lambda: path.open("rb"), path.stat().st_size)
+    return Stored.of(f"{path}", ".npy file", partial(open_file, path), path.stat().st_size)
 
 
 class Archive:
@@ -175,6 +181,7 @@ class Archive:
     def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
         self._path, self._file = path, file
         self._names = {name.removesuffix(".npy"): name for name in file.namelist()}
+        self._all = [name.removesuffix(".npy") for name in file.namelist()]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -197,6 +204,8 @@ class Archive:
             For a damaged member.
         """
         where = f"{self._path}: {_shown(name)}"
+        if (count := self._all.count(name)) > 1:
+            raise InputError(f"{where}: {count} members have this name; write the file again with one of them")
         info = self._file.getinfo(self._names[name])
         most = info.compress_size * _LARGEST_RATIOS.get(info.compress_type, _LARGEST_RATIO)
         if info.file_size > most or info.compress_size > self._path.stat().st_size:
@@ -219,7 +228,7 @@ def archive(path: Path) -> Iterator[Archive]:
     OSError
         When the file can't be opened.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         with _sound(f"{path}", ".npz file"):
             members = Archive(path, zipfile.ZipFile(file))
         yield members
@@ -241,5 +250,6 @@ def _sound(where: str, kind: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in (None, EINVAL):
             raise
         told = "".join(each if each.isprintable() else " " for each in f"{error}") or type(error).__name__
-        told = " ".join(told.split())
+        told = _ADDRESS.sub("", " ".join(told.split()))
+        told = told if len(told) <= _LONGEST_TOLD else f"{told[:_LONGEST_TOLD]}..."
         raise InputError(f"{where}: not a valid {kind}: {told}") from None

@@ -7,9 +7,9 @@ import math
 import pytest
 
 from hpcopt.checks import at_least, one_of, within
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.files import written_whole
-from hpcopt.portions import portion
+from hpcopt.portions import number, portion, whole
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,38 @@ def test_a_value_that_is_too_small_or_unknown_is_refused_by_its_name():
         ("n", "n", None),
         ("-1/n", "n", None),
         ("1/n/n", "n", None),
+        ("1e400/n", "n", None),
+        ("1_0/n", "n", None),
+        ("\u0661/n", "n", None),
         (0.5, "n", None),
     ],
 )
 def test_a_part_of_a_quantity_is_a_number_over_its_letter(text, of, value):
     assert portion(text, of) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "real", "integer"),
+    [
+        ("3", 3.0, 3),
+        (" +07 ", 7.0, 7),
+        ("-.5e1", -5.0, None),
+        *((text, None, None) for text in ("1_0", "\u0663", "nan", "infinity", "0x10", "", "1 0")),
+        ("1e400", None, None),
+        ("9" * 5000, None, None),
+    ],
+)
+def test_a_number_is_decimal_and_finite(text, real, integer):
+    assert number(text) == real
+    assert whole(text) == integer
+
+
+@pytest.mark.parametrize("message", ["a\nb", "a\x1b[31mb", "a\0b", "a\u202eb", "a\udcffb", "x" * 10_000])
+def test_a_message_is_one_line_that_a_terminal_shows_as_it_is(message):
+    told = str(InputError(f"{message}: unknown", Remedy.RANKS))
+    assert told.isprintable()
+    assert told.endswith(f": unknown{Remedy.RANKS.value}")
+    assert len(told) < 2100
 
 
 @pytest.mark.parametrize(("mode", "old", "new"), [("w", "old", "new"), ("wb", b"old", b"new")])

@@ -322,6 +322,28 @@ def test_mistakes_are_told_in_one_line(arguments, message, capsys, tmp_path, mon
     assert message in told
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "s.toml", "--virtual", "1_0"], "'--virtual': expected an integer >= 1, got 1_0"),
+        (["run", "s.toml", "--virtual", "\u0663"], "'--virtual': expected an integer >= 1, got \u0663"),
+        (["topology", "ring", "--nodes", "0"], "'--nodes': expected an integer >= 1, got 0"),
+        (["topology", "ring", "--nodes", "3", "--seed", "1_0"], "'--seed': expected an integer >= 0, got 1_0"),
+        (["fit", "a.svm", "-o", "m.npz", "--tol", "1_0"], "'--tol': expected a number, got 1_0"),
+        (["fit", "a.svm", "-o", "m.npz", "--l1", "nan"], "'--l1': expected a number, got nan"),
+        (["fit", "a.svm", "-o", "m.npz", "--test-fraction", "1_0"], "'--test-fraction': expected a number, got 1_0"),
+        (["fit", "a.svm", "-o", "m.npz", "--l2", "1_0"], 'problem.l2: expected a number >= 0 or "c/n"'),
+        (["check", "s.py", "--limit", "0"], "'--limit': expected a number >= 0.1, got 0"),
+    ],
+)
+def test_numbers_given_as_options_are_decimal(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) in {1, 2}
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert message in told
+
+
 def test_info_describes_the_environment(capsys):
     assert main(["info"]) == 0
     said = capsys.readouterr().out

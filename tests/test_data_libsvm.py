@@ -3,6 +3,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,7 @@ BAD_LINES = {
     b"yes 4:1": "label 'yes' is not a number (is this LIBSVM text?)",
     b"1,2 4:1": "label '1,2' is not a number (is this LIBSVM text?)",
     b"-inf 4:1": "label is '-inf'; only finite numbers can be used",
+    b"nan 4:1": "label is 'nan'; only finite numbers can be used",
     b"1_0 4:1": "label '1_0' is not a number (is this LIBSVM text?)",
     b"1 4:1_0": "the value of feature 4 '1_0' is not a number",
     b"1 1_0:4": "feature index '1_0' is not an integer",
@@ -184,6 +186,31 @@ def test_a_file_that_only_its_name_says_is_compressed_is_refused(tmp_path, suffi
     path.write_bytes(TEXT)
     with pytest.raises(AgreedError, match=f"damaged, or not {suffix[1:]}-compressed as its name says"):
         read_file(path, SoloGroup())
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".npz"])
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_file_whose_name_hides_that_it_is_compressed_is_refused_with_the_name_that_is_right(
+    tmp_path, suffix, processes
+):
+    path = tmp_path / "data.txt"
+    if suffix == ".npz":
+        with path.open("wb") as file:
+            np.savez(file, y=np.zeros(3))
+    else:
+        path.write_bytes(COMPRESS[suffix](TEXT))
+    told = messages_on_processes(processes, lambda group: read_file(path, group))
+    assert told == [told[0]] * processes
+    assert told[0].startswith(f"{path}: {'a zip archive' if suffix == '.npz' else suffix[1:] + '-compressed'}")
+    assert suffix in told[0]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_pipe_which_only_one_process_could_read_is_refused(tmp_path, processes):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    told = messages_on_processes(processes, lambda group: read_file(path, group))
+    assert told == [f"{path}: not a regular file"] * processes
 
 
 @pytest.mark.parametrize("processes", [1, 3])

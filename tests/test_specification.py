@@ -1,6 +1,7 @@
 """The specification: what is accepted, what it becomes, and that every refusal names file, line and key."""
 
 import json
+import os
 import re
 import tomllib
 
@@ -397,6 +398,28 @@ def test_a_missing_file_a_folder_and_a_binary_file_are_told(tmp_path, monkeypatc
     assert refusal("nowhere.toml") == "nowhere.toml: no such file"
     assert refusal(".").startswith(".: is a folder")
     assert refusal("binary.toml").startswith("binary.toml: is not UTF-8 text")
+    os.mkfifo("pipe.toml")
+    assert refusal("pipe.toml") == "pipe.toml: not a regular file"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = 0\nx = " + "9" * 5000, ", line 2, column 5: invalid TOML: an integer of more than 4300 digits"),
+        ("x = " + "[" * 2000 + "]" * 2000, ": invalid TOML: tables and lists nested more than 100 deep"),
+        ("x = " + "{a=" * 2000 + "1" + "}" * 2000, ": invalid TOML: tables and lists nested more than 100 deep"),
+        ("x = " + "[" * 200 + "]" * 200, ": invalid TOML: tables and lists nested more than 100 deep"),
+        ("a." * 2000 + "b = 1", ": invalid TOML: tables and lists nested more than 100 deep"),
+        ('[data]\npath = "a\\u0000b"', ', line 2: data.path: expected text without null characters, got "a\\u0000b"'),
+        ('[data]\npath = "a"\n"b\\nc" = 1', ", line 3: data.b\\nc: unknown key"),
+    ],
+)
+def test_what_a_reader_of_toml_does_not_survive_is_refused(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.toml").write_text(text, encoding="utf-8")
+    told = refusal("odd.toml")
+    assert told.startswith(f"odd.toml{message}")
+    assert told.isprintable()
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):

@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcopt.cli.options import real
 from hpcopt.files import written_whole
 from hpcopt.outputs import check_apart, check_file
 
 if TYPE_CHECKING:
     from hpcopt.conformance.verdict import Verdict
+
+_SHORTEST = 0.1  # seconds that a check may be given
+
+
+def seconds(given: object) -> float:
+    """Return the value of --limit."""
+    limit = real(given)
+    if limit < _SHORTEST:
+        raise typer.BadParameter(f"expected a number >= {_SHORTEST}, got {given}")
+    return limit
 
 
 def check(
@@ -21,7 +32,7 @@ def check(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write solver, property, verdict, why as JSON.")
     ] = None,
-    limit: Annotated[float, typer.Option(metavar="S", min=0.1, help="Time limit of a check in seconds.")] = 20.0,
+    limit: Annotated[float, typer.Option(metavar="S", parser=seconds, help="Time limit of a check in seconds.")] = 20.0,
 ) -> int:
     """Check a user-defined solver.
 

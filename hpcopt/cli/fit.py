@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpcopt.cli.options import DIVERGED_OR_MISSED, Overrides, Quiet, SolverFile, Virtual, overridden
+from hpcopt.cli.options import (
+    DIVERGED_OR_MISSED,
+    Overrides,
+    Quiet,
+    SolverFile,
+    Virtual,
+    l2_weight,
+    overridden,
+    real,
+)
 from hpcopt.fabric.launch import is_first
 
 if TYPE_CHECKING:
@@ -19,8 +28,11 @@ Data = Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .g
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="MODEL.npz", help="The model file to write.")]
 Loss = Annotated[str, typer.Option(help="See: hpcopt list losses; default: logistic, and softmax for --model mlp.")]
 Model = Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list models.")]
-L2 = Annotated[str | None, typer.Option(metavar="V", help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n".')]
-L1 = Annotated[float, typer.Option(metavar="V", help="Weight of ||w||_1; only 0 is supported at present.")]
+L2 = Annotated[
+    str | None,
+    typer.Option(metavar="V", parser=l2_weight, help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n".'),
+]
+L1 = Annotated[float, typer.Option(metavar="V", parser=real, help="Weight of ||w||_1; only 0 is supported at present.")]
 SolverName = Annotated[
     str | None,
     typer.Option(
@@ -32,6 +44,7 @@ Tolerance = Annotated[
     float | None,
     typer.Option(
         metavar="T",
+        parser=real,
         help="Stop when the scaled gradient, which does not depend on the features' units, is at most this; its "
         "square is about the relative gap of the objective to the minimum. Default 1e-8, and 1e-2 "
         "for non-convex models and losses.",
@@ -43,7 +56,9 @@ Scale = Annotated[
     typer.Option(metavar="NAME", help="Scale the features: standard, max-abs, global-max-abs; the model undoes it."),
 ]
 Test = Annotated[Path | None, typer.Option(metavar="FILE", help="Test rows.")]
-TestFraction = Annotated[float, typer.Option(metavar="F", help="Fraction of DATA to hold out for testing instead.")]
+TestFraction = Annotated[
+    float, typer.Option(metavar="F", parser=real, help="Fraction of DATA to hold out for testing instead.")
+]
 
 
 def fit(
@@ -76,7 +91,7 @@ def fit(
     solver = solver or usual_solver(model, loss)
     problem: dict[str, Any] = {"model": model, "loss": loss, "l1": l1}
     if l2 is not None:
-        problem["l2"] = _number(l2)
+        problem["l2"] = l2
     if intercept:
         problem["intercept"] = True
     rows: dict[str, Any] = {"scale": scale, "test_fraction": test_fraction}
@@ -106,10 +121,3 @@ def _shortfall(finished: Run, tol: float, scale: str) -> str:
     more = f"try {scaling}more: --set stop.{status.name.lower()}=N"
     told = f"not converged to --tol {tol:g} (the scaled gradient is {reached:.2g}): {status.value}"
     return f"{told}; {what_to_do.get(status, more)}"
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text

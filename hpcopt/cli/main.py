@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, in_one_line, out_of_memory
 from hpcopt.fabric.launch import (
     JOB,
     abort_on_error,
@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> int:
             return _fail(misuse, code)
     except InputError as error:
         return _fail(error.message + (REMEDIES[error.remedy] if error.remedy else ""), 1)
+    except MemoryError as error:
+        return _fail(out_of_memory(error), 1)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     return code
@@ -77,7 +79,7 @@ def _fail(message: str, code: int) -> int:
     """Tell an error on one rank; return this process's exit code."""
     sys.stdout.flush()
     if is_heard(sys.stderr):
-        print(f"hpcopt: error: {message}", file=sys.stderr, flush=True)
+        print(f"hpcopt: error: {in_one_line(message)}", file=sys.stderr, flush=True)
     else:
         leave_to_the_first()
     return code

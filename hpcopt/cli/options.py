@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hpcopt.errors import Remedy
+from hpcopt.portions import number, whole
+
+
+def at_least(least: int) -> Callable[[object], int]:
+    """Return what reads the value of an option that is an integer: decimal digits, and no others that Python takes."""
+
+    def integer(given: object) -> int:
+        value = whole(str(given))
+        if value is None or value < least:
+            raise typer.BadParameter(f"expected an integer >= {least}, got {given}")
+        return value
+
+    return integer
+
+
+def real(given: object) -> float:
+    """Return the value of an option that is a finite decimal number."""
+    value = number(str(given))
+    if value is None:
+        raise typer.BadParameter(f"expected a number, got {given}")
+    return value
+
+
+def l2_weight(given: str) -> float | str:
+    """Return the value of --l2, a number or a text that the specification judges."""
+    value = number(given)
+    return given if value is None else value
+
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The specification.", show_default=False)]
 Overrides = Annotated[
@@ -17,7 +46,9 @@ Overrides = Annotated[
 ]
 Virtual = Annotated[
     int | None,
-    typer.Option("--virtual", metavar="N", min=1, help="N virtual nodes in this process instead of MPI ranks."),
+    typer.Option(
+        "--virtual", metavar="N", parser=at_least(1), help="N virtual nodes in this process instead of MPI ranks."
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Output folder; default: that of the specification.")

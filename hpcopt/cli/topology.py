@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hpcopt.cli.options import at_least
 from hpcopt.cli.plot import check_format
 from hpcopt.outputs import check_apart, check_file
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build, lay_out
@@ -24,12 +25,14 @@ def topology(
         str,
         typer.Argument(metavar="NAME", help="See: hpcopt list topologies; or hubs: a hub network.", show_default=False),
     ],
-    nodes: Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="Number of nodes.", show_default=False)],
+    nodes: Annotated[
+        int, typer.Option("--nodes", metavar="N", parser=at_least(1), help="Number of nodes.", show_default=False)
+    ],
     weights: Annotated[
         str | None,
         typer.Option(metavar="RULE", help="auto, metropolis, max-degree, laplacian, uniform, authors or file."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of a random topology.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", parser=at_least(0), help="Seed of a random topology.")] = 0,
     overrides: Annotated[
         list[str] | None,
         typer.Option(

@@ -25,6 +25,7 @@ from hpcopt.fabric.interface import Group
 from hpcopt.stored import Archive, Stored, archive, stored_array, word
 
 SPARSE_MEMBERS = ("data", "indices", "indptr", "shape")
+_LARGEST_SIDE = 2**63 - 1  # of a matrix whose pointers and indices are int64
 
 
 def read_npy(path: Path, group: Group, *, rows: int | None = None, features: int | None = None) -> Part:
@@ -107,8 +108,10 @@ def _sparse(path: Path, members: Archive) -> tuple[tuple[int, int], Callable[[in
     shape, pointers, indices, data = (members.member(name) for name in ("shape", "indptr", "indices", "data"))
     for member in (shape, pointers, indices):
         check_integers(member.where, member.dtype)
-    if shape.shape != (2,) or (sides := shape.read()).min() < 0:
-        raise InputError(f"{shape.where}: expected the numbers of rows and of columns, two integers of at least 0")
+    if shape.shape != (2,) or (sides := shape.read()).min() < 0 or sides.max() > _LARGEST_SIDE:
+        raise InputError(
+            f"{shape.where}: expected the numbers of rows and of columns, two integers from 0 to {_LARGEST_SIDE}"
+        )
     n, d = (int(side) for side in sides)
     entries = math.prod(data.shape)
     for member, length in ((pointers, n + 1), (indices, entries), (data, entries)):

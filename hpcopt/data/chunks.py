@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from hpcopt.data.listening import tell
 from hpcopt.data.opening import compressed, opened, telling
 from hpcopt.errors import InputError
+from hpcopt.files import open_file
 
 PLAIN_BYTES = 4 << 20  # at most: a small file is cut into one chunk a process
 COMPRESSED_BYTES = 1 << 19  # smaller, as the length of the text is unknown and every process should get some
@@ -80,7 +81,7 @@ def lines_before(path: Path, offset: int) -> int:
 
 def _plain(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[Chunk]:
     """Yield own chunks by seeking: chunk i holds the lines that start in bytes [i step, (i + 1) step)."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         length = file.seek(0, 2)
         step = max(1, min(chunk_bytes, -(-length // size)))
         for index in range(rank, -(-length // step), size):

@@ -137,8 +137,8 @@ def _rows_of(text: bytes) -> _Piece:
 
 def _suspicious(text: bytes, piece: _Piece) -> bool:
     """Tell whether the lines that were read so have to be looked at one by one."""
-    largest = max(np.abs(numbers).max(initial=0.0) for numbers in (piece.data, piece.labels))
-    # The comparison is false for NaN, too.
+    # NaN is the largest for numpy, whatever the other is (Python's max would drop it), and compares as false.
+    largest = np.max([np.abs(numbers).max(initial=0.0) for numbers in (piece.data, piece.labels)])
     return not largest <= LARGEST_EXACT or b"_" in text or bool(_too_wide(int(piece.indices.max(initial=0))))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from hpcopt.data.listening import tell
 from hpcopt.errors import InputError
-from hpcopt.files import read_over
+from hpcopt.files import open_file, read_over
 
 _BLOCK = 1 << 16  # bytes of a compressed file that are looked at together
 _DICTIONARY = 1 << 30  # bytes at most that a stream may ask for to be decompressed; xz -9 asks for 65 MB
@@ -53,11 +53,26 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 }
 _LARGEST_RATIOS = {".gz": 1 << 11, ".bz2": 1 << 21, ".xz": 1 << 14}  # of the content's length to the file's
 _BEGINNINGS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"}  # of a stream
+_OTHERS = {
+    **{
+        start: f"{suffix[1:]}-compressed, but its name does not end in {suffix}"
+        for suffix, start in _BEGINNINGS.items()
+    },
+    b"PK\x03\x04": "a zip archive; numpy's end in .npz, of others unpack the file",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed, which is not read; decompress it",
+}
 
 
 def compressed(path: Path) -> bool:
     """Tell whether the file's name says that it is compressed."""
     return path.suffix in _DECOMPRESSORS
+
+
+def misnamed(path: Path) -> str:
+    """Return what the first bytes of a file say that its name does not: that it is compressed; else ""."""
+    with telling(path), open_file(path) as file:
+        begun = file.read(max(map(len, _OTHERS)))
+    return next((words for start, words in _OTHERS.items() if begun.startswith(start) and not compressed(path)), "")
 
 
 def longest_content(path: Path) -> int:
@@ -71,7 +86,7 @@ def opened(path: Path) -> Any:
     Reading raises an InputError that names the file and the place where a compressed one is cut short or damaged.
     """
     if not compressed(path):
-        return path.open("rb")
+        return open_file(path)
     return io.BufferedReader(_Streams(path), _BLOCK)
 
 
@@ -104,7 +119,7 @@ class _Streams(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         self._path, self._kind = path, path.suffix[1:]
         self._new = _DECOMPRESSORS[path.suffix]
-        self._file = path.open("rb")
+        self._file = open_file(path)
         self._length = path.stat().st_size
         self._stream: Any = None  # the decompressor of the present one
         self._ended = 0  # streams so far
@@ -160,7 +175,11 @@ class _Streams(io.RawIOBase):
             tell(self._path, self._file.tell(), self._length)
         try:
             content: bytes = self._stream.decompress(block, most)
-        except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
+        except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError) as error:
+            if "Memory usage limit" in str(error):
+                raise InputError(
+                    f"{self._path}: takes more than {_DICTIONARY >> 20} MiB to be decompressed; compress it again"
+                ) from None
             raise self._damaged() from None
         return content
 

@@ -12,6 +12,7 @@ from hpcopt.data.arrays import read_npy, read_npz
 from hpcopt.data.features import counts_from_zero, either_way, settle, width_of
 from hpcopt.data.idx import is_idx, labels_beside, read_idx
 from hpcopt.data.libsvm import read_libsvm
+from hpcopt.data.opening import misnamed
 from hpcopt.data.request import ARRAYS, GENERATED, DataRequest
 from hpcopt.data.rows import Rows, read_arrays
 from hpcopt.data.synthesis import generate
@@ -20,6 +21,7 @@ from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 from hpcopt.fabric.solo import SoloGroup
+from hpcopt.files import open_file
 
 _EMBEDDED = {"breast-cancer": embedded.breast_cancer, "digits": embedded.digits}
 
@@ -121,6 +123,8 @@ def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, fea
     idx = False
     with agreed(group):
         idx = path.suffix not in {".npz", ".npy"} and is_idx(path)
+        if not idx and path.suffix not in {".npz", ".npy"} and (what := misnamed(path)):
+            raise InputError(f"{path}: {what}")
         if labels is not None and not idx:
             raise InputError(f"{labels}: named as the labels of {path}, which is not an IDX file and contains its own")
     if idx:
@@ -138,7 +142,7 @@ def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, fea
 def _same_everywhere(path: Path, group: Group) -> None:
     """Refuse a file that a process can't open, or that hasn't the same length for all. Collective."""
     length = 0
-    with agreed(group), path.open("rb") as file:
+    with agreed(group), open_file(path) as file:
         length = file.seek(0, 2)
     lengths = [int(told[0]) for told in group.allgather(np.array([length]))]
     if len(set(lengths)) > 1:

@@ -157,4 +157,6 @@ def as_floats(array: NDArray[Any], where: str) -> NDArray[Any]:
         raise InputError(
             f"{where}: contains values of type {array.dtype}; expected numbers (float64, float32 or integers)"
         )
-    return array.astype(np.float32 if array.dtype.itemsize == 4 and array.dtype.kind == "f" else np.float64, copy=False)
+    kind = np.float32 if array.dtype.itemsize == 4 and array.dtype.kind == "f" else np.float64
+    with np.errstate(over="ignore"):  # of a wider type; the infinity is refused with its row, like any other
+        return array.astype(kind, copy=False)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from hpcopt.errors import AgreedError, InputError, Remedy
+from hpcopt.errors import AgreedError, InputError, Remedy, out_of_memory
 from hpcopt.fabric.group import Group
 
 
@@ -34,6 +34,8 @@ def agreed(group: Group, *, one_tells: bool = False) -> Iterator[None]:
         message, remedy = error.message, error.remedy
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except MemoryError as error:
+        message = out_of_memory(error)
     _raise_together(group, message, remedy, one_tells=one_tells)
 
 

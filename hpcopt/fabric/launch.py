@@ -30,7 +30,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hpcopt.errors import AgreedError, InputError
+from hpcopt.errors import AgreedError, InputError, in_one_line, out_of_memory
 
 # variables for (number of processes, rank of this one) by launcher; the first consistent pair is used
 LAUNCHERS = (
@@ -184,6 +184,8 @@ def _senseless() -> list[str]:
         if {size, rank} & os.environ.keys() and (is_of_a_rank() or not _makes_sense(size, rank))
         for prefix in prefixes.get(size, ())
     ]
+    if not os.environ.get("PMIX_RANK", "0").isdecimal():
+        wrong.append("PMIX_")
     return [name for name in os.environ if name.startswith(tuple(wrong))]
 
 
@@ -302,6 +304,8 @@ def abort_on_error() -> Iterator[None]:
             _end_with("hpcopt: error: interrupted\n" if rank == 0 else "", 130)
         if isinstance(error, InputError):
             _end_with(f"hpcopt: error: {error} (on rank {rank})\n", 1)
+        if isinstance(error, MemoryError):
+            _end_with(f"hpcopt: error: {in_one_line(out_of_memory(error))} (on rank {rank})\n", 1)
         end_on_defect()
 
 

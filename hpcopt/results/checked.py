@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hpcopt.annotations import Count, Whole, explained, shown
 from hpcopt.errors import InputError
+from hpcopt.files import text_of
 from hpcopt.results.goal import WHOSE
 from hpcopt.results.record import Record
 
@@ -183,7 +184,7 @@ def text(path: Path) -> str:
         If it can't be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return text_of(path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: damaged: not UTF-8 text (byte {error.start:,})") from None
 

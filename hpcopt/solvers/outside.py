@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from hpcopt.errors import InputError
+from hpcopt.files import open_file
 from hpcopt.registry import Registry
 from hpcopt.solvers.base import SOLVERS, Solver
 
@@ -57,7 +58,8 @@ def load_file(path: str | Path) -> SolverFile:
     """
     path = Path(path)
     try:
-        source = path.read_bytes()
+        with open_file(path) as opened:
+            source = opened.read()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:

@@ -5,12 +5,13 @@ Values are TOML (`true`, `3`, `[1, 2]`, `"1/n"`); what is no TOML value is text,
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from typing import Any
 
 from hpcopt.annotations import KeyPath
 from hpcopt.errors import InputError
+from hpcopt.portions import number
+from hpcopt.spec.toml_lines import DEEPEST, parsed
 
 
 def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[KeyPath, str]:
@@ -27,6 +28,8 @@ def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[Ke
         names = [name.strip() for name in key.split(".")]
         if not equals or not all(names):
             raise InputError(f"--set {text}: expected key.path=value, as in solver.local_steps=2")
+        if len(names) > DEEPEST:
+            raise InputError(f"--set {text}: {len(names)} names in the path; expected at most {DEEPEST}")
         texts[_put(tables, names, _value(value), text)] = text
     return texts
 
@@ -60,17 +63,15 @@ def _step(here: object, name: str, path: KeyPath, text: str) -> str | int:
 def _value(text: str) -> object:
     """Return the TOML value written in `text`, or `text` itself where it is none (a date is text, too)."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        tables = parsed(f"value = {text}")
+    except ValueError:
         return _text(text)
-    value = parsed["value"]
+    value = tables["value"]
     known = isinstance(value, (bool, int, float, str, list, dict))
-    return value if known and len(parsed) == 1 else _text(text)
+    return value if known and len(tables) == 1 else _text(text)
 
 
 def _text(text: str) -> float | str:
     """Return the number that a person may write and TOML may not (.5, 5., 01), or the text."""
-    try:
-        return float(text)
-    except ValueError:
-        return text.strip()
+    value = number(text)
+    return text.strip() if value is None else value

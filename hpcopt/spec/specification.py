@@ -7,7 +7,6 @@ range, and every complaint names file, line and key.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -20,6 +19,7 @@ from hpcopt.annotations import KeyPath, Whole, plain, shown
 from hpcopt.data.request import DataRequest
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import EVEN
+from hpcopt.files import text_of
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.problems.table import STARTS, ProblemTable
@@ -33,7 +33,7 @@ from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
 from hpcopt.spec.solver_files import own_solvers, with_files
-from hpcopt.spec.toml_lines import key_lines
+from hpcopt.spec.toml_lines import key_lines, parsed
 from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES, Topology
 from hpcopt.topology.edge_list import File as EdgeList
@@ -146,8 +146,8 @@ def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bo
     """
     text = _read(path)
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = parsed(text)
+    except ValueError as error:
         raise InputError(f"{path}{_syntax(str(error))}") from None
     origin = Origin(str(path), key_lines(text), apply_overrides(tables, overrides))
     return _checked_specification(tables, many, origin, Path(path))
@@ -338,11 +338,13 @@ def _check_needs(solver: Solver[Any], path: KeyPath, setting: Setting, origin: O
 def _read(path: str | Path) -> str:
     """Return the text of the file, without the byte order mark that some editors put first."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return text_of(Path(path), "utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected a specification in TOML") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not UTF-8 text; expected a specification in TOML") from None
 

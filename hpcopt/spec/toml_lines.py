@@ -1,4 +1,4 @@
-"""The line of every key of a TOML text.
+"""A TOML text read, and the line of every key in it.
 
 TOML readers give values and forget where they stood; a message about a bad value has to name its line. The
 scanner here runs over text that `tomllib` has accepted, so it follows the grammar but judges nothing.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
+from typing import Any
 
 from hpcopt.annotations import KeyPath
 
@@ -26,6 +27,43 @@ _STRINGS = tuple(
         r"'[^'\n]*'",
     )
 )
+
+
+DEEPEST = 100
+"""Tables and lists inside one another at most: whoever walks through them calls itself."""
+
+_LONG_INTEGER = re.compile(r"[0-9_]{4300,}")  # Python converts no more digits
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return the tables of a TOML text.
+
+    Raises
+    ------
+    ValueError
+        "What is wrong (at line 1, column 2)"; without the place for what is nested too deeply.
+    """
+    too_deep = f"tables and lists nested more than {DEEPEST} deep"
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(too_deep) from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        found = _LONG_INTEGER.search(text)
+        if found is None:
+            raise
+        line, start = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start())
+        where = f"(at line {line}, column {found.start() - start})"
+        raise ValueError(f"An integer of more than 4300 digits {where}") from error
+    level: list[Any] = [tables]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [inner for inner in level if isinstance(inner, (dict, list))]
+    if level:
+        raise ValueError(too_deep)
+    return tables
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 import msgspec.inspect as kinds
 
-from hpcopt.annotations import KeyPath, explained, inside, keys_of, not_finite
+from hpcopt.annotations import KeyPath, explained, inside, keys_of, unusable
 from hpcopt.errors import InputError
 from hpcopt.registry import nearest
 
@@ -76,7 +76,7 @@ def checked(value: object, kind: type[T], path: KeyPath = (), origin: Origin | N
     info = kinds.type_info(kind)
     for where, message in _unknown_keys(info, value):
         raise origin.error((*path, *where), message)
-    for where, message in not_finite(value):
+    for where, message in unusable(value):
         raise origin.error((*path, *where), message)
     try:
         return msgspec.convert(value, kind)

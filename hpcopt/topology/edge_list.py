@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcopt.errors import InputError
+from hpcopt.files import text_of
 from hpcopt.topology.base import Graph, Topology, register
 
 # Plain decimal numbers only: Python also accepts 1_000 and digits of other scripts.
@@ -66,7 +67,7 @@ def read(path: Path, n: int, *, directed: bool) -> Graph:
         For a file that cannot be read, and for a line that is not an edge, naming file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = text_of(path, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise InputError(f"{path}: {reason}; expected a list of edges, one per line: `i j` or `i j weight`") from None
