@@ -46,7 +46,11 @@ DAEMONS = {  # names of processes whose children are ranks
 LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # number of ranks that a daemon has started on its host
 COMING_UP = 300.0  # seconds until MPI initialisation counts as hanging
 _READING = 0.1  # seconds given to a launcher to read a rank's output
+_TOGETHER = 3.0  # seconds in which all ranks meet the same error, as over the environment
 _MOMENT = 0.75  # seconds given to a launcher, or to the first process, to end a job
+
+_meeting: list[Any] = []
+"""The communicator, if there are ranks, on which those that fail wait for one another; nothing else uses it."""
 
 
 def started() -> tuple[int, int, str]:
@@ -171,6 +175,8 @@ def bring_up() -> Any:
         up.set()
         for comm in (MPI.COMM_SELF, MPI.COMM_WORLD):
             comm.Set_errhandler(MPI.ERRORS_RETURN)  # so that errors raise, as when mpi4py initialises MPI
+        if MPI.COMM_WORLD.size > 1:
+            _meeting.append(MPI.COMM_WORLD.Dup())
         atexit.register(_finalize)
     return MPI
 
@@ -290,7 +296,13 @@ JOB = _Job()
 def abort_on_error() -> Iterator[None]:
     """End the whole MPI job if the body raises on this rank, after printing the traceback prefixed with the rank.
 
-    An `AgreedError` passes through: all ranks raise it together and exit normally.
+    An `AgreedError` passes through: all ranks raise it together and exit normally. An error in the input or the
+    environment that all ranks meet before they have agreed on anything becomes one.
+
+    Raises
+    ------
+    AgreedError
+        As above.
     """
     try:
         yield
@@ -302,11 +314,25 @@ def abort_on_error() -> Iterator[None]:
         rank = sys.modules["mpi4py.MPI"].COMM_WORLD.rank
         if isinstance(error, KeyboardInterrupt):  # only in programs that import us
             _end_with("hpcopt: error: interrupted\n" if rank == 0 else "", 130)
-        if isinstance(error, InputError):
-            _end_with(f"hpcopt: error: {error} (on rank {rank})\n", 1)
-        if isinstance(error, MemoryError):
-            _end_with(f"hpcopt: error: {in_one_line(out_of_memory(error))} (on rank {rank})\n", 1)
+        if isinstance(error, (InputError, MemoryError)):
+            told = in_one_line(out_of_memory(error)) if isinstance(error, MemoryError) else error.message
+            if _all_fail():
+                raise AgreedError(told, getattr(error, "remedy", None)) from None
+            _end_with(f"hpcopt: error: {told} (on rank {rank})\n", 1)
         end_on_defect()
+
+
+def _all_fail() -> bool:
+    """Wait a little for all ranks to come here; tell whether they did."""
+    if not _meeting:
+        return False
+    arrived = _meeting[0].Ibarrier()
+    patience = time.monotonic() + _TOGETHER
+    while not arrived.Test():
+        if time.monotonic() > patience:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def end_on_defect() -> NoReturn:
