@@ -45,6 +45,7 @@ NONSENSE = [
     {"PMI_SIZE": "2", "PMI_RANK": "1", "PMI_FD": "99"},
     {"OMPI_COMM_WORLD_SIZE": "two", "OMPI_COMM_WORLD_RANK": "1"},
     {"SLURM_STEP_NUM_TASKS": "4(x2)", "SLURM_PROCID": "1"},
+    {"PMIX_RANK": ""},
 ]
 
 
@@ -61,6 +62,17 @@ def test_a_run_is_alone_where_the_variables_make_no_sense(tmp_path, variables):
     (tmp_path / "rows.svm").write_text(ROWS)
     done = hpcopt("fit", tmp_path / "rows.svm", "-o", tmp_path / "m.npz", **variables)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.mpi
+@requires_mpi
+def test_an_error_that_all_ranks_meet_is_told_once_and_ends_without_an_abort(tmp_path):
+    (tmp_path / "rows.svm").write_text(ROWS)
+    done = hpcopt_ranks(3, "fit", tmp_path / "rows.svm", "-o", tmp_path / "m.npz", env={"NUMBA_DISABLE_JIT": "1"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "hpcopt: error: NUMBA_DISABLE_JIT is set, but the kernels need numba's compiler: unset it"
+    ]
 
 
 CHILD = """
