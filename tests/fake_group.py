@@ -95,13 +95,10 @@ class FakeCluster(Cluster):
     def __init__(self, group: Group, size: int, holders: Sequence[int] | None = None) -> None:
         assert group.size in (1, size)
         self.size = size
-        self._holders = range(size) if holders is None else holders
         self.processes = group
         self.local_nodes = range(size) if group.size == 1 else range(group.rank, group.rank + 1)
-
-    @property
-    def holders(self):
-        return self._holders
+        if holders is not None:
+            self.holders = holders
 
     def run(self, program, conditions=None):
         raise AssertionError(program, conditions, "a fake cluster runs nothing")

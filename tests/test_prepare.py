@@ -20,20 +20,12 @@ def prepared(path, nodes=2, **problem):
     )
 
 
-class SomeHold(VirtualCluster):
-    """Its first node holds no rows."""
-
-    @property
-    def holders(self):
-        return range(1, self.size)
-
-
 @pytest.mark.parametrize("partition", ["shuffled", "contiguous", "by-label", "unequal", "dirichlet"])
 def test_shards_and_test_rows_are_those_of_a_cluster_of_the_holders_alone(partition):
     keys = {"unequal": {"fractions": [0.7, 0.3]}, "dirichlet": {"alpha": 0.5}}.get(partition, {})
     data = {"source": "breast-cancer", "test_fraction": 0.2, "partition": partition, **keys}
     spec = specification_from({"data": data, "solver": {"name": "giant"}})
-    some, alone = prepare(spec, SomeHold(3), PLAIN), prepare(spec, VirtualCluster(2), PLAIN)
+    some, alone = prepare(spec, VirtualCluster(3, holders=[1, 2]), PLAIN), prepare(spec, VirtualCluster(2), PLAIN)
     assert some.problem == alone.problem
     assert some.shards[0].matrix.n == 0
     for node, shard in alone.shards.items():
@@ -46,7 +38,7 @@ def test_shards_and_test_rows_are_those_of_a_cluster_of_the_holders_alone(partit
 def test_generated_rows_have_a_vector_of_their_own_for_each_holder():
     data = {"source": "heterogeneous-least-squares", "rows": 64, "features": 4}
     spec = specification_from({"data": data, "problem": {"loss": "squared"}, "solver": {"name": "giant"}})
-    some, alone = prepare(spec, SomeHold(5), PLAIN), prepare(spec, VirtualCluster(4), PLAIN)
+    some, alone = prepare(spec, VirtualCluster(5, holders=range(1, 5)), PLAIN), prepare(spec, VirtualCluster(4), PLAIN)
     for node, shard in alone.shards.items():
         np.testing.assert_array_equal(some.shards[node + 1].y, shard.y)
 

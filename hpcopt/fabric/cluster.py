@@ -30,6 +30,8 @@ class Cluster(abc.ABC):
     crowding: str | None = None
     """A description of oversubscription, if a host has more ranks than cores (timings then mean little)."""
 
+    _holders: tuple[int, ...] | None = None
+
     @abc.abstractmethod
     def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
         """Run `program(node)` on every node under `conditions`; return the local nodes' results in rank order."""
@@ -37,6 +39,8 @@ class Cluster(abc.ABC):
     @abc.abstractmethod
     def led(self, work: Callable[[], object]) -> bool:
         """Run `work` on one process of each host while the others wait, so that they find a warm cache.
+
+        The process carries a node that holds rows, if one there does.
 
         Returns whether this process ran it.
         """
@@ -54,8 +58,21 @@ class Cluster(abc.ABC):
 
     @property
     def holders(self) -> Sequence[int]:
-        """Ranks of the nodes that hold rows, ascending: all of them."""
-        return range(self.size)
+        """Ranks of the nodes that hold rows, ascending; default all.
+
+        To be set before any data are read, on all processes.
+        """
+        return range(self.size) if self._holders is None else self._holders
+
+    @holders.setter
+    def holders(self, ranks: Sequence[int]) -> None:
+        if not ranks or list(ranks) != sorted(set(ranks).intersection(range(self.size))):
+            raise ValueError(f"holders: expected ranks of the {self.size} nodes, ascending, got {list(ranks)}")
+        self._holders = tuple(ranks)
+
+    def hosts(self) -> tuple[int, ...]:
+        """Return for each node the number of its shared-memory host, counted from 0; collective over the processes."""
+        return (0,) * self.size
 
     def process_of(self, node: int) -> int:
         """Return the rank, in `processes`, of the process that hosts `node`."""

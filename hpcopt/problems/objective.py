@@ -3,8 +3,8 @@
     f_k(w) = (1/n_k) sum_{i in shard k} l(x_i.w, y_i) + r(w)
     f(w)   = sum_k (n_k/n) f_k(w)
 
-The penalty r is inside every f_k, so f_k is a whole objective of its own. An intercept is the last
-coordinate of w (its feature is a column of ones) and is not penalised.
+The penalty r is inside every f_k, so f_k is a whole objective of its own; on a shard without rows, whose share is 0,
+f_k is 0. An intercept is the last coordinate of w (its feature is a column of ones) and is not penalised.
 
 `f.at(w)` is where a solver starts: a point knows its margins, so that value and gradient cost one pass over
 the shard together, a Hessian-vector product one more each, and all trial values along a ray none.
@@ -32,6 +32,7 @@ from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.metric import Layout, Metric, measured
 from hpcopt.problems.penalties import Penalty
+from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.problems.spare import SpareVectors
 
 CG_CAP = 100  # products in a local CG solve; the paper's experiments saw no difference beyond 50
@@ -82,6 +83,10 @@ class Objective:
         self.d = matrix.d
         self.share = matrix.n / total
         """n_k / n: the weight of this shard in f; the shares of all nodes sum to one."""
+        self.divisor = max(matrix.n, 1)
+        """What the sum over the rows is divided by."""
+        self.own_penalty = penalty if matrix.n else NoPenalty()
+        """The penalty in f_k."""
         self.penalised = matrix.d if penalised is None else penalised
         """The first so many coordinates carry the penalty."""
         self.piece = max(1, int(PIECE * matrix.n / (4.0 * matrix.nnz + POINTWISE_FLOPS * matrix.n))) if matrix.n else 1
@@ -106,11 +111,11 @@ class Objective:
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
-        touched = self.matrix.nnz * len(rows) / self.n
+        touched = self.matrix.nnz * len(rows) / self.divisor
         with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched):
             _, gradient = self.matrix.gradient_of_rows(self.loss.code, self.y, w, rows)
-            gradient /= len(rows)
-            self.penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
+            gradient /= max(len(rows), 1)
+            self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
@@ -124,7 +129,7 @@ class Objective:
             One for each step, shape (ceil(len(rows) / batch),).
         """
         after = w.copy()
-        touched = self.matrix.nnz * len(rows) / self.n
+        touched = self.matrix.nnz * len(rows) / self.divisor
         flops = 4.0 * touched + POINTWISE_FLOPS * len(rows) + 3.0 * self.d * len(step_sizes)
         with self.meter.working(flops, touched):
             curvature, penalised = self.penalty.curvature, self.penalised
@@ -139,7 +144,7 @@ class Objective:
             with self.meter.working(2.0 * self.matrix.nnz + POINTWISE_FLOPS * self.n, self.matrix.nnz):
                 self.matrix.margins(w, out=margins)
                 losses = loss_sum(self.loss.code, margins, self.y)
-            values[place] = losses / self.n + self.penalty.value(w[: self.penalised])
+            values[place] = losses / self.divisor + self.own_penalty.value(w[: self.penalised])
         self.spare.give(margins)
         return values
 
@@ -155,7 +160,7 @@ class Objective:
                 largest = float(scipy.linalg.eigvalsh(self.matrix.gram(ones), check_finite=False)[-1])
         else:
             largest = self._largest_by_lanczos(ones)
-        return self._curvature_bound() * largest / self.n + self.penalty.curvature
+        return self._curvature_bound() * largest / self.divisor + self.own_penalty.curvature
 
     def _largest_by_lanczos(self, ones: Vector) -> float:
         def product(v: Vector) -> Vector:
@@ -170,7 +175,7 @@ class Objective:
         The curvature bound of the loss times the largest squared norm of a row, plus the penalty's curvature. One pass.
         """
         with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
-            return self._curvature_bound() * self.matrix.largest_row() + self.penalty.curvature
+            return self._curvature_bound() * self.matrix.largest_row() + self.own_penalty.curvature
 
     def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
         """Return the norm for gradients of f that does not depend on the features' units; see `Oracle.metric`."""
@@ -216,14 +221,14 @@ class Point:
     @cached_property
     def value(self) -> float:
         """f_k(w)."""
-        return self._pass[0] / self.f.n + self.f.penalty.value(self.w[: self.f.penalised])
+        return self._pass[0] / self.f.divisor + self.f.own_penalty.value(self.w[: self.f.penalised])
 
     @cached_property
     def gradient(self) -> Vector:
         """Gradient of f_k at w, shape (d,)."""
         f = self.f
-        gradient = self._pass[1] / f.n
-        f.penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
+        gradient = self._pass[1] / f.divisor
+        f.own_penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
         return gradient
 
     def hessian_product(self, v: Vector) -> Vector:
@@ -232,8 +237,8 @@ class Point:
         curvatures = self._pass[3]
         with f.meter.working(4.0 * f.matrix.nnz + 3.0 * f.n + 3.0 * f.d, f.matrix.nnz):
             product = f.matrix.hessian_product(curvatures, v)
-            product /= f.n
-            product[: f.penalised] += f.penalty.curvature * v[: f.penalised]
+            product /= f.divisor
+            product[: f.penalised] += f.own_penalty.curvature * v[: f.penalised]
         return product
 
     @cached_property
@@ -243,7 +248,7 @@ class Point:
         curvatures = self._pass[3]
         with f.meter.working(f.matrix.gram_flops, f.matrix.nnz):
             hessian = f.matrix.gram(curvatures)
-            hessian /= f.n
+            hessian /= f.divisor
         return hessian
 
     def hessian(self, ridge: float | None = None) -> NDArray[np.float64]:
@@ -254,7 +259,7 @@ class Point:
         f = self.f
         hessian = self._hessian_of_losses.copy(order="K")
         diagonal = np.einsum("ii->i", hessian)
-        diagonal[: f.penalised] += f.penalty.curvature if ridge is None else ridge
+        diagonal[: f.penalised] += f.own_penalty.curvature if ridge is None else ridge
         return hessian
 
     def newton_direction(self, gradient: Vector | None = None, ridge: float | None = None) -> Vector:
@@ -307,7 +312,7 @@ class Ray:
         self._q = f.spare.take()
         with f.meter.working(2.0 * f.matrix.nnz, f.matrix.nnz):
             f.matrix.margins(p, out=self._q)
-        self._penalty = f.penalty.along(start.w[: f.penalised], p[: f.penalised])
+        self._penalty = f.own_penalty.along(start.w[: f.penalised], p[: f.penalised])
 
     def values(self, steps: Vector) -> Vector:
         """Return f_k(w - t p) for each t in `steps`, shape (m,)."""
@@ -316,7 +321,7 @@ class Ray:
         margins = self._start._pass[2]
         with f.meter.working(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0):
             ray_losses(f.loss.code, margins, self._q, f.y, steps, values)
-        values /= f.n
+        values /= f.divisor
         values += self._penalty(steps)
         return values
 

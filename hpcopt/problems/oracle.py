@@ -34,6 +34,8 @@ class FirstOrder(Protocol):
 class Oracle(Protocol):
     """f_k(w) = mean loss of the shard's rows + penalty of the leading coordinates of w, every call metered.
 
+    On a shard without rows f_k is 0, as are its share, its gradient and its smoothness.
+
     Attributes
     ----------
     penalty

@@ -29,6 +29,7 @@ from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.metric import Layout, Metric, measured
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
 from hpcopt.problems.penalties import Penalty
+from hpcopt.problems.penalties.none import NoPenalty
 
 BLOCK = 512  # rows
 PIECE = 1e7  # operations of products of matrices in a millisecond
@@ -76,6 +77,8 @@ class Perceptron:
         self.n = matrix.n
         self.d = layers.size
         self.share = matrix.n / total
+        self.divisor = max(matrix.n, 1)
+        self.own_penalty = penalty if matrix.n else NoPenalty()  # f_k is 0 on a shard without rows
         self.penalised = layers.penalised
         self._last: NetworkPoint | None = None
         inner = sum(rows * columns for rows, columns in layers.shapes[1:])
@@ -104,7 +107,7 @@ class Perceptron:
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
-        part = len(rows) / self.n
+        part = len(rows) / self.divisor
         with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
             return self._mean_gradient(vector("w", w, self.d), rows)
 
@@ -112,7 +115,7 @@ class Perceptron:
         """Return where minibatch gradient steps lead from `w`; see `Oracle.sgd`."""
         after = vector("w", w, self.d).copy()
         step_sizes = vector("step_sizes", step_sizes, -(-len(rows) // batch))
-        part = len(rows) / self.n
+        part = len(rows) / self.divisor
         flops = part * (self._forward_flops + self._backward_flops) + 3.0 * self.d * len(step_sizes)
         with self.meter.working(flops, part * self.matrix.nnz):
             for j, step in enumerate(step_sizes):
@@ -128,7 +131,7 @@ class Perceptron:
                     self.loss.differentiate(outputs(self.matrix, self.layers, w, rows), self.y[rows])
                     for rows in blocks(self.n)
                 )
-            values[place] = losses / self.n + self.penalty.value(w[: self.penalised])
+            values[place] = losses / self.divisor + self.own_penalty.value(w[: self.penalised])
         return values
 
     def smoothness(self) -> float:
@@ -154,7 +157,7 @@ class Perceptron:
                     return np.append(matrix.hessian_product(ones, v[:d]) + v[d] * sums, sums @ v[:d] + count * v[d])
 
             largest = largest_eigenvalue(product, d + 1)
-        return bound * largest / self.n + self.penalty.curvature
+        return bound * largest / self.divisor + self.own_penalty.curvature
 
     def row_smoothness(self) -> float:
         """Return the same of the gradient of any one row's loss plus the penalty.
@@ -164,7 +167,8 @@ class Perceptron:
         """
         bound = self._curvature_bound()
         with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
-            return bound * (self.matrix.largest_row() + self.layers.biases) + self.penalty.curvature
+            ones = self.layers.biases and self.n > 0
+            return bound * (self.matrix.largest_row() + ones) + self.own_penalty.curvature
 
     def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
         """Return the norm for gradients of f that does not depend on the features' units; see `Oracle.metric`."""
@@ -194,8 +198,8 @@ class Perceptron:
         gradient = np.zeros(self.d)
         for first in range(0, len(rows), BLOCK):
             self._add_gradient(w, rows[first : first + BLOCK], gradient)
-        gradient /= len(rows)
-        self.penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
+        gradient /= max(len(rows), 1)
+        self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
     def _add_gradient(self, w: Vector, rows: Rows | slice, gradient: Vector) -> float:
@@ -234,9 +238,9 @@ class NetworkPoint:
         gradient = np.zeros(f.d)
         with f.meter.working(f._forward_flops + f._backward_flops, f.matrix.nnz):
             losses = sum(f._add_gradient(self.w, rows, gradient) for rows in blocks(f.n))
-            gradient /= f.n
-            f.penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
-        return losses / f.n + f.penalty.value(self.w[: f.penalised]), gradient
+            gradient /= f.divisor
+            f.own_penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
+        return losses / f.divisor + f.own_penalty.value(self.w[: f.penalised]), gradient
 
     @property
     def value(self) -> float:

@@ -129,7 +129,7 @@ class _Measured:
 
     def mean(self, at: float, _: Vector) -> Vector:
         """Return what sums to the number of nodes that are there, their clocks and their models, shape (2 + d,)."""
-        here = float(not self._node.leaving)
+        here = float(self._watch.holds and not self._node.leaving)
         self._surveyed = here, self._w, self._counts, self._progress  # a step may end before the next stage
         return here * np.concatenate(([1.0, at], self._w))
 
@@ -169,7 +169,7 @@ class _Measured:
         node = self._node
         here = not node.leaving
         with node.monitoring():
-            there = node.world.sum(np.array([float(here)]))[0]
+            there = node.world.sum(np.array([float(here and self._watch.holds)]))[0]
         last, model = self._watch.measure(state.w, state.iteration, here=here or not there)
         with node.monitoring():
             gradients, discarded = node.world.sum(np.array([float(state.steps), float(state.discarded)]))

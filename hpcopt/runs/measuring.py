@@ -53,6 +53,8 @@ class Watch:
         self._problem = problem
         self._shard = shard
         self._oracle = problem.on(shard, Meter())
+        self.holds = shard.matrix.n > 0
+        """Whether the node holds rows: models of others do not count."""
         self._metric: Metric | None = None
         if scaled:
             self.scale()
@@ -67,14 +69,14 @@ class Watch:
     def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[Record, Vector]:
         """Return the record of the model `w` and the model that it is about, the same on every node.
 
-        Of a decentralised solver, whose nodes have a `w` each, that is the mean model of the nodes that are still
-        `here`.
+        Of a decentralised solver, whose nodes have a `w` each, that is the mean model of the nodes that hold rows and
+        are still `here`.
         """
         seconds = self._node.now()
         with self._node.monitoring():
             if not self._decentralised:
                 return self._record(w, iteration, seconds), w
-            everyones = self._node.world.allgather(w if here else w[:0])
+            everyones = self._node.world.allgather(w if here and self.holds else w[:0])
             mean, apart, objectives = self._surveyed([model for model in everyones if model.size])
             return self._disagreement(self._record(mean, iteration, seconds), apart, objectives), mean
 

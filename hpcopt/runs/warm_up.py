@@ -29,12 +29,16 @@ def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
     stop, cluster = StopRule(rounds=ROUNDS), prepared.cluster
     conditions = Conditions(mixing=prepared.conditions.mixing)  # without delays, which are not measured here
 
+    rows = few[cluster.local_nodes[0]]
+    none = Shard(rows.matrix.head(0), rows.y[:0])
+
     def program(node: Node) -> None:
-        shard = few.get(node.rank, few[cluster.local_nodes[0]])
+        shard = few.get(node.rank, rows if node.rank in cluster.holders else none)
         drive(node, prepared.problem, shard, solver, prepared.w0, stop, Recording(Output(record_every=0)))
 
     def alone() -> None:
-        VirtualCluster(cluster.size).run(program, conditions)
+        if rows.matrix.n:
+            VirtualCluster(cluster.size, holders=cluster.holders).run(program, conditions)
 
     if cluster.processes.size > 1 and cluster.size**2 * len(prepared.w0) <= ALONE:
         cluster.led(alone)  # so that one process of a host compiles what the solver needs, not all at once

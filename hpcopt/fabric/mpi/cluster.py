@@ -274,12 +274,20 @@ class MPICluster(Cluster):
     def led(self, work: Callable[[], object]) -> bool:
         host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         with abort_on_error():
-            leads = host.rank == 0
+            _, first = min(host.allgather((self._comm.rank not in self.holders, host.rank)))
+            leads: bool = host.rank == first
             if leads:
                 work()
             _await(host.Ibarrier())
         host.Free()
         return leads
+
+    def hosts(self) -> tuple[int, ...]:
+        host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        lowest = self._comm.allgather(host.bcast(self._comm.rank))
+        host.Free()
+        numbers = sorted(set(lowest))
+        return tuple(numbers.index(rank) for rank in lowest)
 
     def close(self) -> None:
         self._comm.Free()

@@ -131,6 +131,8 @@ class VirtualCluster(Cluster):
         Relative speed of each node; default 1 for all.
     seed
         Seed of the nodes' random streams.
+    holders
+        Ranks of the nodes that hold rows, ascending; default all.
     """
 
     kind = "virtual"
@@ -144,8 +146,11 @@ class VirtualCluster(Cluster):
         flops: float = 1e9,
         speeds: Sequence[float] | None = None,
         seed: int = 0,
+        holders: Sequence[int] | None = None,
     ) -> None:
         self.size = size
+        if holders is not None:
+            self.holders = holders
         self.processes = SoloGroup()
         self.local_nodes = range(size)
         self.seed = seed

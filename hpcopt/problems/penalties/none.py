@@ -21,6 +21,9 @@ class NoPenalty(Penalty):
     def value(self, w: Vector) -> float:  # noqa: ARG002
         return 0.0
 
+    def add_gradient(self, w: Vector, gradient: Vector) -> None:
+        pass
+
     def along(self, w: Vector, p: Vector) -> Callable[[Vector], Vector]:  # noqa: ARG002
         return lambda steps: np.zeros(len(steps))
 
