@@ -34,7 +34,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: a rank that only talks loads no more than it needs."""
+    """Import a public name when it is first used, so that a rank loads only what it needs."""
     if name not in _HOMES:
         raise AttributeError(f"module 'hpcopt' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""`python -m hpcopt` is the same as the command `hpcopt`."""
+"""`python -m hpcopt` is equivalent to the command `hpcopt`."""
 
 from hpcopt.cli.main import console
 

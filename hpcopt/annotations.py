@@ -1,8 +1,8 @@
-"""Tables of settings: frozen dataclasses whose annotations say what each key may be.
+"""Tables of settings: frozen dataclasses whose annotations define the allowed values of each key.
 
-A table is refused alike, and in the same words, whether it was read from a file or made in Python: `check_types` looks
-at the annotations (`Annotated[int, Meta(ge=1)]`), and what is wrong is told from them, so that a new key needs no check
-and no message of its own. Conditions between keys stand in the table's `__post_init__`.
+Tables from files and from Python are checked alike, with the same messages: `check_types` reads the annotations
+(`Annotated[int, Meta(ge=1)]`) and derives messages from them, so a new key needs neither a check nor a message of its
+own. Conditions between keys are in the table's `__post_init__`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hpcopt.errors import InputError
 from hpcopt.registry import Registry, nearest
 
 KeyPath = tuple[str | int, ...]
-"""Names of tables and keys, and places in lists: ("solvers", 0, "local_steps")."""
+"""Names of tables and keys, and indices into lists: ("solvers", 0, "local_steps")."""
 
 Positive = Annotated[float, Meta(gt=0)]
 AtLeastZero = Annotated[float, Meta(ge=0)]
@@ -32,8 +32,8 @@ Factor = Annotated[float, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
 
-_LONGEST_SHOWN = 60  # characters of a bad value repeated in a message
-_MOST_KEYS = 6  # of a table that are named where another thing was given
+_LONGEST_SHOWN = 60  # most characters of a bad value in a message
+_MOST_KEYS = 6  # most keys of a table that a message names
 _AT = re.compile(r" - at `\$(?P<path>.*)`$")
 _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<place>\d+)\]")
 _MISSING = re.compile(r"missing required field `(?P<name>.+?)`")
@@ -41,9 +41,10 @@ _KEY_FIRST = re.compile(r"(?P<key>[A-Za-z_][\w.]*): (?P<rest>.*)", re.DOTALL)
 
 
 def check_types(table: object) -> None:
-    """Refuse a table, an instance of a frozen dataclass, with a value that its annotations do not allow.
+    """Raise an error for a table (an instance of a frozen dataclass) with a value that its annotations do not allow.
 
-    Lists become tuples and integers floats where the annotations say so. To be called first in `__post_init__`.
+    Lists are converted to tuples, and integers to floats, according to the annotations. Must be called first in
+    `__post_init__`.
 
     Raises
     ------
@@ -62,13 +63,13 @@ def check_types(table: object) -> None:
 
 
 def fill(table: object, **values: Any) -> None:
-    """Give keys of a frozen table their values, while it is being made: defaults that hang on other keys."""
+    """Set keys of a frozen table during its construction: defaults that depend on other keys."""
     for name, value in values.items():
         object.__setattr__(table, name, value)
 
 
 def plain(value: Any) -> Any:
-    """Return tables and lists made in Python as TOML would have given them (tuples, paths, numpy's numbers)."""
+    """Convert tables and lists from Python (tuples, paths, numpy's numbers) to the types that TOML gives."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -79,13 +80,13 @@ def plain(value: Any) -> Any:
 
 
 def no_such(given: str, known: Iterable[str]) -> str:
-    """Return the message about a name that is none of the known ones."""
+    """Return the message about an unknown name."""
     names = ", ".join(f'"{name}"' for name in known)
     return f'expected one of {names}, got "{given}"{nearest(given, known)}'
 
 
 def shown(value: object) -> str:
-    """Return `value` as a person would have written it in TOML, cut short."""
+    """Format `value` as in TOML, shortened."""
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, (bool, str, int, float, list)):
@@ -108,7 +109,7 @@ def unusable(value: object) -> Iterator[tuple[KeyPath, str]]:
 
 
 def explained(error: msgspec.ValidationError, info: kinds.Type, value: Any) -> tuple[KeyPath, str]:
-    """Return the path of what is wrong inside `value`, and what is wrong with it, in words."""
+    """Return the path of the error inside `value`, and a message about it."""
     text = str(error)
     at = _AT.search(text)
     path: KeyPath = ()
@@ -129,7 +130,7 @@ def explained(error: msgspec.ValidationError, info: kinds.Type, value: Any) -> t
 
 
 def keys_of(info: kinds.Type | None) -> dict[str, kinds.Type] | None:
-    """Return the types of the keys of the table that `info` allows; None where it allows any key, or no table."""
+    """Return the types of the keys of the table that `info` allows; None if it allows any key, or no table."""
     if isinstance(info, (kinds.StructType, kinds.DataclassType)):
         return {field.encode_name: field.type for field in info.fields}
     for part in _parts(info):
@@ -140,7 +141,7 @@ def keys_of(info: kinds.Type | None) -> dict[str, kinds.Type] | None:
 
 
 def inside(info: kinds.Type | None, step: str | int) -> kinds.Type | None:
-    """Return the type of the key or item `step` of a value of type `info`, None if it can have none."""
+    """Return the type of the key or item `step` of a value of type `info`; None if it has none."""
     if isinstance(step, int) and isinstance(info, (kinds.ListType, kinds.VarTupleType)):
         return info.item_type
     if isinstance(step, str) and isinstance(info, (kinds.StructType, kinds.DataclassType)):
@@ -151,18 +152,18 @@ def inside(info: kinds.Type | None, step: str | int) -> kinds.Type | None:
 
 
 def named(names: Iterable[str], otherwise: str = "") -> Meta:
-    """Return the annotation of text that is one of `names`, of a registry perhaps; the table itself refuses others.
+    """Return the annotation for text that is one of `names` (possibly a registry); the table itself checks it.
 
     Parameters
     ----------
     otherwise
-        What else it may be, in words.
+        A description of other allowed values.
     """
     return Meta(extra={"names": names, "otherwise": otherwise})
 
 
 def choices(info: kinds.Type | None) -> Iterable[str]:
-    """Return the names that a value of type `info` may be: a registry, where they are all those of one."""
+    """Return the allowed names for a value of type `info`; a registry if they are all of its names."""
     if isinstance(info, kinds.LiteralType):
         return [str(value) for value in info.values]
     names: Iterable[str] | None = _extra(info, "names")
@@ -173,7 +174,7 @@ def choices(info: kinds.Type | None) -> Iterable[str]:
 
 
 def allowed(info: kinds.Type | None) -> str:
-    """Return what `info` allows, in words."""
+    """Describe the values that `info` allows."""
     told = _extra(info, "words") or _told_names(_extra(info, "names"), _extra(info, "otherwise"))
     if told:
         return str(told)
@@ -211,9 +212,9 @@ def _refusal(path: KeyPath, message: str) -> InputError:
 
 
 def _told_by_the_object(message: str, info: kinds.Type, path: KeyPath) -> tuple[KeyPath, str]:
-    """Move the key that begins an object's own complaint to the path.
+    """Move the key at the beginning of an object's own message to the path.
 
-    "local_steps: at least 1, got 0" counts from the object, "data.classes: ..." from the whole.
+    The key in "local_steps: at least 1, got 0" is relative to the object, in "data.classes: ..." to the specification.
     """
     begun = _KEY_FIRST.match(message)
     if begun:

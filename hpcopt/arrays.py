@@ -1,4 +1,4 @@
-"""The arrays that rooms hand to one another, by what they hold; an alias that one file alone needs stays there."""
+"""The array types that packages exchange, by content; an alias used in only one file stays there."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-"""Of any numbers, in any shape."""
+"""Any numbers, any shape."""
 
 Vector = NDArray[np.float64]
-"""Shape (d,): a model, a gradient; or one number a row, (n,)."""
+"""Shape (d,): a model, a gradient; or one number per row, (n,)."""
 
 Columns = NDArray[np.float64]
 """Shape (d, k) or (n, k): several vectors side by side."""
 
 Floats = NDArray[np.floating]
-"""float32 or float64: what compressors take."""
+"""float32 or float64: the input of compressors."""
 
 Bytes = NDArray[np.uint8]
-"""A message, as it travels."""
+"""A message as sent."""
 
 Words = NDArray[np.int64]
-"""Memory that nodes change by single words."""
+"""Memory that nodes change word by word."""
 
 Rows = NDArray[np.int64]
-"""Numbers of rows."""
+"""Row numbers."""
 
 Pairs = NDArray[np.int64]
 """Shape (edges, 2): pairs of nodes."""
 
 Levels = NDArray[np.int8]
-"""Small whole numbers, one a coordinate."""
+"""Small integers, one per coordinate."""

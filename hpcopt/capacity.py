@@ -1,7 +1,7 @@
-"""Memory asked for before it is taken: what does not fit ends in one line, not in the system's killing the job.
+"""Checks of available memory before allocation: lack of memory gives a one-line error instead of a killed job.
 
-What is free is the least of what the machine, the control group (a container, a SLURM job) and the process's own limit
-leave. It is an estimate: the ranks of one host share it, and others may take some meanwhile.
+The free memory is the minimum of what the machine, the control group (a container, a SLURM job) and the process's own
+limit leave. It is an estimate: the ranks of one host share it, and other processes may allocate some meanwhile.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 from hpcopt.errors import InputError
 
 DOUBLE = 8  # bytes
-VECTORS = 4  # of the size of a model that any solver holds at least: start, iterate, gradient, and what it returns
+VECTORS = 4  # least number of model-sized vectors of any solver: start, iterate, gradient, and result
 
-_SURELY_FREE = 1 << 26  # bytes for which nobody needs to look
-_NO_LIMIT = 1 << 60  # control groups of the first version write some such number for "none"
+_SURELY_FREE = 1 << 26  # bytes that need no check
+_NO_LIMIT = 1 << 60  # control groups of version 1 use a number above this for "no limit"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def ask(needed: int, what: str) -> None:
-    """Refuse what takes more memory than is free here.
+    """Raise an error if more memory is needed than is free.
 
     Parameters
     ----------
     needed
-        Bytes, at least, that it takes at one time.
+        Number of bytes needed at one time, at least.
     what
-        What takes them, for the message: "data.rows, data.features: 10 x 10 numbers".
+        What needs them, for the message: "data.rows, data.features: 10 x 10 numbers".
 
     Raises
     ------
@@ -41,7 +41,7 @@ def ask(needed: int, what: str) -> None:
 
 
 def ask_for_model(size: int, what: str) -> None:
-    """Refuse a model whose vectors, of `size` numbers each, take more memory than is free here; see `ask`."""
+    """Raise an error if a model's vectors, of `size` numbers each, need more memory than is free; see `ask`."""
     vector = size * DOUBLE
     ask(
         VECTORS * vector,
@@ -50,12 +50,12 @@ def ask_for_model(size: int, what: str) -> None:
 
 
 def largest_model() -> int:
-    """Return how large a model may be, see `ask_for_model`."""
+    """Return the largest possible size of a model, see `ask_for_model`."""
     return free() // (VECTORS * DOUBLE)
 
 
 def free(root: Path = Path("/")) -> int:
-    """Return how many bytes this process may still take; `root` is where /proc and /sys are."""
+    """Return the number of bytes that this process may still allocate; `root` contains /proc and /sys."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_machine(root), *_groups(root)]
     own, _ = resource.getrlimit(resource.RLIMIT_AS)
     if own != resource.RLIM_INFINITY:
@@ -65,7 +65,7 @@ def free(root: Path = Path("/")) -> int:
 
 
 def in_words(size: int) -> str:
-    """Return a number of bytes in words: "16 GB"."""
+    """Format a number of bytes: "16 GB"."""
     unit, power = 1, 0
     while size >= 1000 * unit and power < len(_UNITS) - 1:
         unit, power = 1000 * unit, power + 1
@@ -73,14 +73,14 @@ def in_words(size: int) -> str:
 
 
 def _machine(root: Path) -> Iterator[int]:
-    """Yield what the machine has free, as Linux estimates it."""
+    """Yield the machine's free memory, as estimated by Linux."""
     available = _table(root / "proc/meminfo").get("MemAvailable:")
     if available is not None:
         yield 1024 * available
 
 
 def _groups(root: Path) -> Iterator[int]:
-    """Yield what the control groups of this process, and those above them, leave; both versions of them."""
+    """Yield the memory left by the control groups of this process and by their parents, for both versions."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         kind, _, path = line.partition(":")[2].partition(":")
         if kind in {"", "memory"}:
@@ -91,7 +91,7 @@ def _groups(root: Path) -> Iterator[int]:
 
 
 def _group(place: Path) -> Iterator[int]:
-    """Yield limit less use of one control group, if it has a limit; pages of files that can go count as free."""
+    """Yield limit minus usage of one control group, if it has a limit; reclaimable file pages count as free."""
     for limit, used, cached in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -103,13 +103,13 @@ def _group(place: Path) -> Iterator[int]:
 
 
 def _table(path: Path) -> dict[str, int]:
-    """Return the numbers of a file with a name and a number on each line."""
+    """Parse a file with a name and a number on each line."""
     rows = (line.split() for line in _text(path).splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
 
 
 def _text(path: Path) -> str:
-    """Return what a file of the system says, nothing where there is no such file."""
+    """Return the contents of a system file; empty if there is no such file."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

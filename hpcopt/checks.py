@@ -1,4 +1,4 @@
-"""Checks of parameters: each names the parameter, what is allowed and what was given, in the same words everywhere."""
+"""Checks of parameters; their messages name the parameter, the allowed and the given value, in uniform wording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hpcopt.errors import InputError
 
 
 def at_least(low: float, **values: float) -> None:
-    """Refuse parameters below `low`: `at_least(1, local_steps=self.local_steps)`."""
+    """Raise an error for parameters below `low`: `at_least(1, local_steps=self.local_steps)`."""
     for name, value in values.items():
         if not value >= low:
             raise InputError(f"{name}: at least {low:g}, got {value!r}")
@@ -18,12 +18,14 @@ def at_least(low: float, **values: float) -> None:
 def within(
     low: float, high: float, *, including: Literal["neither", "low", "high", "both"] = "neither", **values: float
 ) -> None:
-    """Refuse parameters outside the interval from `low` to `high`: `within(0, 1, including="high", part=self.part)`.
+    """Raise an error for parameters outside the interval from `low` to `high`.
+
+    For example, `within(0, 1, including="high", part=self.part)`.
 
     Parameters
     ----------
     including
-        Which ends belong to the interval.
+        The ends that belong to the interval.
     """
     from_low, to_high = including in {"low", "both"}, including in {"high", "both"}
     end = f"{high:.4g}" if isinstance(high, float) else f"{high}"
@@ -36,7 +38,7 @@ def within(
 
 
 def one_of(choices: Iterable[str], **values: str) -> None:
-    """Refuse parameters that are none of `choices`."""
+    """Raise an error for parameters that are not among `choices`."""
     for name, value in values.items():
         if value not in choices:
             raise InputError(f"{name}: one of {', '.join(choices)}; got {value!r}")

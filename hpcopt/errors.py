@@ -1,7 +1,7 @@
-"""What can go wrong through what a person gave, as opposed to our own mistakes.
+"""Errors in the user's input, as opposed to our own mistakes.
 
-An `InputError` carries the one line its reader sees: what was given, where, and what would be right.
-Anything else that escapes is a defect of ours and ends the job with a traceback.
+An `InputError` carries the one line that the user sees: what was given, where, and what would be right. Any other
+exception is a defect of ours and ends the job with a traceback.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def out_of_memory(error: MemoryError) -> str:
 
 
 class Remedy(Enum):
-    """What the caller may ask for instead. The value ends the message, for callers from Python.
+    """What the caller may do instead. The value is the end of the message, for callers from Python.
 
-    The command line has the same by the names of its flags (`hpcopt.cli.options.REMEDIES`): a message itself names keys
-    and parameters, never a flag.
+    The command line replaces it by text with its flags (`hpcopt.cli.options.REMEDIES`): the message itself names keys
+    and parameters, never flags.
     """
 
     FORCE = " (force=True runs it anyway)"
@@ -44,14 +44,14 @@ class Remedy(Enum):
 
 
 class InputError(ValueError):
-    """Bad input; `str(error)` is the one clear line shown to the person, without a traceback.
+    """Bad input; `str(error)` is the one line shown to the user, without a traceback.
 
     Parameters
     ----------
     message
         What was given, where, and what would be right.
     remedy
-        What else the caller may ask for.
+        What the caller may do instead.
     """
 
     def __init__(self, message: str, remedy: Remedy | None = None) -> None:
@@ -62,11 +62,11 @@ class InputError(ValueError):
 
 
 class AgreedError(InputError):
-    """An `InputError` that every process of the cluster raises together, after they agreed on it.
+    """An `InputError` that all processes of the cluster raise together, after agreement.
 
-    One process tells it, all leave by the ordinary way out: nobody is left waiting in a collective.
+    One process reports it and all exit normally, so no process is left waiting in a collective.
     """
 
 
 class MissingLibraryError(InputError):
-    """A library of an optional extra is not installed; the message says which extra brings it."""
+    """A library of an optional extra is not installed; the message names the extra."""

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, whatever interrupts the writing, and read as far as there is anything."""
+"""Atomic file writes, and reading of at most the bytes that exist."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import IO, Any, BinaryIO
 from hpcopt.interrupts import undoing
 
 UNFINISHED = ".hpcopt-*.part"
-"""What files that are not yet whole are called; short, so that any name that a folder takes can be written."""
+"""The prefix of incomplete files; short, so that any valid file name can be written."""
 
-PIECE_BYTES = 1 << 24  # read at a time, so that a size that nobody has checked asks for no memory
+PIECE_BYTES = 1 << 24  # read at a time, so that an unchecked size does not allocate memory
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -42,7 +42,7 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
 
 
 def read(file: IO[bytes], count: int) -> bytearray:
-    """Return the next `count` bytes of a file, or what is left; memory is taken only for bytes that there are."""
+    """Return the next `count` bytes of a file, or fewer at its end; memory is allocated only for existing bytes."""
     content = bytearray()
     while len(content) < count and (piece := file.read(min(count - len(content), PIECE_BYTES))):
         content += piece
@@ -50,17 +50,17 @@ def read(file: IO[bytes], count: int) -> bytearray:
 
 
 def read_over(file: IO[bytes], count: int) -> None:
-    """Go on by `count` bytes, at most to the file's end, looking at all of them."""
+    """Read and discard `count` bytes, at most to the file's end."""
     while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
         count -= len(piece)
 
 
 @contextmanager
 def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open `path` for writing; a reader finds the old file or the new one on the disk, never a half.
+    """Open `path` for writing; a reader finds the old file or the complete new one on disk.
 
-    What is written stands in a hidden file beside it until all of it is on the disk; an error leaves `path` alone. A
-    link stays one, and the file that it leads to is the one that is written.
+    Data are written to a hidden file next to it until all of them are on disk; an error leaves `path` unchanged. A link
+    is kept, and its target is written.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Raises
     ------
     OSError
-        With `path` as the file's name, whichever file it was about.
+        With `path` as the file name, also for errors of the hidden file.
     """
     target = Path(os.path.realpath(path))
     unfinished = target.with_name(UNFINISHED.replace("*", os.urandom(6).hex()))

@@ -1,10 +1,10 @@
-"""Ended at any moment: SIGINT and SIGTERM end the program soon and with one line, whatever it is doing.
+"""Interrupts: SIGINT and SIGTERM end the program quickly and with one line, whatever it is doing.
 
-Python runs handlers of signals between its own instructions: a rank that waits in MPI for another would never come to
-them, and an exception that a handler raises may be lost in a library that is being imported. So a thread is woken
-instead (`signal.set_wakeup_fd`), which undoes what is half done, says what is kept, and ends the process.
+Python runs signal handlers between its own instructions, so a rank that waits inside MPI would never run them, and an
+exception from a handler may be lost in a library that is being imported. Therefore a thread is woken instead
+(`signal.set_wakeup_fd`). It undoes partial work, reports what is kept, and ends the process.
 
-Nothing happens to signals until `listen` is called, which only the command line does.
+Signals are unaffected until `listen` is called, which only the command line does.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _kept: list[Callable[[], str]] = []
 
 
 class Ending(Protocol):
-    """How a process that was interrupted ends; implemented by what knows of the job."""
+    """How an interrupted process ends; implemented by the module that knows the job."""
 
     def patience(self, *, asked_to_end: bool) -> float:
-        """Return for how many seconds to wait before saying anything, as another process may speak for all."""
+        """Return the seconds to wait before reporting, as another process may report for all."""
 
     def place(self) -> str:
-        """Return which process of the job this one is, " (on rank 2)", nothing where it speaks for all."""
+        """Return the process's place in the job, such as " on rank 2"; empty if it reports for all."""
 
     def end(self, code: int) -> NoReturn:
         """End this process, and the job with it."""
 
 
 def listen(ending: Ending) -> None:
-    """Let an interrupt end this process from now on; to be called in the main thread.
+    """Let interrupts end this process from now on; must be called in the main thread.
 
-    A signal that whoever started the process wants ignored (as `nohup` and a shell's background do) stays ignored.
+    A signal that the parent process has set to be ignored (as `nohup` and background jobs of a shell do) stays ignored.
     """
     heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     reader, writer = os.pipe()
@@ -52,7 +52,7 @@ def listen(ending: Ending) -> None:
 
 @contextlib.contextmanager
 def undoing(undo: Callable[[], object]) -> Iterator[None]:
-    """Have `undo` called if an interrupt ends the process meanwhile."""
+    """Call `undo` if an interrupt ends the process inside the block."""
     _undos.append(undo)
     try:
         yield
@@ -62,7 +62,7 @@ def undoing(undo: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def keeping(what: Callable[[], str]) -> Iterator[None]:
-    """Have an interrupt meanwhile say what it leaves, which `what` returns when it is asked then."""
+    """Let an interrupt inside the block report what is kept; `what` is called at that time."""
     _kept.append(what)
     try:
         yield
@@ -71,7 +71,7 @@ def keeping(what: Callable[[], str]) -> Iterator[None]:
 
 
 def _heard(number: int, frame: object) -> None:
-    """Do nothing: the thread that was woken does it."""
+    """Do nothing: the woken thread handles the signal."""
 
 
 def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:
@@ -79,7 +79,7 @@ def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:
     while number not in heard:
         number = os.read(reader, 1)[0]
     for undo in reversed(_undos.copy()):
-        with contextlib.suppress(Exception):  # what can't be undone must not keep the program from its end
+        with contextlib.suppress(Exception):  # a failure to undo must not prevent the end
             undo()
     time.sleep(ending.patience(asked_to_end=number == signal.SIGTERM))
     line = f"hpcopt: error: interrupted ({signal.Signals(number).name}){ending.place()}"
@@ -88,5 +88,5 @@ def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:
             line += f"; {what()}"
     line += "\n"
     with contextlib.suppress(OSError):
-        os.write(2, line.encode(errors="backslashreplace"))  # past Python's own buffers, whose lock others may hold
+        os.write(2, line.encode(errors="backslashreplace"))  # not through Python's buffers, which may be locked
     ending.end(128 + number)

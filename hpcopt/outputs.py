@@ -1,7 +1,7 @@
-"""Outputs, asked for before the work that is to fill them, by the process that writes them.
+"""Checks of outputs before the work that produces them, by the process that writes them.
 
-Can the file (`check_file`) or the folder (`check_folder`) be written, and is it none of the files that are read
-(`check_apart`)? Whatever is wrong is told with the name that the person gave.
+The file (`check_file`) or folder (`check_folder`) must be writable, and it must not be one of the inputs
+(`check_apart`). Errors use the name given by the user.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from hpcopt.files import UNFINISHED
 
 
 def check_file(path: Path) -> None:
-    """Refuse a path that no file can be written to; nothing is left behind.
+    """Raise an error for a path to which no file can be written; the check leaves no file behind.
 
     Raises
     ------
     InputError
-        For a folder, a device, a broken link, a place in a folder that does not exist or is not writable,
-        be it for want of permission or of room, and for a name that no file can have.
+        For a folder, a device, a broken link, a path in a folder that does not exist or is not writable (for lack of
+        permission or space), and for an invalid file name.
     """
     with _telling(path):
         _check_name(path)
@@ -32,7 +32,7 @@ def check_file(path: Path) -> None:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
             raise InputError(f"{path}: not a regular file; give another name")
-        if target.is_symlink():  # a ring of links
+        if target.is_symlink():  # a cycle of links
             raise InputError(f"{path}: is a broken link; give another name")
         folder = target.parent if path.is_symlink() else path.parent
         if not folder.is_dir():
@@ -43,12 +43,12 @@ def check_file(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not there and cannot be made, or that cannot be written to; nothing is left behind.
+    """Raise an error for a folder that can't be created, or is not writable; the check leaves nothing behind.
 
     Raises
     ------
     InputError
-        As `check_file`.
+        As for `check_file`.
     """
     try:
         with _telling(folder):
@@ -66,7 +66,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse outputs that are inputs, by whatever name or link.
+    """Raise an error for outputs that are also inputs, under any name or link.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file from all others, whatever it is called; None where there is none."""
+    """Return the identity of a file, independent of its name; None if it does not exist."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -93,7 +93,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def _telling(given: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a line about what the person gave."""
+    """Convert errors of the file system to a line about the user's path."""
     try:
         yield
     except OSError as error:
@@ -105,13 +105,13 @@ def _telling(given: Path) -> Iterator[None]:
 
 
 def _check_name(path: Path) -> None:
-    """Let the file system say what is wrong with a name, whether or not there is such a file."""
+    """Let the file system check a name, whether or not the file exists."""
     with suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()
 
 
 def _check_takes_files(folder: Path, given: Path) -> None:
-    """Refuse `given` where the folder takes no file of a byte; modes alone tell neither that nor how much is free."""
+    """Raise an error for `given` if the folder can't take a file of one byte, which modes alone don't show."""
     try:
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             file.write(b"\n")

@@ -1,7 +1,7 @@
-"""Names that users type, and what stands behind them: one registry a kind, one line to register.
+"""Maps the names that users type to classes: one registry per kind, one line to register.
 
-The command line, the specification, the documentation's tables and the conformance tests all read the
-registries, so a part exists everywhere the moment it is registered.
+The command line, the specification, the documentation's tables and the conformance tests all read the registries, so a
+part is available everywhere once it is registered.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """The parts of one kind by name: those of this package and, once a name is not among them, of installed packages.
+    """The parts of one kind by name: those of this package and, if a name is missing, those of installed packages.
 
     Parameters
     ----------
     kind
-        What one entry is called in messages: "solver", "loss", ...
+        The name of an entry in messages: "solver", "loss", ...
     group
-        The group of entry points by which other packages bring parts; loading one registers them. Empty: there is none.
+        The group of entry points by which other packages provide parts; loading one registers them. Empty: none.
 
     Attributes
     ----------
     broken
-        What could not be loaded, in one line each, by the name of the entry point.
+        Name of an entry point that could not be loaded -> reason in one line.
     packages
-        The package, with its version, that brought a name; those of this package are not in it.
+        Name -> package and version that provide it, without those of this package.
     """
 
     def __init__(self, kind: str, group: str = "") -> None:
@@ -51,7 +51,7 @@ class Registry(Generic[T]):
         self._group = group
 
     def register(self, name: str) -> Callable[[type], type]:
-        """Return the class decorator that enters a class under `name` and gives it the attribute `name`."""
+        """Return the class decorator that registers a class under `name` and sets its attribute `name`."""
 
         def enter(entry: type) -> type:
             if not isinstance(name, str) or not name or not name.isprintable():
@@ -68,7 +68,7 @@ class Registry(Generic[T]):
 
     @contextmanager
     def aside(self, module: str) -> Iterator[Registry[T]]:
-        """Yield another registry, which in the end holds, in place of this one, what `module` has registered inside."""
+        """Yield another registry, which finally has, instead of this one, the entries registered by `module` inside."""
         other = Registry[T](self.kind)
         try:
             yield other
@@ -77,14 +77,14 @@ class Registry(Generic[T]):
                 other._entries[name] = self._entries.pop(name)
 
     def with_those_of(self, other: Registry[T]) -> Registry[T]:
-        """Return a registry of the entries of both; of two of one name the other's."""
+        """Return a registry with the entries of both; the other's take precedence."""
         both = Registry[T](self.kind)
         both._entries = {**self._all(), **other._all()}
         both.broken = self.broken
         return both
 
     def __getitem__(self, name: str) -> T:
-        """Return the entry; raises `InputError` naming the nearest known name, or what its package's fault is."""
+        """Return the entry; raise `InputError` with the nearest known name, or with the error of its package."""
         if name in self:
             return self._entries[name]
         if name in self.broken:
@@ -93,11 +93,11 @@ class Registry(Generic[T]):
         raise InputError(f"unknown {self.kind} '{name}'{nearest(name, self)} (known: {known})")
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether `name` is registered."""
+        """Return whether `name` is registered."""
         return name in self._entries or name in self._all()
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the names, in the order of the alphabet."""
+        """Iterate over the names in alphabetical order."""
         return iter(sorted(self._all()))
 
     def __len__(self) -> int:
@@ -105,17 +105,17 @@ class Registry(Generic[T]):
         return len(self._all())
 
     def _all(self) -> dict[str, T]:
-        """Return the entries; those of installed packages are loaded when this is first called."""
+        """Return the entries; those of installed packages are loaded at the first call."""
         group, self._group = self._group, ""
         if group:
-            import importlib.metadata  # only here: plain runs pay nothing for packages that they don't use
+            import importlib.metadata  # imported only here, so that runs without external packages don't pay for it
 
             for point in importlib.metadata.entry_points(group=group):
                 self._load(point)
         return self._entries
 
     def _load(self, point: importlib.metadata.EntryPoint) -> None:
-        """Load what a package brings; a fault is noted, and no affair of who asks for something else."""
+        """Load an entry point; an error is recorded, and does not affect other names."""
         package = f"{point.dist.name} {point.dist.version}" if point.dist else "?"
         before = set(self._entries)
         try:

@@ -1,8 +1,8 @@
-"""Arrays in numpy's files, `.npy` and the members of `.npz`: believed only as far as the file bears out what it says.
+"""Arrays in numpy's files, `.npy` and the members of `.npz`; headers are checked against the contents.
 
-A header tells shape and type; the bytes that these come to are compared with those that there are before any memory is
-taken. Of an archive only members that are asked for are looked at. Objects are never unpickled. Whatever is damaged,
-and whatever the libraries raise over it, ends in one line with the file and the member.
+A header gives shape and type; the resulting number of bytes is compared with the actual one before memory is allocated.
+Only requested members of an archive are read. Objects are never unpickled. Any damage, and any exception of the
+libraries, becomes a one-line error with the file and the member.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _VERSIONS = {(1, 0), (2, 0), (3, 0)}  # of numpy's format
 _LONGEST_TOLD = 120  # characters of what a library says of a file
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in memory: another one on each rank
 _ENCODINGS = {"S": "ascii", "U": "utf-32-le"}
-_LARGEST_RATIO = 1 << 21  # of the other compressions
+_LARGEST_RATIO = 1 << 21  # for other compression methods
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An array in a file: what its header says, and its entries on demand.
+    """An array in a file: its header, and its entries on demand.
 
     Parameters
     ----------
     where, kind
-        What it is called in messages, and what it should be.
+        Its name in messages, and the expected kind of file.
     opened
         Opens the file for reading from its first byte.
     offset
@@ -61,17 +61,17 @@ class Stored:
 
     @classmethod
     def of(cls, where: str, kind: str, opened: Callable[[], IO[bytes]], length: int) -> Stored:
-        """Return the array in a file of so many bytes.
+        """Return the array in a file of `length` bytes.
 
         Raises
         ------
         InputError
-            For a header that is none, or that promises another number of bytes.
+            For an invalid header, or one that implies a different number of bytes.
         """
         with _sound(where, kind), opened() as file:
             start = BytesIO(file.read(_LONGEST_HEADER))
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of numpy and Python about headers that are odd: they are used or not
+                warnings.simplefilter("ignore")  # about unusual headers, which are checked below
                 version = npy.read_magic(start)
                 if version not in _VERSIONS:
                     raise ValueError(f"version {version[0]}.{version[1]} of the format is unknown")
@@ -93,14 +93,14 @@ class Stored:
         return array
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Return entries `start` to `stop`, or to the last, along the first axis; all of an array without axes.
+        """Return entries `start` to `stop` (default: the last) along the first axis; without axes, everything.
 
-        No others are read.
+        Other entries are not read.
 
         Raises
         ------
         InputError
-            If they do not fit into the memory, or cannot be read.
+            If they do not fit into memory, or cannot be read.
         """
         sides, n = self.shape[1:], self.shape[0] if self.shape else 1
         stop = n if stop is None else stop
@@ -109,7 +109,7 @@ class Stored:
         itemsize = self.dtype.itemsize
         ask(entries * (itemsize + DOUBLE * (self.dtype.kind in "iub")), f"{self.where}: its {entries:,} entries")
         with _sound(self.where, self.kind), self.opened() as file:
-            # Who holds the last rows reads all there is, so that the checksum of an archive's member is looked at.
+            # The process with the last rows reads to the end, so that the checksum of an archive's member is verified.
             to_the_end = stop == n
             forward = partial(read_over if to_the_end else _seek_on, file)
             forward(self.offset)
@@ -118,7 +118,7 @@ class Stored:
                 own = self._array(read(file, entries * itemsize), (rows, *sides) if self.shape else ())
             else:
                 columns = bytearray()
-                for _ in range(math.prod(sides)):  # the first axis is the fastest
+                for _ in range(math.prod(sides)):  # the first axis varies fastest
                     forward(start * itemsize)
                     columns += read(file, rows * itemsize)
                     forward((n - stop) * itemsize)
@@ -138,16 +138,16 @@ def _seek_on(file: IO[bytes], count: int) -> None:
 
 
 def word(where: str, array: NDArray[Any]) -> str:
-    """Return the text that an array without axes holds.
+    """Return the text in an array without axes.
 
     Raises
     ------
     InputError
-        If it holds anything else, or characters that cannot be printed.
+        If it contains anything else, or characters that cannot be printed.
     """
     if array.dtype.kind not in "SU" or array.ndim:
         raise InputError(f"{where}: expected a text, got {array.dtype} of shape {array.shape}")
-    try:  # not by numpy, which takes any four bytes for a character
+    try:  # not by numpy, which accepts any four bytes as a character
         text = array.astype(array.dtype.newbyteorder("<")).tobytes().decode(_ENCODINGS[array.dtype.kind]).rstrip("\0")
     except UnicodeDecodeError:
         text = "\0"
@@ -164,7 +164,7 @@ def stored_array(path: Path) -> Stored:
     InputError
         For a damaged file.
     OSError
-        When the file can't be opened or read.
+        If the file can't be opened or read.
     """
     return Stored.of(f"{path}", ".npy file", partial(open_file, path), path.stat().st_size)
 
@@ -189,14 +189,14 @@ class Archive:
         return tuple(sorted(self._names))
 
     def in_words(self) -> str:
-        """Return what members there are."""
+        """Return a list of the members for messages."""
         return ", ".join(map(_shown, self.names)) or "nothing"
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
     def member(self, name: str) -> Stored:
-        """Return the array of that name, which is there.
+        """Return the array with this name, which must exist.
 
         Raises
         ------
@@ -226,7 +226,7 @@ def archive(path: Path) -> Iterator[Archive]:
     InputError
         For a file that is none.
     OSError
-        When the file can't be opened.
+        If the file can't be opened.
     """
     with open_file(path) as file:
         with _sound(f"{path}", ".npz file"):
@@ -236,9 +236,9 @@ def archive(path: Path) -> Iterator[Archive]:
 
 @contextmanager
 def _sound(where: str, kind: str) -> Iterator[None]:
-    """Turn what numpy, zipfile and the decompressors raise over a bad file into one line that names it.
+    """Convert exceptions of numpy, zipfile and the decompressors for a damaged file to a one-line error.
 
-    They raise errors of every type: ValueError, TypeError, OverflowError, TokenError, BadZipFile, zlib.error, ...
+    They raise many types: ValueError, TypeError, OverflowError, TokenError, BadZipFile, zlib.error, ...
     """
     try:
         yield

@@ -1,3 +1,3 @@
-"""The version, in one place: the build reads it, and so does whoever writes it into a run."""
+"""The version, defined once; the build and run.json read it."""
 
 __version__ = "0.1.0"

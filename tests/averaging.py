@@ -1,4 +1,4 @@
-"""DSGD-AAU that keeps a log, and what must hold of every log, whatever cluster it comes from."""
+"""DSGD-AAU with a log, and the invariants of every log, on any cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpcopt.topology import Mixing
 
 
 class Entry(NamedTuple):
-    """What one worker did in one iteration."""
+    """The actions of one worker in one iteration."""
 
     k: int
     epoch: int
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Logged(DSGDAAU):
-    """DSGD-AAU that keeps what each worker adapted and combined."""
+    """DSGD-AAU that logs each worker's adapted and combined models."""
 
     log: list[Entry] = field(default_factory=list)
 
@@ -41,7 +41,7 @@ class Logged(DSGDAAU):
 
 
 def iterations(log: Iterable[Entry]) -> list[dict[int, Entry]]:
-    """Return the iterations in their order, each {rank: entry}."""
+    """Return the iterations in order, each as {rank: entry}."""
     by_k: dict[int, dict[int, Entry]] = {}
     for entry in log:
         by_k.setdefault(entry.k, {})[entry.rank] = entry
@@ -67,7 +67,7 @@ def check_log(log: Iterable[Entry], mixing: Mixing, start: Vector, models: list[
 
 
 def _check_averages(ordered: list[dict[int, Entry]], mixing: Mixing) -> None:
-    """The sum over the members stays (I1); the weights are symmetric and doubly stochastic (I2)."""
+    """The sum over the members is preserved (I1); the weights are symmetric and doubly stochastic (I2)."""
     n, largest = mixing.n, int(mixing.degrees.max())
     edges = {(i, j) for i, j in mixing.pairs.tolist()}
     for members in ordered:
@@ -88,12 +88,12 @@ def _check_averages(ordered: list[dict[int, Entry]], mixing: Mixing) -> None:
 
 
 def _check_replay(ordered: list[dict[int, Entry]], start: Vector, models: list[Vector]) -> None:
-    """The iterations applied one after another give the same models (I6), publications are without gap (I4)."""
+    """Applying the iterations in sequence gives the same models (I6); publications are consecutive (I4)."""
     replayed = [start.copy() for _ in models]
     published = [0] * len(models)
     for members in ordered:
         for rank, entry in members.items():
-            np.testing.assert_array_equal(entry.before, replayed[rank])  # nobody has touched it meanwhile
+            np.testing.assert_array_equal(entry.before, replayed[rank])  # no other worker has changed it meanwhile
             published[rank] += 1
             assert entry.turn.publications[entry.turn.ranks == rank].tolist() == [published[rank]]
         for rank, entry in members.items():
@@ -111,7 +111,7 @@ def _edges_of(members: dict[int, Entry]) -> set[tuple[int, int]]:
 
 
 def bound(mixing: Mixing, rule: str) -> int:
-    """Return the most iterations of an epoch."""
+    """Return the maximum number of iterations of an epoch."""
     if rule == "component":
         return mixing.n - 1
     graph = nx.Graph(mixing.pairs.tolist())
@@ -119,7 +119,7 @@ def bound(mixing: Mixing, rule: str) -> int:
 
 
 def _check_epochs(ordered: list[dict[int, Entry]], mixing: Mixing, rule: str) -> None:
-    """Each epoch's edges join all, no proper prefix's do, and it has no more iterations than its bound (I3)."""
+    """Each epoch's edges span the graph, those of no proper prefix do, and its iterations satisfy the bound (I3)."""
     used = nx.empty_graph(mixing.n)
     length, epoch = 0, 0
     for members in ordered:
@@ -132,7 +132,7 @@ def _check_epochs(ordered: list[dict[int, Entry]], mixing: Mixing, rule: str) ->
 
 
 def _check_ages(ordered: list[dict[int, Entry]], mixing: Mixing, rule: str) -> None:
-    """Nobody's last iteration is longer ago than two epochs (I5)."""
+    """No worker's last iteration is more than two epochs old (I5)."""
     last = dict.fromkeys(range(mixing.n), 0)
     for k, members in enumerate(ordered, start=1):
         last |= dict.fromkeys(members, k)

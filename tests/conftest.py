@@ -15,7 +15,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """The folder with real data sets beside the checkout; the test is skipped where it is absent."""
+    """The folder with real data sets next to the checkout; the test is skipped if it is missing."""
     if not DATA.is_dir():
         pytest.skip("the real data sets are not beside this checkout")
     return DATA
@@ -23,6 +23,6 @@ def data_folder() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread_of_blas() -> Iterator[None]:
-    """Keep BLAS to one thread, as runs do: on busy cores two of them wait for each other."""
+    """Restrict BLAS to one thread, as runs do: on busy cores, its threads wait for each other."""
     with threadpool_limits(1):
         yield

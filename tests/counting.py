@@ -1,4 +1,4 @@
-"""A machine for boards that counts events and tells somebody of each; it refuses a state that is not whole."""
+"""A machine for boards that counts events and reports each to a node; it rejects inconsistent states."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 class Counting:
-    """State: the number of all events, one word a node for its own, and the first word again.
+    """State: the number of all events, one word per node for the node's own, and the first word again.
 
-    Event (0, node, value) is told to the next node, event (1, node, value) to all nodes: (number, node, value).
+    Event (0, node, value) is mailed to the next node, event (1, node, value) to all nodes: (number, node, value).
     """
 
     mail = 3

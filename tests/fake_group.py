@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class _Meeting:
-    """Where the threads of a group put what they bring and take what the others brought."""
+    """The data exchanged by the threads of a group."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -38,7 +38,7 @@ class _Meeting:
 
 
 class FakeGroup(Group):
-    """One thread's view of a group; checks what MPI would only punish: dtypes that differ, arrays that aren't 1-d."""
+    """One thread's view of a group; checks what MPI does not: equal dtypes and 1-d arrays."""
 
     def __init__(self, rank: int, meeting: _Meeting) -> None:
         super().__init__(rank, range(meeting.size), Seam(Ledger()))

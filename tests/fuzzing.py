@@ -1,10 +1,10 @@
-"""Sound files with bytes changed at random, and what reads them: a result or an InputError is right, all else a defect.
+"""Fuzzing: valid files with random byte changes are read; a result or an InputError is right, all else a defect.
 
     python -m tests.fuzzing [MUTATIONS] [SEED]     so many of each kind; `make fuzz`
 
-Seeds are fixed: mutation i of a kind is the same today and tomorrow. Memory is bounded by a limit on the address space
-of the process (`resource.RLIMIT_AS`, what is mapped now and `SPARE_BYTES` more), so whoever believes a damaged size
-gets a MemoryError; the time that a file takes is looked at when it has been read.
+Seeds are fixed: mutation i of a kind is always the same. A limit on the address space (`resource.RLIMIT_AS`, the
+current size plus `SPARE_BYTES`) bounds memory, so code that trusts a damaged size gets a MemoryError. The time is
+checked after a file has been read.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TOKENS = [
     *(b"nan", b"inf", b"-1", b"0", b"1e999", b"99999999999", b"2147483647", b"1_0", b":", b" ", b"\n", b"\0", b"\xff"),
     *(b"{", b"}", b"[", b"]", b'"', b"'", b",", b"null", b"true", b"()", b"#", b"qid:1", b"4294967295", b"\xff" * 8),
 ]
-"""What damaged numbers, words and brackets look like."""
+"""Typical damaged numbers, words and brackets."""
 
 
 def saved(save: Callable[[io.BytesIO], None]) -> bytes:
@@ -128,7 +128,7 @@ RECORD = (
 
 @dataclass(frozen=True)
 class Kind:
-    """Files of a kind: what they are called, a sound one, and what reads it."""
+    """Files of a kind: their name, a valid one, and its reader."""
 
     name: str
     sound: bytes
@@ -136,7 +136,7 @@ class Kind:
 
 
 def read_run(path: Path) -> object:
-    """Read the folder of a run of which one file is damaged."""
+    """Read the folder of a run with one damaged file."""
     for name, content in ((folders.RUN, RUN), (folders.TRACE, RECORD * 3)):
         if path.name != name:
             path.with_name(name).write_bytes(content)
@@ -177,7 +177,7 @@ KINDS = {
 
 
 def mutations(sound: bytes, seed: int, count: int) -> Iterator[bytes]:
-    """Yield files with one to four places changed: bits flipped, bytes set, cut out, doubled, or a token put in."""
+    """Yield files with one to four changes: bits flipped, bytes set, removed or doubled, or a token inserted."""
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         content = bytearray(sound)
@@ -204,7 +204,7 @@ def mutations(sound: bytes, seed: int, count: int) -> Iterator[bytes]:
 
 
 def resealed(kind: Kind, count: int, seed: int) -> Iterator[bytes]:
-    """Yield archives whose members are damaged but whose checksums are right, as no flipped bit leaves them."""
+    """Yield archives with damaged members but correct checksums, which flipped bits would not give."""
     with zipfile.ZipFile(io.BytesIO(kind.sound)) as whole:
         members = {name: whole.read(name) for name in whole.namelist()}
     names = sorted(members)
@@ -220,7 +220,7 @@ def resealed(kind: Kind, count: int, seed: int) -> Iterator[bytes]:
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Give the process no more address space than it has and `SPARE_BYTES`."""
+    """Limit the process's address space to its current size plus `SPARE_BYTES`."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + SPARE_BYTES, before[1]))
@@ -231,7 +231,7 @@ def bounded() -> Iterator[None]:
 
 
 def outcome(kind: Kind, content: bytes, place: Path) -> str:
-    """Return "read", "refused", or the traceback of what should not have happened."""
+    """Return "read", "refused", or the traceback of an unexpected exception."""
     path = place / kind.name
     path.write_bytes(content)
     begin = time.perf_counter()
@@ -250,7 +250,7 @@ def outcome(kind: Kind, content: bytes, place: Path) -> str:
 
 
 def fuzz(name: str, count: int, seed: int = 0) -> tuple[dict[str, int], list[str]]:
-    """Return how many damaged files were read and refused, and what went wrong with others."""
+    """Return the numbers of damaged files read and refused, and the defects found with others."""
     kind = KINDS[name]
     outcomes = {"read": 0, "refused": 0}
     wrong: list[str] = []
@@ -270,7 +270,7 @@ def fuzz(name: str, count: int, seed: int = 0) -> tuple[dict[str, int], list[str
 
 
 def main(arguments: list[str]) -> int:
-    """Damage files of every kind; tell what came of it."""
+    """Damage files of every kind; report the results."""
     count = int(arguments[0]) if arguments else 2000
     seed = int(arguments[1]) if len(arguments) > 1 else 1
     failed = 0

@@ -1,8 +1,8 @@
-"""Starts real MPI ranks for tests, with any of the MPIs, and leaves nothing behind whatever they do.
+"""Starts real MPI ranks for tests, with any MPI library, and always cleans up after them.
 
-A test that hangs must fail soon and alone: Open MPI's ranks outlive their mpiexec, MPICH's leave segments of shared
-memory, and both would disturb the tests that follow. Every process of a launch carries a tag in its environment, so
-that all of them are found and killed, whoever their parent is by then.
+A hanging test must fail soon and without affecting others: Open MPI's ranks outlive their mpiexec, MPICH's leave
+segments of shared memory, and both would disturb later tests. Every process of a launch has a tag in its environment,
+so that all of them are found and killed, whatever their parent is by then.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ TAG = "HPCOPT_TEST_LAUNCH"
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
-    # Open MPI 4 and 5 refuse root and more ranks than cores unless told; the other MPIs ignore what isn't theirs.
+    # Open MPI 4 and 5 reject root, and more ranks than cores, unless configured; other MPIs ignore these variables.
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "PRTE_MCA_hwloc_default_binding_policy": "none",
-    "OMPI_MCA_osc": "^ucx",  # its one-sided component writes an error line a window where there is no fast network
+    "OMPI_MCA_osc": "^ucx",  # its one-sided component prints an error line per window if there is no fast network
 }
 SHARED_MEMORY = Path("/dev/shm")
 SEGMENTS = ("mpich_sh*", "sm_segment.*", "osc_sm.*", "vader_segment.*", "Intel_MPI_*", "ucx_shm_posix_*")
 
 
 class RanksTimedOutError(AssertionError):
-    """The ranks were still running when their time was up; the message holds what they had written."""
+    """The ranks were still running at the time limit; the message contains their output."""
 
 
 def mpiexec(
     ranks: int, *args: str | Path, timeout: float = 60, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `mpiexec -n RANKS ARGS...` and return its exit status and what it wrote, as text.
+    """Run `mpiexec -n RANKS ARGS...`; return its exit status and its output as text.
 
     Parameters
     ----------
     ranks
-        How many ranks; more than there are cores is fine.
+        Number of ranks, which may exceed the number of cores.
     args
         The program and its arguments.
     timeout
@@ -66,7 +66,7 @@ def mpiexec(
     Raises
     ------
     RanksTimedOutError
-        If it had not ended in time.
+        If it did not end in time.
     """
     program = find_mpiexec()
     if program is None:
@@ -83,7 +83,7 @@ def hpcopt_ranks(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `hpcopt ARGS...` on so many ranks; see `mpiexec`."""
+    """Run `hpcopt ARGS...` on `ranks` ranks; see `mpiexec`."""
     return mpiexec(ranks, sys.executable, "-m", "hpcopt", *args, timeout=timeout, env=env, cwd=cwd)
 
 
@@ -95,7 +95,7 @@ def python_ranks(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python on so many ranks: a file if `program` is a Path, else its text; see `mpiexec`.
+    """Run Python on `ranks` ranks: a file if `program` is a Path, otherwise its text; see `mpiexec`.
 
     An uncaught exception on one rank aborts all (`python -m mpi4py`), so that a failed `assert` is a failed run.
     """
@@ -104,13 +104,13 @@ def python_ranks(
 
 
 def find_mpiexec() -> Path | None:
-    """Return the mpiexec of this environment: the one beside its python (an MPI from a wheel), else PATH's."""
+    """Return the mpiexec of this environment: the one next to its python (an MPI from a wheel), or PATH's."""
     found = shutil.which("mpiexec", path=Path(sys.executable).parent) or shutil.which("mpiexec")
     return Path(found) if found else None
 
 
 def _why_not() -> str:
-    """Return why no ranks can be started here, or an empty string."""
+    """Return why ranks can't be started here, or an empty string."""
     if find_mpiexec() is None:
         return "no mpiexec beside this python or on PATH"
     load = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI"
@@ -120,10 +120,10 @@ def _why_not() -> str:
 
 _REASON = _why_not()
 if _REASON and os.environ.get("HPCOPT_REQUIRE_MPI"):
-    raise RuntimeError(_REASON)  # where an MPI was installed, a skipped test would hide that it doesn't work
+    raise RuntimeError(_REASON)  # if an MPI has been installed, a skipped test would hide that it doesn't work
 
 requires_mpi = pytest.mark.skipif(bool(_REASON), reason=_REASON)
-"""Skips a test where no ranks can be started; goes with the marker `mpi`."""
+"""Skips a test if ranks can't be started; used with the marker `mpi`."""
 
 
 def _run(
@@ -133,7 +133,7 @@ def _run(
     env |= {TAG: tag, "TMPDIR": str(scratch)}  # MPICH and Open MPI leave session files there when they are killed
     stdout, stderr = scratch / "stdout", scratch / "stderr"
     status = None
-    # Into files: an orphan that holds a pipe's end open would keep its reader waiting.
+    # Files, as an orphan that holds the end of a pipe open would block its reader.
     with stdout.open("wb") as out, stderr.open("wb") as err:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd, start_new_session=True
@@ -156,7 +156,7 @@ def _run(
 
 
 def _kill_tagged(tag: str) -> None:
-    """Kill every process whose environment holds the tag, until there is none."""
+    """Kill every process whose environment contains the tag, until there is none."""
     needle = f"{TAG}={tag}".encode()
     deadline = time.monotonic() + 10
     while pids := [pid for pid, environment in _read_all("environ") if needle in environment]:
@@ -171,10 +171,10 @@ def _kill_tagged(tag: str) -> None:
 
 
 def _sweep_shared_memory() -> None:
-    """Remove this user's MPI segments that no process maps: killed ranks leave them behind, and later ranks trip."""
+    """Remove this user's unmapped MPI segments: killed ranks leave them behind, and later ranks fail on them."""
     left = _unmapped()
     if left:
-        time.sleep(0.1)  # a job that is just starting has created its segment and maps it in a moment
+        time.sleep(0.1)  # a starting job has created its segment and will map it soon
         for path in left & _unmapped():
             path.unlink(missing_ok=True)
 
@@ -193,7 +193,7 @@ def _owner(path: Path) -> int | None:
 
 
 def _read_all(name: str) -> list[tuple[int, bytes]]:
-    """Return (pid, content of /proc/PID/NAME) of all processes that let us read it."""
+    """Return (pid, contents of /proc/PID/NAME) of all processes for which it is readable."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

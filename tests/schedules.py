@@ -1,4 +1,4 @@
-"""Workers that finish gradients at random times, driven by what the machine of a board tells them."""
+"""Workers that finish gradients at random times, driven by the mails of a board's machine."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hpcopt.solvers.parts.pathsearch import ARRIVE, CLOSE, DETACH, PENDING
 
 
 def play(machine, rng, n, arrivals, departures):
-    """Let workers compute at speeds of their own until so many have arrived; yield the events and the mails.
+    """Let workers compute at different speeds for a given number of arrivals; yield the events and the mails.
 
-    Some of them leave; those who are told PENDING close a little later. Fails where nobody would ever move again.
+    Some of them leave; those that are told PENDING close a little later. Fails on a deadlock.
     """
     state = np.zeros(machine.words, dtype=np.int64)
     machine.begin(state)

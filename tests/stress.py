@@ -1,4 +1,4 @@
-"""Many runs of DSGD-AAU on real ranks, one after another: `make stress`. No part of the tests, as it takes long.
+"""Many consecutive runs of DSGD-AAU on real ranks: `make stress`. Not part of the tests, as it takes long.
 
 python -m tests.stress --runs 100 --ranks 2,3,4,8,16
 """
@@ -16,7 +16,7 @@ ENGINES = ("one-sided", "two-sided")
 
 
 def main() -> None:
-    """Run, and end at the first failure with what it wrote."""
+    """Run, and stop at the first failure with its output."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="runs of each kind")
     parser.add_argument("--ranks", default="2,3,4,8,16")

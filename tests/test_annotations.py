@@ -1,4 +1,4 @@
-"""Tables are refused alike, and in the same words, whether they come from a file or are made in Python."""
+"""Invalid tables from files and from Python give the same error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = {"path": "a"}
 
 
 def told_of_file(path, table):
-    """Return what a specification says of `table` at `path`, without the path."""
+    """Return a specification's error message for `table` at `path`, without the path."""
     tables = {"data": HERE, "solver": {"name": "giant"}}
     *outer, last = path.split(".")
     inner = tables

@@ -1,4 +1,4 @@
-"""What a run of an asynchronous solver tells and draws."""
+"""The output and the pictures of an asynchronous run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_run_that_ends_at_its_start_tells_so(tmp_path, capsys, rule):
     spec.write_text('data.source = "breast-cancer"\nsolver.name = "dsgd-aau"\n')
     assert main(["run", str(spec), "--virtual", "3", "--out", str(tmp_path / "out"), "--set", f"stop.{rule}"]) == 0
     (told,) = (line for line in capsys.readouterr().out.splitlines() if "gradients" in line)
-    assert told.split() == ["gradients", "0"]  # and of none discarded there is nothing to say
+    assert told.split() == ["gradients", "0"]  # without discarded steps nothing is printed about them
 
 
 @pytest.mark.parametrize("cluster", [{}, {"topology": "ring"}])

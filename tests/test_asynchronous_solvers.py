@@ -1,4 +1,4 @@
-"""The solvers that DSGD-AAU is compared with, on virtual clusters with stragglers: sgp, ad-psgd, agp, prague.
+"""The comparators of DSGD-AAU on virtual clusters with stragglers: sgp, ad-psgd, agp, prague.
 
 And asynchronous LocalNewton, which averages as DSGD-AAU does.
 """
@@ -39,11 +39,11 @@ SLOW = Network(latency=2e-3, bandwidth=1e10)  # a message takes longer than a gr
 FIRST_ORDER = pytest.mark.parametrize("name", ["ad-psgd", "agp", "prague"])
 ALL = pytest.mark.parametrize("name", ["ad-psgd", "agp", "prague", "async-local-newton"])
 NO_STEP = 1e-300
-ONE_STEP = Schedule(initial=0.5, decay=1e40, power=1.0)  # what follows the first step is less than roundoff
+ONE_STEP = Schedule(initial=0.5, decay=1e40, power=1.0)  # later steps are smaller than roundoff
 
 
 def apart(solver_class, starts):
-    """Return the solver with workers that begin at models of their own, (n, d)."""
+    """Return the solver with individual starting models of the workers, (n, d)."""
 
     class Apart(solver_class):
         def init(self, node, f, w0):  # noqa: ARG002
@@ -53,7 +53,7 @@ def apart(solver_class, starts):
 
 
 def straggling(n, heterogeneity=STRAGGLERS, network=QUICK):
-    """Return what `solve` takes for such a run."""
+    """Return the arguments of `solve` for such a run."""
     return {"cluster": VirtualCluster(n, network, flops=1e6), "heterogeneity": heterogeneity}
 
 
@@ -62,7 +62,7 @@ def models(solved):
 
 
 def locks(cluster):
-    """Return the locks at the end of a run of AD-PSGD; they are the second window: the driver has one."""
+    """Return the locks at the end of a run of AD-PSGD, in the second window (the first one is the driver's)."""
     return [int(part[0]) for part in cluster.shared(("window", 2), list).parts]
 
 
@@ -88,7 +88,7 @@ def test_a_target_is_reached_among_stragglers(name, network):
 def test_averaging_keeps_the_mean_and_brings_agreement(name, topology, network):
     spread = ridge(n=140, nodes=7)
     starts = np.random.default_rng(5).standard_normal((7, spread.d))
-    without_division = {"division": False} if name == "prague" else {}  # which would repeat groups for long
+    without_division = {"division": False} if name == "prague" else {}  # which would repeat the same groups many times
     solved = solve(
         apart(SOLVERS[name], starts)(step_size=NO_STEP, batch=5, **without_division),
         spread,
@@ -173,7 +173,7 @@ def test_a_pause_ends_with_the_run(name, node):
     conditions = straggling(4, Heterogeneity(pauses=(Pause(node, 0.01, 1e6),)))
     parameters = {} if name == "async-local-newton" else {"step_size": 0.05}
     if name == "agp":
-        parameters["ahead"] = 4  # it diverges where a node stands still, unless the others wait
+        parameters["ahead"] = 4  # it diverges if a node stops, unless the others wait
     solved = solve(SOLVERS[name](**parameters), logistic(nodes=4), **conditions, seconds=0.2)
     assert {outcome.status for outcome in solved.outcomes} == {Status.SECONDS}
     assert 0.2 <= solved.rows[-1]["seconds"] < 0.3
@@ -268,7 +268,7 @@ def test_ad_psgd_counts_how_stale_gradients_are():
     }
     assert sum(outcome.state.staleness for outcome in stale[1]) == 0
     each = [outcome.state.staleness / outcome.state.steps for outcome in stale[6]]
-    assert 0.3 < np.mean(each) < 3.0  # everybody's averages are as many others'
+    assert 0.3 < np.mean(each) < 3.0  # each average counts for both partners
 
 
 # agp
@@ -287,7 +287,7 @@ def test_agp_with_equal_speeds_is_sgp(topology):
 
 
 def of_two(slowness, **parameters):
-    """Run on two nodes, the second of which is slower; return their states."""
+    """Run on two nodes, the second one slower; return their states."""
     conditions = straggling(2, Heterogeneity(slow_nodes=(1,), node_slowdown=slowness))
     solved = solve(AGP(step_size=1e-3, **parameters), logistic(nodes=2), **conditions, seconds=0.5, record_every=0)
     return [outcome.state for outcome in solved.outcomes]
@@ -295,7 +295,7 @@ def of_two(slowness, **parameters):
 
 def test_agp_waits_as_its_guards_say():
     alone, slow = of_two(50.0, patience=0)
-    assert slow.steps < alone.steps < 40 * slow.steps  # it has soon given its weight away, and waits
+    assert slow.steps < alone.steps < 40 * slow.steps  # it soon has little weight left, and waits
     assert alone.mass[-1] > LEAST / 2
     patient, slow = of_two(50.0, patience=4)
     assert patient.steps <= 5 * (slow.steps + 1)

@@ -1,4 +1,4 @@
-"""The studies of asynchronous solvers in jobs/studies: what their page says of them, on fewer workers."""
+"""The studies of asynchronous solvers in jobs/studies: the claims of their page, with fewer workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input ends in one clear line, once, without a traceback, on one rank and on three."""
+"""Bad input gives one clear line, once, without a traceback, on one rank and on three."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CASES = {
     "an underscore in a number": ({"data.txt": GOOD + "+1 1:1_0\n"}, ["data.txt, line 5", "'1_0' is not a number"], 1),
     "a damaged second stream": (
         {"data.txt.bz2": bz2.compress(GOOD.encode()) * 2 + b"x", "--set": "data.path={folder}/data.txt.bz2"},
-        ["data.txt.bz2: damaged between the bytes", "(behind 2 bz2 streams)"],
+        ["data.txt.bz2: damaged between the bytes", "(after 2 bz2 streams)"],
         1,
     ),
     "a NaN": ({"data.txt": GOOD + "+1 1:nan\n"}, ["data.txt, line 5", "nan"], 1),
@@ -84,7 +84,7 @@ def write(folder: Path, files) -> list[str]:
 
 
 def told(done) -> str:
-    """Return the one line of error that was told."""
+    """Return the single error line."""
     assert "Traceback" not in done.stderr + done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith("hpcopt: error:")]
     assert len(lines) == 1, done.stderr

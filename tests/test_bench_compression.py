@@ -1,4 +1,4 @@
-"""The benchmark of compressors: peers do the same work, and rows say what was measured."""
+"""The benchmark of compressors: peers do the same work, and rows name the measurement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ X = np.random.default_rng(0).standard_normal(5001).astype(np.float32)
 
 
 def error(decoded):
-    decoded = np.asarray(decoded).reshape(-1)[: X.size]  # numpy's way may have filled the vector up
+    decoded = np.asarray(decoded).reshape(-1)[: X.size]  # the numpy codec may have padded the vector
     return np.linalg.norm(decoded - X) / np.linalg.norm(X)
 
 
@@ -32,7 +32,7 @@ def test_numpys_way_makes_no_longer_message_than_it_must(name):
     code = encode()
     parts = code if isinstance(code, tuple) else (code,)
     least = ENTRIES[name].compressor.capacity(X.size, X.itemsize)
-    assert sum(np.asarray(part).nbytes for part in parts) <= 3.1 * least + 8  # places of 64 bits where ours have 13
+    assert sum(np.asarray(part).nbytes for part in parts) <= 3.1 * least + 8  # indices of 64 bits, where ours have 13
 
 
 @pytest.mark.parametrize("name", ["f16", "bf16", "top-k 1 %"])

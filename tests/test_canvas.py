@@ -1,4 +1,4 @@
-"""What every picture stands on: odd names, odd environments, and that no failure in drawing costs a result."""
+"""The basis of every picture: unusual names and environments; a failure to draw never costs a result."""
 
 import json
 import os
@@ -115,7 +115,7 @@ def test_a_picture_that_fails_half_way_leaves_the_old_one(tmp_path):
 
 @pytest.fixture
 def no_picture(monkeypatch):
-    """Every picture fails, with an exception of a library's own."""
+    """Make every picture fail with a library's exception."""
 
     def fail(*_):
         raise RuntimeError("the drawing\nfailed")

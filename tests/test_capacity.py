@@ -1,4 +1,4 @@
-"""What is free is the least of all limits, and what does not fit is refused in one line."""
+"""Free memory is the minimum of all limits; a lack of memory gives a one-line error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GB = 10**9
 
 
 def system(root, **files):
-    """Write the files of a system into a folder; "/" in their names stands for folders."""
+    """Write system files into a folder; "/" in their names separates folders."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""The board over windows against a model of memory: every order in which the operations of some nodes can interleave.
+"""The board over windows, checked on a memory model for every interleaving of the operations of a few nodes.
 
-The model lets one operation of one node happen at a time. A get is two of them, so that its halves may come from before
-and after another node's store. What a node does next depends only on the results that its operations gave so far, so a
-state is the memory and these histories; each is visited once, and programs are run again from their histories.
+The model executes one operation of one node at a time. A get counts as two, so that its halves may come from before and
+after another node's store. A node's next operation depends only on the results of its previous ones, so a state
+consists of the memory and these histories. Each state is visited once, and programs are replayed from their histories.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ VALUE = 40
 
 
 class ModelWindow(Window):
-    """A window whose operations are told to the explorer, which answers when it lets them happen."""
+    """A window that passes its operations to the explorer, which answers when it executes them."""
 
     def __init__(self, words, rank, slot):
         super().__init__(words, Seam(Ledger()), rank, "model", by_edge=False)
-        self._slot = slot  # of a flag: where its mail begins, and its words
+        self._slot = slot  # flag -> offset and number of words of its mail
         self.local = np.zeros(words, dtype=np.int64)
         self._known = self.local.copy()
         self._later = []
@@ -61,7 +61,7 @@ class ModelWindow(Window):
                 self._happen("store", owner, at, what)
 
     def sync(self):
-        """Store what the program has changed in its own part."""
+        """Store the program's changes to its own part."""
         changed = np.flatnonzero(self.local != self._known)
         if changed.size:
             first, last = changed[0], changed[-1] + 1
@@ -69,7 +69,7 @@ class ModelWindow(Window):
             self._known[:] = self.local
 
     def _wait(self, at, until, seconds):  # noqa: ARG002
-        """Wait, and let the program see the mail that the flag tells of."""
+        """Wait, and make the mail visible that the flag announces."""
         word = self._happen("wait", self.rank, at, until)
         first, words = self._slot(at)
         self.local[first : first + words] = self._happen("read", self.rank, first, words)
@@ -78,7 +78,7 @@ class ModelWindow(Window):
 
 
 def happen(memory, operation):
-    """Return the memory after an operation and the operation's result; None if it cannot happen yet."""
+    """Return the memory after an operation and its result; None if it can't be executed yet."""
     name, owner, at, *rest = operation
     part = memory[owner]
     if name == "read":
@@ -99,10 +99,10 @@ def happen(memory, operation):
 
 
 class Explorer:
-    """Visits all states of `size` nodes that post `posts` events each and take the mails that come of them.
+    """Visits all states of `size` nodes that post `posts` events each and take the resulting mails.
 
-    With `short`, for which a node may post once only: operations on anything but HEAD happen at once, as no other node
-    can see them before a flag or HEAD tells of them, and a try that failed is forgotten, as it leaves nothing behind.
+    With `short`, which allows only one post per node, operations on anything but HEAD are executed at once, as no other
+    node can see them before a flag or HEAD announces them, and failed attempts are forgotten, as they have no effects.
     """
 
     def __init__(self, board, size, posts, *, to_all=False, short=False):
@@ -113,7 +113,7 @@ class Explorer:
         self.to_all = to_all
         self._short = short
         self._board = board
-        self._next = {}  # (node, history) -> its next operation, or what it was told at its end
+        self._next = {}  # (node, history) -> its next operation, or its final result
         self._longer = {}  # (node, history, result) -> history
         self._results = [()]  # of each history
         self.states = self.ends = 0
@@ -126,7 +126,7 @@ class Explorer:
         return [tuple(board.wait().tolist()) for _ in range(mails)]
 
     def next(self, node, history):
-        """Return what the node does after the history, and whether it has ended."""
+        """Return the node's next operation after the history, and whether it has ended."""
         if (node, history) not in self._next:
             window = ModelWindow(self.words, node, self.slot)
             running = greenlet.greenlet(lambda: self.program(window))
@@ -144,7 +144,7 @@ class Explorer:
     def follow(self, node, history, operation, result):
         """Return the history after one more result."""
         if self._short and operation[2] == cas_board.HEAD and history and result != self._results[history][0]:
-            history = 0  # HEAD has changed: as if its first look had been now
+            history = 0  # HEAD has changed: equivalent to a first read now
         longer = (node, history, result)
         if longer not in self._longer:
             self._longer[longer] = len(self._results)
@@ -178,7 +178,7 @@ class Explorer:
         return self
 
     def check(self, memory, told):
-        """Each event was applied once, in one order, and each mail came, in that order."""
+        """Each event was applied once, in one order, and each mail arrived, in that order."""
         self.ends += 1
         head = memory[0][cas_board.HEAD]
         everything = self.size * self.posts
@@ -217,7 +217,7 @@ def test_in_every_order_in_which_head_is_looked_at_and_swapped_more_nodes_come_t
 
 
 class LooksOnce(CASBoard):
-    """Takes the state as it was read."""
+    """Uses the state without checking that it is consistent."""
 
     def _read(self, head):
         super()._read(head)
@@ -225,7 +225,7 @@ class LooksOnce(CASBoard):
 
 
 class WritesOver(CASBoard):
-    """Stores the next state over its last one."""
+    """Overwrites its current state by the next one."""
 
     def _post(self, kind, value):
         self._spare = 1
@@ -233,7 +233,7 @@ class WritesOver(CASBoard):
 
 
 class FlagsFirst(CASBoard):
-    """Tells of a mail before the mail is there."""
+    """Sets the flag of a mail before the mail has arrived."""
 
     def _send(self, mails, numbers):
         for (target, _), number in zip(mails, numbers, strict=True):
@@ -242,7 +242,7 @@ class FlagsFirst(CASBoard):
 
 
 class SwapsBlindly(CASBoard):
-    """Takes every swap for a success."""
+    """Assumes that every swap succeeds."""
 
     def _post(self, kind, value):
         window = self._window

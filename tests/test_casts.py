@@ -1,4 +1,4 @@
-"""What the casts promise beyond what every compressor does: nearest numbers, ties to even, at every scale."""
+"""The casts' properties beyond those of all compressors: round to nearest, ties to even, at every scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpcopt.kernels import casts
 
 F32, F16, BF16 = (COMPRESSORS[name]() for name in ("f32", "f16", "bf16"))
 LARGEST = float(np.finfo(np.float32).max)
-HEAD = 4096  # numbers from which f16 guesses the range
+HEAD = 4096  # numbers from which f16 estimates the range
 
 SINGLES = arrays(np.float32, st.integers(0, 40), elements=st.floats(-LARGEST, LARGEST, width=32))
 MODERATE = arrays(np.float32, st.integers(1, 40), elements=st.floats(-1000.0, 1000.0, width=32))
@@ -33,7 +33,7 @@ def relative_error(compressor, x):
 
 
 def brain(x):
-    """Return the nearest bfloat16, of two the even one, by searching the two neighbours."""
+    """Return the nearest bfloat16, ties to even, by comparing the two neighbours."""
     below = x.view(np.uint32) & np.uint32(0xFFFF0000)
     above = np.minimum(below + np.uint32(0x10000), np.uint32(0x7F7F0000) | (below & np.uint32(1 << 31)))
     low, high = below.view(np.float32).astype(np.float64), above.view(np.float32).astype(np.float64)

@@ -1,4 +1,4 @@
-"""`hpcopt list` and `hpcopt show`: every key and name that a specification takes, read from where it is declared."""
+"""`hpcopt list` and `hpcopt show`: every key and name in specifications, read from its declaration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hpcopt check`: it finds what a solver breaks, and survives whatever a solver does."""
+"""`hpcopt check` finds a solver's violations, and survives anything that a solver does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Mine(Solver[State]):
 
 @pytest.fixture
 def check(tmp_path, capfd):
-    """Check a file, given its text or where it is; return the exit code, the verdicts and what was said."""
+    """Check a file, given its text or path; return the exit code, the verdicts and the output."""
 
     def run(file, *arguments):
         if isinstance(file, str):

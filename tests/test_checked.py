@@ -1,4 +1,4 @@
-"""Files of a run's folder, read back: a value of another type is one line with the file and the line or key."""
+"""Reading a run's folder: a value of a wrong type gives a one-line error with the file and the line or key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies at the bottom of the house: checks of ranges, parts of 1/n, files written whole."""
+"""The lowest layer: range checks, multiples of 1/n, atomic file writes."""
 
 from __future__ import annotations
 

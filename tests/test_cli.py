@@ -1,4 +1,4 @@
-"""The verbs, in one process: what they print, write and return."""
+"""The commands in one process: their output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -379,7 +379,7 @@ def test_the_warm_up_before_a_wall_clock_run_changes_nothing(solver):
     virtual = hpcopt.run({**specification, "cluster": {"kind": "virtual", "workers": 1}})
     np.testing.assert_array_equal(real.model.coef, virtual.model.coef)
     kept = ("round", "iteration", "bytes", "work", "objective")
-    if SOLVERS[solver].needs.pace == "own":  # their rows come when the wall's clock says
+    if SOLVERS[solver].needs.pace == "own":  # the wall clock determines their rows
         return
     assert [[row[key] for key in kept] for row in real.trace] == [[row[key] for key in kept] for row in virtual.trace]
 
@@ -432,7 +432,7 @@ def test_what_a_theory_does_not_cover_runs_if_the_person_insists(tmp_path, spec,
     arguments += ["--set", 'cluster.topology={name="star",weights="uniform"}']
     assert main(arguments) == 1
     assert "choco-sgd: requires symmetric weights; those of star (uniform) are not (--force" in capsys.readouterr().err
-    assert (out / "run.json").read_text() == before  # refused before the old run was touched
+    assert (out / "run.json").read_text() == before  # rejected before the old run is modified
     assert main([*arguments, "--force"]) == 0
 
 

@@ -1,4 +1,4 @@
-"""What is said of a run to have converged does not depend on the units of the features."""
+"""Convergence messages do not depend on the units of the features."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TESTED = sorted(name for name in SOLVERS if SOLVERS[name].minimises)
 
 
 def rows(units="seconds since 1970", seed=0):
-    """Return features in some units, signs, and the features as they were: about 0, of size 1."""
+    """Return features in various units, signs, and the original features: centred, of size 1."""
     rng = np.random.default_rng(seed)
     Z = rng.standard_normal((ROWS, 3))
     y = np.where(rng.random(ROWS) < 1 / (1 + np.exp(-Z @ [1.6, -0.5, 0.2])), 1.0, -1.0)
@@ -49,7 +49,7 @@ def rows(units="seconds since 1970", seed=0):
 
 
 def optimum(X, y, *, l2, intercept):
-    """Return the least objective, by scipy where all second derivatives are about 1, features less their means."""
+    """Return the minimum, by scipy on centred features, for which all second derivatives are about 1."""
     centre = X.mean(axis=0) if intercept else np.zeros(X.shape[1])
     scale = np.sqrt(np.mean((X - centre) ** 2, axis=0) + l2)
     Z, ridge = (X - centre) / scale, l2 / scale**2
@@ -112,7 +112,7 @@ def test_other_units_change_the_iterations_of_fit_by_two_at_most(solver, loss):
 
 
 def fitted(data, solver, loss):
-    """Run what `hpcopt fit` runs, without a penalty, which has units of its own."""
+    """Run like `hpcopt fit`, but without a penalty, which depends on units."""
     spec = {
         "data": {"source": "arrays"},
         "problem": {"loss": loss, "l2": 0.0, "intercept": True},
@@ -187,7 +187,7 @@ def test_outputs_of_many_classes_have_a_scaled_gradient_in_any_units(model):
     scale, shift = (np.array(numbers) for numbers in UNITS["seconds since 1970"])
     w = sized.random_start(0)
     other, outputs, at = w.copy(), 4 if model == "mlp" else 3, sized.penalised
-    weights = w[: 3 * outputs].reshape(3, outputs) / scale[:, None]  # the same function of the other features
+    weights = w[: 3 * outputs].reshape(3, outputs) / scale[:, None]  # the same function in the other units
     other[: weights.size] = weights.ravel()
     other[at : at + outputs] -= shift @ weights
     found = []

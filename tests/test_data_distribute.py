@@ -15,7 +15,7 @@ ROWS = 29
 
 
 def numbered(group, sparse, dtype):
-    """The rows of one process, dealt in turn: row i holds the features (i + 1, 0, 0) and the target i."""
+    """The rows of one process, assigned in turn: row i has the features (i + 1, 0, 0) and the target i."""
     rows = np.arange(group.rank, ROWS, group.size)
     X = np.zeros((len(rows), 3), dtype=dtype)
     X[:, 0] = rows + 1

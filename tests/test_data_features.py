@@ -15,7 +15,7 @@ from tests.fake_group import messages_on_processes, on_processes
 
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((40, 6)) * np.geomspace(1, 1e6, 6) + 3.0
-DENSE[:, 2] = 0.1  # a constant that has no exact binary form
+DENSE[:, 2] = 0.1  # a constant without an exact binary representation
 DENSE[:, 4] = 0.0
 SPARSE = csr_array(random_array((40, 6), density=0.3, random_state=1, format="csr") * -3.0)
 
@@ -43,7 +43,7 @@ def test_standard_scaling_is_scikit_learns(processes):
 @pytest.mark.parametrize("X", [DENSE, SPARSE], ids=["dense", "sparse"])
 def test_max_abs_scaling_is_scikit_learns(processes, X):
     theirs = MaxAbsScaler().fit_transform(X)
-    # one rounding apart: scikit-learn multiplies sparse entries by the reciprocal
+    # differs by one rounding: scikit-learn multiplies sparse entries by the reciprocal
     assert_allclose(scaled("max-abs", X, processes), theirs if X is DENSE else theirs.toarray(), rtol=1e-15)
 
 
@@ -76,7 +76,7 @@ def test_scaling_leaves_its_input_alone_and_keeps_the_storage_type(X):
 
 
 def test_standard_scaling_of_sparse_rows_is_refused_with_advice():
-    with pytest.raises(AgreedError, match=r'data.scale: "standard" would fill sparse rows .*; take "max-abs"'):
+    with pytest.raises(AgreedError, match=r'data.scale: "standard" would make sparse rows dense; use "max-abs"'):
         fit_scaling("standard", part_of(SPARSE, SoloGroup()), SoloGroup(), "data")
 
 
@@ -123,7 +123,7 @@ def test_a_constant_of_a_size_whose_square_overflows_is_a_constant():
 def test_rows_that_overflow_when_scaled_like_the_training_rows_are_refused(form):
     scaling = fit_scaling("max-abs", part_of(form(column_two(DENSE, 1e-300)), SoloGroup()), SoloGroup(), "data")
     other = part_of(form(column_two(DENSE, 1e20)), SoloGroup())
-    with pytest.raises(InputError, match=r"^test: column 2 \(counted from 0\): once scaled, a value of it overflows"):
+    with pytest.raises(InputError, match=r"^test: column 2 \(counted from 0\): a value overflows when scaled"):
         scaling.apply(other.table, "test")
 
 

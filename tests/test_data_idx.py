@@ -1,4 +1,4 @@
-"""IDX files: what is read equals what was written, whoever reads it, and what is wrong is told in one line."""
+"""IDX files: the data read equal those written, on any number of processes; errors are one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The [data] table of a specification: defaults that hang on the source, and keys that need others."""
+"""The [data] table of a specification: defaults that depend on the source, and keys that require others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpcopt.spec.specification import as_toml_dict, specification_from
 
 
 def resolved(**data):
-    """Return the [data] table as run.json would have it."""
+    """Return the [data] table as in run.json."""
     return as_toml_dict(specification_from({"data": data, "solver": {"name": "giant"}}))["data"]
 
 
@@ -63,7 +63,7 @@ def test_a_key_that_cannot_be_met_is_refused_by_its_name(data, message):
 
 
 def objective(heterogeneity, **data):
-    """Return the least mean loss over all nodes."""
+    """Return the minimal mean loss over all nodes."""
     run = hpcopt.run(
         {
             "data": {"source": "heterogeneous-least-squares", "heterogeneity": heterogeneity, **data},
@@ -81,5 +81,5 @@ def test_the_optimum_of_heterogeneous_nodes_grows_with_the_square_of_the_heterog
     floors = [objective(heterogeneity, noise=0.0) for heterogeneity in (0.0, 0.1, 0.3)]
     assert floors[0] < 1e-15
     assert floors[2] / floors[1] == pytest.approx(9.0, rel=1e-6)
-    # half of h^2 times the sum of the variances, over 16 nodes; the mean of 16 vectors takes a part of it
+    # half of h^2 times the sum of the variances, over 16 nodes, reduced by the variance of the mean of 16 vectors
     assert floors[2] == pytest.approx(0.5 * 0.3**2 * np.geomspace(1, 0.2, 64).sum(), rel=0.2)

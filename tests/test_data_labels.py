@@ -12,7 +12,7 @@ from tests.fake_group import messages_on_processes, on_processes
 
 
 def dealt(y, group):
-    """The rows of one process when they are dealt like chunks of a text file: every size-th."""
+    """The rows of one process when they are assigned like chunks of a text file: every size-th."""
     rows = np.arange(group.rank, len(y), group.size)
     return Part(Table(rows[:, None].astype(float), np.asarray(y, dtype=float)[rows]), rows, len(y))
 

@@ -1,4 +1,4 @@
-"""Compressed files: streams one after the other are read, whatever else follows a stream is told with its place."""
+"""Compressed files: consecutive streams are read; anything else after a stream is an error with its place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def flipped(stream, place):
     return stream[:place] + bytes([stream[place] ^ 1]) + stream[place + 1 :]
 
 
-DAMAGE = {  # the second stream, and what is told of the file
+DAMAGE = {  # the second stream, and the error message
     "another first byte": (lambda stream: flipped(stream, 0), "damaged between the bytes"),
     "another byte in its middle": (lambda stream: flipped(stream, len(stream) // 2), "damaged between the bytes"),
     "text": (lambda _: b"1 1:1\n", "damaged between the bytes"),
@@ -62,7 +62,7 @@ def test_what_follows_a_stream_and_is_none_is_damage_with_its_place_on_every_pro
     assert len(set(told)) == 1
     assert told[0].startswith(f"{path}: {words}")
     if words != "cut short":
-        assert f" of {path.stat().st_size:,} (behind 1 {suffix[1:]} stream)" in told[0]
+        assert f" of {path.stat().st_size:,} (after 1 {suffix[1:]} stream)" in told[0]
 
 
 @SUFFIXES

@@ -85,7 +85,7 @@ def test_a_small_alpha_gives_most_of_a_class_to_one_node_and_a_large_alpha_divid
 @pytest.mark.parametrize(
     ("n", "fractions", "sizes"),
     [
-        (10, [1, 1, 2], [3, 2, 5]),  # 2.5, 2.5, 5: the row left over goes to the first of equal remainders
+        (10, [1, 1, 2], [3, 2, 5]),  # 2.5, 2.5, 5: the remaining row goes to the first of equal remainders
         (10, [0.5, 0.3, 0.2], [5, 3, 2]),
         (10, [5, 3, 2], [5, 3, 2]),
         (10, [1, 1e-9, 1e-9], [8, 1, 1]),

@@ -1,4 +1,4 @@
-"""Rows from arrays in memory: what a file with the same rows gives, to the last bit; all processes refuse bad ones."""
+"""Rows from arrays in memory: bitwise equal to a file with the same rows; all processes raise errors together."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_same(made, expected, nodes):
 
 
 def written(path, X, y):
-    """Write what the file of these rows would hold."""
+    """Write a file with these rows."""
     if isinstance(X, (list, np.ndarray)):
         np.savez(path, X=X, y=y)
     else:
@@ -273,7 +273,7 @@ def test_ranks_run_on_their_own_rows_or_on_the_same_and_refuse_together(tmp_path
 
 
 def spoiled(form, **changed):
-    """A matrix that was sound when it was made."""
+    """A matrix that was valid when it was created."""
     made = csr_array(np.diag(np.arange(1.0, 7.0))).asformat(form)
     for name, (place, value) in changed.items():
         getattr(made, name)[place] = value
@@ -316,4 +316,4 @@ def test_integers_in_memory_that_float64_does_not_hold_are_refused_with_their_ro
 def test_a_masked_value_is_not_taken_for_the_number_under_the_mask():
     masked = np.ma.masked_array(np.eye(3), np.eye(3) > 0)
     told = messages_on_processes(1, lambda group: read_arrays(masked, np.arange(3.0), "arrays", group, whole=True))
-    assert told == ["arrays: a masked array, some of whose values are masked; fill them in first"]
+    assert told == ["arrays: a masked array with masked values; fill them in first"]

@@ -185,7 +185,7 @@ SHIFTED = {
     None: False,
     True: True,
     False: False,
-}  # data.zero_based, and whether the columns 1 and 3 stay where they are
+}  # data.zero_based, and whether columns 1 and 3 keep their numbers
 
 
 @pytest.mark.parametrize("zero_based", SHIFTED)
@@ -278,10 +278,13 @@ BAD_DATA = {
         "odd.txt: row 1 (counted from 0) has the label 3; two.txt has -1, 1",
     ),
     "no features": ({"path": "bare.txt"}, "bare.txt: no features in it"),
-    "standard sparse": ({"path": "sparse.txt", "scale": "standard"}, 'data.scale: "standard" would fill sparse rows'),
+    "standard sparse": (
+        {"path": "sparse.txt", "scale": "standard"},
+        'data.scale: "standard" would make sparse rows dense',
+    ),
     "large": (
         {"path": "large.txt", "scale": "max-abs", "test": "two.txt"},
-        "two.txt: column 1 (counted from 0): once scaled, a value of it overflows; give the feature another unit",
+        "two.txt: column 1 (counted from 0): a value overflows when scaled; give the feature another unit",
     ),
     "fractions": (
         {"path": "dense.npz", "partition": "unequal", "fractions": (1.0,), "nodes": 3},

@@ -61,7 +61,7 @@ def test_rows_made_for_sixteen_nodes_are_shared_by_sixteen_processes():
 def test_the_hessian_of_dense_least_squares_has_exactly_the_chosen_spectrum(condition, rows, features):
     X = generated(targets="least-squares", rows=rows, features=features, condition=condition).X
     eigenvalues = np.linalg.eigvalsh(X.T @ X / rows)[::-1]
-    # the products round at 1e-16 of the largest eigenvalue, 1
+    # the products have a roundoff of 1e-16 relative to the largest eigenvalue, 1
     assert_allclose(eigenvalues, np.geomspace(1, 1 / condition, features), atol=1e-13)
 
 
@@ -69,7 +69,7 @@ def test_sparse_rows_have_the_chosen_density_and_the_second_moments_on_average()
     X = generated(targets="least-squares", rows=200_000, features=5, condition=100.0, density=0.25).X
     assert X.nnz == pytest.approx(0.25 * 200_000 * 5, rel=0.01)  # standard deviation 0.2 %
     moments = (X.T @ X).toarray() / 200_000
-    # A coin and a normal: the relative standard deviation of a second moment is sqrt(11 / 200000) = 0.7 %.
+    # A Bernoulli times a normal: the relative standard deviation of a second moment is sqrt(11 / 200000) = 0.7 %.
     assert_allclose(np.diag(moments), np.geomspace(1, 0.01, 5), rtol=0.04)
 
 
@@ -112,7 +112,7 @@ def test_another_seed_gives_other_rows():
 
 
 def minimisers(table, nodes=NODES):
-    """Return each node's least-squares solution, (nodes, d): its own w where there is no noise."""
+    """Return each node's least-squares solution, (nodes, d): its own w if there is no noise."""
     shards = [table.between(*np.searchsorted(np.arange(table.n) * nodes // table.n, (k, k + 1))) for k in range(nodes)]
     return np.array([np.linalg.lstsq(shard.X, shard.y)[0] for shard in shards])
 
@@ -132,7 +132,7 @@ def test_each_node_has_a_vector_of_its_own_that_deviates_by_the_heterogeneity():
 @pytest.mark.parametrize("nodes", [1, 2, 3, 8, 40, 66, 67, 133, 199, 200])
 def test_the_rows_of_a_node_are_those_of_the_contiguous_partition(nodes):
     table = from_source("heterogeneous-least-squares", nodes, rows=200, features=1, noise=0.0)
-    w = table.y / table.X[:, 0]  # of one feature, so that each row tells its w
+    w = table.y / table.X[:, 0]  # with one feature, so that each row determines its w
     owner = assign("contiguous", 200, nodes, 0).owner
     first = np.searchsorted(owner, np.arange(nodes))
     assert_allclose(w, w[first][owner], rtol=1e-12)
@@ -168,7 +168,7 @@ def test_blobs_are_classes_of_equal_size_around_means_with_the_promised_moments(
     assert np.mean(np.sum(X**2, axis=1)) == pytest.approx(4.0, rel=0.03)
     within = X - np.array([X[y == c].mean(axis=0) for c in range(10)])[y.astype(int)]
     between = 4.0 - np.mean(np.sum(within**2, axis=1))
-    if density == 1.0:  # E||m||^2 : E||e||^2 = 1 : 4, up to the 320 entries of the means that were drawn
+    if density == 1.0:  # E||m||^2 : E||e||^2 = 1 : 4, up to the sampling error of the means' 320 entries
         assert between == pytest.approx(0.8, rel=0.25)
         assert within[:, 0].std() / within[:, -1].std() == pytest.approx(np.sqrt(condition), rel=0.03)
     else:

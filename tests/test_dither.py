@@ -1,4 +1,4 @@
-"""The random words of the compressors: a pure function of key and counter, and free of patterns that rounding sees."""
+"""The compressors' random words: a pure function of key and counter, without patterns that affect rounding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def words(key, first=0, n=WORDS):
 
 
 def twin(key, counter):
-    """Word `counter` of `key` in Python's integers, as the module documents it."""
+    """Word `counter` of `key` with Python's integers, as documented in the module."""
     z = (key + 0x9E3779B97F4A7C15) % 2**64
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
     z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64

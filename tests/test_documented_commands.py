@@ -1,8 +1,8 @@
-"""README and the pages: every command and every piece of Python on them runs as it is printed, page by page.
+"""README and the pages: every command and every Python example runs as printed, page by page.
 
-A page's blocks run in their order, in a folder that holds the studies and what the page's reader has (`BROUGHT`). What
-cannot run here is in `INSTEAD`, with what is checked in its place. A block is the file of its kind that the paragraph
-before it names last, if it names one. Shown output is compared without its numbers.
+A page's blocks run in order, in a folder that contains the studies and the files that the page assumes (`BROUGHT`).
+Commands that cannot run here are in `INSTEAD`, with a replacement check. A block is a file if the paragraph before it
+names one of its kind, the last one named. Shown output is compared without its numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BROUGHT = {  # page -> the reader's files
     "quickstart.md": ["train.svm.bz2", "test.svm.bz2"],
     "trace.md": ["my.toml", "runs/my"],
 }
-INSTEAD = [  # command -> what is checked in its place; the first that matches
+INSTEAD = [  # command -> replacement check; the first match counts
     (r"\. \.venv/bin/activate", "nothing"),
     (r"(apt install|MPICC=mpicc\S* \S*pip install|pre-commit install) ?.*", "nothing"),  # changes the machine
     (r"make .*", "target"),
@@ -55,7 +55,7 @@ FILES = {language: re.compile(rf"`(\w+\.{suffix})`") for language, suffix in {"p
 
 @dataclass(frozen=True)
 class Block:
-    """A block of a page: its language, its text, its line, and the file that it is."""
+    """A block of a page: its language, text, line, and file name if it is a file."""
 
     language: str
     text: str
@@ -74,7 +74,7 @@ def blocks(page):
 
 
 def commands(block):
-    """Yield the commands of a block, each with the output that is shown of it."""
+    """Yield the commands of a block, each with its shown output."""
     if block.language == "bash":
         for line in block.text.replace("\\\n", " ").splitlines():
             command = line.partition("  #")[0].strip()
@@ -115,7 +115,7 @@ def bring(name, folder):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with the studies, as a checkout has them, which the commands are run in."""
+    """The folder in which the commands run, with the studies as in a checkout."""
     shutil.copytree(ROOT / "jobs", tmp_path / "jobs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["hpcopt"])
@@ -123,7 +123,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def hpcopt(arguments):
-    """Run the program here; return its exit code and all that it said."""
+    """Run the program in this process; return its exit code and output."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = main(arguments)
@@ -131,7 +131,7 @@ def hpcopt(arguments):
 
 
 def read_only(arguments):
-    """Read the specification of a command, with the changes that it makes; nothing is run."""
+    """Read the specification of a command with its overrides; nothing is run."""
 
     def start(spec, *, overrides, folder, **_):
         reading(spec, overrides, folder, many=arguments[0] == "compare")

@@ -1,4 +1,4 @@
-"""docs/add_a_solver.md: its solver and its commands, taken from the page as they are printed there, do what it says."""
+"""docs/add_a_solver.md: its solver and commands, taken from the page as printed, do what it says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def blocks(language):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder as the page's reader has it."""
+    """A folder as the page assumes it."""
     folder = tmp_path_factory.mktemp("own")
     (code,), (specification,) = blocks("python"), blocks("toml")
     (folder / "barzilai_borwein.py").write_text(code)
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(folder):
-    """What each of the page's commands prints, in their order."""
+    """The output of each of the page's commands, in order."""
     printed = {}
     for command in blocks("bash"):
         program, *arguments = shlex.split(command)

@@ -1,4 +1,4 @@
-"""The driver: when a run ends, what is recorded, what is kept."""
+"""The driver: when a run ends, what is recorded, which model is kept."""
 
 from __future__ import annotations
 

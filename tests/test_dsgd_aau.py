@@ -1,4 +1,4 @@
-"""DSGD-AAU on the virtual cluster: what holds in every iteration, epoch and run, and what it is in special cases."""
+"""DSGD-AAU on the virtual cluster: invariants of iterations, epochs and runs, and special cases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUICK = Network(latency=1e-7, bandwidth=1e10)
 
 @dataclass(frozen=True, kw_only=True)
 class Apart(Logged):
-    """Workers that begin at models of their own, (n, d), and take no steps."""
+    """Workers with individual starting models, (n, d), that take no steps."""
 
     starts: np.ndarray
 
@@ -42,7 +42,7 @@ class Apart(Logged):
 
 
 def straggling(n, heterogeneity=STRAGGLERS, network=QUICK):
-    """Return what `solve` takes for such a run."""
+    """Return the arguments of `solve` for such a run."""
     return {"cluster": VirtualCluster(n, network, flops=1e6), "heterogeneity": heterogeneity}
 
 
@@ -124,7 +124,7 @@ def test_two_nodes_average_every_step_at_any_speed():
 
 
 def test_without_steps_only_the_disagreement_shrinks():
-    """eta = 0: the mean stays, the squared distance to it never rises, and falls over each epoch."""
+    """eta = 0: the mean is preserved, the squared distance to it never rises, and falls over each epoch."""
     spread = logistic(n=120, nodes=6)
     starts = np.random.default_rng(0).standard_normal((6, 6))
     solver = Apart(starts=starts)
@@ -192,7 +192,7 @@ def test_inverse_rates_help_slow_nodes_to_their_weight():
     spread = ridge(n=80, nodes=4, l2=0.5)
     rng = np.random.default_rng(1)
     y = spread.y.copy()
-    y[60:] += 5.0 + rng.standard_normal(20)  # the slow node's rows pull elsewhere
+    y[60:] += 5.0 + rng.standard_normal(20)  # the slow node's rows have a different optimum
     spread = replace(spread, y=y)
     best = spread.optimum()[0]
     errors = {}
@@ -242,7 +242,7 @@ def test_workers_leave_and_pause_while_the_others_go_on():
     assert max(steps[0], steps[2]) < min(steps[i] for i in (1, 3, 4, 5))
     assert solved.outcome.status.name == "SECONDS"
     stayed = np.mean([solved.outcomes[i].state.w for i in (1, 3, 4, 5)], axis=0)
-    np.testing.assert_allclose(solved.w, stayed, rtol=0, atol=1e-14)  # who has left counts no more
+    np.testing.assert_allclose(solved.w, stayed, rtol=0, atol=1e-14)  # nodes that have left no longer count
     seen = [row["seconds"] for row in solved.rows]
     assert max(seen[:-1]) > 0.09  # measured to the end
 

@@ -1,4 +1,4 @@
-"""Locale, encodings and sizes: what surrounds a run is not trusted."""
+"""Locale, encodings and sizes: the environment of a run is not trusted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ name = "giant"
 
 
 def without_encoding(path):
-    """Yield the lines of a file that open text without saying how it is encoded."""
+    """Yield the lines of a file that open text files without an encoding."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue

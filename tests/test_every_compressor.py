@@ -1,4 +1,4 @@
-"""What every registered compressor must satisfy, with its default parameters and with some others."""
+"""The properties of every registered compressor, with its default parameters and with some others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from hpcopt.compression import COMPRESSORS, Compressor, NotFiniteError
 
-VARIANTS = {  # beside the defaults; names not registered are passed over
+VARIANTS = {  # in addition to the defaults; unregistered names are skipped
     "low-rank": [{"rank": 2, "iterations": 2}, {"rank": 50}],
     "qsgd": [
         {"levels": 1},
@@ -29,7 +29,7 @@ VARIANTS = {  # beside the defaults; names not registered are passed over
 SIZES = [0, 1, 7, 100, 1025]
 DRAWS = 2000
 SIGMAS = 4.0
-ROUNDING = 1e-6  # of a squared error, through arithmetic in float32
+ROUNDING = 1e-6  # of a squared error, due to float32 arithmetic
 
 
 def cases():
@@ -65,7 +65,7 @@ def coded(compressor, x, key=0):
 
 
 def moved_by_one_byte(message):
-    """Return the message at an address that suits no number."""
+    """Return the message at an unaligned address."""
     moved = np.empty(message.size + 9, dtype=np.uint8)
     first = (1 - moved.ctypes.data) % 8
     moved[first : first + message.size] = message
@@ -73,7 +73,7 @@ def moved_by_one_byte(message):
 
 
 def draws(compressor, x):
-    """Return C(x) for many keys, shape (n, d); one is enough where the key doesn't matter."""
+    """Return C(x) for many keys, shape (n, d); one is enough if the key doesn't matter."""
     return np.array([coded(compressor, x, key) for key in range(DRAWS if compressor.randomised else 1)])
 
 
@@ -214,7 +214,7 @@ def test_what_is_not_finite_never_travels(compressor, dtype, wrong, place):
         decoded = coded(compressor, x, 5)
     except NotFiniteError:
         return
-    assert compressor.name == "random-k"  # it sees the numbers drawn only
+    assert compressor.name == "random-k"  # it reads only the selected numbers
     assert np.isfinite(decoded).all()
 
 

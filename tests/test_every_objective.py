@@ -1,4 +1,4 @@
-"""What every product of a registered model, loss and penalty must satisfy, and every penalty by itself."""
+"""The properties of every combination of a registered model, loss and penalty, and of every penalty."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hpcopt.problems.storage import as_matrix
 from hpcopt.problems.targets import Targets
 
 N, D, CLASSES = 23, 4, 3
-SMALL = {"mlp": {"hidden": (3,), "activation": "tanh"}}  # differences say nothing across a rectifier's kinks
+SMALL = {"mlp": {"hidden": (3,), "activation": "tanh"}}  # finite differences are invalid across a rectifier's kinks
 PRODUCTS = [
     (model, loss, penalty)
     for model in MODELS
@@ -71,7 +71,7 @@ def points(d, count=3):
 
 
 def smooth_value(f, w):
-    """Return f(w) without what is not smooth in its penalty: what gradients and curvature are of."""
+    """Return f(w) without the nonsmooth part of the penalty, as gradients and curvature do."""
     leading = w[: f.penalised]
     return f.at(w).value - f.penalty.value(leading) + 0.5 * f.penalty.curvature * leading @ leading
 
@@ -147,7 +147,7 @@ def test_no_curvature_exceeds_the_smoothness_where_one_is_offered(product):
 
 @PRODUCT
 def test_the_objective_lies_above_its_tangents_and_as_strongly_as_declared_where_it_is_convex(product):
-    made = formulation(product, intercept=not MODELS[product[0]].convex)  # what has layers always has biases
+    made = formulation(product, intercept=not MODELS[product[0]].convex)  # models with layers always have biases
     f = objective(product, intercept=not MODELS[product[0]].convex)
     strength = Problem(made, made.sized(D, CLASSES), total=2 * N, entries=1).strong_convexity
     assert strength == (made.penalty.curvature if made.convex else 0.0)

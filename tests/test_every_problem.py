@@ -1,4 +1,4 @@
-"""What the oracle of every product with second derivatives must satisfy, dense and sparse, in both storages."""
+"""The properties of every oracle with second derivatives, dense and sparse, in both storages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def points(count=4):
 
 
 def beside_kinks(loss, w):
-    """Return `w`, or a point beside it where margins of 0 are kinks, across which differences say nothing."""
+    """Return `w`, or a point near it if margins of 0 are kinks, across which finite differences are invalid."""
     return w if LOSSES[loss].smooth else w + 1e-3
 
 
@@ -92,7 +92,7 @@ def test_where_a_factor_costs_too_much_conjugate_gradients_find_the_direction(lo
     monkeypatch.setattr(f.matrix, "gram_flops", np.inf)
     before = meter.touched
     np.testing.assert_allclose(here.newton_direction(small), exact, rtol=1e-4)
-    assert meter.touched > before + 2 * f.matrix.nnz  # a pass a product, where a factor takes one
+    assert meter.touched > before + 2 * f.matrix.nnz  # one pass per product, where a factorisation takes one
 
 
 @LOSS
@@ -114,7 +114,7 @@ def test_vectors_used_again_disturb_no_point_or_ray_still_in_use(loss):
     before = ray.values(steps)
     kept = f.at(points()[1])
     product = kept.hessian_product(p)
-    for _ in range(5):  # points come and go, and take what the ones before have given back
+    for _ in range(5):  # points are created and deleted, and reuse vectors of earlier ones
         for v in points():
             f.at(v).along(v).values(steps)
     np.testing.assert_array_equal(ray.values(steps), before)

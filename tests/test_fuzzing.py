@@ -1,4 +1,4 @@
-"""Whatever byte of a file is damaged, reading it ends in a result or in one line, within bounded memory and time."""
+"""Reading a file with any damaged byte gives a result or a one-line error, within bounded memory and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests import fuzzing
 def test_a_damaged_file_is_read_or_refused_in_one_line(name):
     outcomes, wrong = fuzzing.fuzz(name, count=200)
     assert not wrong, wrong[0]
-    assert min(outcomes.values()) > 0  # else it was the same damage again and again, or none
+    assert min(outcomes.values()) > 0  # otherwise the damage was always the same, or none
 
 
 def test_what_should_not_happen_is_noticed(tmp_path):

@@ -1,4 +1,4 @@
-"""Decentralised solvers: what their papers promise, over networks and compressors."""
+"""Decentralised solvers: the claims of their papers, for various topologies and compressors."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ FIXED = [name for name in TOPOLOGIES if name not in {"file", "one-peer-exponenti
 
 
 def nodes_of(topology):
-    """How many nodes a topology is tried with: what its shape allows, near nine."""
+    """The number of nodes to try a topology with: one that its shape allows, near nine."""
     return {"hypercube": 8, "random-regular": 8}.get(topology, NODES)
 
 
 def heterogeneous(nodes=NODES, d=12, rows=8, apart=1.0, seed=0):
-    """Least squares whose nodes disagree about the minimiser, unless `apart` is 0: then all fit w exactly."""
+    """Least squares with different minimisers on the nodes; if `apart` is 0, all fit w exactly."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((nodes * rows, d)) / np.sqrt(d)
     w = rng.standard_normal(d)
@@ -122,7 +122,7 @@ def test_without_compression_it_is_dgd_with_the_power_of_w(nodes, steps, gamma, 
 
 @EVERY_COMPRESSOR
 def test_one_gossip_step_is_choco_sgd_bit_for_bit(compressor):
-    """The listing of CHOCO-SGD, written down once more with a copy of every neighbour."""
+    """The listing of CHOCO-SGD, implemented independently with a copy of every neighbour."""
     spread = heterogeneous()
     ours = solve(deli_coco(compressor=compressor, gossip_steps=1), spread, rounds=6)
     preset = solve(SOLVERS["choco-sgd"](step_size=0.2, gamma=0.3, compressor=compressor), spread, rounds=6)
@@ -247,7 +247,7 @@ EXACT = [
 @pytest.mark.parametrize(("name", "parameters"), EXACT)
 def test_tracking_has_no_floor_however_the_nodes_differ(name, parameters):
     spread = ridge(n=90, d=6, nodes=NODES, l2=0.2)
-    order = np.argsort(spread.y)  # every node sees other targets
+    order = np.argsort(spread.y)  # every node has different targets
     spread = Spread("squared", spread.X[order], spread.y[order], spread.l2, spread.sizes)
     _, best = spread.optimum()
     solved = solve(SOLVERS[name](**parameters), spread, rounds=30_000, record_every=25, gradient_norm=1e-11)
@@ -284,7 +284,7 @@ def test_beer_without_compression_is_its_listing():
 
 
 def test_dgd_settles_where_the_penalised_objective_is_least():
-    """Combining first descends f(X) + ||X||^2_{I-W} / (2 eta): its gradient vanishes at the end."""
+    """Combine-then-adapt minimises f(X) + ||X||^2_{I-W} / (2 eta): its gradient vanishes at the end."""
     spread, eta = heterogeneous(), 0.3
     x = models(solve(SOLVERS["dgd"](step_size=eta), spread, rounds=5000, record_every=0))
     gradients = np.array([f.at(own).gradient for f, own in zip(spread.objectives(), x, strict=True)])

@@ -1,4 +1,4 @@
-"""The gossip studies in jobs/studies: what their page says of them, by running the solvers that decide it."""
+"""The gossip studies in jobs/studies: the claims of their page, by running the solvers concerned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prague's group generator: groups form, overlap without waiting in circles, and leave out who is too slow."""
+"""Prague's group generator: groups form, overlap without deadlock, and exclude workers that are too slow."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_nobody_waits_for_ever_and_groups_go_in_one_order(division, slack, depar
             for j in members:
                 assert last[j] < number  # the oldest first
                 last[j] = number
-                del arrived[j]  # once an arrival
+                del arrived[j]  # once per arrival
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -145,7 +145,7 @@ def test_who_is_too_slow_is_not_drawn_but_finds_company(division):
         turns = bring(*arrivals(*free, counter=counter))
         free = sorted(turns)
         assert all(5 not in members for members in groups(turns).values())
-    assert not bring(*arrivals(5))  # with one of those ahead of it, who has not arrived
+    assert not bring(*arrivals(5))  # with a worker ahead of it that has not arrived
     for counter in range(40, 50):
         turns = bring(*arrivals(*free, counter=counter))
         free = sorted(set(turns) - {5})
@@ -168,7 +168,7 @@ def test_those_whom_others_leave_go_on():
     assert groups(turns) == {0: [0, 1, 2]}
     bring(*arrivals(0))
     bring((DETACH, 1, 0))
-    turns = bring((DETACH, 2, 0))  # 0's group is dissolved, and it asks anew
+    turns = bring((DETACH, 2, 0))  # 0's group is dissolved, and it makes a new request
     assert list(groups(turns).values()) == [[0]]
     assert bring(*arrivals(1))[1].kind == STOPPED
 

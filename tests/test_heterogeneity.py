@@ -1,4 +1,4 @@
-"""Unlike nodes and links: the same draws everywhere, and times that a hand can check."""
+"""Heterogeneous nodes and links: the same draws on every cluster, and times computed by hand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def unlike(**settings):
 
 
 def steps(count, flops=1e9):
-    """Return a program of `count` steps of work, a second each on a node of speed 1, that returns its clock at each."""
+    """Return a program of `count` steps, each a second of work on a node of speed 1, that returns its clock at each."""
 
     def program(node):
         times = []
@@ -235,7 +235,7 @@ def test_a_cluster_uses_its_slow_links_anew_in_every_run():
 def test_messages_share_the_way_out_of_a_node(links, times):
     network = Network(1.0, 1.0, links=links)
     assert [network.send(0, target, 2, 0.0) for target in (1, 2, 3)] == times
-    assert network.send(4, 5, 2, 0.0) == network.send(1, 0, 2, 0.0) == 3.0  # strangers, and the other direction
+    assert network.send(4, 5, 2, 0.0) == network.send(1, 0, 2, 0.0) == 3.0  # other pairs, and the other direction
 
 
 @pytest.mark.parametrize(("links", "times"), [("pairs", [3.0, 3.0, 3.0]), ("ports", [3.0, 5.0, 7.0])])
@@ -261,7 +261,7 @@ def test_in_an_exchange_a_ports_messages_follow_one_another():
     pairs = VirtualCluster(5, Network(1.0, 100.0)).run(program)
     ports = VirtualCluster(5, Network(1.0, 100.0, links="ports")).run(program)
     assert pairs == [2.0] * 5
-    assert ports == [3.0, 3.0, 3.0, 4.0, 4.0]  # both neighbours of 3, and of 4, turn to it second, at 1 second
+    assert ports == [3.0, 3.0, 3.0, 4.0, 4.0]  # both neighbours of 3, and of 4, send to it second, at 1 second
 
 
 @given(
@@ -281,7 +281,7 @@ def test_a_port_forgets_what_is_long_past():
     port = Port()
     for place in range(KEPT + 2):
         assert port.take(2.0 * place, 1.0) == 2.0 * place
-    assert port.take(0.0, 1.0) == 3.0  # after the last span forgotten
+    assert port.take(0.0, 1.0) == 3.0  # after the last forgotten span
 
 
 def test_a_bracket_counts_also_what_fails_and_does_not_nest():

@@ -1,4 +1,4 @@
-"""`hpcopt init`: the specification that a newcomer begins with."""
+"""`hpcopt init`: the specification for newcomers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpcopt.cli.main import main
 
 @pytest.fixture
 def written(tmp_path, monkeypatch, capsys):
-    """The specification in the folder where the commands run, and what was said of it."""
+    """The specification in the folder where the commands run, and the output."""
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
     return tmp_path / "my.toml", capsys.readouterr().out

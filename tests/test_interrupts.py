@@ -1,4 +1,4 @@
-"""An interrupt ends the program, and the job, within a moment and with one line, whatever it is doing."""
+"""An interrupt ends the program and the job quickly and with one line, whatever it is doing."""
 
 from __future__ import annotations
 

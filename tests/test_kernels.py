@@ -1,4 +1,4 @@
-"""Kernels against numpy and scipy, on odd shapes and at the ends of the number range."""
+"""Kernels against numpy and scipy, for unusual shapes and at the limits of the number range."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def evaluated(kind, z, y):
 
 
 def one_by_one(kind, z, y):
-    """Return each row's loss: the kernel gives sums only."""
+    """Return each row's loss; the kernel returns only sums."""
     return np.array([pointwise.loss_sum(kind, z[i : i + 1], y[i : i + 1]) for i in range(z.size)])
 
 
@@ -60,7 +60,7 @@ def test_each_logistic_value_is_exact_to_a_few_units_in_the_last_place(scale):
     z = scale * np.random.default_rng(1).standard_normal(2000)
     y = signs(2000)
     loss, residual, curvature = exact(LOGISTIC, z, y)
-    normal = np.abs(residual) > 1e-300  # below, doubles themselves lose digits
+    normal = np.abs(residual) > 1e-300  # below this, doubles themselves lose digits
     _, ours, bend = evaluated(LOGISTIC, z, y)
     np.testing.assert_allclose(one_by_one(LOGISTIC, z, y)[normal], loss[normal].astype(float), rtol=TOLERANCE)
     np.testing.assert_allclose(ours[normal], residual[normal].astype(float), rtol=TOLERANCE)
@@ -212,9 +212,7 @@ def test_a_damaged_callee_of_a_kernel_not_yet_cached_is_rebuilt(filled):
 
 
 def test_a_damaged_entry_that_numba_reports_as_another_error_is_recognised(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        cache, "place", lambda: cache.Place(tmp_path, ())
-    )  # what is cleared must not be everybody's cache
+    monkeypatch.setattr(cache, "place", lambda: cache.Place(tmp_path, ()))  # must not clear the shared cache
     (tmp_path / "kernel.nbi").write_bytes(b"")
     stored = numba.core.caching.IndexDataCacheFile(str(tmp_path), "kernel", None)
 

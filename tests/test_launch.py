@@ -1,4 +1,4 @@
-"""A launcher's variables are inherited and may say anything: no verb leaves its work undone for what they say."""
+"""A launcher's variables are inherited and may have any values: every command does its work regardless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the LocalNewton paper promises (Algorithms 1 and 2), and the options beyond it."""
+"""The claims of the LocalNewton paper (Algorithms 1 and 2), and the options beyond it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LocalNewton, Giant = SOLVERS["local-newton"], SOLVERS["giant"]
 
 
 def damped_newton(f, w, steps, search=None):
-    """Newton with Armijo backtracking, written out: slope 0.1, halving."""
+    """A direct implementation of Newton with Armijo backtracking: slope 0.1, halving."""
     for _ in range(steps):
         here = f.at(w)
         p = np.linalg.solve(here.hessian(), here.gradient)
@@ -35,7 +35,7 @@ def minimiser(f):
 
 
 def copies(spread: Spread, times: int) -> Spread:
-    """Every node holds the same rows."""
+    """Every node has the same rows."""
     X, y = np.tile(spread.X, (times, 1)), np.tile(spread.y, times)
     return Spread(spread.loss, X, y, spread.l2, equal(len(y), times))
 
@@ -71,7 +71,7 @@ def test_that_mean_is_not_the_optimum_and_giant_started_there_removes_the_floor(
     floor = solve(LocalNewton(), spread, rounds=5)
     assert floor.outcome.record.objective > best * (1 + 1e-6)
     ended = solve(Giant(), spread, start=floor.w, rounds=300)
-    np.testing.assert_allclose(ended.w, w, rtol=1e-6)  # a search on f resolves w to the root of f's roundoff
+    np.testing.assert_allclose(ended.w, w, rtol=1e-6)  # the search resolves w to the root of f's roundoff
     assert ended.outcome.record.objective == pytest.approx(best, rel=1e-13)
 
 
@@ -254,6 +254,6 @@ def test_parameters_out_of_range_are_refused(parameters, message):
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
-def test_armijos_slope_is_between_zero_and_a_half(slope):  # T2: at 1/2 a quadratic's full step is a tie
+def test_armijos_slope_is_between_zero_and_a_half(slope):  # T2: at 1/2, equality holds for a quadratic
     with pytest.raises(InputError, match=r"slope: between 0 and 0\.5"):
         Armijo(slope=slope)

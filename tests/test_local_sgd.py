@@ -1,4 +1,4 @@
-"""Local SGD beyond what every solver is tested for."""
+"""Local SGD, in addition to the tests of every solver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sets the rectified loss apart: it predicts what it rectifies, and zero is no start."""
+"""Special properties of the rectified loss: predictions are rectified, and zero is not a valid start."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def test_from_a_random_start_the_rectified_regression_fits_its_data_to_the_noise
             "stop": {"rounds": 100},
         }
     )
-    # half the variance of the errors, less what 50 coefficients fit of 2000 of them; half of the rows are flat
+    # half the variance of the errors, minus the part that 50 coefficients fit of 2000; half of the rows are flat
     assert run.result["objective"] == pytest.approx(0.5 * 0.05**2 * (1 - 50 / 2000), rel=0.1)

@@ -1,4 +1,4 @@
-"""low-rank: a projection of the matrix that the vector fills, exact where its rank allows."""
+"""low-rank: a projection of the vector's matrix, exact if the rank suffices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def loss(compressor, x, key=0):
 
 
 def with_spectrum(values, seed=0):
-    """Return, as a vector, a square matrix with these singular values."""
+    """Return a square matrix with these singular values, as a vector."""
     rng = np.random.default_rng(seed)
     left, right = (np.linalg.qr(rng.standard_normal((len(values), len(values))))[0] for _ in range(2))
     return ((left * values) @ right).ravel()
@@ -42,7 +42,7 @@ def test_what_comes_back_is_a_projection(d, rank, iterations, dtype, key):
     back = coded(LowRank(rank=rank, iterations=iterations), x, key).astype(np.float64)
     n = int(np.ceil(np.sqrt(d)))
     m = -(-d // n)
-    square = m * n == d  # else the numbers beyond the end are cut off, and the projection with them
+    square = m * n == d  # otherwise the padding is cut off, and the result is not a projection
     assert np.linalg.matrix_rank(np.pad(back, (0, m * n - d)).reshape(m, n), tol=1e-5 * np.linalg.norm(x)) <= rank + (
         not square
     )

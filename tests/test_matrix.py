@@ -117,7 +117,7 @@ def test_the_gradient_of_rows_counts_a_repeated_row_as_often(shape, form, storag
 
 
 def stepped(kind, X, y, w, rows, *, batch, steps, l2, penalised):
-    """Return where the steps lead, one by one in numpy."""
+    """Return the result of the steps, one by one in numpy."""
     w = w.copy()
     for j, step in enumerate(steps):
         chosen = rows[j * batch : (j + 1) * batch]
@@ -338,7 +338,7 @@ assert before == [len(kernel.signatures) for kernel in kernels]
 @pytest.mark.parametrize("n", [0, 50])
 @FORM
 @STORAGE
-def test_warming_leaves_nothing_to_compile(n, form, storage):  # in a process that has compiled nothing yet
+def test_warming_leaves_nothing_to_compile(n, form, storage):  # in a process without compiled kernels
     checkout = str(Path(hpcopt.__file__).parents[1])
     command = [sys.executable, "-c", COLD, form, storage, str(n)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=checkout)

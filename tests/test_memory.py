@@ -1,4 +1,4 @@
-"""Error feedback and public copies: what is lost now arrives later, exactly."""
+"""Error feedback and public copies: what is lost in one message is sent later, exactly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_memory_of_error_feedback_stays_bounded(compressor):
     feedback = ErrorFeedback(compressor, np.zeros(D))
     delta = compressor.contraction(D)
     g = np.random.default_rng(1).standard_normal(D)
-    g /= np.linalg.norm(g)  # always the same: what is never sent adds up
+    g /= np.linalg.norm(g)  # always the same, so that the unsent part accumulates
     squares = []
     for step in range(400):
         feedback.send(g, step)
@@ -53,7 +53,7 @@ def test_the_public_copy_of_a_constant_goes_to_it_at_the_declared_rate(compresso
     for step in range(steps):
         public.send(x, step)
     left = np.sum((x - public.copy) ** 2) / np.sum(x**2)
-    assert left <= 1.2 * (1.0 - compressor.contraction(D)) ** steps  # random ones keep it in the mean only
+    assert left <= 1.2 * (1.0 - compressor.contraction(D)) ** steps  # random compressors satisfy it only on average
 
 
 @COMPRESSOR
@@ -111,7 +111,7 @@ def test_a_vector_that_cannot_be_sent_goes_as_zeros_and_leaves_the_memory(wrappe
 def test_one_number_that_is_not_finite_is_enough(wrapper):
     memory, x = np.zeros(D), np.ones(D)
     x[123] = np.nan
-    for key in range(20):  # most of these keys draw other numbers
+    for key in range(20):  # most of these keys select other numbers
         wrapper(RandomK(k=1), memory).send(x, key)
     assert not memory.any()
 

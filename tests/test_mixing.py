@@ -1,4 +1,4 @@
-"""Mixing matrices: the rules' promises, the spectra against closed forms and dense eigenvalues, what a node sees."""
+"""Mixing matrices: properties of the rules, spectra against closed forms and dense eigenvalues, a node's row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files: what is saved is what is loaded, predictions follow the formula, and no other file passes for one."""
+"""Model files: loading returns what was saved, predictions follow the formula, and other files are rejected."""
 
 import os
 

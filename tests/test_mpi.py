@@ -121,7 +121,7 @@ def test_an_exception_on_one_rank_ends_the_job_with_that_ranks_traceback(tmp_pat
     )
     assert done.returncode not in (0, 75)
     assert f"[rank {rank}] ZeroDivisionError: as a defect of ours would" in done.stderr
-    assert time.monotonic() - start < 30  # start-up included; a hang lasts for ever
+    assert time.monotonic() - start < 30  # including start-up; a hang would last forever
     assert json.loads((tmp_path / "out" / "run.json").read_text())["result"] is None
     assert not (tmp_path / "out" / "model.npz").exists()
 
@@ -141,7 +141,7 @@ def test_singletons_of_a_wrong_launcher_are_refused_with_the_remedy(tmp_path):
         )
         assert done.returncode == 1
         told.append(done.stderr.strip())
-    for text in told:  # no launcher's daemon has started them: each speaks for itself
+    for text in told:  # not started by a launcher's daemon: each reports for itself
         assert "2 processes were started" in text
         assert "start with the mpiexec that came with this MPI" in text
         assert f"unset {foreign}_SIZE and {foreign}_RANK" in text
@@ -165,13 +165,13 @@ def test_ranks_with_different_specifications_are_refused(tmp_path):
     arguments = specification(tmp_path), "--out", tmp_path / "out"
     done = python_ranks(3, program, *arguments, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 1
-    assert done.stderr.count("rank 1 has read another specification than rank 0") == 1
+    assert done.stderr.count("rank 1 has read a different specification than rank 0") == 1
 
 
 def test_workers_unlike_the_number_of_ranks_are_refused(tmp_path):
     done = hpcopt_ranks(2, "run", specification(tmp_path), "--set", "cluster.workers=3", "--out", tmp_path / "out")
     assert done.returncode == 1
-    assert done.stderr.count("cluster.workers: 3 asked for, but the job has 2 ranks") == 1
+    assert done.stderr.count("cluster.workers: 3 requested, but the job has 2 ranks") == 1
 
 
 def test_the_fabric_benchmark_tells_what_the_driver_adds(tmp_path):

@@ -1,4 +1,4 @@
-"""Natural compression: powers of two, right on average, nine bits a number."""
+"""Natural compression: powers of two, unbiased, nine bits per number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbourhoods of the virtual cluster: who hears whom, when, and what is booked."""
+"""Neighbourhoods of the virtual cluster: who receives from whom, when, and what is booked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What speaks against a solver in a setting: which key, in which words, and whether a person may insist."""
+"""Objections to a solver in a setting: the key, the message, and whether the user may override."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_of_a_solvers_own_conditions_what_nobody_can_insist_on_comes_first():
 
 @pytest.fixture
 def few_coordinates(request):
-    """A solver with a need that no other one has, registered for a test; the parameter: may a person insist?"""
+    """A solver with a unique need, registered for a test; the parameter: whether the user may override."""
 
     def crowded(solver, setting: Setting) -> Objection | None:
         if setting.d is None or setting.d <= solver.most:

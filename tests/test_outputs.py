@@ -1,4 +1,4 @@
-"""Outputs are asked for before the work, replace no input, and hold what a run has found whatever happens meanwhile."""
+"""Outputs are checked before the work, never replace inputs, and keep a run's results whatever happens."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ GOSSIP = {**NUMBERS, "solver": {"name": "dgd", "step_size": 0.05}, "output": {"t
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty current folder with the rows, a specification and a solver of one's own."""
+    """A current folder with rows, a specification and an external solver."""
     monkeypatch.chdir(tmp_path)
     Path("d.svm").write_text(ROWS)
     Path("s.toml").write_text(SPECIFICATION)
@@ -75,7 +75,7 @@ def here(tmp_path, monkeypatch):
 
 
 def refused(arguments, capsys) -> str:
-    """Return the one line in which the command line refuses the arguments."""
+    """Return the one-line error of the command line for the arguments."""
     assert main(arguments) == 1
     told = capsys.readouterr()
     assert told.out == ""
@@ -84,7 +84,7 @@ def refused(arguments, capsys) -> str:
     return told.err.removeprefix("hpcopt: error: ")
 
 
-# Asked for before the work: nothing that these verbs would read is there.
+# Checked before the work: none of the inputs of these commands exist.
 VERBS = {
     "fit": ["fit", "none.svm", "-o", "{}.npz"],
     "predict": ["predict", "none.npz", "none.svm", "-o", "{}.txt"],
@@ -250,7 +250,7 @@ def test_outputs_apart_from_inputs_pass(tmp_path):
     check_apart([tmp_path / "b", tmp_path / "c"], [tmp_path / "a", tmp_path / "none"])
 
 
-# Files are written whole, under any name, through links.
+# Files are written atomically, under any name, through links.
 @pytest.mark.parametrize("name", ["n" * 255, "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 85])
 def test_the_longest_name_that_a_folder_takes_can_be_written(name, tmp_path):
     with written_whole(tmp_path / name) as file:
@@ -280,9 +280,9 @@ def test_what_goes_wrong_in_writing_names_the_file_and_leaves_nothing(at, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-# A run and what happens to its folder meanwhile.
+# A run whose folder changes meanwhile.
 def meanwhile(monkeypatch, act, record=3):
-    """Have `act` happen before a record is taken."""
+    """Call `act` before a record is handled."""
     tell = Recorder.tell
 
     def acting(recorder, *rest):

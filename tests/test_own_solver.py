@@ -1,4 +1,4 @@
-"""Solvers of one's own, from a file or an installed package: without a change to this one."""
+"""External solvers, from a file or an installed package, without changes to this package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VIRTUAL = ["--virtual", "3", "--quiet"]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with a solver's file and a specification beside it; one works somewhere else."""
+    """A folder with a solver's file and a specification; it is not the current folder."""
     (tmp_path / "there").mkdir()
     (tmp_path / "here").mkdir()
     (tmp_path / "there" / "halving.py").write_text(HALVING)
@@ -52,7 +52,7 @@ def halving(**table):
 
 
 def descent(step, rounds=12):
-    """The same by the solver of this package."""
+    """The same with this package's solver."""
     tables = halving() | {"solver": {"name": "sgd", "step_size": step}, "stop": {"rounds": rounds}}
     return hpcopt.run(tables).model.coef
 
@@ -220,7 +220,7 @@ def test_solvers_of_modules_that_a_file_imports_stay_with_them(folder, monkeypat
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Install a package, as far as Python's import system can tell, whose entry points bring solvers."""
+    """Simulate an installed package whose entry points provide solvers."""
 
     def install(name, points, **modules):
         site = tmp_path / "site"
@@ -327,6 +327,6 @@ def test_ranks_with_different_files_are_refused(folder, fault):
     )
     done = python_ranks(3, program, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 1
-    wanted = "rank 2 has read another halving.py than rank 0: is the file the same there?"
+    wanted = "rank 2 has read a different halving.py than rank 0: is it the same file?"
     assert done.stderr.count(wanted if fault == " " else "division by zero (on rank 2 of 3)") == 1
     assert not (folder / "out").exists()

@@ -1,4 +1,4 @@
-"""Symbols come out as they went in, in as few bytes as were promised."""
+"""Unpacking returns the packed symbols, and messages have the declared sizes."""
 
 from __future__ import annotations
 

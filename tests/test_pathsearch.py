@@ -1,4 +1,4 @@
-"""Pathsearch: nobody waits for ever, and every iteration is a proper average."""
+"""Pathsearch: no worker waits forever, and every iteration is a proper average."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 class Listing:
-    """The algorithm with sets and networkx, an iteration at a time."""
+    """The algorithm implemented with sets and networkx, one iteration at a time."""
 
     def __init__(self, n, pairs, rule, members, grace):
         self.graph = nx.Graph()
@@ -128,7 +128,7 @@ class Listing:
 
 
 def random_graph(rng, n):
-    """Return the edges of a connected graph: a tree between a path and a star, and more."""
+    """Return the edges of a connected graph: a tree between a path and a star, plus further edges."""
     spread = rng.choice([1, 2, n])
     names = rng.permutation(n)
     tree = [(j, int(rng.integers(max(0, j - spread), j))) for j in range(1, n)]
@@ -139,7 +139,7 @@ def random_graph(rng, n):
 
 
 class Pieces:
-    """What a growing set of edges joins."""
+    """The components connected by a growing set of edges."""
 
     def __init__(self, n):
         self.of = list(range(n))
@@ -153,7 +153,7 @@ class Pieces:
 
 
 def check_average(rows, ready):
-    """Check one iteration's turns, by worker; return who averages with whom."""
+    """Check one iteration's turns, by worker; return each worker's partners."""
     entries = {}
     for j, turn in rows.items():
         ranks, weights = turn.ranks.tolist(), turn.weights.tolist()
@@ -189,7 +189,7 @@ def check_play(n, pairs, way, rng):
             assert min(entries[j, j] for j in rows) >= smallest
             for j in rows:
                 last[j] = k
-                del ready[j]  # once an arrival
+                del ready[j]  # once per arrival
             if departures:
                 continue
             assert k - min(last) <= 2 * longest
@@ -310,7 +310,7 @@ def test_a_straggler_stops_the_others_only_when_its_edges_alone_are_new(rule, se
             free += turns
             for turn in turns.values():
                 first, last = turn.k if first is None else first, turn.k
-        assert not free  # in the end all wait, in vain
+        assert not free  # at the end all wait, without an iteration
         assert first is None or last - first + 1 <= 2 * (len(pairs) - degree)
         if rule == "unseen" and degree < len(pairs):
             assert first is not None
@@ -367,7 +367,7 @@ def test_grace_collects_those_who_come_in_time():
     turns = bring((ARRIVE, 2))
     assert {j: (turn.kind, turn.k) for j, turn in turns.items()} == {2: (PENDING, 0)}
     assert not bring((ARRIVE, 0))
-    assert not bring((CLOSE, 1))  # not its to close
+    assert not bring((CLOSE, 1))  # not its own to close
     assert not bring((ARRIVE, 3))
     turns = bring((CLOSE, 2))
     assert {turn.kind for turn in turns.values()} == {GROUP}
@@ -380,7 +380,7 @@ def test_who_leaves_in_its_grace_closes():
     bring((ARRIVE, 0))
     assert {j: turn.kind for j, turn in bring((ARRIVE, 1)).items()} == {1: PENDING}
     bring((ARRIVE, 2))
-    assert not bring((DETACH, 0))  # 1 and 2 are new yet
+    assert not bring((DETACH, 0))  # the edge of 1 and 2 is still new
     bring((ARRIVE, 3))
     assert set(bring((DETACH, 1))) == {2, 3}
     bring((ARRIVE, 2))

@@ -148,7 +148,7 @@ def test_two_classes_are_logistic_regression_with_twice_the_l2():
 def test_the_smoothness_is_the_largest_curvature_which_two_classes_have_at_zero(form, biases, exact, monkeypatch):
     if not exact:
         monkeypatch.setattr(perceptron, "GRAM_LIMIT", 0)
-    l2 = 0.0 if biases else 0.1  # which biases do not carry: the bound is that of the weights
+    l2 = 0.0 if biases else 0.1  # biases are not penalised: the bound is that of the weights
     f = oracle(form=form, classes=2, biases=biases, l2=l2)
     hessian = differences(lambda v: f.at(v).gradient, np.zeros(f.d))
     largest = np.linalg.eigvalsh(hessian)[-1]

@@ -1,4 +1,4 @@
-"""What a person sees of reading, and what a run says its time went into."""
+"""Progress of reading, and a run's time by phase."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_reading_tells_bytes_of_the_file_up_to_its_end(folder, packed, rank):
     assert list(passed) == sorted(passed)
     assert totals[0] - 3000 <= passed[-1] <= totals[0]
     list(own_chunks(path, rank, 3, 1000))
-    assert len(told) == len(files)  # nobody listens any more
+    assert len(told) == len(files)  # the listener has been removed
 
 
 @pytest.mark.parametrize("silent", [False, True])

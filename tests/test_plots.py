@@ -1,4 +1,4 @@
-"""Pictures and tables: that the numbers are the trace's, that axes say what they show, that odd runs are no trouble."""
+"""Pictures and tables: numbers are those of the trace, axes are labelled correctly, unusual runs work."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ def shown(table, width=100):
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-    """Return a function that draws, and gives the figure and the size in pixels of the picture written."""
+    """Return a function that draws and returns the figure and the picture's size in pixels."""
     figures = []
     save = Figure.savefig
 

@@ -1,4 +1,4 @@
-"""Predicting from a model file: where predictions go, what they are measured against, and which outputs are refused."""
+"""Predictions from a model file: their destination, their accuracy, and rejected outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROUPS = {"positive": [7.0, 3.0], "negative": [0.0]}
 
 @pytest.fixture
 def model(tmp_path):
-    """Write a model that looks at the sign of the first feature."""
+    """Write a model that predicts the sign of the first feature."""
 
     def write(loss="logistic", classes=(3.0, 7.0), **meta):
         path = tmp_path / "model.npz"
@@ -117,7 +117,7 @@ def test_a_model_of_arrays_takes_text_that_counts_from_zero_or_one(model, tmp_pa
     assert capsys.readouterr().out == "7\n3\n"
 
 
-READINGS = {  # an option, how many of 4 rows are right, and whether a line says that there is another reading
+READINGS = {  # an option, the number of correct rows of 4, and whether a line notes the other interpretation
     "": (2, True),
     "--zero-based": (4, False),
     "--one-based": (2, False),

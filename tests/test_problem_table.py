@@ -1,4 +1,4 @@
-"""[problem]: which products of model, loss and penalty a specification can name, and what the others are told."""
+"""[problem]: the allowed combinations of model, loss and penalty, and the errors for others."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_levels_are_those_of_the_formula_with_the_documented_dithers(levels, dty
     level = coded(QSGD(levels=levels, scaled=False), x, key=9) * levels / norm
     scaled = levels * x / norm
     agree = np.round(level) == np.floor(scaled + u)
-    # where they differ, v + u lies within rounding of the next level
+    # if they differ, v + u is within roundoff of the next level
     assert (np.abs((scaled + u)[~agree] - np.round((scaled + u)[~agree])) < 2e-5 * max(1, levels / 128)).all()
     assert agree.mean() > 0.99
 
@@ -84,7 +84,7 @@ def test_levels_are_those_of_the_formula_with_the_documented_dithers(levels, dty
 @SHAPE
 @pytest.mark.parametrize("levels", [1, 4, 127, 1000])
 def test_the_unscaled_form_is_unbiased(levels, x):
-    step = np.linalg.norm(x) * (1 + 2**-18) / levels  # of the norm that is sent
+    step = np.linalg.norm(x) * (1 + 2**-18) / levels  # relative to the norm as sent
     up = np.abs(x) / step % 1
     error = step * np.sqrt(up * (1 - up) / DRAWS)
     mean = draws(QSGD(levels=levels, scaled=False), x).mean(axis=0)

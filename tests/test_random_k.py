@@ -1,4 +1,4 @@
-"""random-k: places drawn by the key alone, none twice, each as likely as any other."""
+"""random-k: distinct indices, determined by the key alone, with equal probability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpcopt.compression import NotFiniteError
 from hpcopt.compression.random_k import RandomK
 
 DRAWS = 10_000
-SIGMAS = 4.5  # of the worst among up to some hundred counts
+SIGMAS = 4.5  # for the worst of up to a few hundred counts
 
 
 def coded(compressor, x, key=0):
@@ -21,7 +21,7 @@ def coded(compressor, x, key=0):
 
 
 def drawn(d, k, key):
-    """Return the places that a key draws."""
+    """Return the indices for a key."""
     return np.flatnonzero(coded(RandomK(k=k), np.ones(d), key))
 
 
@@ -77,7 +77,7 @@ def test_places_of_a_long_vector_are_spread_as_at_random():
     gaps = np.diff(places)
     assert np.corrcoef(gaps[:-1], gaps[1:])[0, 1] == pytest.approx(0.0, abs=4.0 / np.sqrt(k))
     assert gaps.mean() == pytest.approx(d / k, rel=0.01)
-    assert gaps.std() == pytest.approx(d / k, rel=0.04)  # geometric: deviation as large as the mean
+    assert gaps.std() == pytest.approx(d / k, rel=0.04)  # geometric: the deviation equals the mean
     common = np.intersect1d(places, drawn(d, k, 100)).size
     assert common == pytest.approx(k * k / d, abs=4.0 * np.sqrt(k * k / d))
 

@@ -1,4 +1,4 @@
-"""A record: a line of the trace there and back, and that whatever shows a trace has its columns from one place."""
+"""Records: writing and reading a line of the trace, and a single definition of the columns."""
 
 from __future__ import annotations
 

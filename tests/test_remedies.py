@@ -1,4 +1,4 @@
-"""The library names keys and parameters; the flags that do the same are the command line's to name."""
+"""The library's messages name keys and parameters; only the command line names flags."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.fake_group import on_processes
 ROOT = Path(hpcopt.__file__).parent
 LIBRARY = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] != "cli"]
 FLAG = re.compile(r"(?<![\w-])(--[a-z]+|-o)\b")
-OTHERS = ("--set", "--mpi")  # the words in which the person gave an override; a flag of srun
+OTHERS = ("--set", "--mpi")  # the text of the user's override; a flag of srun
 
 
 def messages(path: Path):
-    """Yield all texts in a file that are no docstrings."""
+    """Yield all strings in a file that are not docstrings."""
     tree = ast.parse(path.read_text())
     docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

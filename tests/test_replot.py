@@ -1,4 +1,4 @@
-"""Pictures of runs that are there: on one problem or refused, unfinished ones as far as they have come."""
+"""Pictures of finished and unfinished runs: runs of different problems are rejected."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def no_pictures_of_runs(monkeypatch):
 
 @pytest.fixture
 def made(tmp_path):
-    """Return a function that makes a run with other values in some tables, and gives its folder."""
+    """Return a function that makes a run with other values in some tables and returns its folder."""
 
     def make(name, **tables):
         changed = {key: {**RIDGE.get(key, {}), **table} for key, table in tables.items()}
@@ -41,7 +41,7 @@ def made(tmp_path):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Return the list of what is drawn: curves, title and goal."""
+    """Return the list of drawn pictures: curves, title and goal."""
     pictures = []
     monkeypatch.setattr(module, "draw_compare", lambda curves, _, title, goal: pictures.append((curves, title, goal)))
     return pictures
@@ -127,7 +127,7 @@ def test_the_optimum_of_the_specification_is_what_heights_are_measured_from(made
 
 
 def interrupted(tmp_path):
-    """Leave a comparison of three of which one has ended, one is cut off within a line and one has not begun."""
+    """Write a comparison of three runs: one has ended, one is cut off within a line, one has not begun."""
     solvers = [{"name": "giant"}, {"name": "lbfgs"}, {"name": "newton-cg"}]
     tables = {key: table for key, table in RIDGE.items() if key != "solver"}
     out = tmp_path / "both"

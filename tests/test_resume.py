@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: from any yield, in a fresh cluster, a run ends as if it had not been cut."""
+"""Resuming from a checkpoint: from any yield, in a new cluster, a run ends like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ TOP_K, QSGD, LOW_RANK = COMPRESSORS["top-k"](fraction=0.4), COMPRESSORS["qsgd"](
 
 
 def takes(name, **parameters):
-    """Return those of the parameters that a solver has."""
+    """Return the parameters that a solver has."""
     own = {field.name for field in dataclasses.fields(SOLVERS[name])}
     return {key: value for key, value in parameters.items() if key in own}
 
 
 def settings():
-    """Yield solvers with their parameters, unlike nodes and the links' model."""
+    """Yield solvers with their parameters, heterogeneous nodes and the link model."""
     for name in IN_ROUNDS:
         yield name, {}, EVEN, PAIRS
         for links in (PAIRS, PORTS):
@@ -76,7 +76,7 @@ def named(setting):
 
 
 def ending(solved):
-    """Return all that a run comes to: iterates, states, counts, clocks, and the trace."""
+    """Return all results of a run: iterates, states, counts, clocks, and the trace."""
     nodes = [(node.ledger.solver, node.meter.flops, node.meter.touched, node.now()) for node in solved.nodes]
     states = [packed(outcome.state, "state") for outcome in solved.outcomes]
     return (
@@ -89,7 +89,7 @@ def ending(solved):
 
 
 def assert_same_end(found, expected, *, skipped=0):
-    """Expect equal bits, and the records after the first `skipped` ones."""
+    """Expect bitwise equal results, and the records after the first `skipped` ones."""
     assert [record.line() for record in found.records] == [record.line() for record in expected.records[skipped:]]
     np.testing.assert_equal(ending(found), ending(expected))
 
@@ -111,7 +111,7 @@ def test_a_run_goes_on_from_any_yield_to_the_same_end(setting):
     for count, snapshots in kept.after.items():
         assert_same_end(run(setting, going_on(snapshots)), expected, skipped=count + 1)
     yields = expected.records[-1].iteration
-    ends = expected.outcome.status is not Status.FINISHED  # by a rule: nothing is left to go on to
+    ends = expected.outcome.status is not Status.FINISHED  # ended by a rule: there is nothing to resume
     assert list(kept.after) == list(range(1, yields + 1 - ends))
 
 
@@ -195,7 +195,7 @@ def test_an_oracle_charges_after_a_checkpoint_what_it_would_have_charged(before,
 
 
 def walk(plain, where="snapshot"):
-    """Expect nothing but what a file without pickle can hold."""
+    """Expect only data that a file without pickle can contain."""
     if isinstance(plain, dict):
         for key, value in plain.items():
             assert type(key) is str, where

@@ -1,4 +1,4 @@
-"""The headline's parameter of scikit-learn is that of the same objective: its estimator ends at our optimum."""
+"""The headline's parameter of scikit-learn gives the same objective: its estimator ends at our optimum."""
 
 import re
 
@@ -27,7 +27,7 @@ def rows(classes):
 
 
 def fitted(text, X, y, intercept):
-    """Return coefficients and intercepts of scikit-learn's estimator with the parameter of the headline."""
+    """Return coefficients and intercepts of scikit-learn's estimator with the headline's parameter."""
     name, value = re.search(r"\(scikit-learn: (.*) = (.*)\)", text).groups()
     if name == "Ridge alpha":
         peer = Ridge(alpha=float(value), fit_intercept=intercept, tol=1e-12).fit(X, y)

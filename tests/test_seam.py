@@ -1,4 +1,4 @@
-"""The seam of the fabric: an observer sees the beginning and the end of every operation, on every kind of cluster."""
+"""The seam of the fabric: observers see the start and the end of every operation, on every kind of cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = set(get_args(Kind))
 
 
 class Table(Observer):
-    """A table of operations: how many of each kind began and ended, and what they were charged for."""
+    """A table of operations: the numbers begun and ended, and the charges, by kind."""
 
     def __init__(self):
         self.begun, self.ended, self.charged = Counter(), Counter(), Counter()
@@ -37,7 +37,7 @@ class Table(Observer):
 
 
 def speak(node):
-    """Use every operation once and more."""
+    """Use every operation at least once."""
     size, rank = node.size, node.rank
     ring = sorted({(rank - 1) % size, (rank + 1) % size} - {rank})
     right, x = (rank + 1) % size, np.full(3, float(rank))

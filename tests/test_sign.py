@@ -1,4 +1,4 @@
-"""What the scaled sign promises beyond what every compressor does."""
+"""The properties of the scaled sign beyond those of all compressors."""
 
 from __future__ import annotations
 

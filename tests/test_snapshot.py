@@ -1,4 +1,4 @@
-"""Snapshots of nodes: a program that is cut and goes on in a fresh cluster ends as if it had not been cut."""
+"""Snapshots of nodes: a program resumed in a new cluster ends like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNLIKE = Conditions(
 
 
 def steps(node, begin, end):
-    """Compute, exchange and speak with all, with messages that hold up others; return the clock before and after."""
+    """Compute, exchange and communicate collectively, with messages that delay others; return both clock times."""
     clocks = [node.now()]
     before, after = (node.rank - 1) % node.size, (node.rank + 1) % node.size
     links, one_way = node.neighbourhood([before, after], [before, after]), node.neighbourhood([before], [after])

@@ -1,4 +1,4 @@
-"""The specification: what is accepted, what it becomes, and that every refusal names file, line and key."""
+"""The specification: valid input and its resolved form; every error names file, line and key."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def test_paths_are_taken_from_here_first_and_then_from_the_files_folder(write):
     spec = read_specification(write(text, "studies/spec.toml"))
     assert spec.data.path == "both.txt"
     assert spec.data.test == "studies/beside.txt"
-    assert spec.problem.start == "w0.npy"  # nowhere: reading it will say so
+    assert spec.problem.start == "w0.npy"  # does not exist: reading it reports that
 
 
 @pytest.mark.parametrize("name", list(SOLVERS))
@@ -286,7 +286,7 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
         ("solver.name=sgd", "spec.toml, line 8: solver.local_steps: unknown key; did you mean 'step_size'?"),
         ("stop.target", "--set stop.target: expected key.path=value, as in solver.local_steps=2"),
         ("stop..target=1", "--set stop..target=1: expected key.path=value, as in solver.local_steps=2"),
-        ("seed.x=1", "--set seed.x=1: seed is no table, it has no key 'x'"),
+        ("seed.x=1", "--set seed.x=1: seed is not a table and has no key 'x'"),
     ],
 )
 def test_a_refused_override_is_named_as_one(write, override, message):
@@ -335,8 +335,8 @@ def test_an_override_reaches_one_of_several_solvers(write):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("solvers.2.batch=1", "--set solvers.2.batch=1: solvers is a list with places 0 to 1, got '2'"),
-        ("solvers.x.batch=1", "--set solvers.x.batch=1: solvers is a list with places 0 to 1, got 'x'"),
+        ("solvers.2.batch=1", "--set solvers.2.batch=1: solvers is a list with indices 0 to 1, got '2'"),
+        ("solvers.x.batch=1", "--set solvers.x.batch=1: solvers is a list with indices 0 to 1, got 'x'"),
         ("solvers.1.batch=-1", "--set solvers.1.batch=-1: at least 0, got -1"),
         ("solvers.0.batch=1", "--set solvers.0.batch=1: unknown key (known: "),
     ],

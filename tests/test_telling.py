@@ -1,4 +1,4 @@
-"""What a person is told of a run as it begins and goes on: whose objective it is that they see."""
+"""The output at the start and during a run: it says whose objective is shown."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_whose_objective_a_run_is_judged_by_is_said_as_it_begins(solver, column,
     [
         ({}, "objective 4"),
         ({"consensus": 0.1, "mean_objective": 5.0}, "objective averaged over the nodes' models 5"),
-        ({"consensus": 0.1}, "objective of the mean model 4"),  # of an asynchronous solver, on the way
+        ({"consensus": 0.1}, "objective of the mean model 4"),  # of an asynchronous solver, during the run
     ],
 )
 def test_a_line_of_progress_says_whose_objective_it_shows(columns, told, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""What the ternary compressors promise: formulas of bias, variance and contraction, packing, lists, thresholds."""
+"""The ternary compressors: formulas for bias, variance and contraction, packing, lists, thresholds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNBIASED = [Ternary(), Ternary(bucket=5), *(Threshold(unbiased=True, rule=rule) 
 NUMBERS = st.floats(-100.0, 100.0, width=32).map(lambda x: x if abs(x) > 1e-3 else 0.0)
 VECTORS = arrays(np.float32, st.integers(1, 60), elements=NUMBERS)
 
-SUMMED = 4e-6  # relative error of a mean of a few thousand float32: a CPU's lanes say how many are added one by one
+SUMMED = 4e-6  # relative error of a mean of a few thousand float32; depends on the CPU's vector width
 
 
 def normal(d, dtype=np.float32):
@@ -48,7 +48,7 @@ def draws(compressor, x):
 
 
 def thresholded(x, threshold):
-    """Return the definition: the mean magnitude above the threshold, with signs, on the support."""
+    """Return the result by definition: the mean magnitude above the threshold, with signs, on the support."""
     kept = np.abs(x) > threshold
     return np.where(kept, np.sign(x) * np.abs(x[kept]).mean() if kept.any() else 0.0, 0.0)
 
@@ -59,7 +59,7 @@ def best_square(x):
     return np.max(sums**2 / np.arange(1, x.size + 1))
 
 
-# Packing: a vector of three (five) values needs no rounding, so it shows levels and their places alone.
+# Packing: a vector of three (five) values needs no rounding, so only levels and positions matter.
 
 
 @pytest.mark.parametrize("d", TAILS)
@@ -98,7 +98,7 @@ def test_dense_messages_are_four_bytes_a_scale_and_five_trits_a_byte(d):
     assert both.encode(x).size == both.size(d) == 8 + -(-d // 3)
 
 
-# Lists of the numbers that are not zero.
+# Lists of the nonzero numbers.
 
 
 @pytest.mark.parametrize("d", [200, 5000, 100_000])
@@ -138,7 +138,7 @@ def test_only_dense_coding_declares_a_size():
 def test_the_mean_of_many_draws_is_the_vector(compressor, dtype):
     x = np.concatenate([normal(13, dtype), [0.0, 1e-3, -1e-4]]).astype(dtype)
     a = np.abs(x.astype(float))
-    error = np.sqrt(a * (a.max() - a) / DRAWS)  # TernGrad's; none of the others has more
+    error = np.sqrt(a * (a.max() - a) / DRAWS)  # TernGrad's; no other one is larger
     mean = draws(compressor, x).mean(axis=0, dtype=float)
     assert (np.abs(mean - x) <= SIGMAS * error + 1e-6 * a).all()
 
@@ -149,7 +149,7 @@ def test_numbers_far_below_a_step_of_the_dither_are_unbiased_too():
     x[0] = 1.0
     kept = sum(np.count_nonzero(coded(Ternary(), x, key)[1:]) for key in range(400))
     expected = 400 * d * 2.0**-19
-    assert abs(kept - expected) <= 5 * math.sqrt(2 * expected)  # twice Poisson's: a block shares its fraction
+    assert abs(kept - expected) <= 5 * math.sqrt(2 * expected)  # twice that of Poisson, as a block shares its fraction
 
 
 def test_ternary_loses_the_scale_times_the_1_norm_less_the_square():
@@ -222,7 +222,7 @@ def test_every_bucket_has_a_scale_of_its_own(bucket, d):
 def test_the_mean_rules_are_their_definition(x, kappa, rule):
     a = np.abs(x.astype(float))
     threshold = kappa * (a.mean() if rule == "all" else a[a > 0].mean())
-    assume((np.abs(a - threshold) > 1e-5 * threshold).all())  # else rounding decides
+    assume((np.abs(a - threshold) > 1e-5 * threshold).all())  # otherwise roundoff decides
     np.testing.assert_allclose(coded(Threshold(rule=rule, kappa=kappa), x), thresholded(x, threshold), rtol=1e-5)
 
 
@@ -285,7 +285,7 @@ def test_the_mean_over_non_zeros_drops_more_of_a_sparse_vector():
     assert over_all > 0.9 * np.count_nonzero(x)
 
 
-# Ends of the range, and parameters.
+# Limits of the number range, and parameters.
 
 
 @pytest.mark.parametrize("compressor", [Ternary(), *(Threshold(rule=rule) for rule in RULES), *UNBIASED], ids=str)

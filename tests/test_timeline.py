@@ -1,4 +1,4 @@
-"""Timelines: what is recorded of each node by hand and on real ranks, the file it goes to, what is drawn of it."""
+"""Timelines: recorded spans, on virtual nodes and on real ranks, their file, and their picture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUN = {
 
 @pytest.fixture(autouse=True)
 def no_other_pictures(monkeypatch):
-    """Runs draw nothing here: a second each, for what is tested elsewhere."""
+    """Disable the runs' pictures, which take a second each and are tested elsewhere."""
     monkeypatch.setattr("hpcopt.runs.execute.draw_convergence", lambda *_, **__: None)
     monkeypatch.setattr("hpcopt.runs.execute.draw_edges", lambda *_: None)
 
@@ -46,7 +46,7 @@ def compute(node, seconds):
 
 
 def spans_of(size, program, speeds=None, **network):
-    """Run `program` on virtual nodes of a gigaflop a second; return the spans (kind, begin, end) of each."""
+    """Run `program` on virtual nodes of 1 Gflop/s; return the spans (kind, begin, end) of each."""
 
     def body(node):
         node.record(1000)
@@ -225,7 +225,7 @@ def test_a_damaged_file_is_refused(tmp_path, line):
 
 @st.composite
 def some_spans(draw):
-    """Return spans of up to three nodes, of one node one after the other."""
+    """Return spans of up to three nodes; those of one node do not overlap."""
     rows = []
     for node in range(draw(st.integers(1, 3))):
         at = 0.0

@@ -1,4 +1,4 @@
-"""top-k: exactly the k largest magnitudes, whatever the vector looks like, in as few bits as their places need."""
+"""top-k: exactly the k largest magnitudes of any vector, with the minimal number of bits for their indices."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ VECTOR = pytest.mark.parametrize(
 
 
 def expected(x, k):
-    """Return `x` with all but its k largest magnitudes set to zero, the first of equal ones kept, as float32."""
+    """Return `x` as float32, with all but its k largest magnitudes set to zero; ties by the lower index."""
     kept = np.zeros_like(x)
     places = np.argsort(-np.abs(x), kind="stable")[:k]
     kept[places] = x[places].astype(np.float32)
@@ -88,14 +88,14 @@ def test_any_short_vector_keeps_its_largest_numbers(x, share):
 
 def test_magnitudes_are_compared_in_the_precision_given():
     x = np.full(100, 1.0)
-    x[63] += 1e-12  # not seen in float32
+    x[63] += 1e-12  # not distinguishable in float32
     assert np.flatnonzero(coded(TopK(k=1), x)).tolist() == [63]
 
 
 @pytest.mark.parametrize("seen", [0.0, 1e-9, 100.0])
 def test_a_sample_that_misleads_changes_nothing(seen):
     x = np.random.default_rng(0).standard_normal(D)
-    m = 4 * math.isqrt(D) + 64  # the numbers that `kernels.select` draws to guess a bound
+    m = 4 * math.isqrt(D) + 64  # the sample size of `kernels.select` for estimating a bound
     words = np.array([bits32(np.uint64(D), np.uint32(j)) for j in range(m)], dtype=float)
     x[((np.arange(m) + words / 2**32) * (D / m)).astype(int)] = seen
     np.testing.assert_array_equal(coded(TopK(k=2001), x), expected(x, 2001))

@@ -1,4 +1,4 @@
-"""Topologies: their shapes against networkx and against their definitions, what they refuse, files of edges."""
+"""Topologies: their shapes against networkx and their definitions, errors, files of edges."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refusal(name, n, **parameters):
 
 @pytest.fixture
 def edges(tmp_path):
-    """Return a function that writes a file of edges and gives the topology's parameters."""
+    """Return a function that writes a file of edges and returns the topology's parameters."""
 
     def write(text):
         path = tmp_path / "net.txt"

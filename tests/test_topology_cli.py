@@ -22,7 +22,7 @@ def said(arguments, capsys, code=0):
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-    """Return a function that draws a topology and gives its edges' collection and the axes."""
+    """Return a function that draws a topology and returns its edges' collection and the axes."""
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
 

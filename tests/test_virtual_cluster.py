@@ -1,4 +1,4 @@
-"""The virtual cluster: what collectives compute, when they end, what they book."""
+"""The virtual cluster: the results, end times and bookings of collectives."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_results_are_each_members_own_and_arguments_are_left_alone():
 @pytest.mark.parametrize("collective", ["tree", "star"])
 @pytest.mark.parametrize("size", [2, 3, 4, 9])
 def test_a_reduction_takes_its_messages_after_one_another(collective, size):
-    network = Network(latency=1.0, bandwidth=8.0, collective=collective)  # a double a second
+    network = Network(latency=1.0, bandwidth=8.0, collective=collective)  # one double per second
     depth = 1 if collective == "star" else max(place.bit_count() for place in range(size))
 
     def program(node):

@@ -1,4 +1,4 @@
-"""Windows, publications, boards, mailboxes and surveys: the same program on every kind of cluster, with each engine."""
+"""Windows, publications, boards, mailboxes and surveys: the same program on every kind of cluster and engine."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Benchmarks: ours and its peers side by side in one run; what is told are ratios."""
+"""Benchmarks: our code and its peers side by side in one run; the results are ratios."""

@@ -1,7 +1,7 @@
-"""How fast compressors are, as ratios: against a copy of the vector in memory, and against numpy's way and torch's.
+"""Speed of compressors, as ratios: relative to a copy of the vector in memory, and to numpy and torch.
 
-A compressor worth its name takes no longer than a copy of what it compresses: then it is never the compressor that one
-waits for. Vectors are of normal numbers in float32; messages and outputs have been used before, so that no page is new.
+A compressor should take no longer than a copy of its input; then it is never the bottleneck. Vectors are normal random
+numbers in float32; messages and outputs have been used before, so that there are no page faults.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from hpcopt.problems.dense_matrix import aligned_empty
 MEMCPY = "memcpy of the vector"
 QUICK, ALL = (10_000, 1_000_000), (10_000, 1_000_000, 10_000_000)
 
-_LEAST = 0.3  # of the copy's speed: what any compressor should have
+_LEAST = 0.3  # relative to the copy's speed: the goal for every compressor
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A compressor to be timed and the ratios aimed at."""
+    """A compressor to be timed, and its goals."""
 
     name: str
     compressor: Compressor
-    encoding: float | None = _LEAST  # of the copy's speed
+    encoding: float | None = _LEAST  # relative to the copy's speed
     decoding: float = _LEAST
-    numpy: float | None = None  # of numpy's speed in encoding
-    places: float | None = None  # of the speed of picking the same numbers from places that are given
+    numpy: float | None = None  # relative to numpy's encoding speed
+    places: float | None = None  # relative to gathering the same numbers at given indices
 
 
 def bench_compression(barrier: Callable[[], None], rank: int, quick: bool) -> list[dict[str, Any]]:
-    """Time the compressors and their peers in turns, on all ranks at the same time.
+    """Time the compressors and their peers alternately, on all ranks simultaneously.
 
     Parameters
     ----------
     barrier
         Waits for all ranks.
     rank
-        This rank; each has a vector of its own.
+        This rank; each rank has its own vector.
     quick
-        Whether to leave out vectors larger than the caches, and to take fewer rounds.
+        Whether to omit vectors larger than the caches, and to use fewer rounds.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def bench_compression(barrier: Callable[[], None], rank: int, quick: bool) -> li
 
 
 def entries() -> Iterator[Entry]:
-    """Yield what is timed; the names are those of `plain_codecs`."""
+    """Yield the entries; the names are those of `plain_codecs`."""
     yield Entry("identity", COMPRESSORS["identity"]())
     for name in ("f32", "f16", "bf16", "sign", "ternary"):
         yield Entry(name, COMPRESSORS[name](), 1.0, 1.0)
@@ -77,7 +77,7 @@ def entries() -> Iterator[Entry]:
 
 
 def _cases(rng: np.random.Generator, sizes: tuple[int, ...]) -> Iterator[Case]:
-    """Yield what is timed, a vector for each size; a peer's arrays are made when its turn comes."""
+    """Yield the cases, with a vector for each size; a peer's arrays are created when it is timed."""
     torch = torch_codecs()
     for size in sizes:
         x = rng.standard_normal(dtype=np.float32, out=_zeros(size))
@@ -103,13 +103,13 @@ def _both_ways(entry: Entry, x: NDArray[np.float32], libraries: dict[str, dict[s
 
 
 def _taken(x: NDArray[np.float32], kept: NDArray[np.float32]) -> Call:
-    """Return the call that picks the numbers kept, in an order that is none, as the compressor's is."""
+    """Return the call that gathers the kept numbers, in random order, like the compressor."""
     places = np.random.default_rng(0).permutation(np.flatnonzero(kept))
     return partial(np.take, x, places, out=np.zeros(places.size, dtype=x.dtype))
 
 
 def _zeros(size: int) -> NDArray[np.float32]:
-    """Return a vector of zeros at an address that suits the widest loads, for us as for the peers."""
+    """Return a vector of zeros aligned for the widest loads, for us and for the peers."""
     zeros: NDArray[np.float32] = aligned_empty(1, size, np.float32)[0]
     zeros[:] = 0.0
     return zeros

@@ -1,4 +1,4 @@
-"""What a round costs beyond the MPI call in it: the fabric's layer, the driver with recording off, gossip, windows."""
+"""The overhead of a round over its MPI call: the fabric's layer, the driver without recording, gossip, windows."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from hpcopt.solvers.base import Solver, State
 from hpcopt.topology import TOPOLOGIES, build
 
 BUDGET = 10e-6  # seconds that the driver may add to a round
-TELLABLE = 1e-7  # seconds; a smaller difference of medians is noise
-DRIVEN = 300  # doubles in the message of a driven round
+TELLABLE = 1e-7  # seconds; smaller differences of medians are noise
+DRIVEN = 300  # doubles in the message of a round under the driver
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnlyMeans(Solver[State]):
-    """A solver whose rounds are one mean and nothing else; it times them, driver included."""
+    """A solver whose rounds are only a mean; it times them, including the driver."""
 
     count: int  # rounds
-    times: list[float]  # seconds a round, one entry a run
+    times: list[float]  # seconds per round, one entry per run
 
     def init(self, node: Node, f: Objective, w0: Vector) -> State:  # noqa: ARG002
         return State(w=w0.copy())
@@ -61,9 +61,9 @@ def bench_fabric(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
     Parameters
     ----------
     cluster
-        Of MPI ranks.
+        A cluster of MPI ranks.
     quick
-        Whether to take fewer repetitions.
+        Whether to use fewer repetitions.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def _mean_row(node: Node, d: int, repeats: int, count: int) -> dict[str, Any]:
 
 
 def _driven(node: Node, count: int) -> float:
-    """Return seconds a round of a driven solver that only takes means."""
+    """Return the seconds per round, including the driver, of a solver that only computes means."""
     X = np.zeros((1, DRIVEN))
     shard = Shard(as_matrix(X), np.zeros(1))
     formulation = Formulation(Linear(), Squared(), NoPenalty())

@@ -1,4 +1,4 @@
-"""What a gossip round costs beyond the neighbourhood exchange in it: the fabric's layer, and DeLi-CoCo's whole step."""
+"""The overhead of a gossip round over its neighbourhood exchange: the fabric's layer, and a step of DeLi-CoCo."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hpcopt.solvers.parts.gossip import Gossip
 
 BARE = "bare persistent Neighbor_allgatherv"
 GOAL = 1.0 / 1.1
-BUDGET = 10e-6  # seconds that a step of gossip may add to the bare exchange
+BUDGET = 10e-6  # seconds that a gossip step may add to the bare exchange
 SIZES = (300, 10_000, 1_000_000)  # doubles in a message
-CACHED = 100_000  # doubles; beyond that a call lasts long enough to repeat it less
+CACHED = 100_000  # doubles; larger messages need fewer repetitions
 
 
 def gossip_rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
-    """Return rows of {name, ours, peer, peer_name, ratio, goal}, over the network of the ranks; collective."""
+    """Return rows of {name, ours, peer, peer_name, ratio, goal}, between the ranks; collective."""
     rows = []
     for d in SIZES:
         times = count if d < CACHED else max(count // 100, 5)
@@ -41,7 +41,7 @@ def gossip_rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
 
 
 def row(name: str, ours: float, peer: float, peer_name: str, goal: float | None) -> dict[str, Any]:
-    """Return a row of the benchmark; seconds."""
+    """Return a row of the benchmark; times are in seconds."""
     ratio = float(peer / ours)
     return {
         "name": name,
@@ -54,7 +54,7 @@ def row(name: str, ours: float, peer: float, peer_name: str, goal: float | None)
 
 
 def _raw(node: Node, d: int) -> Callable[[], object]:
-    """Return the collective that MPI offers, without any of our layers."""
+    """Return the MPI collective without our layers."""
     assert node.mixing is not None
     mine = node.mixing.row(node.rank)
     links: Any = node.neighbourhood(mine.sources, mine.targets)
@@ -79,7 +79,7 @@ def _exchange(node: Node, d: int) -> Callable[[], object]:
 
 
 def _round(node: Node, d: int) -> Callable[[], object]:
-    """Return a gossip round: encode, exchange, decode, add with the weights."""
+    """Return a gossip round: encode, exchange, decode, compute the weighted sum."""
     gossip = Gossip(node, Identity(), d)
     x = np.random.default_rng(node.rank).standard_normal(d)
     return lambda: gossip.send(x, 0)
@@ -101,7 +101,7 @@ def _step(node: Node, d: int) -> Callable[[], object]:
 
 
 def timed(node: Node, operation: Callable[[], object], count: int) -> float:
-    """Return seconds an operation."""
+    """Return the seconds per operation."""
     for _ in range(max(count // 10, 2)):
         operation()
     node.world.barrier()

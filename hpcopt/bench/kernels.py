@@ -1,6 +1,6 @@
-"""How fast the kernels are, as ratios: against reading the data once, numpy, scipy and scikit-learn.
+"""Speed of the kernels, as ratios: relative to reading the data once, numpy, scipy and scikit-learn.
 
-Reading the matrix once is the floor of every pass over it, so "1.0 of a read" can't be beaten.
+Reading the matrix once is a lower bound for every pass over it, so a ratio of 1.0 to a read is optimal.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ SKLEARN = "scikit-learn"
 
 
 def bench_kernels(barrier: Callable[[], None], rank: int, size: int, quick: bool) -> list[dict[str, Any]]:
-    """Time our kernels and their peers in turns, on all ranks at the same time.
+    """Time our kernels and their peers alternately, on all ranks simultaneously.
 
     Parameters
     ----------
     barrier
-        Waits for all ranks; they must start each call together, as they share the memory's bandwidth.
+        Waits for all ranks; they must start each call together, as they share the memory bandwidth.
     rank, size
-        This rank and how many there are; the dense matrix is spread over them.
+        This rank and the number of ranks, over which the dense matrix is distributed.
     quick
-        Whether to take smaller data and fewer rounds.
+        Whether to use smaller data and fewer rounds.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def bench_kernels(barrier: Callable[[], None], rank: int, size: int, quick: bool
 
 
 def _cases(rng: np.random.Generator, n: int) -> Iterator[Case]:
-    """Yield what is timed; data are made when their turn comes, and freed after it."""
+    """Yield the cases; data are created when needed and freed afterwards."""
     yield from _dense(rng, n, 304)
     for name, X in (("a9a-like", _one_hot(rng, 32_561, 123, 14)), ("w8a-like", _bag_of_words(rng, 48_000, 300, 12.5))):
         yield from _sparse(name, X, rng)
@@ -121,7 +121,7 @@ def _margins(rng: np.random.Generator, n: int) -> Iterator[Case]:
 
 
 def _vectors(rng: np.random.Generator, n: int, d: int) -> tuple[NDArray[np.float64], ...]:
-    """Return targets and weights (n,), and a model (d,) whose margins are of size one."""
+    """Return targets and weights (n,), and a model (d,) with margins of order one."""
     return np.where(rng.random(n) < 0.5, -1.0, 1.0), rng.random(n), rng.standard_normal(d) / np.sqrt(d)
 
 
@@ -164,7 +164,7 @@ def _numpy_loss_gradient(X: Any, y: NDArray[np.float64], w: NDArray[np.float64])
 
 
 def _sklearn_loss() -> Any:
-    """Return scikit-learn's logistic loss, or None with a warning where it isn't (its module is private)."""
+    """Return scikit-learn's logistic loss, or None with a warning if it is missing (its module is private)."""
     try:
         from sklearn._loss import HalfBinomialLoss
     except ImportError:

@@ -1,8 +1,8 @@
-"""Compressions in a few lines of numpy or torch, as one would write them: peers of the benchmark.
+"""Straightforward compressors in a few lines of numpy or torch: the peers of the benchmark.
 
-Each codec takes a float32 vector and returns two calls, to encode it and to decode what came out. Outputs that the
-library can write into are made beforehand. Where a code works on groups of numbers, the vector is filled up with zeros
-before the clock starts.
+Each codec takes a float32 vector and returns two calls, to encode it and to decode the result. Outputs that the library
+can write into are created beforehand. If a codec works on groups of numbers, the vector is padded with zeros before
+timing starts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpcopt.bench.timing import Call
 Vector = NDArray[np.float32]
 Codec = Callable[[Vector], tuple[Call, Call]]
 
-_TRITS = 5  # a byte
+_TRITS = 5  # per byte
 _BUCKET = 1024
 
 
@@ -198,7 +198,7 @@ NUMPY: dict[str, Codec] = {
 
 
 def torch_codecs() -> dict[str, Codec]:
-    """Return what torch has of its own; nothing where it isn't installed."""
+    """Return the codecs provided by torch; none if it is not installed."""
     try:
         torch: Any = importlib.import_module("torch")
     except ImportError:

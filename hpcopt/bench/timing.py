@@ -1,6 +1,6 @@
-"""Timing of calls that take turns, so that what disturbs one disturbs the others: the ratios are what is told.
+"""Timing of calls alternately, so that disturbances affect all of them alike; the results are ratios.
 
-Seconds differ from machine to machine and from minute to minute; a ratio of two calls that took turns does not.
+Seconds vary between machines and over time; the ratio of two alternating calls is reproducible.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hpcopt.kernels.cache import compile_safely
 
 Call = Callable[[], object]
 
-SHORTEST = 2e-3  # seconds a measurement lasts at least: short calls are repeated
+SHORTEST = 2e-3  # least seconds of a measurement; short calls are repeated
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Who else does the same work, and the ratio (its time by ours) aimed at; None where none is."""
+    """Another implementation of the same work, and the goal for the ratio (its time / ours); None if there is none."""
 
     name: str
     call: Call
@@ -37,22 +37,22 @@ class Case:
 
 
 def compared(barrier: Callable[[], None], cases: Iterable[Case], rounds: int) -> list[dict[str, Any]]:
-    """Time our call and its peers in turns, case after case, on all ranks at the same time.
+    """Time our call and its peers alternately, case by case, on all ranks simultaneously.
 
     Parameters
     ----------
     barrier
-        Waits for all ranks; they must start each call together, as they share the memory's bandwidth.
+        Waits for all ranks; they must start each call together, as they share the memory bandwidth.
     cases
-        Each is taken, measured and dropped before the next is asked for, so that it may own its data.
+        Each case is measured and released before the next one is requested, so that it may own its data.
     rounds
-        How often each call is measured.
+        Number of measurements of each call.
 
     Returns
     -------
     list of dict
         `name`; `ours` and `peer`: medians over the rounds on this rank, seconds; `peer_name`; `ratio` = peer / ours;
-        `goal`: the ratio aimed at, or None.
+        `goal`: the desired ratio, or None.
     """
     rows = []
     for case in cases:
@@ -64,7 +64,7 @@ def compared(barrier: Callable[[], None], cases: Iterable[Case], rounds: int) ->
 
 
 def _in_turns(barrier: Callable[[], None], calls: list[Call], rounds: int) -> list[float]:
-    """Return each call's median time, seconds; every round makes each call once."""
+    """Return each call's median time in seconds; every round makes each call once."""
     repeats = []
     for call in calls:
         compile_safely(call)

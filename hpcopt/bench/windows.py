@@ -1,4 +1,4 @@
-"""What one-sided operations cost beyond the raw calls of mpi4py in them, and what a transition of the board takes."""
+"""The overhead of one-sided operations over raw mpi4py calls, and the time of a transition of the board."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.window import Window
 from hpcopt.solvers.parts.pathsearch import ARRIVE, Pathsearch
 
-SIZES = (1, 1_250, 12_500, 100_000)  # doubles: from the latency to the bandwidth
-COMPARED = 10_000  # bytes: from here on there is a goal for the ratio
-LARGE = 100_000  # bytes: below, there is one for what the layer adds
+SIZES = (1, 1_250, 12_500, 100_000)  # doubles: from latency-bound to bandwidth-bound
+COMPARED = 10_000  # bytes: from this size on, the ratio has a goal
+LARGE = 100_000  # bytes: below this size, the overhead has a goal
 GOAL = 1.0 / 1.15
 BUDGET = 1e-6  # seconds that the layer may add to an operation
 TRANSITION = 50e-6  # seconds that an arrival may take
-WORKERS, STRIDES = 128, (50, 52, 54, 57)  # of a graph of degree 8 where the first fifty have no edge among themselves
+WORKERS, STRIDES = 128, (50, 52, 54, 57)  # a graph of degree 8 without edges among the first fifty nodes
 
 Pair = tuple[str, Callable[[], object], Callable[[], object]]  # name, ours, the raw calls
 
 
 def window_rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
-    """Return rows of {name, ours, peer, peer_name, ratio, goal}, of operations on the next rank; collective.
+    """Return rows of {name, ours, peer, peer_name, ratio, goal} for operations on the next rank; collective.
 
-    None where a rank is alone. Where windows are made of messages there is nothing raw to compare them with.
+    No rows for a single rank. Two-sided windows have no raw calls to compare with.
     """
     if node.size == 1:
         return []
@@ -104,7 +104,7 @@ def _words(window: Window, target: int) -> list[Pair]:
 
 
 def _arrival(node: Node, count: int) -> float:
-    """Return seconds of an arrival that closes nothing, on the slowest rank; the others pause, and take turns."""
+    """Return the seconds of an arrival that closes nothing, on the slowest rank; ranks take turns."""
     pairs = np.array([(j, (j + stride) % WORKERS) for j in range(WORKERS) for stride in STRIDES])
     board = node.board(Pathsearch(WORKERS, pairs))
     times = []

@@ -1,1 +1,1 @@
-"""The command line: one thin module a verb, and `main.py`, which starts, reports errors once and ends the job."""
+"""The command line: one thin module per command, and `main.py`, which starts it and reports errors once."""

@@ -1,4 +1,4 @@
-"""`hpcopt bench SUBJECT`: speed as ratios, ours and the peer's side by side in one run."""
+"""`hpcopt bench SUBJECT`: speed as ratios, our code and its peers side by side in one run."""
 
 from __future__ import annotations
 

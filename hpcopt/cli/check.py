@@ -1,4 +1,4 @@
-"""`hpcopt check SOLVER.py`: the conformance suite on a solver of one's own."""
+"""`hpcopt check SOLVER.py`: the conformance suite on a user-defined solver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hpcopt list [KIND]` and `hpcopt show NAME`: all that a specification takes, read from registries and tables."""
+"""`hpcopt list [KIND]` and `hpcopt show NAME`: the contents of specifications, from registries and tables."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hpcopt.registry import Registry, nearest
 if TYPE_CHECKING:
     from hpcopt.spec.catalogue import Key
 
-WIDTH = 100  # columns of a line that lists names
-MOST_PARTS = 8  # that are named where all have a parameter in common
+WIDTH = 100  # columns of a line with names
+MOST_PARTS = 8  # most parts that are named if they share a parameter
 
 Registries = Mapping[str, tuple[Registry[Any], str]]
 
 
 def registries(solver_file: Path | None = None) -> Registries:
-    """Return every registry by the plural of its kind, with the table of its parts' parameters."""
+    """Return plural of the kind -> (registry, table with the parameters of its parts)."""
     from hpcopt.solvers.outside import load_file
     from hpcopt.spec.catalogue import REGISTRIES
 
@@ -96,7 +96,7 @@ def show(
 
 
 def _called(path: str) -> tuple[str, str]:
-    """Return what the table or key at `path` may be called: with the tables around it, or without."""
+    """Return the two names of the table or key at `path`: with and without the enclosing tables."""
     return path, path.rpartition(".")[2]
 
 
@@ -107,13 +107,13 @@ def _print_columns(lines: Mapping[str, str]) -> None:
 
 
 def _shortened(names: Mapping[str, str]) -> str:
-    """Return how many names there are, and as many of them as there is room for."""
+    """Return the number of names, and as many of them as fit."""
     text = f"{len(names):>2}: {', '.join(names)}"
     return text if len(text) <= WIDTH else f"{text[:WIDTH].rpartition(',')[0]}, ..."
 
 
 def _part(parts: Registry[Any], name: str) -> str:
-    """Return all there is to say of a registered part."""
+    """Return the description of a registered part."""
     from hpcopt.spec.catalogue import description, table_keys
 
     part = parts[name]
@@ -134,14 +134,14 @@ def _part(parts: Registry[Any], name: str) -> str:
 
 
 def _table(path: str, table: type) -> str:
-    """Return what a table is for, and its keys."""
+    """Return the description of a table, and its keys."""
     from hpcopt.spec.catalogue import description, table_keys
 
     return "\n\n".join([f"{path} (table)", description(table), *_blocks(table_keys(table))])
 
 
 def _blocks(keys: list[Key]) -> list[str]:
-    """Return the keys of a table, those together that its class tells of together."""
+    """Return the descriptions of a table's keys; keys that its class describes together stay together."""
     blocks = []
     for (_, text), group in groupby(keys, key=lambda key: (key.together, key.text)):
         heads = "\n".join(_head(key, key.name) for key in group)
@@ -156,7 +156,7 @@ def _head(key: Key, name: str) -> str:
 
 
 def _told_once(keys: list[Key], tell: Any) -> list[str]:
-    """Return what `tell` says of each key; what is the same for several parts once, with the names of them all."""
+    """Return `tell` of each key; text that several parts share is given once, with all their names."""
     said: dict[str, list[Key]] = {}
     for key in keys:
         said.setdefault(tell(key, ""), []).append(key)
@@ -164,7 +164,7 @@ def _told_once(keys: list[Key], tell: Any) -> list[str]:
 
 
 def _of(keys: list[Key]) -> str:
-    """Return whose parameter it is, if it is that of parts."""
+    """Return the parts that have this parameter, if it is one of parts."""
     parts = [key.part for key in keys if key.part]
     if not parts:
         return ""

@@ -1,4 +1,4 @@
-"""`hpcopt fit DATA`: a model from a file, with defaults that just work."""
+"""`hpcopt fit DATA`: a model from a file, with sensible defaults."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def fit(
 
 
 def _shortfall(finished: Run, tol: float, scale: str) -> str:
-    """Return in a line that the model is not the optimum, and what to do."""
+    """Return a one-line warning that the model is not optimal, with advice."""
     from hpcopt.results.stopping import Status
 
     status, reached = finished.status, finished.result["scaled_gradient"]

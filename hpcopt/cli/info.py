@@ -1,4 +1,4 @@
-"""`hpcopt info`: the environment in words, and what is missing."""
+"""`hpcopt info`: a description of the environment, and what is missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def info() -> int:
     """
     from hpcopt.fabric.join import join
     from hpcopt.fabric.launch import is_first, mpi_library, started
-    from hpcopt.kernels.cache import place  # on every rank: it may refuse numba's settings
+    from hpcopt.kernels.cache import place  # on every rank, as it may reject numba's settings
     from hpcopt.version import __version__
 
     cluster = join()

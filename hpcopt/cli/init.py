@@ -1,4 +1,4 @@
-"""`hpcopt init [FILE]`: a specification to begin with."""
+"""`hpcopt init [FILE]`: a specification to start from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpcopt.files import written_whole
 from hpcopt.outputs import check_file
 
 NAMED = "my.toml"
-"""The name in the specification's own comments."""
+"""The file name used in the specification's own comments."""
 
 
 def init(

@@ -1,9 +1,9 @@
-"""The entry of every command: interrupts, the exit code, and errors told once for all ranks.
+"""The entry point of every command: interrupts, exit codes, and errors reported once for all ranks.
 
-Nothing heavy is imported before interrupts are listened to: a rank that is ended while it starts must end the job.
+Interrupts are handled before anything large is imported: a rank that is ended during start-up must end the job.
 
-Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; 3 diverged, or the target was not reached when
-`--require-target` is given; 130 and 143 interrupted.
+Exit codes: 0 success; 1 an error, reported in one line; 2 wrong usage; 3 diverged, or the target was not reached with
+`--require-target`; 130 and 143 interrupted.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from hpcopt.fabric.launch import (
 )
 from hpcopt.interrupts import listen
 
-OF_RANKS = {"run", "compare", "fit", "bench", "info"}  # verbs whose processes are the ranks of one job
+OF_RANKS = {"run", "compare", "fit", "bench", "info"}  # commands whose processes are the ranks of one job
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out one command; return its exit code. Bad input is told by one rank, in one line."""
+    """Execute one command; return its exit code. One rank reports bad input, in one line."""
     if not arguments:
         arguments = ["--help"]
     if {"--help", "--version"} & set(arguments) and not is_first():
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _carried_out(arguments: list[str]) -> tuple[int, str | None]:
-    """Carry out one command; return its exit code and, after wrong usage, which all ranks see alike, what was wrong."""
+    """Execute one command; return its exit code and, after wrong usage, the message, which is the same on all ranks."""
     from typer.exceptions import TyperException
 
     from hpcopt.cli.verbs import app
@@ -66,17 +66,17 @@ def _carried_out(arguments: list[str]) -> tuple[int, str | None]:
 
 
 def _bring_up_first() -> None:
-    """Bring MPI up before anything else is imported; where it can't be loaded, the verb says so.
+    """Initialise MPI before anything else is imported; if it can't be loaded, the command reports it.
 
-    Under srun, MPICH 5.0 sends what stands behind its messages to SLURM as well (pmi2): harmless where memory is still
-    empty, an invalid request, and the end of the job, where libraries have filled it.
+    Under srun with pmi2, MPICH 5.0 also sends the memory after its messages to SLURM. This is harmless while that
+    memory is zero; after libraries have filled it, SLURM gets an invalid request and ends the job.
     """
     with suppress(ImportError, RuntimeError):
         bring_up()
 
 
 def _fail(message: str, code: int) -> int:
-    """Tell an error on one rank; return this process's exit code."""
+    """Report an error on one rank; return this process's exit code."""
     sys.stdout.flush()
     if is_heard(sys.stderr):
         print(f"hpcopt: error: {in_one_line(message)}", file=sys.stderr, flush=True)
@@ -93,7 +93,7 @@ def console() -> NoReturn:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = main(sys.argv[1:])
-    except Exception:  # before MPI is up, others would wait for a process that exits
+    except Exception:  # before MPI is initialised, others would wait for a process that exits
         if is_launched():
             end_on_defect()
         raise

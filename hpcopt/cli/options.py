@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ REMEDIES = {
     Remedy.WORKERS: " (or give --virtual N)",
     Remedy.COMPARE: "; for several solvers use: hpcopt compare",
 }
-"""How an error ends on the command line, by what the person may ask for instead."""
+"""Remedy -> end of the error message on the command line."""
 
 DIVERGED_OR_MISSED = 3  # exit code
 
 
 def overridden(overrides: list[str] | None, virtual: int | None, solver_file: Path | None = None) -> list[str]:
-    """Return all overrides, those of `--virtual` and `--solver-file` last."""
+    """Return all overrides, with those of `--virtual` and `--solver-file` last."""
     cluster = [] if virtual is None else ['cluster.kind="virtual"', f"cluster.workers={virtual}"]
     file = [] if solver_file is None else [f"solver_file={json.dumps(str(solver_file), ensure_ascii=False)}"]
     return [*(overrides or []), *cluster, *file]

@@ -46,7 +46,7 @@ def plot(
 
 
 def check_format(path: Path) -> None:
-    """Refuse a file whose suffix names no format of pictures."""
+    """Raise an error for a file whose suffix is not a picture format."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,4 +1,4 @@
-"""`hpcopt predict model.npz DATA`: predictions, and how good they are where DATA has labels."""
+"""`hpcopt predict model.npz DATA`: predictions, and their accuracy if DATA has labels."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def _tell_base(line: str) -> None:
 
 
 def _print(lines: str) -> None:
-    """Print the predictions; a reader that has seen enough of them (`| head`) may leave."""
+    """Print the predictions; the reader may close the pipe (`| head`)."""
     try:
         sys.stdout.write(lines)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports the error again at exit
 
 
 def _quality(model: Model, predicted: Any, y: Any, where: str) -> str:
-    """Return the line on how well the predictions, (n,), meet the labels, (n,)."""
+    """Return a line about the accuracy of the predictions, (n,), for the labels, (n,)."""
     import numpy as np
 
     from hpcopt.data.labels import chosen_signs, unknown_label
@@ -89,7 +89,7 @@ def _quality(model: Model, predicted: Any, y: Any, where: str) -> str:
     groups = model.groups
     if groups is None:
         fault = unknown_label(y, np.arange(len(y)), model.classes, where, "the model")
-        if fault is not None:  # a file to predict often has a dummy label on every row
+        if fault is not None:  # files for prediction often have dummy labels
             return f"no accuracy: {fault.message}"
         return _accuracy(predicted == y)
     signs = chosen_signs(y, groups)
@@ -118,7 +118,7 @@ def _accuracy(right: Any) -> str:
 def _error(predicted: Any, y: Any) -> str:
     error, spread = predicted - y, y - y.mean()
     said = f"mean squared error {float(error @ error) / len(error):.6g}"
-    if spread.any():  # never of one row: nothing to explain, no R^2
+    if spread.any():  # with constant targets, such as a single row, R^2 is undefined
         said += f", R^2 {1.0 - float(error @ error) / float(spread @ spread):.6f}"
     return f"{said} ({_rows(len(error))})"
 

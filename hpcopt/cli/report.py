@@ -1,4 +1,4 @@
-"""The summary printed at the end of a verb, on one rank only."""
+"""The summary printed at the end of a command, on one rank only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH = 100  # columns in a batch log
 
 
 def tell_run(run: Run) -> None:
-    """Print the summary of one run and what it left behind."""
+    """Print the summary of one run and its output files."""
     places = {}
     if run.folder is not None:
         places = {
@@ -39,7 +39,7 @@ def tell_fit(run: Run, model: Path) -> None:
 
 
 def tell_comparison(comparison: Comparison) -> None:
-    """Print the table of a comparison and where its picture is."""
+    """Print the table of a comparison and the path of its picture."""
     _print(compare_table(comparison.rows(), comparison.goal))
     if is_first() and comparison.folder is not None:
         print(f"table: {comparison.folder / folders.TABLE}")

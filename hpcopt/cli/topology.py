@@ -71,7 +71,7 @@ def topology(
 
 
 def _describe(chosen: Topology, nodes: int, seed: int, path: Path) -> None:
-    """Print what there is to say about a topology, and draw it."""
+    """Print the description of a topology, and draw it."""
     from hpcopt.results.canvas import drawing
     from hpcopt.results.topology import Diagram, draw_topology
 
@@ -126,7 +126,7 @@ def _chosen(name: str, overrides: list[str]) -> Topology | Hubs:
 
 
 def _table(mixing: Mixing) -> dict[str, str]:
-    """Return what there is to say about a mixing matrix, in words and numbers."""
+    """Return the properties of a mixing matrix, by name."""
     from hpcopt.topology.connected import diameter
 
     degrees = mixing.degrees

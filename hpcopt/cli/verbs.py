@@ -1,4 +1,4 @@
-"""The verbs of the command line, put together."""
+"""All commands of the command line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from hpcopt.version import __version__
 
 
 def _without_ranks(verb: Callable[..., int]) -> Callable[..., int]:
-    """Return the verb, which needs no ranks: each process that was started does the work, one speaks for all.
+    """Wrap a command that needs no ranks: each process that was started does the work, and one reports.
 
-    Of what is not heard, files stay: whoever starts many may give each its own work.
+    The others still write their files: a user who starts several processes may give each its own work.
     """
 
     @functools.wraps(verb)
@@ -44,7 +44,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
-    """Take the options that stand before a verb."""
+    """Handle the options before a command."""
     if version:
         print(__version__)
 

@@ -1,6 +1,6 @@
 """Compressors: encode a vector to packed bytes, and decode it; each declares bounds on its error.
 
-Each file in this room that registers a class is a compressor: importing the room imports them all.
+Each file in this package that registers a class is a compressor; importing the package imports them all.
 """
 
 import importlib

@@ -1,8 +1,9 @@
-"""The base of all compressors: frozen parameters, `encode` to bytes, `decode`, and declared bounds on the error.
+"""The base of all compressors: frozen parameters, `encode` to bytes, `decode`, and declared error bounds.
 
-A message is all that is sent: it includes scales, indices and keys, so `len(message)` is the number of bytes sent.
-It does not include the length of the vector (the receiver knows d) and has one format on all ranks: little-endian, and
-decoding depends on the bytes alone. Encoding is the same on CPUs of one kind; others may sum in a different order.
+A message is everything that is sent: it includes scales, indices and keys, so `len(message)` is the number of bytes
+sent. It does not include the length of the vector, since the receiver knows d. The format is little-endian on all
+ranks, and decoding depends only on the bytes. Encoding gives the same bytes on CPUs of the same kind; others may sum in
+a different order.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ Message = NDArray[np.uint8]
 Floats = NDArray[Any]
 """float32 or float64, shape (d,), contiguous."""
 
-EXACT = 1e-12  # relative squared error below which a compressor counts as none
+EXACT = 1e-12  # relative squared error below which a compressor counts as exact
 
-if sys.byteorder != "little":  # the kernels write words as they stand in memory
+if sys.byteorder != "little":  # the kernels write words in native byte order
     raise ImportError("hpcopt.compression packs little-endian messages; this machine is big-endian")
 
 
 class NotFiniteError(ValueError):
-    """A vector to be encoded holds NaN or infinity (or, for a 32-bit wire, a number beyond float32)."""
+    """A vector to be encoded contains NaN or infinity (or, for 32-bit messages, a number beyond float32's range)."""
 
 
 class Compressor(abc.ABC):
@@ -41,7 +42,7 @@ class Compressor(abc.ABC):
     Class attributes
     ----------------
     paper
-        The publication that states it.
+        The publication that describes it.
     randomised
         Whether the message depends on the key.
     """
@@ -57,16 +58,18 @@ class Compressor(abc.ABC):
         Parameters
         ----------
         x
-            float32 or float64, shape (d,), d >= 0, contiguous; left alone.
+            float32 or float64, shape (d,), d >= 0, contiguous; not modified.
         key
-            Of the random numbers, 0 <= key < 2**64: the same key and x give the same bytes on CPUs of one kind.
+            Key of the random numbers, 0 <= key < 2**64: the same key and x give the same bytes on CPUs of the same
+            kind.
         out
-            Room for the message, at least `capacity(d, x.itemsize)` bytes; the message returned is its beginning.
+            Buffer for the message, at least `capacity(d, x.itemsize)` bytes; the returned message is a view of its
+            beginning.
 
         Raises
         ------
         NotFiniteError
-            If `x` holds NaN or infinity (random-k: among the numbers that it draws; the others never travel).
+            If `x` contains NaN or infinity (random-k: among the numbers that it selects; the others are not sent).
         ValueError
             If `x` is not contiguous.
         """
@@ -78,7 +81,7 @@ class Compressor(abc.ABC):
         Raises
         ------
         ValueError
-            If no message of d numbers has this length or these places, or `out` is not contiguous.
+            If the length or the indices are invalid for d numbers, or `out` is not contiguous.
         """
 
     def view(self, message: Message, d: int) -> Floats | None:  # noqa: ARG002
@@ -87,28 +90,28 @@ class Compressor(abc.ABC):
 
     @abc.abstractmethod
     def size(self, d: int, itemsize: int = 8) -> int | None:
-        """Return the bytes of every message of d numbers of `itemsize` bytes; None if messages differ in size."""
+        """Return the size in bytes of every message of d numbers of `itemsize` bytes; None if sizes vary."""
 
     def capacity(self, d: int, itemsize: int = 8) -> int:
-        """Return the bytes of the longest message possible."""
+        """Return the size in bytes of the longest possible message."""
         size = self.size(d, itemsize)
         assert size is not None, "a compressor whose messages vary in size must define their maximum size"
         return size
 
     def contraction(self, d: int) -> float | None:  # noqa: ARG002
-        """Return delta for vectors of d numbers; None where C need not contract."""
+        """Return delta for vectors of d numbers; None if C is not contractive."""
         return None
 
     def variance(self, d: int) -> float | None:  # noqa: ARG002
-        """Return omega for vectors of d numbers; None where C is biased."""
+        """Return omega for vectors of d numbers; None if C is biased."""
         return None
 
     def exact(self, d: int) -> bool:
-        """Tell whether vectors of d numbers are reproduced up to a relative squared error of 1e-12."""
+        """Return whether vectors of d numbers are reproduced up to a relative squared error of 1e-12."""
         return (self.contraction(d) or 0.0) >= 1.0 - EXACT
 
     def refuses(self, d: int) -> str | None:  # noqa: ARG002
-        """Return why vectors of d numbers cannot be compressed with it, None if they can; called before a run."""
+        """Return why vectors of d numbers cannot be compressed, or None if they can; called before a run."""
         return None
 
 
@@ -117,13 +120,13 @@ register = COMPRESSORS.register
 
 
 def room(x: Floats, size: int, out: Message | None) -> Message:
-    """Return room for the message of `x`: the first `size` bytes of `out`, or of a new buffer."""
+    """Return a buffer for the message of `x`: the first `size` bytes of `out`, or a new one."""
     _require_contiguous("x", x)
     return np.empty(size, dtype=np.uint8) if out is None else out[:size]
 
 
 def expect(message: Message, size: int, out: Floats) -> None:
-    """Raise `ValueError` unless `message` has `size` bytes and `out` is contiguous: kernels trust both."""
+    """Raise `ValueError` unless `message` has `size` bytes and `out` is contiguous; kernels don't check."""
     _require_contiguous("out", out)
     if message.size != size:
         raise ValueError(f"message: expected {size} bytes for {out.size} numbers, got {message.size}")

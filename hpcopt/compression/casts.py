@@ -1,8 +1,8 @@
-"""Fewer bits per number: float32, and two 16-bit formats, one with more digits and one with more range.
+"""Fewer bits per number: float32, and two 16-bit formats, one with higher precision and one with a larger range.
 
-Rounding to nearest even is biased for each single vector (no dither), but by a part in 256 to a part in 16 million, so
-that all three contract with delta nearly 1. The constants hold for vectors with a number of at least 2^-122 in
-magnitude: below that float32 itself loses digits, and below 2^-149 it is zero.
+Rounding to nearest even, without dither, is biased for a single vector, but only by one part in 256 to one part in 16
+million, so all three are contractive with delta nearly 1. The constants hold for vectors with a number of at least
+2^-122 in magnitude: below that, float32 itself loses digits, and below 2^-149 it is zero.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The base of the ternary compressors: buckets, dense and sparse coding, and the layout of messages.
 
-    scales of all buckets, float32     levels, packed densely  or  those other than zero in a list
+    scales of all buckets, float32     levels, packed densely, or a list of the nonzero ones
 
-The sign of the first scale says which of the two: scales are magnitudes, and minus means a list.
+The sign of the first scale tells which: scales are magnitudes, and a minus sign means a list.
 
-Numbers are rounded to float32 first. A bucket in which none reaches 2^-110 is sent as zeros where it is rounded at
-random, and one where a magnitude is beyond float32 is refused.
+Numbers are rounded to float32 first. With random rounding, a bucket whose magnitudes are all below 2^-110 is sent as
+zeros. A magnitude beyond float32's range is an error.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class FewLevels(Compressor):
 
     @property
     def base(self) -> int:
-        """Number of values: `trits.TERNARY`, or `trits.QUINARY` with two scales a bucket."""
+        """Number of values: `trits.TERNARY`, or `trits.QUINARY` with two scales per bucket."""
         return TERNARY
 
     @abc.abstractmethod
     def quantise(self, x: Floats, key: int, bucket: int, message: Message) -> int:
-        """Fill `message` with the scales and the levels of `x`, densely coded.
+        """Fill `message` with the scales and the levels of `x`, densely packed.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class FewLevels(Compressor):
         Returns
         -------
         int
-            How many levels are not zero; -1 if a scale is not finite.
+            The number of nonzero levels; -1 if a scale is not finite.
         """
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
@@ -93,26 +93,26 @@ class FewLevels(Compressor):
         return _plan(self.base, self.bucket, d).dense
 
     def largest_bucket(self, d: int) -> int:
-        """Return how many numbers of `d` share their scales, at least 1."""
+        """Return the size of the largest bucket of `d` numbers, at least 1."""
         return _plan(self.base, self.bucket, d).bucket
 
 
 class _Plan(NamedTuple):
-    """What the length of a vector says about its messages."""
+    """The layout of the messages of a vector, which depends on its length."""
 
-    bucket: int  # numbers of all buckets but the last, at least 1
+    bucket: int  # numbers in each bucket but the last, at least 1
     header: int  # bytes of the scales
-    dense: int  # bytes of a message, densely coded
+    dense: int  # bytes of a densely packed message
     width: int  # bits of an index in a list
     item: int  # bits of an item in a list
 
     @property
     def may_be_list(self) -> bool:
-        """Whether the bits behind the last item are never one more, and an item fits the kernels' words."""
+        """Whether the padding bits can't be taken for another item, and an item fits the kernels' words."""
         return 8 <= self.item <= 32
 
     def fits_list(self, message: Message) -> bool:
-        """Tell whether `message` says that it is a list, and has the length of one."""
+        """Return whether `message` is marked as a list and has a valid length for one."""
         return 4 <= self.header <= message.size < self.dense and bool(message[3] >= 128)
 
 
@@ -120,6 +120,6 @@ class _Plan(NamedTuple):
 def _plan(base: int, bucket: int, d: int) -> _Plan:
     bucket = max(min(bucket, d) if bucket else d, 1)
     width = max(d - 1, 0).bit_length()
-    scales = base // 2  # of a bucket, and the bits that say which of them with what sign
+    scales = base // 2  # per bucket; also the number of bits for sign and scale of a level
     header = 4 * scales * -(-d // bucket)
     return _Plan(bucket, header, header + -(-d // PER_BYTE[base]), width, width + scales)

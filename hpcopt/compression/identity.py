@@ -1,4 +1,4 @@
-"""No compression: the bytes of the vector as they are."""
+"""No compression: the bytes of the vector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Low-rank approximation: the vector as a matrix of which two thin factors are sent, about 8 r sqrt(d) bytes."""
+"""Low-rank approximation: the vector, as a matrix, is sent as two thin factors of about 8 r sqrt(d) bytes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LowRank(Compressor):
         return rank / min(m, n) * (1.0 - 2.0**-20) if d else 1.0
 
     def _shape(self, d: int) -> tuple[int, int, int]:
-        """Return the rank used, and the rows and columns of the matrix of d numbers."""
+        """Return the rank, rows and columns of the matrix of d numbers."""
         n = math.isqrt(d - 1) + 1 if d else 1
         m = -(-d // n)
         return min(self.rank, m, n), m, n

@@ -1,17 +1,17 @@
-"""Error feedback and public copies: memories that make the error of a contractive compressor vanish.
+"""Error feedback and public copies: state that makes the error of a contractive compressor vanish.
 
 A contractive compressor loses a part of every vector. Without memory the error persists; with one of these two it
-vanishes. Both change, in place, an array that belongs to the solver's state, so that the state holds all that is kept
-between iterations; everything else is scratch.
+vanishes. Both update an array of the solver's state in place, so the solver's state contains everything that is kept
+between iterations; all else is scratch space.
 
-    ErrorFeedback     e: sent is C(p + e), and e <- p + e - C(p + e)        the error is added to the next message
-    PublicCopy        h: sent is C(x - h), and h <- h + C(x - h)            all nodes hold h, and h tends to x
+    ErrorFeedback     e: send C(p + e), and e <- p + e - C(p + e)           the error is added to the next message
+    PublicCopy        h: send C(x - h), and h <- h + C(x - h)               all nodes hold h, and h tends to x
 
-The second is EF21's g_i, CHOCO's x_hat and DeLi-CoCo's z. Its copies are bitwise equal on all nodes, since each is made
-from decoded messages, including the sender's.
+The second is EF21's g_i, CHOCO's x_hat and DeLi-CoCo's z. Its copies are bitwise equal on all nodes, including the
+sender, since all of them are computed from decoded messages.
 
-A vector that is not finite, or not representable in the message, occurs in diverging runs only. It is sent as zeros and
-does not change the memory: the driver detects the divergence at the next measurement and reports it.
+Vectors that are not finite, or not representable in a message, occur only in diverging runs. They are sent as zeros and
+leave the memory unchanged; the driver detects and reports the divergence at the next measurement.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class ErrorFeedback:
     Parameters
     ----------
     compressor
-        It must contract.
+        A contractive compressor.
     memory
-        e, shape (d,), float64, zero at first; changed in place.
+        e, shape (d,), float64, initially zero; updated in place.
 
     Attributes
     ----------
     sent
-        Shape (d,), float64: the last message, decoded; overwritten by the next.
+        Shape (d,), float64: the last message, decoded; overwritten by the next one.
     """
 
     def __init__(self, compressor: Compressor, memory: Vector) -> None:
@@ -58,14 +58,14 @@ class PublicCopy:
     Parameters
     ----------
     compressor
-        It must contract.
+        A contractive compressor.
     copy
-        h, shape (d,), float64, equal wherever it is held; changed in place.
+        h, shape (d,), float64, equal on all nodes that hold it; updated in place.
 
     Attributes
     ----------
     sent
-        Shape (d,), float64: the last message, decoded, by which `copy` moved; overwritten by the next.
+        Shape (d,), float64: the last message, decoded, which was added to `copy`; overwritten by the next one.
     """
 
     def __init__(self, compressor: Compressor, copy: Vector) -> None:
@@ -81,16 +81,16 @@ class PublicCopy:
 
 
 class _Sender:
-    """Encodes sums of two vectors and decodes what it has encoded, in arrays of its own."""
+    """Encodes sums of two vectors and decodes the messages, in its own buffers."""
 
     def __init__(self, compressor: Compressor, d: int) -> None:
         self.whole, self.sent = np.empty(d), np.zeros(d)
-        self.finite = True  # whether the last sum was, and fitted the wire
+        self.finite = True  # whether the last sum was finite and representable
         self._compressor = compressor
         self._zeros = np.zeros(d)
 
     def send(self, x: Vector, scale: float, y: Vector, key: int, out: Message | None) -> Message:
-        """Return the message of `whole` = x + `scale` y, or of zeros; `sent` is what it says."""
+        """Return the message of `whole` = x + `scale` y, or of zeros; `sent` is the decoded message."""
         self.finite = add_finite(x, scale, y, self.whole)
         message = self._encode(key, out)
         self._compressor.decode(message, self.sent)

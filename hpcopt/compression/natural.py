@@ -1,12 +1,14 @@
 """Natural compression: every number is rounded at random to an adjacent power of two, without bias.
 
-For 2^e <= |x| < 2^(e+1), C(x) = sgn(x) 2^(e+1) with probability |x| / 2^e - 1, else sgn(x) 2^e. Then E C(x) = x and
-E (C(x) - x)^2 <= x^2 / 8, worst at |x| = 4/3 2^e. Sign and exponent are sent: 9 bits a number and no header.
+For 2^e <= |x| < 2^(e+1), C(x) = sgn(x) 2^(e+1) with probability |x| / 2^e - 1, else sgn(x) 2^e. Then E C(x) = x and E
+(C(x) - x)^2 <= x^2 / 8, with equality at |x| = 4/3 2^e. Sign and exponent are sent: 9 bits per number, without a
+header.
 
 Horvath, Ho, Horvath, Sahu, Canini and Richtarik, Natural compression for distributed deep learning, MSML 2022.
 
-The exponent is float32's. Numbers beyond 2^127 are refused; those below 2^-126, float32's smallest normal number, go
-to 0 or 2^-126, right on average but no longer within an eighth of their square; float64 is rounded to float32 first.
+The exponent is that of float32; float64 is rounded to float32 first. Numbers beyond 2^127 are an error. Numbers below
+2^-126, float32's smallest normal number, become 0 or 2^-126: without bias, but the variance bound does not hold for
+them.
 """
 
 from __future__ import annotations

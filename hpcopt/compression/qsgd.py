@@ -2,21 +2,21 @@
 
     U(v)_i = (||v|| / s) sgn(v_i) floor(s |v_i| / ||v|| + u_i),   u_i uniform in [0, 1)
 
-is unbiased with E ||U(v) - v||^2 <= omega ||v||^2, omega = min(d / s^2, sqrt(d) / s). Divided by tau = 1 + omega it
-contracts by delta = 1 / tau, which is what gossip and error feedback want; d is the length of a bucket, each of
-which has a norm of its own.
+is unbiased with E ||U(v) - v||^2 <= omega ||v||^2, omega = min(d / s^2, sqrt(d) / s). Divided by tau = 1 + omega it is
+contractive with delta = 1 / tau, as gossip and error feedback require. Here d is the length of a bucket; each bucket
+has its own norm.
 
 Alistarh, Grubic, Li, Tomioka and Vojnovic, QSGD, NeurIPS 2017; the scaled form as in Koloskova, Stich and Jaggi,
 Decentralized stochastic optimization and gossip algorithms with compressed communication, ICML 2019.
 
-A message is one float32 norm a bucket, then the symbols, packed in one of two ways (`kernels.packing`):
-ceil(log2(2s + 1)) bits each, or, where that saves a sixteenth, as digits of base 2s + 1 in words of 64 bits. Levels
-that fill their bits are s = 3, 7, 15, 31, 63, 127 (3 to 8 bits); those that do well as digits are s = 1 (1.6 bits), 2
-(2.37), 4 (3.2), 5 (3.56), 9 (4.27), 16 (5.33). Bits are the faster way.
+A message is one float32 norm per bucket, followed by the symbols, packed in one of two ways (`kernels.packing`):
+ceil(log2(2s + 1)) bits each or, if that saves at least a sixteenth, as digits of base 2s + 1 in words of 64 bits.
+Numbers of levels that use their bits fully are s = 3, 7, 15, 31, 63, 127 (3 to 8 bits); those efficient as digits are s
+= 1 (1.6 bits), 2 (2.37), 4 (3.2), 5 (3.56), 9 (4.27), 16 (5.33). Packing bits is faster.
 
-Where float32 ends: a norm above its largest number is refused; a bucket whose norm is below 2**-192 becomes zero
-(float64 only; below 2**-96 the norm is sent with another exponent), and decoded into float32, numbers below its
-normal range are rounded as that range demands.
+Limits of float32: a norm above its largest number is an error. A bucket with a norm below 2**-192 becomes zero (float64
+only; norms below 2**-96 are sent with a shifted exponent). Decoded into float32, numbers below its normal range are
+rounded to denormal numbers.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class QSGD(Compressor):
 
 
 class _Plan(NamedTuple):
-    """How a vector is cut into buckets, and their symbols into words."""
+    """The division of a vector into buckets, and of their symbols into words."""
 
-    bucket: int  # numbers of all buckets but the last
-    omega: float  # of a full bucket, and so of the vector
+    bucket: int  # numbers in each bucket but the last
+    omega: float  # of a full bucket, and therefore of the vector
     last_omega: float
-    bits: int  # of a symbol; 0: words of 64 bits
-    per: int  # symbols of a word
+    bits: int  # per symbol; 0: digits in words of 64 bits
+    per: int  # symbols per word
     size: int  # bytes
 
 
@@ -114,10 +114,10 @@ def _omega(levels: int, n: int) -> float:
 
 
 def _way(levels: int) -> tuple[int, int]:
-    """Return bits and symbols a word, as the kernels want them.
+    """Return bits per symbol and symbols per word, as the kernels expect them.
 
-    Words of a radix are built at half the speed, so they must be shorter by a sixteenth to be taken; they are built of
-    symbols of one byte only.
+    Packing digits is half as fast, so it is used only if it saves at least a sixteenth; it supports only symbols of one
+    byte.
     """
     radix = 2 * levels + 1
     bits = (radix - 1).bit_length()
@@ -128,7 +128,7 @@ def _way(levels: int) -> tuple[int, int]:
 
 
 def _symbol_bytes(n: int, levels: int) -> int:
-    """Return the bytes of the symbols of `n` numbers: full words and the shortest that holds the rest."""
+    """Return the bytes of the symbols of `n` numbers: full words, and the shortest word that holds the rest."""
     bits, per = _way(levels)
     if bits:
         return -(-n * bits // 8)

@@ -1,4 +1,4 @@
-"""k numbers at random indices, which the receiver derives from a key, so that only the numbers and the key are sent."""
+"""k numbers at random indices. The receiver derives the indices from a key, so only numbers and key are sent."""
 
 from __future__ import annotations
 

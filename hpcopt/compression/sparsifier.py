@@ -1,4 +1,4 @@
-"""The base of compressors that send k of the d numbers: how k is given."""
+"""The base of compressors that send k of d numbers; defines the parameters for k."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hpcopt.checks import at_least, within
 from hpcopt.compression.base import Compressor
 from hpcopt.errors import InputError
 
-_LONGEST = 2**31 - 1  # places are counted in 32 bits
+_LONGEST = 2**31 - 1  # indices have 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Sparsifier(Compressor, abc.ABC):
             at_least(1, k=self.k)
 
     def kept(self, d: int) -> int:
-        """Return k for vectors of d numbers; raises `InputError` where `k` is more than d."""
+        """Return k for vectors of d numbers; raise `InputError` if `k` exceeds d."""
         if self.k is None:
             return min(d, max(1, round(self.fraction * d)))
         if self.k > d:

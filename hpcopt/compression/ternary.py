@@ -6,8 +6,8 @@ largest such error against its own square:
 
     omega = max over a of (s + (n-1) a) s / (s^2 + (n-1) a^2) - 1 = (sqrt(n) - 1) / 2.
 
-Wen, Xu, Yan, Wu, Wang, Chen and Li, TernGrad, NeurIPS 2017. Deviation: its sigma is about the mean, ours about zero
-(the root mean square), so that clipping does not delete a constant vector; gradients have a mean near zero.
+Wen, Xu, Yan, Wu, Wang, Chen and Li, TernGrad, NeurIPS 2017. Deviation: its sigma is the deviation from the mean, ours
+from zero (the root mean square), so that clipping does not delete a constant vector; gradients have a mean near zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hpcopt.kernels import ternary
 
 
 def variance_of_ternary(n: int) -> float:
-    """Return omega of rounding `n` numbers at random to zero or their largest magnitude."""
+    """Return omega for random rounding of `n` numbers to zero or their largest magnitude."""
     return (math.sqrt(n) - 1.0) / 2.0
 
 

@@ -1,22 +1,22 @@
-"""Threshold ternary: large numbers become one common magnitude, small ones zero; with a variant that is unbiased.
+"""Threshold ternary: large numbers become one common magnitude, small ones zero; with an unbiased variant.
 
-T(v)_i = s sgn(v_i) where |v_i| > D, else 0, s being the mean of the K magnitudes above D: given the support it is the
-best there is, ||T(v) - v||^2 = ||v||^2 - K s^2, so that T contracts with delta = K s^2 / ||v||^2.
+T(v)_i = s sgn(v_i) if |v_i| > D, else 0, with s the mean of the K magnitudes above D. This s is optimal for the given
+support: ||T(v) - v||^2 = ||v||^2 - K s^2, so T is contractive with delta = K s^2 / ||v||^2.
 
-D = kappa mean |v|, over all n numbers or over those that are not zero. The numbers below sum to at most kappa ||v||_1,
-so K s >= (1 - kappa) ||v||_1 and delta >= (1 - kappa)^2 ||v||_1^2 / (n ||v||^2) >= (1 - kappa)^2 / n. That is for the
-worst vector; kappa = 0.7 gives 0.72 for Laplace's numbers and 0.81 for normal ones. Of a sparse v the mean over all
-numbers keeps nearly everything: there take the mean over the non-zeros.
+D = kappa mean |v|, over all n numbers or over the nonzero ones. The numbers below D sum to at most kappa ||v||_1, so K
+s >= (1 - kappa) ||v||_1 and delta >= (1 - kappa)^2 ||v||_1^2 / (n ||v||^2) >= (1 - kappa)^2 / n. This is the bound for
+the worst vector; kappa = 0.7 gives 0.72 for Laplacian numbers and 0.81 for normal ones. For a sparse v, the mean over
+all numbers keeps nearly everything; use the mean over the nonzeros.
 
 D = "exact" maximises K s^2 = F(K) = (sum of the K largest)^2 / K. If no F(K) exceeds 1, the K largest sum to at most
 sqrt K for all K, so the magnitudes are majorised by w_i = sqrt i - sqrt(i - 1), and ||v||^2 <= sum_i w_i^2. As w_i^2 <=
 1 / (4 (i - 1)), delta >= 1 / (1 + H(n - 1) / 4) >= 1 / (1 + (1 + ln(n - 1)) / 4): 0.21 for a million numbers, and v = w
-comes close. For Laplace's numbers it is 0.74, for normal ones 0.81.
+comes close. For Laplacian numbers delta is 0.74, for normal ones 0.81.
 
-The unbiased variant rounds |v_i| at random to the next of 0, D and the largest magnitude s. Both products in its error,
-|v| (D - |v|) below D and (|v| - D) (s - |v|) above, are at most TernGrad's |v| (s - |v|): so is omega.
+The unbiased variant rounds |v_i| at random to an adjacent value of 0, D and the largest magnitude s. Both terms of its
+error, |v| (D - |v|) below D and (|v| - D) (s - |v|) above, are at most TernGrad's |v| (s - |v|), and so is omega.
 
-The mean rule is that of ternary weight networks (Li, Zhang and Liu, 2016), here for gradients; the exact rule and the
+The mean rule is that of ternary weight networks (Li, Zhang and Liu, 2016), applied to gradients; the exact rule and the
 unbiased variant are ours.
 """
 
@@ -36,7 +36,7 @@ from hpcopt.kernels import ternary
 from hpcopt.kernels.trits import QUINARY, TERNARY
 
 _RULES = {"all": ternary.ALL, "nonzero": ternary.NONZERO, "exact": ternary.EXACT}
-_ROUNDED = 1.0 - 2.0**-48  # what float32 leaves of a constant
+_ROUNDED = 1.0 - 2.0**-48  # accounts for rounding to float32
 
 
 @register("threshold-ternary")

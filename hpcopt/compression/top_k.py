@@ -1,4 +1,4 @@
-"""The k numbers of largest magnitude with their indices: the best approximation of a vector by k numbers."""
+"""The k numbers of largest magnitude with their indices: the best approximation of a vector with k numbers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TopK(Sparsifier):
 
 
 def _width(d: int, k: int) -> int:
-    """Return the bits of a place in a list, or MARKED where a bit for each of the d numbers is less."""
+    """Return the bits of an index in a list, or MARKED if one bit for each of the d numbers is shorter."""
     width = max(d - 1, 0).bit_length()
     return places.MARKED if k * width > d else width
 

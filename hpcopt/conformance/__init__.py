@@ -1,6 +1,6 @@
-"""Conformance: what every solver must do, checked on small problems with known optima.
+"""Conformance: the properties of every solver, checked on small problems with known optima.
 
-One suite for the solvers of this package (`tests/test_every_solver.py`) and for those of others (`hpcopt check`).
+One suite for the solvers of this package (`tests/test_every_solver.py`) and for external ones (`hpcopt check`).
 """
 
 from hpcopt.conformance.checks import CHECKS

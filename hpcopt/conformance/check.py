@@ -1,4 +1,4 @@
-"""What a check is: a property in a sentence, whom it is asked of, and the settings it is tried in."""
+"""The definition of a check: a property as a sentence, the solvers it applies to, and the settings to try."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Kind = type[Solver[Any]]
 
 
 def asked_of_all(kind: Kind) -> str | None:  # noqa: ARG001
-    """Return None: the check is asked of every solver."""
+    """Return None: the check applies to every solver."""
     return None
 
 
 class PropertyError(AssertionError):
-    """A property does not hold; the message says what was found and what was expected."""
+    """A property does not hold; the message gives the actual and the expected result."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Check:
         Called with a solver's class and one setting; raises `PropertyError` if the property does not hold there. Its
         name is the property as a sentence.
     settings
-        What to try it in, by the words that messages name it with.
+        Name in messages -> setting to try.
     not_asked
-        Returns why the property is not asked of a solver, given its class and so what it declares; None if it is.
+        Given a solver's class with its declarations, returns why the property does not apply to it, or None.
     """
 
     body: Callable[..., None]
@@ -50,12 +50,13 @@ class Check:
         return words[0].upper() + words[1:]
 
     def run(self, kind: Kind, setting: str) -> None:
-        """Try `kind` in one setting.
+        """Check `kind` in one setting.
 
         Raises
         ------
         PropertyError
-            If the property does not hold: where, what was found, what was expected. Whatever a solver raises passes.
+            If the property does not hold: the setting, the actual and the expected result. Exceptions of the solver
+            pass through.
         """
         try:
             self.body(kind, self.settings[setting])
@@ -64,12 +65,12 @@ class Check:
 
 
 def made(kind: Kind, **wanted: Any) -> Solver[Any]:
-    """Return a solver with default parameters but for those of `wanted` that it has."""
+    """Return a solver with default parameters, except for those in `wanted` that it has."""
     return kind(**{name: value for name, value in wanted.items() if has(kind, name)})
 
 
 def has(kind: Kind, parameter: str) -> bool:
-    """Tell whether solvers of this kind have a parameter of that name."""
+    """Return whether solvers of this kind have a parameter with this name."""
     return any(field.name == parameter for field in dataclasses.fields(kind))  # type: ignore[arg-type]
 
 
@@ -80,7 +81,7 @@ def expect(holds: object, message: str) -> None:
 
 
 def expect_near(what: str, found: float, wanted: float, *, rel: float, least: float = 1e-12) -> None:
-    """Expect a number within `rel` of `wanted`, or within `least` where that is more."""
+    """Expect a number within a relative error `rel` of `wanted`, or an absolute one of `least` if that is larger."""
     expect(
         abs(found - wanted) <= max(rel * abs(wanted), least),
         f"{what} is {found:.15g}, expected {wanted:.15g} to {rel:g} of it (it is {abs(found - wanted):.2g} away)",
@@ -90,7 +91,7 @@ def expect_near(what: str, found: float, wanted: float, *, rel: float, least: fl
 def expect_close(
     what: str, found: NDArray[np.float64], wanted: NDArray[np.float64], *, rtol: float = 0.0, atol: float = 0.0
 ) -> None:
-    """Expect each number of an array within atol + rtol |wanted|; with neither, the same to the last bit."""
+    """Expect each number of an array within atol + rtol |wanted|; without tolerances, bitwise equal."""
     expect(found.shape == wanted.shape, f"{what} has shape {found.shape}, expected {wanted.shape}")
     off = ~np.isclose(found, wanted, rtol=rtol, atol=atol, equal_nan=True)
     if not off.any():
@@ -104,7 +105,7 @@ def expect_close(
 
 
 def expect_same_rows(what: str, found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
-    """Expect equal rows of a trace, to the last bit."""
+    """Expect bitwise equal rows of a trace."""
     expect(len(found) == len(wanted), f"{what} has {len(found)} rows, expected {len(wanted)}")
     for place, (row, other) in enumerate(zip(found, wanted, strict=True)):
         for key in row.keys() | other.keys():

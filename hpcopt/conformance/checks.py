@@ -1,6 +1,6 @@
-"""The checks: plain functions whose names are the properties; each is given a solver's class and a setting.
+"""The checks: plain functions named after the properties; each receives a solver's class and a setting.
 
-They read what the solver declares and nothing else about it: no solver is known here by its name.
+They use only the solver's declarations; no solver is treated by name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hpcopt.results.stopping import Status
 from hpcopt.topology import TOPOLOGIES
 
 CHECKS: list[Check] = []
-"""All checks, in the order in which they are made."""
+"""All checks, in the order of their execution."""
 
 LOGISTIC: Mapping[str, Callable[..., Spread]] = MappingProxyType({"logistic": logistic})
 LONGEST_SUMMARY = 120  # characters
@@ -40,7 +40,7 @@ LONGEST_SUMMARY = 120  # characters
 def check(
     settings: Mapping[str, Any] = LOGISTIC, unless: Callable[[Kind], str | None] = asked_of_all
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Enter a function as a check, with the settings to try it in and whom it is not asked of."""
+    """Register a function as a check, with its settings and the solvers it does not apply to."""
 
     def enter(body: Callable[..., None]) -> Callable[..., None]:
         CHECKS.append(Check(body, settings, unless))
@@ -81,7 +81,7 @@ def _is_not_randomised(kind: Kind) -> str | None:
 
 @check(PROBLEMS, _has_floor)
 def it_reaches_the_optimum(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect the objective to 12 digits and the model to 7."""
+    """Expect 12 correct digits of the objective and 7 of the model."""
     spread = problem()
     w, best = spread.optimum()
     solved = solve(kind(), spread, rounds=2000, gradient_norm=1e-9)
@@ -98,7 +98,7 @@ def it_reaches_the_optimum(kind: Kind, problem: Callable[..., Spread]) -> None:
 
 @check(PROBLEMS, _has_no_floor)
 def it_comes_near_the_optimum_down_to_its_floor(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect at most 5 % of the way to be left after 300 rounds, and nothing below the optimum."""
+    """Expect at most 5 % of the initial gap after 300 rounds, and no value below the optimum."""
     spread = problem(n=400)
     _, best = spread.optimum()
     solved = solve(kind(), spread, rounds=300)
@@ -113,7 +113,7 @@ def it_comes_near_the_optimum_down_to_its_floor(kind: Kind, problem: Callable[..
 
 @check(PROBLEMS)
 def every_record_of_the_trace_is_the_objective_at_its_model(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect the last row to be what one node computes from all rows at the model returned."""
+    """Expect the last record to equal a computation on one node from all rows at the returned model."""
     spread = problem()
     solved = solve(kind(), spread, rounds=12)
     here, record = spread.serial().at(solved.w), solved.outcome.record
@@ -123,7 +123,7 @@ def every_record_of_the_trace_is_the_objective_at_its_model(kind: Kind, problem:
 
 @check({"logistic, 5 nodes": partial(logistic, nodes=5)})
 def all_nodes_end_with_the_same_model(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect equal bits; of a decentralised solver, whose nodes have models of their own, of the mean model."""
+    """Expect bitwise equal models; for a decentralised solver, whose nodes' models differ, equal mean models."""
     solved = solve(kind(), problem(), rounds=9)
     for node, outcome in enumerate(solved.outcomes):
         expect_close(f"the model of node {node}, compared with that of node 0", outcome.w, solved.w)
@@ -131,7 +131,7 @@ def all_nodes_end_with_the_same_model(kind: Kind, problem: Callable[..., Spread]
 
 @check({f"{name}, 1 node": partial(problem, nodes=1) for name, problem in PROBLEMS.items()})
 def on_one_node_it_is_the_same_as_without_a_cluster(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect equal bits, and that nothing is sent."""
+    """Expect bitwise equal results, and that nothing is sent."""
     alone = solve(kind(), problem(), cluster=SoloCluster(), rounds=9)
     virtual = solve(kind(), problem(), rounds=9)
     expect_close("the model on a virtual cluster of one node, compared with that without a cluster", virtual.w, alone.w)
@@ -146,7 +146,7 @@ def _logistic_on(*counts: int) -> dict[str, Callable[..., Spread]]:
 
 @check(_logistic_on(1, 2, 3, 7), _is_decentralised)
 def the_ledger_shows_the_doubles_that_it_declares(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect 2 (K - 1) * 8 bytes for each double declared, and 2 (K - 1) messages a round."""
+    """Expect 2 (K - 1) * 8 bytes for each declared double, and 2 (K - 1) messages per round."""
     spread, solver = problem(), kind()
     solved = solve(solver, spread, rounds=13)
     row, links = solved.rows[-1], 2 * (spread.nodes - 1)
@@ -174,7 +174,7 @@ def the_ledger_shows_the_doubles_that_it_declares(kind: Kind, problem: Callable[
 def the_ledger_shows_the_bytes_that_it_declares_to_each_neighbour(
     kind: Kind, setting: tuple[Callable[..., Spread], int]
 ) -> None:
-    """Expect 8 bytes for each double reduced, twice for each node but one, and what is exchanged over each arc."""
+    """Expect 2 (K - 1) * 8 bytes for each reduced double, plus the bytes exchanged over each arc."""
     problem, arcs = setting
     spread = problem()
     solver: Any = kind()
@@ -196,7 +196,7 @@ def the_ledger_shows_the_bytes_that_it_declares_to_each_neighbour(
 
 @check()
 def it_does_not_modify_its_inputs(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect the data and the start to be what they were."""
+    """Expect unchanged data and starting point."""
     spread = problem()
     X, y, start = spread.X.copy(), spread.y.copy(), np.full(spread.d, 0.3)
     solve(kind(), spread, start=start, rounds=6)
@@ -207,7 +207,7 @@ def it_does_not_modify_its_inputs(kind: Kind, problem: Callable[..., Spread]) ->
 
 @check(PROBLEMS, _is_asynchronous)
 def dense_and_sparse_data_give_the_same_iterates(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect them beyond roundoff."""
+    """Expect equality up to roundoff."""
     spread = problem()
     dense = solve(kind(), spread, rounds=9)
     sparse = solve(kind(), spread.sparse(), rounds=9)
@@ -221,7 +221,7 @@ def dense_and_sparse_data_give_the_same_iterates(kind: Kind, problem: Callable[.
     _minimises_nothing,
 )
 def it_runs_on_uneven_and_tiny_shards(kind: Kind, sizes: tuple[int, ...]) -> None:
-    """Expect finite numbers and an objective below the first one."""
+    """Expect finite numbers and an objective below the initial one."""
     solved = solve(kind(), logistic().over(*sizes), rounds=12)
     first, last = solved.rows[0]["objective"], solved.rows[-1]["objective"]
     expect(np.isfinite(solved.w).all(), "the model contains numbers that are not finite")
@@ -230,7 +230,7 @@ def it_runs_on_uneven_and_tiny_shards(kind: Kind, sizes: tuple[int, ...]) -> Non
 
 @check()
 def the_same_seed_gives_the_same_trace(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect equal rows and models, to the last bit."""
+    """Expect bitwise equal rows and models."""
     one, two = (solve(kind(), problem(), rounds=9, seed=3) for _ in range(2))
     expect_same_rows("a second run with the same seed", two.rows, one.rows)
     expect_close("the model of a second run with the same seed", two.w, one.w)
@@ -238,7 +238,7 @@ def the_same_seed_gives_the_same_trace(kind: Kind, problem: Callable[..., Spread
 
 @check(unless=_is_not_randomised)
 def another_seed_gives_another_run(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect another model, with small batches where it has them, else with a compressor that draws."""
+    """Expect another model, with small batches if it has them, otherwise with a randomised compressor."""
     drawing = {"batch": 3} if has(kind, "batch") else {"compressor": COMPRESSORS["qsgd"](), "gamma": 0.5}
     one, two = (solve(made(kind, **drawing), problem(), rounds=9, seed=seed) for seed in (1, 2))
     expect(
@@ -249,7 +249,7 @@ def another_seed_gives_another_run(kind: Kind, problem: Callable[..., Spread]) -
 
 @check()
 def measuring_changes_neither_iterates_nor_bytes_nor_time(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect the same last row and model, whether each iteration is recorded or only the first and the last."""
+    """Expect the same last row and model, whether every iteration is recorded or only the first and the last."""
     recorded = solve(kind(), problem(), rounds=9, record_every=1)
     silent = solve(kind(), problem(), rounds=9, record_every=0)
     expect(len(silent.rows) == 2, f"{len(silent.rows)} records were written; expected the first and the last")
@@ -259,11 +259,11 @@ def measuring_changes_neither_iterates_nor_bytes_nor_time(kind: Kind, problem: C
 
 @check()
 def it_resumes_from_the_snapshot_of_any_yield(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect the rest of the trace and the model to the last bit: all that survives a yield is in the state."""
+    """Expect the bitwise equal rest of the trace and model: the state contains everything kept between yields."""
     solver, kept = made(kind, batch=5), Kept()
     whole = solve(solver, problem(), iterations=6, checkpoints=kept)
     for count, snapshots in kept.after.items():
-        if len(snapshots) < len(whole.nodes):  # asynchronous: not every node has come so far
+        if len(snapshots) < len(whole.nodes):  # asynchronous: not every node has made this many steps
             continue
         cut = solve(solver, problem(), iterations=6, checkpoints=going_on(snapshots))
         told = snapshots[0].get("records", count + 1)
@@ -273,12 +273,12 @@ def it_resumes_from_the_snapshot_of_any_yield(kind: Kind, problem: Callable[...,
 
 @check(unless=_is_asynchronous)
 def another_order_of_the_nodes_gives_the_same_iterates(kind: Kind, problem: Callable[..., Spread]) -> None:
-    """Expect them beyond roundoff, with whole shards as batches, and without a start drawn at each node."""
+    """Expect equality up to roundoff, with whole shards as batches and without random starts on the nodes."""
     spread, order = problem(), [2, 0, 3, 1]
     size = len(spread.y) // 4
     rows = np.concatenate([np.arange(k * size, (k + 1) * size) for k in order])
     moved = Spread(spread.loss, spread.X[rows], spread.y[rows], spread.l2, equal(len(rows), 4))
-    everyone = TOPOLOGIES["complete"]()  # where all nodes have the same place
+    everyone = TOPOLOGIES["complete"]()  # symmetric in all nodes
     here, there = (
         solve(made(kind, batch=0, scatter=0.0), data, rounds=9, topology=everyone) for data in (spread, moved)
     )
@@ -287,10 +287,10 @@ def another_order_of_the_nodes_gives_the_same_iterates(kind: Kind, problem: Call
 
 @check({"its declaration": None})
 def it_names_its_paper_and_has_a_summary_in_one_line(kind: Kind, _: None) -> None:
-    """Expect the class attribute `paper` and a docstring with a short first line."""
+    """Expect the class attribute `paper`, and a docstring with a short first line."""
     expect(getattr(kind, "paper", ""), 'there is no paper; expected the class attribute paper = "where it is stated"')
     summary = (kind.__doc__ or "").strip().splitlines()
-    written = summary and not summary[0].startswith(f"{kind.__name__}(")  # what dataclasses write in its place
+    written = summary and not summary[0].startswith(f"{kind.__name__}(")  # the default docstring of dataclasses
     expect(written, "there is no docstring; expected one whose first line says what it does")
     expect(
         len(summary[0]) < LONGEST_SUMMARY,

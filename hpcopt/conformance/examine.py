@@ -1,7 +1,7 @@
-"""Somebody's solvers before the conformance suite, in a process of its own.
+"""Runs the conformance suite on external solvers in a separate process.
 
-Whatever a solver does (it loops for ever, leaves the process, brings it down), this process goes on: it ends the other
-one, writes the check down as failed, and starts another one for the rest.
+Whatever a solver does (loops forever, exits, crashes), this process continues: it ends the other process, records the
+check as failed, and starts a new process for the remaining checks.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from hpcopt.conformance.checks import CHECKS
 from hpcopt.conformance.verdict import Verdict
 from hpcopt.errors import InputError
 
-LOADING = 60.0  # seconds until a file must have been loaded, hpcopt's own imports with it
-LIMIT = 20.0  # seconds a check
+LOADING = 60.0  # time limit in seconds for loading a file, including hpcopt's own imports
+LIMIT = 20.0  # seconds per check
 ENDING = 5.0  # seconds that a process may take to end
-STRIKES = 2  # checks of a solver that end the process or run out of time before the others are left out
+STRIKES = 2  # after this many checks of a solver have ended the process or timed out, the others are skipped
 LEFT_OUT = f"{STRIKES} checks have ended the process or run out of time"
 
 _PROGRAM = """
@@ -38,7 +38,7 @@ work(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 
 
 def examine(path: str | Path, limit: float = LIMIT) -> Iterator[Verdict]:
-    """Yield the verdict on each solver that the file `path` registers and each check, as they come.
+    """Yield the verdict on each solver registered by the file `path` and each check, as they become available.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def examine(path: str | Path, limit: float = LIMIT) -> Iterator[Verdict]:
     Raises
     ------
     InputError
-        In one line: what is wrong with the file.
+        In one line, if the file can't be loaded.
     """
     worker = _Worker(path, 0)
     try:
@@ -74,12 +74,12 @@ def examine(path: str | Path, limit: float = LIMIT) -> Iterator[Verdict]:
 
 
 class _Worker:
-    """A process that checks the solvers of `path`, but for the first `skip` verdicts.
+    """A process that checks the solvers of `path`, without the first `skip` verdicts.
 
     Attributes
     ----------
     fate
-        Why it tells nothing more, once it does not.
+        How it ended, once it has.
     """
 
     def __init__(self, path: str | Path, skip: int) -> None:
@@ -91,14 +91,14 @@ class _Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=2,  # what solvers print shall not stand in the table
+            stdout=2,  # keeps solvers' output out of the table
             pass_fds=(theirs,),
-            start_new_session=True,  # so that it ends with all that it may have started
+            start_new_session=True,  # so that all its child processes can be ended, too
         )
         os.close(theirs)
 
     def names(self) -> list[str]:
-        """Return the names of the solvers; raises `InputError` with what is wrong with the file."""
+        """Return the names of the solvers; raise `InputError` if the file can't be loaded."""
         told = self._next(LOADING)
         if "error" in told or self.fate:
             raise InputError(told.get("error") or f"{self._path}: while it was loaded, {self.fate}")
@@ -106,19 +106,19 @@ class _Worker:
         return names
 
     def go_on(self) -> None:
-        """Pass over the names, which are known; what a file says now that loaded well before is this one's fate."""
+        """Skip the names, which are known; if the file fails to load this time, that is the process's fate."""
         try:
             self.names()
         except InputError as error:
             self.fate = str(error)
 
     def verdict(self, limit: float) -> Verdict | None:
-        """Return the next verdict; None if there is none within `limit` seconds, nor will there be one."""
+        """Return the next verdict; None if there is none within `limit` seconds; then no more will come."""
         told = self._next(limit)
         return None if self.fate else Verdict(**told["verdict"])
 
     def end(self) -> None:
-        """End the process and all that it has started."""
+        """End the process and all its child processes."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

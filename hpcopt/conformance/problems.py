@@ -1,4 +1,4 @@
-"""Small problems with known optima, spread over nodes: what solvers are checked on."""
+"""Small problems with known optima, distributed over nodes, for checking solvers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hpcopt.problems.storage import as_matrix
 
 @dataclass(frozen=True)
 class Spread:
-    """A problem's rows, and how many each node gets.
+    """A problem's rows, and the number of rows on each node.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Spread:
         return [self.problem.on(shard, Meter()) for shard in self.shards()]
 
     def optimum(self) -> tuple[Vector, float]:
-        """Return the minimiser and its objective, by plain Newton steps on dense arrays: no code of ours."""
+        """Return the minimiser and its objective, by plain Newton steps on dense arrays, independent of our code."""
         X = np.asarray(self.X.todense()) if scipy.sparse.issparse(self.X) else self.X
         n, d = X.shape
         w = np.zeros(d)
@@ -101,7 +101,7 @@ class Spread:
         return w, float(losses.mean() + 0.5 * self.l2 * (w @ w))
 
     def optimum_of_least_squares(self) -> float:
-        """Return the least mean squared loss, without l2 and with any rank, by numpy's least squares."""
+        """Return the minimal mean squared loss, without l2 and for any rank, by numpy's least squares."""
         w = np.linalg.lstsq(self.X, self.y, rcond=None)[0]
         return float(0.5 * np.mean((self.X @ w - self.y) ** 2))
 
@@ -127,5 +127,5 @@ PROBLEMS = {"ridge": ridge, "logistic": logistic}
 
 
 def equal(n: int, nodes: int) -> tuple[int, ...]:
-    """Return sizes that differ by one at most."""
+    """Return sizes that differ by at most one."""
     return tuple(n // nodes + (k < n % nodes) for k in range(nodes))

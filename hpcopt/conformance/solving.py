@@ -1,4 +1,4 @@
-"""One call that solves a small problem on a virtual cluster and keeps all there is to look at."""
+"""Solves a small problem on a virtual cluster in one call, and keeps all results for inspection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RING = TOPOLOGIES["ring"]()
 
 @dataclass(frozen=True)
 class Solved:
-    """What a run came to, with the trace of node 0 and every node's outcome and node."""
+    """The result of a run: the trace of node 0, and every node's outcome and node."""
 
     outcome: Outcome
     records: list[Record]
@@ -37,7 +37,7 @@ class Solved:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The records as a person reads them from trace.jsonl."""
+        """The records as in trace.jsonl."""
         return [record.as_dict() for record in self.records]
 
     @property
@@ -47,19 +47,19 @@ class Solved:
 
 
 class Kept:
-    """The snapshots taken after every yield: the checkpoints of a run, to be handed to `solve`.
+    """The snapshots taken after every yield: checkpoints to be passed to `solve`.
 
     Attributes
     ----------
     after
-        By yield, from 1, then by node.
+        Yield, from 1 -> node -> snapshot.
     """
 
     def __init__(self) -> None:
         self.after: dict[int, dict[int, Snapshot]] = {}
 
     def __call__(self, rank: int) -> Checkpoints:
-        """Return those of a node."""
+        """Return the checkpoints of a node."""
         count = 0
 
         def is_due(yields: int) -> bool:
@@ -74,7 +74,7 @@ class Kept:
 
 
 def going_on(snapshots: dict[int, Snapshot]) -> Callable[[int], Checkpoints]:
-    """Return the checkpoints of a run that goes on from these snapshots, by node."""
+    """Return the checkpoints of a run that resumes from these snapshots (node -> snapshot)."""
     return lambda rank: Checkpoints(resume=snapshots[rank])
 
 
@@ -82,7 +82,7 @@ def _none(rank: int) -> Checkpoints:  # noqa: ARG001
     return NO_CHECKPOINTS
 
 
-def solve(  # noqa: PLR0913  (each is something that a check varies)
+def solve(  # noqa: PLR0913  (each parameter is varied by some check)
     solver: Solver[Any],
     spread: Spread,
     *,
@@ -95,16 +95,16 @@ def solve(  # noqa: PLR0913  (each is something that a check varies)
     checkpoints: Callable[[int], Checkpoints] = _none,
     **stop: Any,
 ) -> Solved:
-    """Run `solver` on `spread`, on a virtual cluster unless another is given.
+    """Run `solver` on `spread`, by default on a virtual cluster.
 
     Parameters
     ----------
     start
-        Where to start, shape (d,); default zeros.
+        The starting point, shape (d,); default: zeros.
     topology
-        The network of a decentralised solver, or its weights; default a ring.
+        The topology of a decentralised solver, or its mixing matrix; default: a ring.
     checkpoints
-        Of each node, given its rank.
+        Returns the checkpoints of a node, given its rank.
     stop
         The fields of `StopRule`.
     """

@@ -1,4 +1,4 @@
-"""The verdict on one property of one solver, whatever the solver does short of ending or holding up the process."""
+"""The verdict on one property of one solver, unless the solver ends or blocks the process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hpcopt.solvers.outside import line_in, told
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check came to.
+    """The result of a check.
 
     Attributes
     ----------
     why
-        In one line; empty where the property holds.
+        The reason in one line; empty if the property holds.
     """
 
     solver: str
@@ -27,7 +27,7 @@ class Verdict:
 
 
 def judged(check: Check, name: str, kind: Kind, path: str) -> Verdict:
-    """Return the verdict on the solver `kind` of that name, from the file `path`, in all settings of `check`."""
+    """Return the verdict on the solver `kind` with this name, from the file `path`, in all settings of `check`."""
     setting = ""
     try:
         why = check.not_asked(kind)
@@ -37,7 +37,7 @@ def judged(check: Check, name: str, kind: Kind, path: str) -> Verdict:
             check.run(kind, setting)
     except PropertyError as error:
         return Verdict(name, check.sentence, "fails", str(error))
-    except BaseException as error:  # also what a solver raises to leave the process
+    except BaseException as error:  # including SystemExit
         where = f"on {setting}: " if setting else ""
         return Verdict(name, check.sentence, "fails", f"{where}{_raised(error, path)}")
     return Verdict(name, check.sentence, "holds")

@@ -1,4 +1,4 @@
-"""What the process does in which somebody's solvers are checked; `examine.py` starts it, hears it, ends it."""
+"""The process in which external solvers are checked; `examine.py` starts it, reads its output and ends it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hpcopt.conformance.verdict import judged
 from hpcopt.errors import InputError
 from hpcopt.solvers.outside import load_file
 
-_PR_SET_PDEATHSIG = 1  # of Linux
+_PR_SET_PDEATHSIG = 1  # from Linux's headers
 
 
 def work(path: str, pipe: int, skip: int) -> None:
-    """Check the solvers of the file `path`, and tell the file descriptor `pipe` of it in lines of JSON.
+    """Check the solvers of the file `path`, and report to the file descriptor `pipe` in lines of JSON.
 
-    First {"solvers": names} or {"error": what is wrong with the file}, then {"verdict": a `Verdict`} for each solver
-    and each check, but the first `skip` of them.
+    First {"solvers": names} or {"error": the error in the file}, then {"verdict": a `Verdict`} for each solver and each
+    check, without the first `skip` of them.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # whatever ends the parent: solvers may loop for ever
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the parent, as solvers may loop forever
 
     def tell(**words: Any) -> None:
         os.write(pipe, json.dumps(words).encode() + b"\n")

@@ -1,9 +1,10 @@
-"""Data: rows in from files, arrays, libraries or generators, spread over nodes; no process reads more than its part.
+"""Data: rows from files, arrays, libraries or generators, distributed over nodes; each process reads only its part.
 
-    file, array, library, generator --> Part (what a process read) --> split, scale --> partition --> shards, one a node
+    file, array, library, generator --> Part (rows read by a process) --> split, scale --> partition --> one shard per
+    node
 
-A *row number* is a row's place in the whole data set and doesn't depend on how many processes read it; all
-decisions (partition, split, generation) are functions of row numbers and a seed, so the shards don't either.
+A *row number* is a row's index in the whole data set, independent of the number of processes. All decisions (partition,
+split, generation) are functions of row numbers and a seed, so the shards are independent of it as well.
 """
 
 from hpcopt.data.labels import ChosenClasses

@@ -1,7 +1,7 @@
-"""Arrays in numpy's files, `.npy` and `.npz`, of which each process reads only its rows.
+"""Arrays in numpy's files, `.npy` and `.npz`; each process reads only its rows.
 
     .npy   a 2-d array whose last column is the target
-    .npz   X (n, d) and y (n,), or the members of scipy.sparse.save_npz (CSR) and y; other members are not looked at
+    .npz   X (n, d) and y (n,), or the members of scipy.sparse.save_npz (CSR) and y; other members are ignored
 
 float32 stays float32; integers and booleans become float64.
 """
@@ -34,14 +34,14 @@ def read_npy(path: Path, group: Group, *, rows: int | None = None, features: int
     Parameters
     ----------
     rows
-        Use only so many first rows.
+        Use only this number of first rows.
     features
-        Number of features, where it is known: an array with just so many columns has no target column.
+        Number of features, if known: an array with exactly this number of columns has no target column.
 
     Raises
     ------
     AgreedError
-        A file that is no such array, cut short, or not finite somewhere.
+        For a file that is not such an array, is cut short, or contains NaN or infinity.
     """
     with same_for_all(group):
         array = stored_array(path)
@@ -65,7 +65,7 @@ def read_npz(path: Path, group: Group, *, rows: int | None = None) -> Part:
     Raises
     ------
     AgreedError
-        Members that are missing, of a wrong shape or type, cut short, damaged, or not finite somewhere.
+        For members that are missing, of a wrong shape or type, cut short or damaged, or that contain NaN or infinity.
     """
     with same_for_all(group), archive(path) as members:
         read: Callable[[int, int], Features]
@@ -89,21 +89,21 @@ _SPARSE = ", ".join(SPARSE_MEMBERS)
 
 
 def _own(n: int, rows: int | None, group: Group) -> tuple[int, int, int]:
-    """Return where this process's rows start and stop, and how many of the n rows are used."""
+    """Return start and stop of this process's rows, and the number of the n rows that are used."""
     total = n if rows is None else min(rows, n)
     return (*contiguous(total, group.rank, group.size), total)
 
 
 def _floats(array: Stored, start: int, stop: int) -> NDArray[Any]:
     """Return rows `start` to `stop` of an array of real numbers."""
-    as_floats(np.zeros(0, array.dtype), array.where)  # its type, before anything is read
+    as_floats(np.zeros(0, array.dtype), array.where)  # checks the type before anything is read
     own = array.read(start, stop)
     check_exact(array.where, own, lambda row: start + row)
     return np.ascontiguousarray(as_floats(own, array.where))
 
 
 def _sparse(path: Path, members: Archive) -> tuple[tuple[int, int], Callable[[int, int], Features]]:
-    """Return the shape of the CSR matrix of an archive, and what reads rows of it."""
+    """Return the shape of the CSR matrix of an archive, and a function that reads rows of it."""
     _check_format(path, members)
     shape, pointers, indices, data = (members.member(name) for name in ("shape", "indptr", "indices", "data"))
     for member in (shape, pointers, indices):
@@ -133,7 +133,7 @@ def _sparse(path: Path, members: Archive) -> tuple[tuple[int, int], Callable[[in
 
 
 def _check_format(path: Path, members: Archive) -> None:
-    """Refuse a sparse matrix that says that it is of another format than CSR."""
+    """Raise an error for a sparse matrix that is declared in another format than CSR."""
     if "format" in members:
         member = members.member("format")
         name = word(member.where, member.read())

@@ -1,10 +1,10 @@
-"""Text files cut into chunks of whole lines, dealt to the processes in turn.
+"""Text files cut into chunks of whole lines, assigned to the processes in turn.
 
     plain        process r seeks to its chunks r, r + size, ... and reads nothing else
-    compressed   every process runs through the stream, chunk by chunk, and keeps its own
+    compressed   every process decompresses the whole stream, chunk by chunk, and keeps its own chunks
 
-A chunk ends at a line's end. Where the cuts fall has no influence on the rows' numbers. What is wrong with the file
-itself belongs to a chunk, too, so that one process tells it and rows before it can be used.
+A chunk ends at the end of a line. The positions of the cuts do not affect the row numbers. Faults of the file itself
+belong to a chunk, too, so that one process reports them and the rows before them can be used.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from hpcopt.data.opening import compressed, opened, telling
 from hpcopt.errors import InputError
 from hpcopt.files import open_file
 
-PLAIN_BYTES = 4 << 20  # at most: a small file is cut into one chunk a process
-COMPRESSED_BYTES = 1 << 19  # smaller, as the length of the text is unknown and every process should get some
-LONGEST_LINE = 64 << 20  # bytes; a line of five million entries has about so many
+PLAIN_BYTES = 4 << 20  # maximum: a small file is cut into one chunk per process
+COMPRESSED_BYTES = 1 << 19  # smaller, as the length of the text is unknown and every process should get a part
+LONGEST_LINE = 64 << 20  # bytes; about a line of five million entries
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Chunk:
     index
         The chunk's number.
     offset
-        The byte of the (decompressed) text that it starts at.
+        The byte offset of its start in the (decompressed) text.
     text
         Its lines.
     fault
-        What is wrong with the file behind these lines; empty where nothing is.
+        The fault of the file after these lines; empty if there is none.
     """
 
     index: int
@@ -49,18 +49,18 @@ class Chunk:
 def own_chunks(path: Path, rank: int, size: int, chunk_bytes: int | None = None) -> Iterator[Chunk]:
     """Yield the chunks of the text file `path` whose index is `rank` modulo `size`, in order.
 
-    The chunk where a compressed file is cut short, damaged or not compressed, or where a line is too long, says so and
-    is the last one.
+    If a compressed file is cut short, damaged or not compressed, or if a line is too long, the chunk at that place has
+    a fault and is the last one.
 
     Parameters
     ----------
     chunk_bytes
-        About how long a chunk is; default `PLAIN_BYTES` or `COMPRESSED_BYTES`.
+        Approximate length of a chunk; default: `PLAIN_BYTES` or `COMPRESSED_BYTES`.
 
     Raises
     ------
     OSError
-        When the file can't be opened or read.
+        If the file can't be opened or read.
     """
     with telling(path):
         if compressed(path):
@@ -70,7 +70,7 @@ def own_chunks(path: Path, rank: int, size: int, chunk_bytes: int | None = None)
 
 
 def lines_before(path: Path, offset: int) -> int:
-    """Return how many lines of the text file `path` end before byte `offset` of its (decompressed) text."""
+    """Return the number of lines of the text file `path` that end before byte `offset` of its (decompressed) text."""
     lines = 0
     with telling(path), opened(path) as file:
         while offset > 0 and (text := file.read(min(offset, COMPRESSED_BYTES))):
@@ -94,7 +94,7 @@ def _plain(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[Chunk
 
 
 def _line_start(file: BinaryIO, offset: int, stop: int) -> int:
-    """Return the first byte at or after `offset` that starts a line, `stop` where none before it does."""
+    """Return the first byte at or after `offset` that starts a line, or `stop` if there is none before it."""
     if offset == 0:
         return 0
     file.seek(offset - 1)
@@ -103,7 +103,7 @@ def _line_start(file: BinaryIO, offset: int, stop: int) -> int:
 
 
 def _compressed(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[Chunk]:
-    """Yield own chunks of a stream that all processes decompress."""
+    """Yield this process's chunks of a stream that all processes decompress."""
     with opened(path) as file:
         index = offset = 0
         chunk = Chunk(-1, 0, b"")
@@ -122,7 +122,7 @@ def _compressed(path: Path, rank: int, size: int, chunk_bytes: int) -> Iterator[
 
 
 def _whole(path: Path, file: Any, index: int, offset: int, text: bytes) -> Chunk:
-    """Return the chunk that begins with `text`, with the rest of its last line, which `file` goes on with."""
+    """Return the chunk that begins with `text`, extended by the rest of its last line from `file`."""
     begun = len(text) - (text.rfind(b"\n") + 1)
     if begun == 0:
         return Chunk(index, offset, text)

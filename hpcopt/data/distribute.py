@@ -1,7 +1,7 @@
-"""From the part a process read to the shards of the nodes it carries: one exchange, then one ordering.
+"""From the part that a process has read to the shards of its nodes: one exchange, then one reordering.
 
-A shard's rows stand at the places the partition gave them, so a shard is the same for any number of processes.
-With one process nothing is sent; shards are views of one table.
+The partition determines the order of a shard's rows, so a shard is the same for any number of processes. With one
+process nothing is sent, and shards are views of one table.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from hpcopt.fabric.interface import Cluster, Group
 
 
 def distribute(part: Part, assignment: Assignment, cluster: Cluster) -> dict[int, Table]:
-    """Bring every row to the process that carries its node. Collective over `cluster.processes`.
+    """Send every row to the process that hosts its node. Collective over `cluster.processes`.
 
     Parameters
     ----------
     part
-        What this process holds now.
+        The rows that this process has read.
     assignment
-        Owner, among the holders, and place of all `part.total` rows, the same on all processes.
+        Owner (an index into the holders) and place of all `part.total` rows, the same on all processes.
 
     Returns
     -------
     dict of int to Table
-        The shard of each node this process carries, possibly with no rows; shards may share memory.
+        The shard of each node of this process, possibly without rows; shards may share memory.
     """
     table, rows = part.table, part.rows
     holders = np.array(cluster.holders, dtype=np.int32)
@@ -44,7 +44,7 @@ def distribute(part: Part, assignment: Assignment, cluster: Cluster) -> dict[int
 
 
 def _exchange(part: Part, to: NDArray[np.int64], group: Group) -> tuple[Table, NDArray[np.int64]]:
-    """Send each row to the process `to[i]`; return the rows that came here and their row numbers."""
+    """Send each row i to the process `to[i]`; return the rows received and their row numbers."""
     picks = [np.flatnonzero(to == process) for process in range(group.size)]
     rows = group.alltoall([part.rows[pick] for pick in picks])
     y = group.alltoall([part.table.targets[pick] for pick in picks])
@@ -58,7 +58,7 @@ def _exchange_dense(pieces: list[Features], d: int, group: Group) -> Features:
 
 
 def _exchange_sparse(pieces: list[Features], d: int, group: Group) -> Features:
-    # The width of indices depends on how many entries a process has; on the wire all need the same.
+    # The width of indices depends on the number of entries on a process; in messages it must be the same for all.
     width = np.int32 if d <= LARGEST_INT32 else np.int64
     data = group.alltoall([piece.data for piece in pieces])
     indices = group.alltoall([piece.indices.astype(width, copy=False) for piece in pieces])

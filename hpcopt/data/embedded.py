@@ -1,4 +1,4 @@
-"""Real data that come with scikit-learn: they need no network and no file."""
+"""Real data from scikit-learn, available without a network or a file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is wrong with the data, told once: the first fault in the order of the file, whichever process met it.
+"""Faults in the data, reported once: the first fault in the order of the file, whichever process has found it.
 
-`fabric.agreement` lets processes fail together and names the ranks; a bad line is bad on every rank, so here
-the line alone speaks and the message is the same for any number of processes.
+`fabric.agreement` lets processes fail together and names the ranks. An invalid line is invalid on every rank, so here
+only the line is named, and the message is the same for any number of processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hpcopt.fabric.interface import Group
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong: where in the data set (a line or row number) and the message for the person."""
+    """A fault: its place in the data set (a line or row number) and the message to the user."""
 
     place: int
     message: str
@@ -39,15 +39,15 @@ class FaultError(InputError):
 
 @contextmanager
 def same_for_all(group: Group) -> Iterator[None]:
-    """Wrap the reading of one data set by all processes: either all get through, or all raise the same error.
+    """Wrap the reading of one data set by all processes: either all succeed, or all raise the same error.
 
-    Collective. What is wrong with the data is told as one process would tell it; only what the system refuses, which
-    may be the matter of some processes, names their ranks. The body must hold no collective operation of `group`.
+    Collective. A fault in the data is reported as by a single process; only an error of the system, which may concern
+    some processes only, names their ranks. The body must not contain a collective operation of `group`.
 
     Raises
     ------
     AgreedError
-        On every process, about the first place where something is wrong; what is of no place comes before that.
+        On every process, about the first fault; faults without a place take precedence.
     """
     fault = None
     with agreed(group):
@@ -61,7 +61,7 @@ def same_for_all(group: Group) -> Iterator[None]:
 
 
 def raise_first(group: Group, fault: Fault | None) -> None:
-    """Raise the fault with the smallest place on all processes, if any process brings one. Collective.
+    """Raise, on all processes, the fault with the smallest place, if any process has one. Collective.
 
     Raises
     ------
@@ -82,21 +82,21 @@ def raise_first(group: Group, fault: Fault | None) -> None:
 
 
 def check_exact(where: str, numbers: NDArray[Any], row_of: Callable[[int], int]) -> None:
-    """Refuse integers that float64 does not hold: two different ones could become the same number.
+    """Raise an error for integers that float64 cannot represent: two different ones could become the same number.
 
     Parameters
     ----------
     where
-        What they are called in messages.
+        Their name in messages.
     numbers
         Shape (n,) or (n, d).
     row_of
-        Tells the number of the row, given the index along the first axis.
+        Returns the row number, given the index along the first axis.
 
     Raises
     ------
     FaultError
-        About the first one.
+        For the first such integer.
     """
     if numbers.dtype.kind not in "iu" or numbers.dtype.itemsize < 8:
         return
@@ -117,7 +117,7 @@ def check_exact(where: str, numbers: NDArray[Any], row_of: Callable[[int], int])
 
 
 def not_finite(part: Part, where: str) -> Fault | None:
-    """Return the first entry or target of `part` that is NaN or infinite; rows and columns count from 0."""
+    """Return a fault for the first NaN or infinite entry or target of `part`; rows and columns count from 0."""
     table = part.table
     rows = [(row, text) for row, text in (_bad_feature(table), _bad_target(table)) if row >= 0]
     if not rows:
@@ -128,7 +128,7 @@ def not_finite(part: Part, where: str) -> Fault | None:
 
 
 def _bad_feature(table: Table) -> tuple[int, str]:
-    """Return row and description of the first feature that is not finite, row -1 where all are."""
+    """Return row and description of the first feature that is not finite, or row -1 if all are finite."""
     if issparse(table.X):
         bad = _first(~np.isfinite(table.X.data))
         row = int(np.searchsorted(table.X.indptr, bad, side="right")) - 1
@@ -141,11 +141,11 @@ def _bad_feature(table: Table) -> tuple[int, str]:
 
 
 def _bad_target(table: Table) -> tuple[int, str]:
-    """Return row and description of the first target that is not finite, row -1 where all are."""
+    """Return row and description of the first target that is not finite, or row -1 if all are finite."""
     row = -1 if table.y is None else _first(~np.isfinite(table.y))
     return (-1, "") if row < 0 else (row, f"the target is {table.targets[row]}")
 
 
 def _first(bad: NDArray[Any]) -> int:
-    """Return the index of the first true element, -1 where there is none."""
+    """Return the index of the first true element, -1 if there is none."""
     return int(bad.argmax()) if bad.any() else -1

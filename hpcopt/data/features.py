@@ -1,6 +1,6 @@
-"""Features of training and test data made to agree: their numbers, their scale, and the split into the two.
+"""Consistent features of training and test data: column numbers, scaling, and the split into the two sets.
 
-Everything is decided over all processes together. Scales come from the training rows only.
+All decisions are collective over the processes. Scales come from the training rows only.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Scaling:
     Parameters
     ----------
     shift
-        Shape (d,); None for no shift, which is how sparse rows stay sparse.
+        Shape (d,); None for no shift, so that sparse rows stay sparse.
     scale
-        Shape (d,), positive; 1 for a feature that never varies (or, for "max-abs", is always 0). The same for all
-        features where one number scales them.
+        Shape (d,), positive; 1 for a constant feature (for "max-abs": one that is always 0). Equal for all features
+        with "global-max-abs".
     """
 
     shift: NDArray[np.float64] | None
@@ -44,12 +44,12 @@ class Scaling:
         Parameters
         ----------
         where
-            What the data are called in messages.
+            Name of the data in messages.
 
         Raises
         ------
         InputError
-            When a scaled feature is too large for the storage type.
+            If a scaled feature is too large for the storage type.
         """
         X = table.X
         with np.errstate(over="ignore"):
@@ -61,26 +61,26 @@ class Scaling:
                 scaled = shifted.astype(X.dtype, copy=False)
                 columns = np.flatnonzero(~np.isfinite(scaled).all(axis=0))
         if columns.size:
-            raise InputError(_overflow(where, int(columns.min()), "once scaled, a value of it overflows"))
+            raise InputError(_overflow(where, int(columns.min()), "a value overflows when scaled"))
         return replace(table, X=scaled)
 
 
 def settle(part: Part, *, zero_based: bool, d: int, where: str, than: str) -> Part:
-    """Give the columns of a text file their final numbers 0 .. d - 1; check the width of any other data.
+    """Renumber the columns of a text file to 0 .. d - 1; check the width of any other data.
 
     Parameters
     ----------
     zero_based
-        Whether the numbers written in text files count from 0.
+        Whether the column numbers in text files count from 0.
     d
-        Number of features there shall be: a text file may have fewer, other data may not.
+        Expected number of features: a text file may have fewer, other data may not.
     where, than
-        What these data, and those that fixed `d`, are called in messages.
+        Names, in messages, of these data and of those that determined `d`.
 
     Raises
     ------
     InputError
-        When there are more features than `d`, or, in arrays, fewer.
+        If there are more features than `d` or, in arrays, fewer.
     """
     width = width_of(part, zero_based=zero_based)
     if width > d or (part.numbering is None and width < d):
@@ -93,31 +93,31 @@ def settle(part: Part, *, zero_based: bool, d: int, where: str, than: str) -> Pa
 
 
 def width_of(part: Part, *, zero_based: bool) -> int:
-    """Return the number of features the data show."""
+    """Return the number of features in the data."""
     if part.numbering is None:
         return part.table.d
     return part.numbering.largest + (1 if zero_based else 0)
 
 
 def counts_from_zero(*parts: Part | None) -> bool:
-    """Tell whether any of the text files that belong together has a column 0."""
+    """Return whether any of the text files of a data set has a column 0."""
     return any(part is not None and part.numbering is not None and part.numbering.smallest == 0 for part in parts)
 
 
 def either_way(part: Part, d: int, where: str) -> str:
-    """Return a line where the columns of a text file fit `d` features counted from 0 or from 1; else an empty one."""
+    """Return a remark if the columns of a text file fit `d` features counted both from 0 and from 1, else ""."""
     if part.numbering is None or part.numbering.smallest == 0 or not 0 < part.numbering.largest < d:
         return ""
     return f"{where}: columns count from 1, as none is 0; counted from 0 they would fit the {d} features as well"
 
 
 def split(part: Part, test_fraction: float, seed: int) -> tuple[Part, Part]:
-    """Return training and test rows: round(test_fraction * total) randomly chosen row numbers are tested on.
+    """Split off round(test_fraction * total) randomly chosen rows as the test set; return training and test rows.
 
     Raises
     ------
     InputError
-        When one of the two would have no row.
+        If one of the two would have no rows.
     """
     tested = round(test_fraction * part.total)
     if not 0 < tested < part.total:
@@ -131,16 +131,16 @@ def split(part: Part, test_fraction: float, seed: int) -> tuple[Part, Part]:
 
 
 def fit_scaling(kind: Scale, part: Part, group: Group, where: str) -> Scaling | None:
-    """Return the scaling of a kind, from the training rows of all processes; None for "none". Collective.
+    """Return the scaling of the given kind, from the training rows of all processes; None for "none". Collective.
 
-    "standard" takes each feature to mean 0 and variance 1 (the variance over all n rows), "max-abs" to a largest
-    absolute value of 1; "global-max-abs" divides all features by one number, the largest absolute value of any (255
-    for images of bytes), so that they keep their proportions. `where` is what the data are called in messages.
+    "standard" scales each feature to mean 0 and variance 1 (divisor n), "max-abs" to a largest absolute value of 1;
+    "global-max-abs" divides all features by one number, the largest absolute value of all (255 for images of bytes), so
+    that they keep their proportions. `where` is the name of the data in messages.
 
     Raises
     ------
     AgreedError
-        For "standard" on sparse rows, or a feature so large or so small that its scaling overflows.
+        For "standard" on sparse rows, or for a feature so large or so small that its scaling overflows.
     """
     if kind == "none":
         return None
@@ -152,21 +152,21 @@ def fit_scaling(kind: Scale, part: Part, group: Group, where: str) -> Scaling | 
         _refuse(tiny, where, "its largest absolute value is so small that the scaling overflows")
         return Scaling(None, np.where(largest > 0, largest, 1.0))
     if part.table.sparse:
-        raise AgreedError('data.scale: "standard" would fill sparse rows with non-zeros; take "max-abs", or "none"')
+        raise AgreedError('data.scale: "standard" would make sparse rows dense; use "max-abs" or "none"')
     X, n = part.table.X, part.total
     with np.errstate(over="ignore", invalid="ignore"):
         mean = group.sum(X.sum(axis=0, dtype=np.float64)) / n
         variance = group.sum(np.square(X - mean).sum(axis=0, dtype=np.float64)) / n
     _refuse(~np.isfinite(variance), where, "its values are so large that their variance overflows")
-    # A constant column's variance is not 0 but what rounding leaves; the bound is scikit-learn's.
+    # The computed variance of a constant column is roundoff instead of 0; the bound is scikit-learn's.
     eps = np.finfo(np.float64).eps
-    with np.errstate(over="ignore"):  # a bound of infinity is right: beside such a mean any variance is rounding
+    with np.errstate(over="ignore"):  # an infinite bound is correct: with such a mean, any variance is roundoff
         constant = variance <= n * eps * variance + np.square(n * mean * eps)
     return Scaling(mean, np.where(constant, 1.0, np.sqrt(variance)))
 
 
 def _refuse(bad: NDArray[np.bool_], where: str, why: str) -> None:
-    """Name the first bad feature; all processes have the same `bad`, (d,)."""
+    """Raise an error for the first bad feature; all processes have the same `bad`, (d,)."""
     if bad.any():
         raise AgreedError(_overflow(where, int(bad.argmax()), why))
 

@@ -1,9 +1,9 @@
-"""Shards with a few labels each: which node holds which labels, and how many rows of each, in equal shards.
+"""Equal shards with a few labels each: which node holds which labels, and how many rows of each.
 
 holders of a label    in proportion to its rows, at least one
-labels of a node      drawn, exactly as many as asked for, so that every label finds its holders
-rows of a label       divided equally over its holders, then moved between nodes that share a label until shards
-                      are equal, as far as that can be: a maximum flow from the larger shards to the smaller
+labels of a node      drawn, exactly `labels_per_node` of them, such that every label gets its holders
+rows of a label       divided equally over its holders, then moved between nodes that share a label until shards are
+                      as equal as possible: a maximum flow from the larger shards to the smaller ones
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ Counts = NDArray[np.int64]
 
 
 def rows_of_labels(counts: Counts, sizes: Counts, labels_per_node: int, rng: np.random.Generator) -> Counts:
-    """Return how many rows of each label each node gets, shape (nodes, labels): above 0 for its labels, else 0.
+    """Return the number of rows of each label on each node, shape (nodes, labels): above 0 for its labels, else 0.
 
     Parameters
     ----------
     counts
-        Rows of each label, shape (labels,).
+        Number of rows of each label, shape (labels,).
     sizes
-        Rows that each node should get, shape (nodes,), the sum that of `counts`.
+        Desired number of rows on each node, shape (nodes,), with the same sum as `counts`.
     labels_per_node
-        Labels of each node.
+        Number of labels on each node.
 
     Raises
     ------
     InputError
-        When there are fewer labels than that, or too few nodes to hold them all, or too few rows to go round.
+        If there are fewer labels, too few nodes to hold all labels, or too few rows for all holders.
     """
     held = _drawn(_holders(counts, len(sizes), labels_per_node), len(sizes), labels_per_node, rng)
     rows = np.zeros(held.shape, dtype=np.int64)
@@ -43,7 +43,7 @@ def rows_of_labels(counts: Counts, sizes: Counts, labels_per_node: int, rng: np.
 
 
 def _holders(counts: Counts, nodes: int, labels_per_node: int) -> Counts:
-    """Return how many nodes hold each label, (labels,): the next one goes where a holder has the most rows."""
+    """Return the number of holders of each label, (labels,): the next holder goes to the label with most rows each."""
     if not 1 <= labels_per_node <= len(counts):
         raise InputError(f"data.labels_per_node: between 1 and the {len(counts)} labels, got {labels_per_node}")
     if nodes * labels_per_node < len(counts):
@@ -63,9 +63,10 @@ def _holders(counts: Counts, nodes: int, labels_per_node: int) -> Counts:
 
 
 def _drawn(holders: Counts, nodes: int, labels_per_node: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which node holds which label, (nodes, labels), with so many labels a row and holders a column.
+    """Return which node holds which label, (nodes, labels), with given row sums (labels) and column sums (holders).
 
-    Node after node draws, by the holders that labels still lack; a label that lacks all nodes left is no choice.
+    The nodes draw in turn, weighted by the holders that a label still lacks; a label that needs all remaining nodes is
+    always drawn.
     """
     lacking = holders.copy()
     held = np.zeros((nodes, len(holders)), dtype=np.bool_)
@@ -81,7 +82,7 @@ def _drawn(holders: Counts, nodes: int, labels_per_node: int, rng: np.random.Gen
 
 
 def _evened(rows: Counts, held: NDArray[np.bool_], sizes: Counts) -> Counts:
-    """Move rows of a label between its holders, leaving each at least one, until the nodes have their sizes.
+    """Move rows of a label between its holders, leaving at least one on each, until the nodes have their sizes.
 
     Vertices of the flow: the nodes, the labels, and a source and a sink, numbered in this order.
     """

@@ -1,10 +1,10 @@
-"""IDX files, the form of MNIST: images in one file, their labels in another, plain or compressed.
+"""IDX files, the format of MNIST: images in one file, their labels in another, plain or compressed.
 
-    00 00 | type of the entries | number of dimensions | a size each, 4 bytes | the entries, last dimension fastest
+    00 00 | type of the entries | number of dimensions | their sizes, 4 bytes each | the entries, last dimension fastest
 
-All numbers are big-endian (Y. LeCun, "The MNIST database of handwritten digits"). An image becomes a row, its
-dimensions behind the first flattened. A process seeks to its rows, or in a compressed file runs up to them; it
-holds them as the file has them (a byte a pixel) until all are read.
+All numbers are big-endian (Y. LeCun, "The MNIST database of handwritten digits"). An image becomes a row: all
+dimensions but the first are flattened. A process seeks to its rows, or decompresses up to them; until all are read, it
+stores them as in the file (one byte per pixel).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NAMED = re.compile(r"[.-]idx\d")
 
 
 def is_idx(path: Path) -> bool:
-    """Tell whether the file is in this form: its name says so, or it starts with two zero bytes (no text does)."""
+    """Return whether the file is an IDX file, by its name or because it starts with two zero bytes (no text does)."""
     if _NAMED.search(path.name):
         return True
     with telling(path), opened(path) as file:
@@ -44,15 +44,15 @@ def is_idx(path: Path) -> bool:
 
 
 def named_as_labels(images: Path) -> Path:
-    """Return what MNIST calls the labels' file of a file of images.
+    """Return MNIST's name of the labels' file for a file of images.
 
-    `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz`.
+    For `train-images-idx3-ubyte.gz` this is `train-labels-idx1-ubyte.gz`.
     """
     return images.with_name(re.sub(r"idx\d", "idx1", images.name.replace("images", "labels")))
 
 
 def labels_beside(images: Path, group: Group) -> Path | None:
-    """Return the file with the labels of a file of images, named as MNIST's; None where no process sees one.
+    """Return the labels' file of a file of images, if it has MNIST's name; None if no process sees one.
 
     Collective.
     """
@@ -62,18 +62,18 @@ def labels_beside(images: Path, group: Group) -> Path | None:
 
 
 def read_idx(path: Path, labels: Path | None, group: Group, *, rows: int | None = None) -> Part:
-    """Read this process's rows of a file of images and, where there is one, its file of labels. Collective.
+    """Read this process's rows of a file of images and of its file of labels, if there is one. Collective.
 
     Parameters
     ----------
     rows
-        Use only so many first rows.
+        Use only this number of first rows.
 
     Raises
     ------
     AgreedError
-        A file that isn't in this form, is cut short or goes on behind its end; labels that are not one a row; a
-        number that isn't finite.
+        For a file that is not in this format, is cut short or has data after its end; for a number of labels that
+        differs from the rows; for NaN or infinity.
     """
     with same_for_all(group):
         with _entries(path) as images:
@@ -89,7 +89,7 @@ def read_idx(path: Path, labels: Path | None, group: Group, *, rows: int | None 
 
 @dataclass(frozen=True)
 class _Entries:
-    """An open file behind its header."""
+    """An open file, positioned after its header."""
 
     path: Path
     file: Any  # binary, open
@@ -97,7 +97,7 @@ class _Entries:
     shape: tuple[int, ...]
 
     def between(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the entries `start` to `stop` along the first dimension, floating and flat."""
+        """Return the entries `start` to `stop` along the first dimension, flattened and as floating-point numbers."""
         entries = math.prod(self.shape[1:])
         row_bytes = self.dtype.itemsize * entries
         ask((stop - start) * (row_bytes + entries * DOUBLE), f"{self.path}: its {_by(self.shape)} entries")
@@ -109,9 +109,9 @@ class _Entries:
         return as_floats(np.frombuffer(content, self.dtype), str(self.path))
 
     def check_length(self) -> None:
-        """Refuse a header that the file's length belies, before memory is taken for what it promises.
+        """Raise an error if the header contradicts the file's length, before memory is allocated.
 
-        How long the content of a compressed file is shows only when it is read to its end.
+        The length of a compressed file's contents is known only after reading it to its end.
         """
         promised = self.dtype.itemsize * math.prod(self.shape)
         if compressed(self.path):
@@ -120,7 +120,7 @@ class _Entries:
             self._compare(self.path.stat().st_size - self.file.tell(), promised)
 
     def _compare(self, found: int, promised: int) -> None:
-        """Refuse more or fewer bytes than the header promises."""
+        """Raise an error for more or fewer bytes than the header declares."""
         if found < promised:
             raise InputError(f"{self.path}: cut short: its header promises {_by(self.shape)} entries; fetch it again")
         if found > promised:

@@ -1,4 +1,4 @@
-"""Labels as a loss of classes wants them: -1 and +1, or 0, 1, ...; from their values or from two groups of them."""
+"""Labels for a loss of classes, -1 and +1 or 0, 1, ..., from their values or from two groups of values."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SHOWN_LABELS = 5
 
 @dataclass(frozen=True)
 class ChosenClasses:
-    """Two groups of classes to tell apart; rows of other classes are left out.
+    """Two groups of classes to distinguish; rows of other classes are dropped.
 
     Parameters
     ----------
     positive, negative
-        The labels that become +1 and -1; neither may be empty, and they share none.
+        The labels that become +1 and -1; both nonempty and disjoint.
 
     Raises
     ------
     InputError
-        When they do.
+        If one is empty or they overlap.
     """
 
     positive: tuple[float, ...]
@@ -48,23 +48,23 @@ class ChosenClasses:
 
 
 def classes_of(y: NDArray[np.float64], targets: Targets, group: Group, where: str) -> NDArray[np.float64]:
-    """Return the labels of all processes, increasing, shape (classes,). Collective.
+    """Return the distinct labels of all processes, ascending, shape (classes,). Collective.
 
     Parameters
     ----------
     y
         This process's labels, (n,).
     targets
-        Of what kind they shall become: exactly two for `SIGNS`, two or more for `CLASSES`.
+        The kind of targets: exactly two values for `SIGNS`, two or more for `CLASSES`.
     where
-        What the data are called in messages.
+        Name of the data in messages.
 
     Raises
     ------
     AgreedError
-        When the labels of all processes together are fewer or more values.
+        If the labels of all processes together have fewer or more values.
     """
-    # So many of each process's smallest are enough: more than the most anywhere are too many everywhere.
+    # A process sends only its smallest ones: more than the maximum on one process are too many in all.
     most = 2 if targets is Targets.SIGNS else MANY_CLASSES
     seen = np.unique(np.concatenate(group.allgather(np.unique(y)[: max(most, SHOWN_LABELS) + 1])))
     if len(seen) < 2:
@@ -84,19 +84,19 @@ def classes_of(y: NDArray[np.float64], targets: Targets, group: Group, where: st
 
 
 def relabelled(part: Part, classes: NDArray[np.float64], targets: Targets) -> Part:
-    """Return the rows with their labels, all among the increasing `classes`, as targets of a kind."""
+    """Convert the labels of the rows, all among the ascending `classes`, to targets of the given kind."""
     places = np.searchsorted(classes, part.table.targets).astype(np.float64)
     y = 2.0 * places - 1.0 if targets is Targets.SIGNS else places
     return replace(part, table=replace(part.table, y=y))
 
 
 def refuse_unknown(part: Part, classes: NDArray[np.float64], group: Group, where: str, training: str) -> None:
-    """Refuse test rows with a label that the training set doesn't have. Collective.
+    """Raise an error for test rows with a label that the training set doesn't have. Collective.
 
     Raises
     ------
     AgreedError
-        On all processes, about the first such row.
+        On all processes, for the first such row.
     """
     raise_first(group, unknown_label(part.table.targets, part.rows, classes, where, training))
 
@@ -104,7 +104,7 @@ def refuse_unknown(part: Part, classes: NDArray[np.float64], group: Group, where
 def unknown_label(
     y: NDArray[np.float64], rows: RowNumbers, classes: NDArray[np.float64], where: str, training: str
 ) -> Fault | None:
-    """Return the first of the labels `y` of the numbered `rows` (n,) that is not among the classes, if any."""
+    """Return a fault for the first of the labels `y` (row numbers `rows`, (n,)) not among the classes, if any."""
     odd = np.flatnonzero(~np.isin(y, classes))
     if not odd.size:
         return None
@@ -120,12 +120,12 @@ def choose_classes(part: Part, chosen: ChosenClasses, group: Group, where: str, 
     Parameters
     ----------
     all_present
-        Whether a chosen class that no row has is refused (a test set may lack some).
+        Whether a chosen class without rows is an error (a test set may lack some).
 
     Raises
     ------
     AgreedError
-        For a class that doesn't occur, or when no row is left.
+        For a class that doesn't occur, or if no rows are left.
     """
     y = part.table.targets
     wanted = np.array([*chosen.positive, *chosen.negative], dtype=np.float64)
@@ -140,7 +140,7 @@ def choose_classes(part: Part, chosen: ChosenClasses, group: Group, where: str, 
 
 
 def chosen_signs(y: NDArray[np.float64], chosen: ChosenClasses) -> NDArray[np.float64]:
-    """Return +1 and -1 for the labels of the two groups, and 0 for those of neither."""
+    """Return +1 and -1 for labels of the two groups, and 0 for all others."""
     return np.isin(y, chosen.positive).astype(np.float64) - np.isin(y, chosen.negative)
 
 

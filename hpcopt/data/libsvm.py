@@ -1,8 +1,8 @@
-"""LIBSVM / SVMlight text, plain or compressed: each process parses its chunks, all know every row's number.
+"""LIBSVM / SVMlight text, plain or compressed: each process parses its chunks and knows its rows' numbers.
 
-scikit-learn parses; only when it refuses, or what it returns may not be what is written there, are the lines gone
-through one by one to tell a person which line is wrong and what would be right. Where only the first rows are used, the
-lines behind them count for nothing: neither for the columns nor as faults.
+scikit-learn parses the text. Only if it fails, or if its result may differ from the text, are the lines examined one by
+one, to report which line is wrong and what would be right. If only the first rows are used, later lines are ignored:
+they count neither for the columns nor as faults.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
-SHOWN_BYTES = 24  # of a bad token in a message
+SHOWN_BYTES = 24  # most bytes of a bad token in a message
 
-# As strtod reads decimal numbers; Python, which parses, knows more forms: 1_000.
+# Decimal numbers as read by strtod; Python's parser accepts more forms, such as 1_000.
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """The rows of one chunk: values, columns as written, entries a row, labels."""
+    """The rows of one chunk: values, columns as in the file, entries per row, labels."""
 
     data: NDArray[np.float64]
     indices: NDArray[np.int32]
     lengths: NDArray[np.int64]
     labels: NDArray[np.float64]
-    fault: str = ""  # what is wrong behind these rows
-    place: int = 0  # of the chunk
+    fault: str = ""  # the fault after these rows
+    place: int = 0  # byte offset of the chunk
 
     @property
     def nbytes(self) -> int:
@@ -59,24 +59,24 @@ def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_byte
     Parameters
     ----------
     path
-        The file; `.gz`, `.bz2` and `.xz` are decompressed on the way.
+        The file; `.gz`, `.bz2` and `.xz` are decompressed.
     group
         The processes that share the reading.
     rows
-        Use only so many first rows; what stands in the lines behind them makes no difference.
+        Use only this number of first rows; later lines are ignored.
     chunk_bytes
-        About how much text is parsed at a time.
+        Approximate amount of text parsed at a time.
 
     Returns
     -------
     Part
-        With CSR rows whose columns carry the numbers of the file (see `features.settle`).
+        CSR rows with column numbers as in the file (see `features.settle`).
 
     Raises
     ------
     AgreedError
-        On all processes: the first bad line, a damaged or unreadable file, a file without rows, an index so large, or
-        so many rows, that the memory does not hold them.
+        On all processes: for the first invalid line, a damaged or unreadable file, a file without rows, an index too
+        large, or too many rows, for the memory.
     """
     stream = own_chunks(path, group.rank, group.size, chunk_bytes)
     pieces: list[_Piece] = [_NOTHING]
@@ -88,7 +88,7 @@ def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_byte
             new.extend(_parse(path, islice(stream, None if rows is None else 1)))
         lengths = [len(piece.labels) for piece in new]
         first = total + _first_rows(group, lengths)
-        # A fault is the last thing of its process; behind the rows that are used it is none.
+        # A process stops at a fault; after the used rows, a fault is ignored.
         faults = [Fault(p.place, p.fault) for p in new if p.fault and (rows is None or first[-1] + lengths[-1] < rows)]
         raise_first(group, faults[0] if faults else None)
         pieces += new
@@ -108,7 +108,7 @@ def _parse(path: Path, chunks: Iterator[Chunk]) -> Iterator[_Piece]:
     for chunk in chunks:
         piece = _parsed(path, chunk)
         held += piece.nbytes
-        ask(held, f"{path}: its rows so far, put together,")  # beside the pieces, which are held until then
+        ask(held, f"{path}: its rows so far, put together,")  # in addition to the pieces, which are kept until then
         yield piece
         if piece.fault:
             return
@@ -128,7 +128,7 @@ def _parsed(path: Path, chunk: Chunk) -> _Piece:
 
 
 def _rows_of(text: bytes) -> _Piece:
-    """Return what scikit-learn reads."""
+    """Return the rows as parsed by scikit-learn."""
     from sklearn.datasets import load_svmlight_file
 
     X, labels = load_svmlight_file(BytesIO(text), zero_based=True)
@@ -143,7 +143,7 @@ def _suspicious(text: bytes, piece: _Piece) -> bool:
 
 
 def _up_to_the_fault(path: Path, chunk: Chunk, otherwise: _Piece) -> _Piece:
-    """Return the rows before the first bad line of a chunk, and what is wrong with that; `otherwise` if none is bad."""
+    """Return the rows before the first invalid line of a chunk, with its fault; `otherwise` if all are valid."""
     widest, end = largest_model(), 0
     for i, line in enumerate(BytesIO(chunk.text), start=1):
         message = _wrong_with(line, widest)
@@ -155,7 +155,7 @@ def _up_to_the_fault(path: Path, chunk: Chunk, otherwise: _Piece) -> _Piece:
 
 
 def _assemble(group: Group, pieces: Sequence[_Piece], numbers: RowNumbers, total: int) -> Part:
-    """Put this process's rows with a number below `total` together; the columns are those that these rows use."""
+    """Concatenate this process's rows with numbers below `total`; the columns are those used by these rows."""
     indices = [p.indices for p in pieces]
     widest = max(int(columns.max(initial=-1)) for columns in indices)
     X = csr([p.data for p in pieces], indices, [p.lengths for p in pieces], widest + 1)
@@ -172,9 +172,9 @@ def _assemble(group: Group, pieces: Sequence[_Piece], numbers: RowNumbers, total
 
 
 def _first_rows(group: Group, lengths: Sequence[int]) -> RowNumbers:
-    """Return the number of the first row in each of this process's chunks, given how many rows each has. Collective.
+    """Return the number of the first row in each of this process's chunks, given their numbers of rows. Collective.
 
-    A process that stopped at a fault has fewer chunks than others; the numbers are right up to the first fault.
+    A process that stopped at a fault has fewer chunks than others; the numbers are correct up to the first fault.
     """
     counts = group.allgather(np.array(lengths, dtype=np.int64))
     by_chunk = np.zeros(group.size * max(map(len, counts)), dtype=np.int64)
@@ -184,9 +184,9 @@ def _first_rows(group: Group, lengths: Sequence[int]) -> RowNumbers:
 
 
 def _wrong_with(line: bytes, widest: int) -> str:
-    """Return what is wrong with a line and what would be right; an empty string for a good one.
+    """Return what is wrong with a line and what would be right; an empty string for a valid line.
 
-    Indices above `widest` are asked for.
+    For indices above `widest`, the available memory is checked.
     """
     label, *entries = line.split(b"#", 1)[0].split() or [b"0"]
     wrong = _wrong_number(label, "label")
@@ -214,7 +214,7 @@ def _wrong_with(line: bytes, widest: int) -> str:
 
 
 def _too_wide(index: int) -> str:
-    """Return why there is no room for a feature of that index, an empty string where there is."""
+    """Return why there is no memory for a feature with that index; an empty string if there is."""
     try:
         ask_for_model(index, f"feature index {index}")
     except InputError as error:
@@ -223,7 +223,7 @@ def _too_wide(index: int) -> str:
 
 
 def _wrong_number(text: bytes, what: str) -> str:
-    """Return what is wrong with a number, an empty string where nothing is."""
+    """Return what is wrong with a number; an empty string if it is valid."""
     try:
         value = float(text)
     except ValueError:
@@ -238,6 +238,6 @@ def _wrong_number(text: bytes, what: str) -> str:
 
 
 def _shown(text: bytes) -> str:
-    """Return a token as it can be shown: quoted, printable, cut to a readable length."""
+    """Format a token for a message: quoted, printable, cut to a readable length."""
     start = ascii(text[:SHOWN_BYTES].decode("utf-8", "backslashreplace"))
     return start if len(text) <= SHOWN_BYTES else f"{start}..."

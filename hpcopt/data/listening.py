@@ -1,7 +1,7 @@
-"""How far a file has been read, told to whoever listens.
+"""Reports the progress of reading a file to a listener.
 
-A context variable rather than a parameter: between who listens and who reads stand the readers of every kind of file,
-none of which has a use for it.
+A context variable instead of a parameter: the readers of all kinds of files are between the listener and the code that
+reads, and none of them needs it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from contextvars import ContextVar
 from pathlib import Path
 
 Listener = Callable[[Path, int, int], None]
-"""Takes a file, how many of its bytes are read, and how many it has."""
+"""Called with a file, the number of its bytes read so far, and their total."""
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def told_to(listener: Listener) -> Iterator[None]:
-    """Tell `listener` meanwhile of all that this thread reads."""
+    """Report everything that this thread reads inside the block to `listener`."""
     token = _LISTENER.set(listener)
     try:
         yield
@@ -28,7 +28,7 @@ def told_to(listener: Listener) -> Iterator[None]:
 
 
 def tell(path: Path, passed: int, total: int) -> None:
-    """Tell that `passed` bytes of the `total` in the file have been read."""
+    """Report that `passed` of the `total` bytes of the file have been read."""
     listener = _LISTENER.get()
     if listener is not None:
         listener(path, passed, total)

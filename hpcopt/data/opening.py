@@ -1,7 +1,7 @@
-"""Files opened as their names say, plain or compressed, and read no further than somebody can use.
+"""Opens files, plain or compressed according to their names, and reads them no further than needed.
 
-A compressed file is streams one after the other, perhaps with zero bytes behind them. Whatever else follows a stream is
-damage and told with its place; Python's own files for bz2 and xz take it for the end.
+A compressed file consists of consecutive streams, possibly followed by zero bytes. Anything else after a stream is
+damage and is reported with its place; Python's own bz2 and xz files would treat it as the end.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from hpcopt.data.listening import tell
 from hpcopt.errors import InputError
 from hpcopt.files import open_file, read_over
 
-_BLOCK = 1 << 16  # bytes of a compressed file that are looked at together
-_DICTIONARY = 1 << 30  # bytes at most that a stream may ask for to be decompressed; xz -9 asks for 65 MB
+_BLOCK = 1 << 16  # bytes of a compressed file processed together
+_DICTIONARY = 1 << 30  # most bytes that the decompression of a stream may need; xz -9 needs 65 MB
 
 
 class _Gzip:
-    """zlib's decompressor of a gzip stream with the interface that those of bz2 and xz have."""
+    """zlib's decompressor of a gzip stream, with the interface of those of bz2 and xz."""
 
     def __init__(self) -> None:
-        self._inner = zlib.decompressobj(16 + zlib.MAX_WBITS)  # with gzip's header and checksum
+        self._inner = zlib.decompressobj(16 + zlib.MAX_WBITS)  # gzip header and checksum
 
     def decompress(self, block: bytes, most: int) -> bytes:
         return self._inner.decompress(self._inner.unconsumed_tail + block, most)
@@ -64,7 +64,7 @@ _OTHERS = {
 
 
 def compressed(path: Path) -> bool:
-    """Tell whether the file's name says that it is compressed."""
+    """Return whether the file is compressed, by its name."""
     return path.suffix in _DECOMPRESSORS
 
 
@@ -76,14 +76,14 @@ def misnamed(path: Path) -> str:
 
 
 def longest_content(path: Path) -> int:
-    """Return how many (decompressed) bytes the file may hold at most."""
+    """Return an upper bound on the number of (decompressed) bytes of the file."""
     return path.stat().st_size * _LARGEST_RATIOS.get(path.suffix, 1)
 
 
 def opened(path: Path) -> Any:
-    """Return the file open for reading its (decompressed) bytes, from the beginning to the end.
+    """Open the file for reading its (decompressed) bytes.
 
-    Reading raises an InputError that names the file and the place where a compressed one is cut short or damaged.
+    Reading raises an InputError, with the file and the place, if a compressed file is cut short or damaged.
     """
     if not compressed(path):
         return open_file(path)
@@ -91,7 +91,7 @@ def opened(path: Path) -> Any:
 
 
 def skip(path: Path, file: Any, count: int) -> None:
-    """Go on by `count` bytes in the file that `opened` returned for `path`, at most to its end."""
+    """Skip `count` bytes of the file that `opened` returned for `path`, at most to its end."""
     if compressed(path):
         read_over(file, count)
     else:
@@ -100,12 +100,12 @@ def skip(path: Path, file: Any, count: int) -> None:
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """Name the file in what the system says of it.
+    """Add the file's name to system errors.
 
     Raises
     ------
     OSError
-        When the file can't be opened or read.
+        If the file can't be opened or read.
     """
     try:
         yield
@@ -121,10 +121,10 @@ class _Streams(io.RawIOBase):
         self._new = _DECOMPRESSORS[path.suffix]
         self._file = open_file(path)
         self._length = path.stat().st_size
-        self._stream: Any = None  # the decompressor of the present one
-        self._ended = 0  # streams so far
-        self._left = b""  # read, but not yet looked at
-        self._looked_at = 0  # bytes of the block before
+        self._stream: Any = None  # the decompressor of the current stream
+        self._ended = 0  # number of complete streams so far
+        self._left = b""  # read but not yet processed
+        self._looked_at = 0  # bytes of the previous block
 
     def readable(self) -> bool:
         return True
@@ -134,7 +134,7 @@ class _Streams(io.RawIOBase):
         super().close()
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as the next bytes allow; return how many there are, 0 at the end of the file."""
+        """Fill the buffer with the next bytes, perhaps partly; return their number, 0 at the end of the file."""
         while self._stream is not None or self._begins():
             content = self._decompressed(len(buffer))
             if self._stream.eof:
@@ -146,7 +146,7 @@ class _Streams(io.RawIOBase):
         return 0
 
     def _begins(self) -> bool:
-        """Begin the next stream, behind zero bytes if it is not the first; tell whether there is one."""
+        """Start the next stream, skipping zero bytes before any but the first; return whether there is one."""
         if self._ended:
             self._left = self._left.lstrip(b"\0")
             while not self._left:
@@ -155,7 +155,7 @@ class _Streams(io.RawIOBase):
                     return False
                 self._left = block.lstrip(b"\0")
             start = _BEGINNINGS[self._path.suffix]
-            self._left += self._file.read(len(start))  # a block may end inside it
+            self._left += self._file.read(len(start))  # a block may end inside these bytes
             if not self._left.startswith(start):
                 self._looked_at = len(self._left)
                 raise self._damaged()
@@ -163,7 +163,7 @@ class _Streams(io.RawIOBase):
         return True
 
     def _decompressed(self, most: int) -> bytes:
-        """Return at most so many of the present stream's next bytes, perhaps none yet."""
+        """Return at most `most` of the current stream's next bytes, possibly none yet."""
         block = b""
         if self._stream.needs_input:
             block, self._left = self._left or self._file.read(_BLOCK), b""
@@ -184,12 +184,12 @@ class _Streams(io.RawIOBase):
         return content
 
     def _damaged(self) -> InputError:
-        """Return what is told of a damaged file, with the place of the block in which that was seen."""
+        """Return the error for a damaged file, with the place of the block in which the damage was found."""
         end = self._file.tell()
         self._file.seek(0)
         start = _BEGINNINGS[self._path.suffix]
         if self._file.read(len(start)) != start:
             return InputError(f"{self._path}: damaged, or not {self._kind}-compressed as its name says")
-        behind = f" (behind {self._ended} {self._kind} stream{'s' * (self._ended > 1)})" if self._ended else ""
+        behind = f" (after {self._ended} {self._kind} stream{'s' * (self._ended > 1)})" if self._ended else ""
         where = f"between the bytes {end - self._looked_at:,} and {end:,} of {self._file.seek(0, 2):,}"
         return InputError(f"{self._path}: damaged {where}{behind}; fetch the file again")

@@ -1,7 +1,7 @@
-"""Which node gets which row: pure functions of sizes, labels and a seed, so every process finds the same answer.
+"""The assignment of rows to nodes: pure functions of sizes, labels and a seed, so all processes agree.
 
-`request.DataRequest` lists the rules. Nodes are counted here among those that hold rows, `cluster.holders`; sizes of
-"equal" runs differ by at most one, and no node is left without a row.
+`request.DataRequest` lists the rules. Nodes are numbered here among those that hold rows, `cluster.holders`. "Equal"
+sizes differ by at most one, and every node gets at least one row.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from hpcopt.data.streams import Purpose, stream
 from hpcopt.errors import InputError
 
 Rule = Literal["shuffled", "contiguous", "by-label", "dirichlet", "unequal"]
-MANY_CLASSES = 1000  # more distinct labels than this are real targets, whose "classes" have a row each
+MANY_CLASSES = 1000  # more distinct labels than this are assumed to be real targets
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """Where each row goes.
+    """The destination of each row.
 
     Parameters
     ----------
     owner
-        The holder of each row, (n,) int32: its place in `cluster.holders`.
+        The holder of each row, (n,) int32: its index in `cluster.holders`.
     place
-        Each row's place in its holder's shard, (n,) int64: 0 .. rows of the node - 1.
+        The index of each row in its holder's shard, (n,) int64.
     """
 
     owner: NDArray[np.int32]
@@ -48,28 +48,28 @@ def assign(
     fractions: Sequence[float] | None = None,
     labels_per_node: int | None = None,
 ) -> Assignment:
-    """Give each of `n` rows to one of `nodes` nodes, all of which hold some.
+    """Assign each of `n` rows to one of `nodes` nodes, each of which gets at least one.
 
-    Rows stand in a shard in the drawn order for "shuffled" and "unequal", else in the file's.
+    The order within a shard is the drawn one for "shuffled" and "unequal", otherwise that of the file.
 
     Parameters
     ----------
     rule
-        Which of the orders above.
+        The rule, a value of `data.partition`.
     labels
         (n,), for "by-label" and "dirichlet".
     alpha
-        For "dirichlet": concentration, above 0; the smaller, the fewer classes a node has.
+        For "dirichlet": the concentration, above 0; smaller values give fewer classes per node.
     fractions
-        For "unequal": one positive number a node; normalised.
+        For "unequal": one positive number per node; normalised.
     labels_per_node
-        For "by-label": how many labels each node has rows of; default whatever equal runs come to. Shards are
-        disjoint, and equal up to one row where the labels' numbers of rows allow it.
+        For "by-label": the number of labels on each node; default: the result of cutting the sorted rows into equal
+        shards. Shards are disjoint, and equal up to one row if the labels' numbers of rows allow it.
 
     Raises
     ------
     InputError
-        For more nodes than rows, or a missing or wrong parameter of the rule.
+        For more nodes than rows, or for a missing or invalid parameter of the rule.
     """
     if nodes > n:
         s = "" if n == 1 else "s"
@@ -93,12 +93,12 @@ def assign(
 
 
 def spread(n: int, nodes: int) -> Assignment:
-    """Give `n` rows to the nodes in equal runs of the file's order; with fewer rows than nodes some get none."""
+    """Assign `n` rows, in the order of the file, to the nodes in equal numbers; with few rows some get none."""
     return _dealt(np.arange(n), equal_sizes(n, nodes))
 
 
 def equal_sizes(n: int, nodes: int) -> NDArray[np.int64]:
-    """Return (nodes,) sizes that differ by at most one, the larger first."""
+    """Return (nodes,) sizes that differ by at most one, larger ones first."""
     return n // nodes + (np.arange(nodes) < n % nodes).astype(np.int64)
 
 
@@ -108,7 +108,7 @@ def chosen_sizes(n: int, nodes: int, fractions: Sequence[float] | None) -> NDArr
     Raises
     ------
     InputError
-        When the fractions are not one positive number for each node.
+        If the fractions are not one positive number per node.
     """
     if fractions is None or len(fractions) != nodes:
         given = "none" if fractions is None else str(len(fractions))
@@ -120,7 +120,7 @@ def chosen_sizes(n: int, nodes: int, fractions: Sequence[float] | None) -> NDArr
 
 
 def _largest_remainder(n: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Round `n * shares` to integers that sum to n; the rows left over go to the largest remainders."""
+    """Round `n * shares` to integers that sum to n; remaining rows go to the largest remainders."""
     exact = n * shares
     sizes = np.floor(exact).astype(np.int64)
     sizes[np.argsort(sizes - exact, kind="stable")[: n - sizes.sum()]] += 1
@@ -128,7 +128,7 @@ def _largest_remainder(n: int, shares: NDArray[np.float64]) -> NDArray[np.int64]
 
 
 def _at_least_one(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Take a row from the largest node for each empty one."""
+    """Move a row from the largest node to each empty one."""
     for node in np.flatnonzero(sizes == 0):
         sizes[np.argmax(sizes)] -= 1
         sizes[node] = 1
@@ -136,7 +136,7 @@ def _at_least_one(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _dealt(order: NDArray[np.int64], sizes: NDArray[np.int64]) -> Assignment:
-    """Cut an order of the rows into runs of the given sizes, one a node."""
+    """Cut an ordering of the rows into consecutive pieces of the given sizes, one per node."""
     owner = np.empty(len(order), dtype=np.int32)
     place = np.empty(len(order), dtype=np.int64)
     owner[order] = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
@@ -145,7 +145,7 @@ def _dealt(order: NDArray[np.int64], sizes: NDArray[np.int64]) -> Assignment:
 
 
 def _in_file_order(owner: NDArray[np.int32], nodes: int) -> Assignment:
-    """Place each node's rows in the file's order."""
+    """Order each node's rows as in the file."""
     return _dealt(np.argsort(owner, kind="stable"), np.bincount(owner, minlength=nodes))
 
 
@@ -154,7 +154,7 @@ def _dirichlet_owner(
 ) -> NDArray[np.int32]:
     """Divide each class, in random order, in proportions drawn from Dirichlet(alpha, ..., alpha).
 
-    A node left without rows is then given one of the largest node's: the last of them in the file.
+    A node without rows then gets one of the largest node's rows, the last of them in the file.
     """
     if alpha is None or not 0 < alpha < np.inf:
         raise InputError(f"data.alpha: 'dirichlet' needs a number above 0, got {alpha}")
@@ -187,7 +187,7 @@ def _few_labels_owner(
 
 
 def _classes(labels: NDArray[np.float64], what: str) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return the rows of each class, in the order of the labels, and the class of each row, (n,)."""
+    """Return the number of rows of each class, in the order of the labels, and the class of each row, (n,)."""
     _, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(counts) > MANY_CLASSES:
         raise InputError(f"{what} divides classes; {len(counts)} different labels are too many")

@@ -1,4 +1,4 @@
-"""Opening the door to every kind of data: by a file's suffix or first bytes, or by a source's name."""
+"""Reads every kind of data, chosen by a file's suffix or first bytes, or by a source's name."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _EMBEDDED = {"breast-cancer": embedded.breast_cancer, "digits": embedded.digits}
 
 
 def read_training(request: DataRequest, group: Group, nodes: int, rows: Rows | None = None) -> Part:
-    """Return this process's part of the rows that a request names, targets included. Collective.
+    """Return this process's part of the requested rows, including targets. Collective.
 
     Parameters
     ----------
     nodes
-        How many nodes the rows are for; generated rows may differ from node to node.
+        Number of nodes for the rows; generated rows may differ from node to node.
     rows
-        Those of a request for arrays.
+        The rows, if the request is for arrays.
 
     Raises
     ------
     AgreedError
-        On all processes: rows in memory that the request does not ask for, or none where it does; what `read_file` or
-        `read_arrays` refuse.
+        On all processes: for rows in memory that the request does not ask for, or missing ones; any error of
+        `read_file` or `read_arrays`.
     """
     with agreed(group):
         if rows is None and request.source == ARRAYS:
@@ -62,12 +62,12 @@ def read_training(request: DataRequest, group: Group, nodes: int, rows: Rows | N
 
 
 def read_test(request: DataRequest, group: Group, rows: Rows | None = None) -> tuple[Part, str] | None:
-    """Return this process's part of the test rows that a request names by themselves, and their name. Collective.
+    """Return this process's part of separately requested test rows, and their name. Collective.
 
     Raises
     ------
     AgreedError
-        On all processes: test rows in memory beside a part of the others kept aside; what `read_training` refuses.
+        On all processes: for test rows in memory together with a test fraction; any error of `read_training`.
     """
     if request.test is not None:
         path = Path(request.test)
@@ -89,23 +89,24 @@ def read_file(
     features: int | None = None,
     targets: bool = True,
 ) -> Part:
-    """Return this process's part of a file: `.npz`, `.npy`, IDX, or LIBSVM text if it is none of them. Collective.
+    """Return this process's part of a file: `.npz`, `.npy`, IDX, or otherwise LIBSVM text. Collective.
 
     Parameters
     ----------
     rows
-        Use only so many first rows.
+        Use only this number of first rows.
     labels
         The file with the labels of an IDX file; default: the one beside it, named like MNIST's.
     features
-        Number of features, where it is known (then an `.npy` array may come without a target).
+        Number of features, if known (an `.npy` array may then have no target column).
     targets
-        Whether rows without targets are refused.
+        Whether targets are required.
 
     Raises
     ------
     AgreedError
-        On all processes: a file that one of them can't open, or that isn't the same for all; bad content; no rows.
+        On all processes: for a file that one of them can't open, or that differs between them; for invalid contents;
+        for no rows.
     """
     _same_everywhere(path, group)
     part = _read(path, group, rows=rows, labels=labels, features=features)
@@ -119,7 +120,7 @@ def read_file(
 
 
 def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, features: int | None) -> Part:
-    """Read a file by the reader of its kind."""
+    """Read a file with the reader for its kind."""
     idx = False
     with agreed(group):
         idx = path.suffix not in {".npz", ".npy"} and is_idx(path)
@@ -140,7 +141,7 @@ def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, fea
 
 
 def _same_everywhere(path: Path, group: Group) -> None:
-    """Refuse a file that a process can't open, or that hasn't the same length for all. Collective."""
+    """Raise an error for a file that a process can't open, or whose length differs between processes. Collective."""
     length = 0
     with agreed(group), open_file(path) as file:
         length = file.seek(0, 2)
@@ -159,24 +160,24 @@ def read_table(
     zero_based: bool | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Table:
-    """Read a whole file in one process, as for predictions.
+    """Read a whole file in one process, for predictions.
 
     Parameters
     ----------
     path
-        `.npz`, `.npy`, IDX, or LIBSVM text. Only text needs a target: an `.npy` may have just `features` columns, an
-        `.npz` no `y`, an IDX file no file of labels beside it.
+        `.npz`, `.npy`, IDX, or LIBSVM text. Only text needs a target: an `.npy` may have exactly `features` columns, an
+        `.npz` no `y`, and an IDX file no labels' file.
     features
-        Number of features the rows shall have; default as the file shows.
+        Required number of features; default: as in the file.
     zero_based
         Whether the columns of a text file count from 0; default: they do if column 0 occurs.
     tell
-        Called with a line if that default decides between two readings, both of which fit `features`.
+        Called with a line if both interpretations fit `features`, so that the default decides.
 
     Raises
     ------
     InputError
-        For a file that can't be read, bad content, or other features than asked for.
+        For a file that can't be read, invalid contents, or a different number of features.
     """
     path = Path(path)
     part = read_file(path, SoloGroup(), features=features, targets=False)

@@ -1,4 +1,4 @@
-"""What can be generated: the numbers that define it, and the sources by name, each a recipe with its defaults.
+"""Generated data: the parameters that define them, and the sources by name, each a recipe with its defaults.
 
 | source                      | features (dense)            | w                     | y                            |
 |-----------------------------|-----------------------------|-----------------------|------------------------------|
@@ -10,8 +10,8 @@
 | blobs                       | x_j ~ N(m_j, noise^2 s_j)   | class means, N(0, s_j)| one of 10 classes            |
 
 linear-regression and relu-regression are the synthetic sets of the DeLi-CoCo authors' code (Hashemi et al.,
-arXiv 2011.10643), smaller; heterogeneous-least-squares makes nodes that disagree by a chosen amount. Any source takes
-any key, except that blobs have no true model that could differ from node to node.
+arXiv 2011.10643), smaller; in heterogeneous-least-squares the nodes' models differ by a chosen amount. Any source
+accepts any key, except that blobs have no true model that could differ from node to node.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from hpcopt.annotations import AtLeastZero, Count, Factor, Whole, check_types
 from hpcopt.errors import InputError
 
-EXACT_BLOCK = 1024  # at least this many rows a block (where there are so many), and twice the features if dense
-BLOCK = 64  # of rows without exact moments: small, so that each of many processes has some to make
+EXACT_BLOCK = 1024  # least rows per block (if there are that many); twice the number of features if dense
+BLOCK = 64  # rows per block without exact moments: small, so that each of many processes has some to generate
 
 Density = Annotated[float, Meta(gt=0, le=1)]
 
@@ -36,7 +36,7 @@ RECIPE_KEYS = ("features", "density", "condition", "noise", "heterogeneity")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to generate.
+    """The parameters of generated data.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class Recipe:
     condition
         Largest over smallest eigenvalue of the second moment of the rows, at least 1.
     noise
-        Size of the errors, at least 0.
+        Scale of the errors, at least 0.
     heterogeneity
-        Standard deviation of an entry of w from node to node, where entries of w vary by 1, at least 0.
+        Standard deviation of an entry of w between nodes, relative to that of the entries of w, at least 0.
     seed
-        Of everything random here.
+        Seed of all random numbers.
 
     Raises
     ------
@@ -87,12 +87,12 @@ class Recipe:
 
     @property
     def rotated(self) -> bool:
-        """Whether the rows are dense in a random basis, with exact second moments."""
+        """Whether the rows are dense, in a random basis, and have exact second moments."""
         return self.design == "unit" and self.density == 1
 
     @property
     def blocks(self) -> int:
-        """Number of blocks: none smaller than it has features (if rotated), unless there is only one."""
+        """Number of blocks; if rotated, each has at least as many rows as features, unless there is only one."""
         smallest = EXACT_BLOCK if self.design == "unit" else BLOCK
         if self.rotated:
             smallest = max(smallest, 2 * self.features)

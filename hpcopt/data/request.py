@@ -1,4 +1,4 @@
-"""What data a person asks for: the table [data] of a specification, checked as far as it can be without the data."""
+"""The table [data] of a specification, checked as far as possible without the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EMBEDDED = ("breast-cancer", "digits")
 GENERATED = tuple(RECIPES)
 ARRAYS = "arrays"
 SOURCES = (*EMBEDDED, *GENERATED, ARRAYS)
-FILES = ("path", "test", "labels", "test_labels")  # the keys that name one
+FILES = ("path", "test", "labels", "test_labels")  # keys that name a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ class DataRequest:
                 raise InputError(f"{key}: only used with generated data (source = {', '.join(GENERATED)})")
 
     def _fill(self) -> None:
-        """Give the keys whose defaults hang on the source their values, so that the resolved table tells them."""
+        """Set the keys whose defaults depend on the source, so that the resolved table contains them."""
         fill(self, partition=self.rule)
         if self.source in RECIPES:
             fill(self, **{key: getattr(self.recipe, key) for key in ("rows", *RECIPE_KEYS)})
@@ -166,29 +166,29 @@ class DataRequest:
             )
 
     def located(self, where: Callable[[str], str]) -> DataRequest:
-        """Return the request with every file named as `where` tells it, given its name."""
+        """Return the request with every file name mapped by `where`."""
         given: dict[str, Any] = {key: where(getattr(self, key)) for key in FILES if getattr(self, key) is not None}
         return replace(self, **given)
 
     @property
     def files(self) -> list[Path]:
-        """The files that may be read, those of labels that stand beside IDX files included."""
+        """The files that may be read, including labels' files next to IDX files."""
         named = [Path(name) for key in FILES if (name := getattr(self, key)) is not None]
         return [*named, *(named_as_labels(path) for path in named if path.name)]
 
     @property
     def rule(self) -> Rule:
-        """The partition: the one asked for, or that of the data."""
+        """The partition: the requested one, or the default for the data."""
         made_for_nodes = self.source in RECIPES and RECIPES[self.source].heterogeneity > 0
         return self.partition or ("contiguous" if made_for_nodes or self.heterogeneity else "shuffled")
 
     @property
     def recipe(self) -> Recipe:
-        """What to generate, where the source is generated: its defaults, and what is asked for instead."""
+        """The recipe of a generated source: its defaults, replaced by the given keys."""
         given = {key: getattr(self, key) for key in ("rows", *RECIPE_KEYS) if getattr(self, key) is not None}
         return replace(RECIPES[self.source or ""], seed=self.seed, **given)
 
     @property
     def name(self) -> str:
-        """What the data are called: the source, or the file's name."""
+        """The name of the data: the source, or the file's name."""
         return self.source or (self.path or "").rpartition("/")[2]

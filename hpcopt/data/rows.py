@@ -1,9 +1,9 @@
-"""Rows from arrays in memory: a source beside files, libraries and generators.
+"""Rows from arrays in memory, one of the sources of data.
 
-On several processes the arrays are either a part of the rows each, in the order of the processes, or all rows on every
-process, of which each then keeps a run, as it would of a file:
+On several processes, the arrays are either each process's part of the rows, in the order of the processes, or all rows
+on every process; each then keeps a contiguous part, as with a file:
 
-    each its own     process 0: rows 0 ... n_0 - 1    process 1: rows n_0 ... n_0 + n_1 - 1    ...
+    parts            process 0: rows 0 ... n_0 - 1    process 1: rows n_0 ... n_0 + n_1 - 1    ...
     whole            process r of K: rows n r / K ... n (r + 1) / K - 1
 """
 
@@ -27,14 +27,14 @@ from hpcopt.fabric.interface import Group
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows in memory that nobody has looked at yet: what is wrong with them is told when all processes read them.
+    """Rows in memory, not checked yet: errors are reported when all processes read them.
 
     Parameters
     ----------
     train, test
         Features and targets; `test` is None without test rows.
     whole
-        Whether every process has all rows, and not a part of them.
+        Whether every process has all rows instead of a part.
     """
 
     train: tuple[Any, Any]
@@ -42,12 +42,12 @@ class Rows:
     whole: bool
 
     def check_alike(self, group: Group) -> None:
-        """Refuse processes of which some pass test rows, or all the rows, and others do not. Collective.
+        """Raise an error if only some processes pass test rows, or set `whole`. Collective.
 
         Raises
         ------
         AgreedError
-            On all processes, if they do.
+            On all processes, in that case.
         """
         told = group.allgather(np.array([self.test is not None, self.whole]))
         for place, what in enumerate(("test rows", "whole = True")):
@@ -59,27 +59,27 @@ class Rows:
 def from_arrays(X: Any, y: Any, *, test: tuple[Any, Any] | None = None, whole: bool = False) -> Rows:
     """Return rows in memory as a source of data, for a table [data] with source = "arrays".
 
-    They go the way of rows from a file, so the shards are the same to the last bit. Dense rows are not copied where
-    their type and order allow it; nothing is ever written to the arrays.
+    They are processed like rows from a file, so the shards are bitwise equal. Dense rows are not copied if their type
+    and order allow it; the arrays are never modified.
 
     Parameters
     ----------
     X
-        Features, shape (n, d): an array or whatever numpy makes one of, or a sparse matrix of scipy. float32 stays
-        float32, other numbers become float64. On several processes: this process's rows, perhaps none, numbered behind
-        those of the processes before.
+        Features, shape (n, d): an array or anything that numpy converts to one, or a scipy sparse matrix. float32 stays
+        float32; other numbers become float64. On several processes: this process's rows, possibly none, numbered after
+        those of the preceding processes.
     y
         Targets or labels, shape (n,), numbers.
     test
-        X and y of rows to test on.
+        X and y of the test rows.
     whole
-        Whether all processes pass the same, all the rows.
+        Whether all processes pass the same arrays with all rows.
 
     Returns
     -------
     Rows
-        To be given to `hpcopt.run` or `load`, where all processes refuse together what is wrong with any part: shapes
-        that do not fit, other things than finite numbers, no rows.
+        To be passed to `hpcopt.run` or `load`. There, all processes raise the same error for inconsistent shapes,
+        values that are not finite numbers, or no rows.
     """
     return Rows((X, y), test, whole)
 
@@ -90,17 +90,17 @@ def read_arrays(X: Any, y: Any, where: str, group: Group, *, whole: bool, first:
     Parameters
     ----------
     where
-        What the rows are called in messages.
+        Name of the rows in messages.
     whole
-        Whether all processes pass the same.
+        Whether all processes pass the same arrays.
     first
-        Use only so many first rows.
+        Use only this number of first rows.
 
     Raises
     ------
     AgreedError
-        On all processes: shapes that do not match, values that are not finite numbers, no rows, inconsistent parts; all
-        rows on each process that are not all the same, or parts that are.
+        On all processes: for shapes that do not match, values that are not finite numbers, no rows, inconsistent parts;
+        for whole arrays that differ between processes, or parts that are all the same.
     """
     with agreed(group):
         X, y = _looked_at(X, y, where)
@@ -130,9 +130,9 @@ def read_arrays(X: Any, y: Any, where: str, group: Group, *, whole: bool, first:
 
 
 def _looked_at(X: Any, y: Any, where: str) -> tuple[Features, NDArray[Any]]:
-    """Return features, an array or CSR of any numbers, and targets; refuse what is neither."""
+    """Return features, an array or CSR of any numbers, and targets; raise an error for anything else."""
     if np.ma.is_masked(X) or np.ma.is_masked(y):
-        raise InputError(f"{where}: a masked array, some of whose values are masked; fill them in first")
+        raise InputError(f"{where}: a masked array with masked values; fill them in first")
     try:
         X, y = X if issparse(X) else np.asarray(X), np.asarray(y)
         check_shapes(where, X.shape, y.shape)
@@ -140,13 +140,13 @@ def _looked_at(X: Any, y: Any, where: str) -> tuple[Features, NDArray[Any]]:
     except (ValueError, TypeError) as error:
         raise error if isinstance(error, InputError) else InputError(f"{where}: no array ({error})") from None
     numbers = X.data if issparse(X) else X
-    for name, dtype in (("X", numbers.dtype), ("y", y.dtype)):  # the numbers themselves are turned once they are cut
+    for name, dtype in (("X", numbers.dtype), ("y", y.dtype)):  # the values are converted later
         as_floats(np.zeros(0, dtype), f"{where}: {name}")
     return X, y
 
 
 def _checked_csr(X: Any, where: str) -> Any:
-    """Return a sparse matrix as CSR whose pointers fit its entries; what is of its rows is told when these are cut."""
+    """Return a sparse matrix as CSR with valid pointers; errors in its rows are reported when the rows are taken."""
     if X.format == "csr":
         n, entries = X.shape[0], min(len(X.data), len(X.indices))
         if len(X.indptr) != n + 1 or X.indptr[0] != 0:
@@ -154,7 +154,7 @@ def _checked_csr(X: Any, where: str) -> Any:
         check_pointers(f"{where}: X", X.indptr, 0, entries)
         return X
     if X.format in ("csc", "bsr"):
-        X.check_format(full_check=True)  # scipy's own conversion would follow indices to anywhere
+        X.check_format(full_check=True)  # scipy's conversion does not check indices
     if X.format == "coo":
         for axis, indices in enumerate(X.coords):
             for place in np.flatnonzero((indices < 0) | (indices >= X.shape[axis]))[:1].tolist():
@@ -165,7 +165,7 @@ def _checked_csr(X: Any, where: str) -> Any:
 
 
 def _table(X: Features, y: NDArray[Any], where: str, numbers: NDArray[np.int64]) -> Table:
-    """Return the rows of these numbers as everything later wants them."""
+    """Return the rows with these numbers as a table."""
     first = int(numbers[0]) if numbers.size else 0
     check_exact(f"{where}: y", y, lambda row: first + row)
     targets = as_floats(y, f"{where}: y").astype(np.float64, copy=False)
@@ -177,13 +177,13 @@ def _table(X: Features, y: NDArray[Any], where: str, numbers: NDArray[np.int64])
 
 
 def _alike(X: Features, y: NDArray[Any], group: Group) -> bool:
-    """Tell whether all processes pass the same, as far as shapes, targets and the first and last row show it."""
+    """Return whether all processes pass the same arrays, judged by shapes, targets and the first and last row."""
     if group.size == 1:
         return True
     seen = hashlib.sha256(repr((X.shape, str(X.dtype), issparse(X))).encode())
     seen.update(y.tobytes())
     for row in (X[:1], X[-1:]):
-        parts = (row.data, row.indices.astype(np.int64)) if issparse(row) else (row,)  # its indices are not checked yet
+        parts = (row.data, row.indices.astype(np.int64)) if issparse(row) else (row,)  # the indices are not checked yet
         for part in parts:
             seen.update(part.tobytes())
     digests = group.allgather(np.frombuffer(seen.digest(), dtype=np.uint8))
@@ -191,7 +191,7 @@ def _alike(X: Features, y: NDArray[Any], group: Group) -> bool:
 
 
 def _check_kinds(table: Table, where: str, group: Group) -> None:
-    """Refuse parts with other numbers of features, or stored otherwise. Collective."""
+    """Raise an error for parts with different numbers of features or different storage. Collective."""
     own = np.array([table.d, int(table.sparse), table.X.dtype.itemsize])
     kinds = [tuple(int(value) for value in kind) for kind in group.allgather(own)]
     for rank, kind in enumerate(kinds):

@@ -1,4 +1,4 @@
-"""The way from a request for data to shards on nodes, in one place and one order.
+"""From a request for data to shards on nodes.
 
     read --> number columns --> choose classes --> split off a test set --> label --> scale --> partition --> send
 
@@ -27,17 +27,17 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.problems.targets import Targets
 
-__all__ = ["DataRequest", "Loaded", "Rows", "from_arrays", "load", "read_table"]  # what the other rooms use
+__all__ = ["DataRequest", "Loaded", "Rows", "from_arrays", "load", "read_table"]  # used by other packages
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Data on their nodes.
+    """Data distributed over the nodes.
 
     Parameters
     ----------
     shards
-        Training rows of the nodes that this process carries; none on those that are no holders.
+        Training rows of this process's nodes; nodes that are not holders have none.
     test_shards
         Test rows, spread evenly (a node may have none); None without a test set.
     rows, test_rows
@@ -45,17 +45,17 @@ class Loaded:
     features
         Number of features.
     classes
-        The labels that stand behind -1 and +1, or behind 0, 1, ..., shape (classes,), for a loss of classes; else None.
+        The labels that became -1 and +1, or 0, 1, ..., shape (classes,), for a loss of classes; else None.
     groups
-        The labels of the data that `classes` = (-1, +1) stand for, where a loss of classes tells two groups apart.
+        The labels that became -1 and +1, if a loss of classes distinguishes two groups of labels.
     scaling
-        What was done to the features; None for nothing.
+        The scaling applied to the features; None without scaling.
     zero_based
-        Whether the columns of the text files count from 0; None where no file is text.
+        Whether the columns of the text files count from 0; None without text files.
     name
-        What the data are called.
+        Name of the data.
     remarks
-        Lines for the person about what could have been read in another way.
+        Lines for the user about ambiguous input.
     """
 
     shards: dict[int, Table]
@@ -73,11 +73,11 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Sets:
-    """The training set and the test set on their way."""
+    """The training set and the test set during preparation."""
 
     train: Part
     test: Part | None
-    name: str  # of the training data, for messages
+    name: str  # name of the training data, for messages
     test_name: str
 
 
@@ -87,14 +87,14 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
     Parameters
     ----------
     targets
-        What the loss wants the labels to become.
+        The targets that the loss requires.
     rows
-        Where the source is "arrays".
+        The rows, if the source is "arrays".
 
     Raises
     ------
     AgreedError
-        On all processes, with one line: whatever is wrong with the request, a file, or the data.
+        On all processes, in one line: for any error in the request, a file, or the data.
     """
     group = cluster.processes
     train = read_training(request, group, len(cluster.holders), rows)
@@ -124,7 +124,7 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
 
 
 def _base(train: Part, test: Part | None, request: DataRequest, *, text: bool) -> bool:
-    """Return whether columns of text files count from 0: as asked for, else if any of them has a column 0."""
+    """Return whether columns of text files count from 0: as given, otherwise if any of them has a column 0."""
     seen = counts_from_zero(train, test)
     if request.zero_based is not None and not text:
         raise AgreedError(
@@ -137,7 +137,7 @@ def _base(train: Part, test: Part | None, request: DataRequest, *, text: bool) -
 
 
 def _settled(sets: _Sets, zero_based: bool, group: Group) -> _Sets:
-    """Give the columns of both sets the same numbers and see that the test set has no others."""
+    """Renumber the columns of both sets consistently, and check that the test set has no others."""
     d = width_of(sets.train, zero_based=zero_based)
     if d < 1:
         raise AgreedError(f"{sets.name}: no features in it")
@@ -162,7 +162,7 @@ def _chosen(sets: _Sets, request: DataRequest, group: Group) -> _Sets:
 
 
 def _labelled(sets: _Sets, targets: Targets, group: Group) -> tuple[_Sets, NDArray[np.float64] | None]:
-    """Turn labels into -1 and +1, or 0, 1, ..., where the loss wants that; also return the labels behind them."""
+    """Convert labels to -1 and +1, or 0, 1, ..., if the loss requires it; also return the original labels."""
     if targets is Targets.REAL:
         return sets, None
     classes = classes_of(sets.train.table.targets, targets, group, sets.name)
@@ -174,7 +174,7 @@ def _labelled(sets: _Sets, targets: Targets, group: Group) -> tuple[_Sets, NDArr
 
 
 def _scaled(sets: _Sets, request: DataRequest, group: Group) -> tuple[_Sets, Scaling | None]:
-    """Scale both sets by what the training set shows."""
+    """Scale both sets with the scaling from the training set."""
     scaling = fit_scaling(request.scale, sets.train, group, sets.name)
     if scaling is None:
         return sets, None
@@ -185,7 +185,7 @@ def _scaled(sets: _Sets, request: DataRequest, group: Group) -> tuple[_Sets, Sca
 
 
 def _assignment(sets: _Sets, request: DataRequest, cluster: Cluster) -> Assignment:
-    """Partition the training rows among the holders; every process knows the whole answer."""
+    """Partition the training rows among the holders; every process computes the whole assignment."""
     group, part = cluster.processes, sets.train
     everyones: NDArray[np.float64] | None = None
     if request.rule in ("by-label", "dirichlet"):

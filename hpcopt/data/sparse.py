@@ -1,4 +1,4 @@
-"""What makes three arrays the rows of a CSR matrix, checked before anything is computed with them."""
+"""Checks that three arrays are rows of a valid CSR matrix, before anything is computed with them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from hpcopt.errors import InputError
 
 
 def check_integers(where: str, dtype: np.dtype[Any]) -> None:
-    """Refuse pointers, indices or a shape of another type.
+    """Raise an error for pointers, indices or a shape that are not integers.
 
     Raises
     ------
     InputError
-        If they are no integers.
+        In that case.
     """
     if dtype.kind not in "iu":
         raise InputError(f"{where}: contains values of type {dtype}; expected integers")
 
 
 def check_pointers(where: str, pointers: NDArray[Any], first: int, entries: int) -> None:
-    """Refuse pointers into the entries of a matrix that do not belong to one.
+    """Raise an error for invalid row pointers of a matrix.
 
     Parameters
     ----------
     where
-        What the matrix is called in messages.
-    pointers
-        Those of rows `first`, `first` + 1, ... and the one that ends the last of these.
+        Name of the matrix in messages.
+        pointers
+            The pointers of rows `first`, `first` + 1, ... and the end of the last of them.
     entries
         Number of entries of the whole matrix.
 
     Raises
     ------
     FaultError
-        About the first row whose pointer is smaller than the one before, or out of range.
+        For the first row whose pointer is smaller than the previous one, or out of range.
     """
     outside = (pointers < 0) | (pointers > entries)
     falls = np.concatenate([[False], pointers[1:] < pointers[:-1]])
@@ -54,23 +54,23 @@ def check_pointers(where: str, pointers: NDArray[Any], first: int, entries: int)
 def rows_of(
     where: str, data: NDArray[Any], indices: NDArray[Any], pointers: NDArray[Any], first: int, d: int
 ) -> csr_array:
-    """Return rows of a matrix of d columns, their columns in order, entries at the same place added up.
+    """Return rows of a matrix of d columns, with sorted columns and duplicate entries summed.
 
     Parameters
     ----------
     where
-        What the matrix is called in messages.
-    data, indices
-        Their entries alone, shape (pointers[-1] - pointers[0],).
-    pointers
-        Checked ones, of the whole matrix.
-    first
-        The number of the first of the rows.
+        Name of the matrix in messages.
+        data, indices
+            The entries of these rows only, shape (pointers[-1] - pointers[0],).
+        pointers
+            Checked pointers into the whole matrix.
+        first
+            The number of the first row.
 
     Raises
     ------
     FaultError
-        About the first entry whose column is out of range, or whose value is an integer that float64 cannot represent.
+        For the first entry whose column is out of range, or whose value is an integer that float64 cannot represent.
     """
     lengths = np.diff(pointers.astype(np.int64))
     ends = np.cumsum(lengths)

@@ -1,4 +1,4 @@
-"""Random streams of the data: one for each purpose, all from the one seed, the same on every process."""
+"""Random streams for the data: one for each purpose, all from one seed, the same on every process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Purpose(enum.IntEnum):
-    """What a stream is for; streams of different purposes are independent."""
+    """The purposes of streams; streams for different purposes are independent."""
 
     PARTITION = 1
     TEST_SPLIT = 2

@@ -1,24 +1,23 @@
-"""Generated data: each process makes only its rows, the same for any number of processes.
+"""Generated data: each process generates only its rows; the rows do not depend on the number of processes.
 
 Rows come in blocks, each from its own random stream. With spectrum s_j, log-spaced from 1 down to 1/condition:
 
     rotated      X_b = sqrt(b) Q_b diag(sqrt(s)) V, Q_b: b x d, orthonormal columns; V: d x d orthogonal, all blocks'
     independent  x_ij = sqrt(s_j) times a standard normal
-    sparse       x_ij = sqrt(s_j / density) times one where a coin of probability `density` says so, else 0
+    sparse       x_ij = sqrt(s_j / density) times a standard normal with probability `density`, else 0
     blobs        the last two with m_cj + noise * (a standard normal) for the standard normal, times a number with which
                  E ||x||^2 = 4, given the class means m ~ N(0, I); row i, counted from 0, is of class c = i mod 10
 
-What is guaranteed: rotated, with at least as many rows as features, the eigenvalues of X'X / n (the Hessian of the
-mean squared loss) are s up to rounding, and so are those of every single block. Otherwise E[x x'] has them.
-Targets of blobs are the classes; others come from one vector w (`recipe` says how it is drawn) and errors e of the
-chosen size:
+For rotated rows, if there are at least as many as features, the eigenvalues of X'X / n (the Hessian of the mean squared
+loss) are s up to roundoff, also for every single block. Otherwise these are the eigenvalues of E[x x'].
+Targets of blobs are the classes; others are computed from a vector w (drawn as described in `recipe`) and errors e:
 
     least-squares   y = x.w + noise * e          e standard normal
     relu            y = max(x.w, 0) + noise * e  e standard normal
     logistic        y = sign(x.w + noise * e)    e standard logistic, so that P(y = 1) = sigmoid(x.w / noise)
 
-With heterogeneity h each of K nodes has a vector of its own, w_k = w + h * (a standard normal, in the units of w),
-for the rows that the contiguous partition gives it. Neither K nor h changes the features, w, or the errors.
+With heterogeneity h, each of K nodes has its own vector, w_k = w + h * (a standard normal, in the units of w), for the
+rows that the contiguous partition assigns to it. Neither K nor h changes the features, w, or the errors.
 """
 
 from __future__ import annotations
@@ -38,20 +37,20 @@ from hpcopt.data.table import Features, Part, Table, contiguous, csr
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
-__all__ = ["Recipe", "generate"]  # what the other rooms use
+__all__ = ["Recipe", "generate"]  # used by other packages
 
 
 BLOBS = 10  # classes
-BLOBS_MOMENT = 4.0  # mean squared norm of their rows
+BLOBS_MOMENT = 4.0  # mean squared norm of the rows of blobs
 
 
 def generate(recipe: Recipe, group: Group, nodes: int = 1) -> Part:
-    """Return this process's rows: a run of whole blocks.
+    """Return this process's rows: consecutive whole blocks.
 
     Parameters
     ----------
     nodes
-        How many nodes the rows are for: the groups that heterogeneity tells apart.
+        Number of nodes for the rows, between which heterogeneity makes a difference.
 
     Raises
     ------
@@ -68,17 +67,17 @@ def generate(recipe: Recipe, group: Group, nodes: int = 1) -> Part:
 
 
 def _ask(recipe: Recipe, group: Group) -> None:
-    """Refuse rows that do not fit into the memory, before any is made."""
+    """Raise an error if the rows do not fit into memory, before any is generated."""
     d = recipe.features
     ask_for_model(d, f"data.features: {d}")
-    own = -(-recipe.rows // group.size)  # about
+    own = -(-recipe.rows // group.size)  # approximately
     numbers = int(own * d * recipe.density) * (1 if recipe.density == 1 else 2) + own
-    numbers += 2 * d * d if recipe.rotated else 0  # the basis, and what it is made of
+    numbers += 2 * d * d if recipe.rotated else 0  # the basis, and the matrix from which it is computed
     ask(DOUBLE * numbers, f"data.rows, data.features: {recipe.rows} x {d}")
 
 
 class _Truth:
-    """What all blocks share: the directions V of the spectrum (rotated rows) and the true w, of all and of a node."""
+    """Shared by all blocks: the directions V of the spectrum (rotated rows), and the true w, common and per node."""
 
     def __init__(self, recipe: Recipe, nodes: int) -> None:
         rng = stream(recipe.seed, Purpose.GENERATED_TRUTH)
@@ -96,15 +95,15 @@ class _Truth:
         }[recipe.design]
         self._w = (w + shift) / self._unit
         self._recipe = recipe
-        self._ends = np.cumsum(equal_sizes(recipe.rows, nodes))  # of the nodes' runs of rows
-        self.means: NDArray[np.float64] | None = None  # of the classes, (classes, d), before the scales
+        self._ends = np.cumsum(equal_sizes(recipe.rows, nodes))  # ends of the nodes' rows
+        self.means: NDArray[np.float64] | None = None  # of the classes, (classes, d), before scaling
         if recipe.design == "blobs":
             self.means = rng.standard_normal((BLOBS, d))
             moment = (self.means**2).mean(axis=0) + recipe.noise**2
             self.scales *= math.sqrt(BLOBS_MOMENT / float(moment @ recipe.spectrum))
 
     def signal(self, X: Features, start: int) -> Vector:
-        """Return x.w for the rows `X` numbered from `start` on, (n,), each with the w of its node."""
+        """Return x.w for the rows `X`, numbered from `start` on, (n,), each with the w of its node."""
         if self._recipe.heterogeneity == 0:
             signal: Vector = X @ self._w
             return signal
@@ -120,7 +119,7 @@ class _Truth:
 
 
 def _block(recipe: Recipe, truth: _Truth, block: int) -> Table:
-    """Make the rows of one block, features and targets."""
+    """Generate one block, features and targets."""
     start, stop = contiguous(recipe.rows, block, recipe.blocks)
     rng = stream(recipe.seed, Purpose.GENERATED_ROWS, block)
     made = _dense if recipe.density == 1 else _sparse
@@ -139,9 +138,9 @@ def _block(recipe: Recipe, truth: _Truth, block: int) -> Table:
 def _dense(
     rng: np.random.Generator, n: int, recipe: Recipe, truth: _Truth, means: NDArray[np.float64] | None = None
 ) -> Features:
-    """Return n dense rows; rotated, their second moment is exact where there are at least as many as features.
+    """Return n dense rows; if rotated, their second moment is exact for at least as many rows as features.
 
-    Of blobs the rows are noise around `means`, (n, d).
+    For blobs the rows are noise around `means`, (n, d).
     """
     X: NDArray[Any] = rng.standard_normal((n, recipe.features))
     if means is not None:
@@ -173,7 +172,7 @@ def _sparse(
 
 
 def _stacked(tables: list[Table], recipe: Recipe) -> Table:
-    """Put blocks one below the other; a process may have none."""
+    """Concatenate blocks; a process may have none."""
     d = recipe.features
     y = np.concatenate([np.zeros(0), *(table.targets for table in tables)])
     if recipe.density == 1:

@@ -1,6 +1,6 @@
-"""Rows and their targets: a table, and the part of one that a process holds while the data are on their way.
+"""Rows and their targets: a table, and the part of one that a process holds during preparation.
 
-Dense and sparse rows go through the same doors, so that nothing later in this room asks which it has.
+Dense and sparse rows have the same interface, so the rest of this package does not distinguish them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Features: TypeAlias = Any  # (n, d) ndarray in C order or csr_array (scipy has n
 RowNumbers: TypeAlias = NDArray[np.int64]
 
 LARGEST_INT32 = 2**31 - 1
-LARGEST_EXACT = 2**53 - 1  # integers up to it are all different numbers in float64
+LARGEST_EXACT = 2**53 - 1  # integers up to this are represented exactly in float64
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Table:
     X
         Features, shape (n, d): a C-ordered array or a `csr_array`, float64 or float32.
     y
-        Targets, shape (n,) float64, or None where there are none.
+        Targets, shape (n,), float64, or None.
     """
 
     X: Features
@@ -54,7 +54,7 @@ class Table:
 
     @property
     def targets(self) -> NDArray[np.float64]:
-        """The targets, (n,); only for tables that have them."""
+        """The targets, (n,); only for tables with targets."""
         assert self.y is not None
         return self.y
 
@@ -63,7 +63,7 @@ class Table:
         return Table(self.X[rows], None if self.y is None else self.y[rows])
 
     def between(self, start: int, stop: int) -> Table:
-        """Return rows `start` to `stop`, sharing memory with this table (of sparse rows scipy copies small slices)."""
+        """Return rows `start` to `stop`, sharing memory with this table (scipy copies small sparse slices)."""
         y = None if self.y is None else self.y[start:stop]
         if not self.sparse:
             return Table(self.X[start:stop], y)
@@ -76,9 +76,9 @@ class Table:
 def csr(
     data: Sequence[NDArray[Any]], indices: Sequence[NDArray[Any]], lengths: Sequence[NDArray[Any]], d: int
 ) -> csr_array:
-    """Return the rows whose entries come in pieces: values, columns and entries per row, all in row order.
+    """Return CSR rows from pieces: values, columns and entries per row, all in row order.
 
-    Index arrays are int32 wherever that is wide enough: half the memory to read in a product.
+    Index arrays are int32 if that is wide enough, which halves the memory traffic of products.
     """
     row_lengths, values = np.concatenate(lengths), np.concatenate(data)
     width = np.int32 if max(len(values), d) <= LARGEST_INT32 else np.int64
@@ -90,15 +90,15 @@ def csr(
 
 @dataclass(frozen=True)
 class Numbering:
-    """The column numbers that occur in a text file, over all processes: they tell whether columns count from 0 or 1."""
+    """The range of column numbers in a text file, over all processes; shows whether columns count from 0 or 1."""
 
     smallest: int
-    largest: int  # -1 where the file has no entries
+    largest: int  # -1 if the file has no entries
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one process holds of a data set on its way to the nodes.
+    """The part of a data set that one process holds during preparation.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Part:
     total
         Number of rows that all processes hold together.
     numbering
-        For text files until `features.settle` has seen them: columns still carry the numbers written in the file.
+        Only for text files before `features.settle`: columns still have the numbers of the file.
     """
 
     table: Table
@@ -118,7 +118,7 @@ class Part:
     numbering: Numbering | None = None
 
     def keep(self, kept: NDArray[np.bool_]) -> Part:
-        """Return the part without the rows where `kept`, shape (total,), is false; the others are renumbered."""
+        """Return the part without the rows for which `kept`, shape (total,), is false; the others are renumbered."""
         own = kept[self.rows]
         renumbered = np.cumsum(kept, dtype=np.int64) - 1
         return replace(
@@ -127,12 +127,12 @@ class Part:
 
 
 def contiguous(total: int, rank: int, size: int) -> tuple[int, int]:
-    """Return where the rank-th of `size` nearly equal runs of `total` things starts and stops."""
+    """Return start and stop of the rank-th of `size` nearly equal ranges of `total` items."""
     return total * rank // size, total * (rank + 1) // size
 
 
 def check_shapes(where: str, X: tuple[int, ...], y: tuple[int, ...] | None) -> None:
-    """Refuse shapes of features and targets that do not belong together; `where` is what the data are called.
+    """Raise an error for inconsistent shapes of features and targets; `where` is the name of the data.
 
     Raises
     ------
@@ -146,12 +146,12 @@ def check_shapes(where: str, X: tuple[int, ...], y: tuple[int, ...] | None) -> N
 
 
 def as_floats(array: NDArray[Any], where: str) -> NDArray[Any]:
-    """Return the array as float32 where it is that, else float64, in the machine's byte order.
+    """Return the array as float32 if it is float32, otherwise as float64, in native byte order.
 
     Raises
     ------
     InputError
-        For an array of other things than real numbers; `where` is what it is called in the message.
+        For an array that does not contain real numbers; `where` is its name in the message.
     """
     if array.dtype.kind not in "bufi":
         raise InputError(

@@ -1,7 +1,7 @@
-"""One bit a number: signs, eight a byte, and sums of magnitudes.
+"""One bit per number: signs, eight per byte, and sums of magnitudes.
 
-Element i is bit i mod 8 of byte i // 8, one where it is negative; the bits behind the last element are zero. A block
-is read twice, once for its bits and once for its sum: the second time it comes from the nearest cache.
+Element i is bit i mod 8 of byte i // 8, set if the number is negative; padding bits are zero. A block is read twice,
+once for its bits and once for its sum; the second time it is in the L1 cache.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.casts import Real
 from hpcopt.kernels.lanes import LANES, choose, load_single, load_word, negatives, store_word
 
-BLOCK = 4096  # numbers worked on together: 16 or 32 kB, half a nearest cache or all of it
+BLOCK = 4096  # numbers processed together: 16 or 32 kB, half of the L1 cache or all of it
 
 
 @part(fastmath=("reassoc",))
@@ -25,7 +25,7 @@ def _added(x: Floats, total: Real) -> Real:
 
 @part()
 def sum_of_magnitudes(x: Floats) -> float:
-    """Return the sum of |x|, shape (n,): in the precision of `x`, in double where that overflows."""
+    """Return the sum of |x|, shape (n,), in the precision of `x`, or in double if that overflows."""
     total = float(_added(x, x.dtype.type(0)))
     return total if total < np.inf else float(_added(x, 0.0))
 
@@ -34,8 +34,8 @@ def sum_of_magnitudes(x: Floats) -> float:
 def encode_signs(x: Floats, message: Bytes) -> float:
     """Fill `message`, shape (4 + ceil(d/8),), with the mean of |x| as a float32 and the signs of `x`, shape (d,).
 
-    Returns the mean in double precision. It is the same wherever the arrays lie, and NaN or infinity where `x` holds
-    such.
+    Returns the mean in double precision. It does not depend on the arrays' alignment, and is NaN or infinite if `x`
+    contains NaN or infinity.
     """
     total = 0.0
     for first in range(0, x.size, BLOCK):

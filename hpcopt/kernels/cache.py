@@ -1,9 +1,9 @@
-"""Where compiled kernels are kept between runs, and what to do when that place is damaged.
+"""The cache of compiled kernels between runs, and recovery from a damaged cache.
 
-Compiling all kernels takes many seconds, loading them a fraction of one, so the cache decides how fast a run
-starts. numba's own default fails us three times: it does not notice an edit of a callee in another file, it
-shares one folder between unlike machines, and a truncated entry (a killed job, a full disk) ends every later
-run with an `UnpicklingError`. Hence a folder of our own, named by what the compiled code depends on, and
+Compiling all kernels takes many seconds, loading them a fraction of one, so the cache determines how fast a run starts.
+numba's default cache has three defects: it does not notice an edit of a callee in another file, it shares one folder
+between different machines, and a truncated entry (from a killed job or a full disk) ends every later run with an
+`UnpicklingError`. So we use our own folder, whose name contains everything that the compiled code depends on, and
 `compile_safely`.
 """
 
@@ -36,14 +36,14 @@ _KERNELS: list[Any] = []  # dispatchers that own cache files
 
 @dataclass(frozen=True)
 class Place:
-    """Where compiled kernels are kept.
+    """The location of the cache.
 
     Attributes
     ----------
     folder
-        None: nowhere, so that each process compiles for itself.
+        None: no cache, so that each process compiles for itself.
     refused
-        Places that were tried before, with what is wrong with each.
+        Locations that were tried before, with what is wrong with each.
     """
 
     folder: Path | None
@@ -52,10 +52,10 @@ class Place:
 
 @cache
 def place() -> Place:
-    """Return where this process keeps its compiled kernels: in the first folder of these that can be written to.
+    """Return the location of this process's cache: the first writable folder of the following.
 
-    `NUMBA_CACHE_DIR` where the user set that, the user's cache folder, the folder for temporary files, a new folder
-    there. A folder's name holds the versions, the CPU and a digest of the kernels' source.
+    `NUMBA_CACHE_DIR` if set by the user, the user's cache folder, the folder for temporary files, a new folder there.
+    The folder's name contains the versions, the CPU and a digest of the kernels' source.
     """
     refused: list[str] = []
     for candidate, own in _candidates():
@@ -72,7 +72,7 @@ def place() -> Place:
 
 
 def clear() -> None:
-    """Remove the compiled kernels from the disk; those already loaded stay usable."""
+    """Remove the compiled kernels from disk; those already loaded remain usable."""
     folder = place().folder
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -84,8 +84,8 @@ def compile_safely(warm: Callable[[], T]) -> T:
     Parameters
     ----------
     warm
-        Calls the kernels that must be ready. It may be called up to three times: as the cache is; after clearing
-        it; and without any cache, where even a fresh one can't be written or read (a full disk).
+        Calls the kernels that must be ready. It may be called up to three times: with the cache as it is; after
+        clearing it; and without a cache, if even a fresh one can't be written or read (a full disk).
     """
     try:
         return warm()
@@ -104,7 +104,7 @@ def compile_safely(warm: Callable[[], T]) -> T:
 
 
 def kernel(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
-    """Return the decorator that compiles a function on its first call and keeps it in the cache.
+    """Return the decorator that compiles a function on its first call and caches it.
 
     Parameters
     ----------
@@ -123,9 +123,9 @@ def kernel(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
 
 
 def part(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
-    """Return the decorator for a piece of kernels: inlined with its own `fastmath` flags, never cached alone.
+    """Return the decorator for a part of kernels: inlined with its own `fastmath` flags, never cached by itself.
 
-    Without the forced inlining LLVM keeps larger pieces as calls, and a loop with a call is not vectorised.
+    Without forced inlining LLVM keeps larger parts as calls, and a loop with a call is not vectorised.
     """
 
     def decorate(function: F) -> F:
@@ -137,9 +137,9 @@ def part(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
 
 @contextmanager
 def _cache_folder() -> Iterator[bool]:
-    """Point numba at our folder while a kernel is decorated, and leave the setting to others as it was.
+    """Make numba use our folder while a kernel is decorated, and restore the setting afterwards.
 
-    The value tells whether there is such a folder.
+    Yields whether there is such a folder.
     """
     here = place().folder
     before = _numba_config.CACHE_DIR
@@ -151,7 +151,7 @@ def _cache_folder() -> Iterator[bool]:
 
 
 def _candidates() -> Iterator[tuple[Callable[[], Path], bool]]:
-    """Yield what returns a folder, and whether it must be ours alone: numba's cache holds pickles, which are code."""
+    """Yield functions that return a folder, and whether only we may own it, as numba's pickled cache is code."""
     if _numba_config.CACHE_DIR:
         yield lambda: Path(_numba_config.CACHE_DIR), False
     yield lambda: Path.home() / ".cache" / "hpcopt", True
@@ -160,8 +160,8 @@ def _candidates() -> Iterator[tuple[Callable[[], Path], bool]]:
 
 
 def _only_ours(where: Path) -> None:
-    if not where.is_absolute():  # HOME may be anything
-        raise NotADirectoryError(f"{where} is no absolute path")
+    if not where.is_absolute():  # HOME may have any value
+        raise NotADirectoryError(f"{where} is not an absolute path")
     where.mkdir(parents=True, exist_ok=True, mode=0o700)
     status = where.lstat()
     if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
@@ -184,9 +184,9 @@ def _key() -> str:
 
 
 def _raised_in_cache(error: BaseException) -> bool:
-    """Tell whether `error`, or one that it was raised from, passed through numba's cache.
+    """Return whether `error`, or an error that caused it, passed through numba's cache.
 
-    The type says little: unpickling truncated bytes can raise nearly anything.
+    The type is not sufficient: unpickling truncated bytes can raise nearly anything.
     """
     seen: BaseException | None = error
     while seen is not None:

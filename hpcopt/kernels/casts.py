@@ -1,8 +1,8 @@
-"""Numbers in fewer bits: float32, IEEE half precision and bfloat16, rounded to nearest even, and back.
+"""Conversion to fewer bits and back: float32, IEEE half precision and bfloat16, rounded to nearest even.
 
-Each encoder returns the largest magnitude that it met, as the bits of a float32: bits of magnitudes are ordered as
-the magnitudes are, infinity and NaN come last, and a maximum of integers is the same in any order, so that it is
-vectorised without liberties.
+Each encoder returns the largest magnitude as the bits of a float32: bits of magnitudes have the same order as the
+magnitudes, with infinity and NaN last. A maximum of integers does not depend on the order, so it is vectorised without
+fastmath flags.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from hpcopt.kernels.lanes import load_single, load_word, store_word
 Real = float | np.floating
 
 INFINITY = 0x7F800000  # as the bits of a float32
-
-_HEAD = 4096  # numbers from which the range of a vector is guessed
-_LOWEST = -6  # binary exponents of the largest magnitude between which half precision takes a vector as it is
+_HEAD = 4096  # numbers from which the range of a vector is estimated
+_LOWEST = -6  # lowest binary exponent of the largest magnitude for which half precision needs no scaling
 _HIGHEST = 14
-_AIM = 4  # the exponent it is given otherwise: digits enough, and room above
-_ROUNDED_UP = np.float32(1.0 - 2.0**-12)  # of a power of two: from here on half precision rounds to it
-_MOST = 126  # the inverse of the factor is then still a normal float32
+_AIM = 4  # the exponent after scaling: full precision, and room above
+_ROUNDED_UP = np.float32(1.0 - 2.0**-12)  # times a power of two: from here on half precision rounds to that power
+_MOST = 126  # the inverse of the factor is still a normal float32
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _LARGEST_BRAIN = 0x7F7F0000  # as the bits of a float32
@@ -42,7 +41,7 @@ _16 = np.uint32(16)
 
 @cache
 def has_half() -> bool:
-    """Tell whether this CPU casts to half precision; on x86 without F16C, LLVM calls a function that isn't there."""
+    """Return whether this CPU can convert to half precision; on x86 without F16C, LLVM calls a missing function."""
     return platform.machine() not in {"x86_64", "AMD64"} or bool(binding.get_host_cpu_features().get("f16c"))
 
 
@@ -74,7 +73,7 @@ def _extended(typingctx: Any, bits: Any) -> Any:  # noqa: ARG001
 
 @part()
 def _single_of(half: np.uint16) -> np.float32:
-    """Return the number of which `half` holds the bits in half precision."""
+    """Return the number with the bits `half` in half precision."""
     return _extended(half)  # type: ignore[call-arg]  # numba's typing context
 
 
@@ -86,7 +85,7 @@ def bits(x: Real) -> np.uint32:
 
 @part()
 def magnitude(x: Real) -> np.int32:
-    """Return the bits of |x| as a float32: ordered as magnitudes are."""
+    """Return the bits of |x| as a float32, which are ordered like magnitudes."""
     return np.int32(bits(x) & _MAGNITUDE)
 
 
@@ -103,7 +102,7 @@ def to_single(x: Floats, message: Bytes) -> int:
 
 @part()
 def _fitting(top: int) -> np.float32:
-    """Return the power of two by which to multiply numbers of which the bits of the largest magnitude are `top`."""
+    """Return the power of two by which to scale numbers whose largest magnitude has the bits `top`."""
     exponent = (top >> 23) - 127
     if top == 0 or _LOWEST <= exponent <= _HIGHEST:
         return np.float32(1.0)
@@ -123,7 +122,7 @@ def _halve(x: Floats, factor: np.float32, message: Bytes) -> int:
 
 @part()
 def _lessen(message: Bytes, limit: np.uint16) -> None:
-    """Replace the words of magnitude `limit` by the next smaller ones."""
+    """Replace words of magnitude `limit` by the next smaller one."""
     for i in range(0, message.size, 2):
         word = load_word(message, i)
         store_word(message, i, np.uint16(word - np.uint16((word & _WORD_MAGNITUDE) == limit)))
@@ -133,19 +132,20 @@ def _lessen(message: Bytes, limit: np.uint16) -> None:
 def to_half(x: Floats, message: Bytes) -> int:
     """Fill `message`, shape (4 + 2 d,), with a unit and x / unit in half precision; return the bits of max |x|.
 
-    The unit is a float32 and a power of two: 1 where the largest magnitude lies in [2^-6, 2^15), else such that the
-    largest is brought into [2^4, 2^5). It is guessed from the first numbers, so that one pass is the rule.
-    Finite numbers stay finite: those that would become 2^128 become the largest number below.
+    The unit is a float32 and a power of two: 1 if the largest magnitude is in [2^-6, 2^15), otherwise such that the
+    scaled largest magnitude is in [2^4, 2^5). It is estimated from the first numbers, so that usually one pass is
+    enough.
+    Finite numbers stay finite: those that would become 2^128 become the next smaller number.
     """
     one = np.float32(1.0)
     halves = message[4:]
     factor = _fitting(_halve(x[:_HEAD], one, halves))
     top = _halve(x, factor, halves)
-    if _fitting(top) != one:  # the beginning is unlike the rest
+    if _fitting(top) != one:  # the first numbers are not representative
         top = _halve(x, one, halves)
         factor = _fitting(top)
         top = _halve(x, factor, halves)
-    limit = np.float32(2.0**127) * factor * np.float32(2.0)  # 2^128 as it is sent: float32 has no such number
+    limit = np.float32(2.0**127) * factor * np.float32(2.0)  # 2^128 as sent, which float32 cannot represent
     if top >= magnitude(limit * _ROUNDED_UP):
         _lessen(halves, _half_of(limit))
     store_word(message, 0, one / factor)
@@ -164,7 +164,7 @@ def from_half(message: Bytes, out: Floats) -> None:
 def to_brain(x: Floats, message: Bytes) -> int:
     """Fill `message`, shape (2 d,), with `x`, shape (d,), in bfloat16; return the bits of max |x| in float32.
 
-    Finite numbers stay finite: those that would round to infinity become the largest number.
+    Finite numbers stay finite: those that would round to infinity become the largest finite number.
     """
     top = np.int32(0)
     for i in range(x.size):

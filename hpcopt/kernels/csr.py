@@ -1,8 +1,8 @@
-"""Passes over a sparse matrix by rows, each reading it once; the same functions as in `dense`.
+"""Row-wise passes over a sparse matrix, each reading it once; the same functions as in `dense`.
 
-Rows are short and their columns scattered, so the limit is the number of instructions an entry. Letting LLVM
-reassociate sums makes it gather into vectors, which is 2.5-3 times slower than loads one by one, so `reassoc`
-appears nowhere; long rows get four accumulators by hand. Unsigned indices spare the test for negative ones.
+Rows are short and their columns scattered, so the bottleneck is the number of instructions per entry. If LLVM may
+reassociate sums, it gathers into vectors, which is 2.5-3 times slower than single loads, so `reassoc` is not used; long
+rows use four explicit accumulators. Unsigned indices avoid the test for negative ones.
 
 Everywhere the matrix is (data, indices, indptr): float64 or float32, int32 sorted within each row, int64; all
 arithmetic is float64; `kind` is a loss code.
@@ -24,8 +24,8 @@ Indptr = NDArray[np.int64]
 
 _CONTRACT = ("contract", "nsz")
 
-_LONG = 64  # entries from which four accumulators pay: shorter rows overlap with their neighbours anyway
-_SMALLEST_SCALE, _LARGEST_SCALE = 1e-9, 1e9  # beyond, the factor c of w = c u is multiplied into u
+_LONG = 64  # entries from which four accumulators pay off; shorter rows overlap with their neighbours anyway
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-9, 1e9  # outside this range, the factor c of w = c u is multiplied into u
 
 
 @part(fastmath=_CONTRACT)
@@ -85,7 +85,7 @@ def loss_gradient(
     margins: Vector,
     curvature: Vector,
 ) -> float:
-    """Return sum_i l(x_i.w, y_i), and fill in everything else that one pass can tell.
+    """Return sum_i l(x_i.w, y_i), and fill in all other results of the same pass.
 
     Parameters
     ----------
@@ -159,10 +159,10 @@ def sgd_steps(
     l2: float,
     penalised: int,
 ) -> None:
-    """Move `w` (d,) by minibatch gradient steps, at a cost that does not grow with d.
+    """Update `w` (d,) by minibatch gradient steps, at a cost independent of d.
 
-    The penalised coordinates are kept as w = c u: shrinking all of them by the regulariser is one product
-    with c. The others (an intercept) stand last and are kept as they are.
+    The penalised coordinates are stored as w = c u, so the penalty's shrinkage of all of them is one product with c.
+    The others (an intercept) come last and are stored directly.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def sgd_steps(
     steps
         (ceil(m / batch),); step j is w -= steps[j] (mean loss gradient of batch j + l2 w).
     l2, penalised
-        The regulariser's weight, and on how many leading coordinates it acts.
+        The penalty's weight, and the number of leading coordinates that it acts on.
     """
     scratch = np.empty((5, min(batch, rows.size)))
     residual, z, target, curvature, losses = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
@@ -187,7 +187,7 @@ def sgd_steps(
             target[k] = y[row]
         evaluate(kind, z, target, 0, count, losses, residual, curvature)
         c *= 1.0 - steps[j] * l2
-        if not _SMALLEST_SCALE < abs(c) < _LARGEST_SCALE:  # also a step that sets w to 0, and NaN
+        if not _SMALLEST_SCALE < abs(c) < _LARGEST_SCALE:  # also if a step sets w to 0, and for NaN
             w[:penalised] *= c
             c = 1.0
         scale = -steps[j] / count

@@ -1,10 +1,10 @@
 """Passes over a dense matrix, each reading it once: margins, loss with gradient, Hessian product, minibatches.
 
-Memory sets the pace, so the loops are shaped by how it is read: a group of rows is multiplied with the vector
-and added to the result while it is still in the L1 cache. Of float64 rows eight are read side by side, which
-loads the vector once for all of them; narrow rows and float32 are read one after another. Of 304 float64 that
-start at multiples of 64 bytes, a Hessian product takes 1.2 times, loss and gradient 1.2-1.4 times as long as
-reading the matrix (quiet cores; up to twice on busy ones); rows that don't cost a fifth more.
+Memory bandwidth is the bottleneck, which determines the structure of the loops: a group of rows is multiplied with the
+vector and added to the result while it is in the L1 cache. Eight float64 rows are read side by side, so the vector is
+loaded once for all of them; narrow rows and float32 rows are read one after another. For rows of 304 float64 aligned to
+64 bytes, a Hessian product takes 1.2 times, loss and gradient 1.2-1.4 times as long as reading the matrix (on idle
+cores; up to twice on busy ones); unaligned rows cost a fifth more.
 
 Everywhere X is (n, d), C-contiguous, float64 or float32; all arithmetic is float64; `kind` is a loss code.
 """
@@ -24,8 +24,8 @@ Dense = NDArray[np.floating]
 _SUM = ("contract", "reassoc", "nsz")
 
 _SIDE_BY_SIDE = 128  # features from which eight float64 rows are read side by side
-_AHEAD = 16  # rows asked for in advance where they are read one after another
-_GROUP = 16  # rows whose losses are evaluated together: two registers full, and the rows still lie in L1
+_AHEAD = 16  # rows prefetched if they are read one after another
+_GROUP = 16  # rows whose losses are evaluated together: they fill two registers, and the rows are still in L1
 
 
 @part(fastmath=_SUM)
@@ -78,7 +78,7 @@ def _side_by_side(X: Dense) -> bool:
 
 @part()
 def _dots(X: Dense, first: int, count: int, w: Vector, z: Vector, at: int) -> None:
-    """Set z[at + k] = x_{first+k}.w for k < count, and ask for the rows that follow."""
+    """Set z[at + k] = x_{first+k}.w for k < count, and prefetch the following rows."""
     whole = count // 8 * 8 if _side_by_side(X) else 0
     for k in range(0, whole, 8):
         _eight_dots(X, first + k, w, z, at + k)
@@ -109,7 +109,7 @@ def margins(X: Dense, w: Vector, out: Vector) -> None:
 def loss_gradient(
     kind: int, X: Dense, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
 ) -> float:
-    """Return sum_i l(x_i.w, y_i), and fill in everything else that one pass can tell.
+    """Return sum_i l(x_i.w, y_i), and fill in all other results of the same pass.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def sgd_steps(
     l2: float,
     penalised: int,
 ) -> None:
-    """Move `w` (d,) by minibatch gradient steps.
+    """Update `w` (d,) by minibatch gradient steps.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def sgd_steps(
     steps
         (ceil(m / batch),); step j is w -= steps[j] (mean loss gradient of batch j + l2 w).
     l2, penalised
-        The regulariser's weight, and on how many leading coordinates it acts.
+        The penalty's weight, and the number of leading coordinates that it acts on.
     """
     scratch = np.empty((5, min(batch, rows.size)))
     for j in range(steps.size):
@@ -223,7 +223,7 @@ def largest_square(X: Dense) -> float:
 
 @kernel()
 def mirror(H: Dense) -> None:
-    """Copy what lies below the diagonal of `H` (d, d) to above it, in place."""
+    """Copy the lower triangle of `H` (d, d) to the upper one, in place."""
     for i in range(H.shape[0]):
         for j in range(i):
             H[j, i] = H[i, j]

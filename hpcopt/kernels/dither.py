@@ -1,17 +1,18 @@
-"""Random bits without state: a hash of a key and a counter, as much of it as a dither needs.
+"""Counter-based random bits for dithers: a hash of a key and a counter.
 
-A compressor that rounds at random wants one number an element, the same whichever loop asks for it, on every
-machine, in any order. So the numbers are a function of (key, element) and nothing else:
+A compressor with random rounding needs one number per element, the same in every loop, on every machine, in any order.
+So the numbers depend only on (key, element):
 
-    word c = bits32(key, c);    element i owns half i mod 2 of word i // 2 (half 0: the low 16 bits)
+    word c = bits32(key, c);    element i has half i mod 2 of word i // 2 (half 0: the low 16 bits)
 
-Read as 16-bit numbers in memory, words first, first + 1, ... are the dithers of elements 2 first, 2 first + 1, ...:
-how a vector is cut into blocks does not show. `fill` writes them so. Who needs 32 bits an element takes word i.
+Read as 16-bit numbers in memory, words first, first + 1, ... are the dithers of elements 2 first, 2 first + 1, ...,
+independent of the division into blocks. `fill` writes them in this form. If 32 bits per element are needed, element i
+uses word i.
 
-The mixing of a counter is Wellons' lowbias32 (hash-prospector, 2018) with a half of the key before and in the
-middle of it: two multiplications of 32 bits, which every vector unit has. The key goes through the finaliser of
-SplitMix64 first (Steele, Lea and Flood, OOPSLA 2014), once a loop, so that keys 0, 1, 2, ... are far apart.
-Words repeat after 2**32 counters. Nothing here is fit for secrets.
+The counter is hashed by Wellons' lowbias32 (hash-prospector, 2018), with one half of the key added before it and the
+other in the middle: two 32-bit multiplications, which every vector unit has. The key first goes through the finaliser
+of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), once per loop, so that keys 0, 1, 2, ... give unrelated streams.
+Words repeat after 2**32 counters. Not for cryptography.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ def _lowbias(typingctx: Any, counter: Any, low: Any, high: Any) -> Any:  # noqa:
 def bits32(key: np.uint64, counter: int | np.uint32) -> np.uint32:
     """Return word `counter` of `key`: 32 bits that look independent of all others.
 
-    In a loop over counters the part that depends on the key alone is hoisted, and the rest is vectorised.
+    In a loop over counters, the part that depends only on the key is hoisted, and the rest is vectorised.
 
     Parameters
     ----------
     key
         Any 64 bits; all of them matter.
     counter
-        Its lower 32 bits count.
+        Only its lower 32 bits are used.
     """
     z = _mixed(key)
     return _lowbias(np.uint32(counter), np.uint32(z), np.uint32(z >> _S32))  # type: ignore[call-arg]  # numba's context

@@ -1,7 +1,7 @@
-"""Passes over a vector that notice NaN and infinity, at the speed of memory.
+"""Passes over a vector that detect NaN and infinity at memory bandwidth.
 
-Without their sign, the bits of floating-point numbers are ordered as the numbers are, infinity and NaN last; a maximum
-of integers is the same in any order, so that the loops are vectorised as they stand.
+Without the sign, the bits of floating-point numbers have the same order as the numbers, with infinity and NaN last. A
+maximum of integers does not depend on the order, so the loops are vectorised without fastmath flags.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hpcopt.arrays import Vector
 from hpcopt.kernels.cache import kernel
 
 Words = NDArray[Any]
-"""int32 or int64: floating-point numbers taken as signed integers."""
+"""int32 or int64: floating-point numbers reinterpreted as signed integers."""
 
 WORDS: dict[int, type[np.signedinteger]] = {4: np.int32, 8: np.int64}
-"""The type of `Words`, by the bytes of a number."""
+"""Bytes per number -> type of `Words`."""
 INFINITY: dict[int, Any] = {4: np.int32(0x7F800000), 8: np.int64(0x7FF0000000000000)}
-"""The bits of infinity in that type."""
+"""The bits of infinity for each type."""
 
 _MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 

@@ -1,15 +1,15 @@
-"""k of d places drawn by a key alone, none twice, and messages of the numbers found there.
+"""k distinct indices out of d, determined by a key, and messages with the numbers at these indices.
 
-The places are the first images of a permutation made of hashes, so that each is computed by itself: the numbers 0, 1,
-2, ... are written with two digits, (row, column), of about sqrt(d) values each, and in each round one digit moves on by
-a hash of the other, a step that can be undone (a Feistel network). The first two rounds bring a number to any place
-with equal probability, the others break up what two numbers have in common. Rows times columns exceed d by less than a
-column: what falls beyond d is passed over.
+The indices are the first images of a permutation built from hashes, so each can be computed independently: the numbers
+0, 1, 2, ... are written with two digits, (row, column), of about sqrt(d) values each, and in each round one digit is
+shifted by a hash of the other, which is invertible (a Feistel network). The first two rounds map a number to every
+index with equal probability; the others decorrelate pairs of numbers. Rows times columns exceed d by less than a
+column; indices beyond d are skipped.
 
     (i, j) -> (i', j), i' = i + h1(j) -> (i', j'), j' = j + h2(i') -> ...        digits modulo rows and columns
 
-Each round is a loop of its own over a block of numbers: through all rounds at once, every step would wait for the
-one before it (measured: three times slower).
+Each round is a separate loop over a block of numbers: with all rounds in one loop, every step would wait for the
+previous one (measured: three times slower).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from hpcopt.kernels.lanes import load_single, store_word
 Digits = NDArray[np.uint32]
 
 _ROUNDS = 6
-_FEW = 256  # places that are so few that equal probability takes more rounds: measured to a part in a thousand
+_FEW = 256  # with so few indices, uniformity to one part in a thousand needs more rounds (measured)
 _ROUNDS_OF_FEW = 24
 _BLOCK = 1024
-_LARGEST = 65536  # value of a digit, so counters of a round
+_LARGEST = 65536  # values of a digit, so counters of a round
 _16 = np.uint32(16)
 _ONE = np.uint32(1)
 
 
 @part()
 def _turn(key: np.uint64, turn: int, base: int, digits: Digits, others: Digits) -> None:
-    """Move each digit below `base` on by a hash of the other one."""
+    """Shift each digit below `base` by a hash of the other one."""
     modulus = np.uint32(base)
     counter = np.uint32(turn * _LARGEST)
     for p in range(digits.size):
         word = bits32(key, np.uint32(counter + others[p]))
         total = np.uint32(digits[p] + np.uint32(np.uint32((word >> _16) * modulus) >> _16))
-        digits[p] = min(total, np.uint32(total - modulus))  # the second one wraps around where total < base
+        digits[p] = min(total, np.uint32(total - modulus))  # the second one wraps around if total < base
 
 
 @part()
@@ -62,7 +62,7 @@ def _permute(key: np.uint64, row: int, column: int, rows: int, columns: int, pla
 
 @part()
 def _fits(places: Digits, d: int) -> bool:
-    """Tell whether all `places` are below `d`."""
+    """Return whether all `places` are below `d`."""
     largest = np.uint32(0)
     for p in range(places.size):
         largest = max(largest, places[p])
@@ -83,7 +83,7 @@ def _draw(key: np.uint64, d: int, k: int) -> Digits:
         if _fits(images, d):
             filled += count
         else:
-            for p in range(count):  # without branches; what lies beyond d is written over
+            for p in range(count):  # branch-free; indices beyond d are overwritten
                 place = images[p]
                 places[filled] = place
                 filled += place < d
@@ -95,7 +95,7 @@ def _draw(key: np.uint64, d: int, k: int) -> Digits:
 
 @kernel()
 def encode_drawn(x: Floats, key: np.uint64, k: int, scale: float, message: Bytes) -> bool:
-    """Fill `message`, shape (8 + 4 k,), with `key` and `scale` times the k numbers of `x` that it draws, as float32.
+    """Fill `message`, shape (8 + 4 k,), with `key` and `scale` times the k selected numbers of `x`, as float32.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def encode_drawn(x: Floats, key: np.uint64, k: int, scale: float, message: Bytes
     Returns
     -------
     bool
-        Whether the numbers drawn are finite in float32; the others aren't looked at.
+        Whether the selected numbers are finite in float32; the others are not examined.
     """
     store_word(message, 0, key)
     places = _draw(key, x.size, k)
@@ -119,7 +119,7 @@ def encode_drawn(x: Floats, key: np.uint64, k: int, scale: float, message: Bytes
 
 @kernel()
 def decode_drawn(message: Bytes, out: Floats) -> None:
-    """Fill `out`, shape (d,), with the numbers of `message` in the places that its key draws, and zeros."""
+    """Fill `out`, shape (d,), with the numbers of `message` at the indices given by its key, and zeros elsewhere."""
     key = np.uint64(0)
     for byte in range(8):
         key |= np.uint64(message[byte]) << np.uint64(8 * byte)

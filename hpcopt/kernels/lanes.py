@@ -1,8 +1,8 @@
-"""Sixteen numbers at a time, where LLVM finds no vector code by itself: comparisons packed into bits, and back.
+"""Sixteen numbers at a time, for operations that LLVM does not vectorise: comparisons packed into bits, and back.
 
-A loop that shifts bits into a word is not vectorised, a comparison of vectors whose sixteen truth values are read as
-one integer is a single instruction or two. Written for LLVM's vectors, not for a processor: it knows what to do with
-<16 x float> on each.
+A loop that shifts bits into a word is not vectorised, but a comparison of vectors whose sixteen truth values are read
+as one integer takes one or two instructions. The code uses LLVM's vectors, such as <16 x float>, which it translates
+for every processor.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""QSGD's rounding to levels: one float32 norm a bucket, and symbols s + floor(s v_i / norm + u_i) in few bits.
+"""QSGD's rounding to levels: one float32 norm per bucket, and symbols s + floor(s v_i / norm + u_i) in few bits.
 
     symbol_i in [0, 2s],   E symbol_i = s + s v_i / norm,   v_i decoded as (symbol_i - s) norm / (s tau)
 
-The dithers u_i are multiples of 2**-16, so that the expectation is exact to 2**-17 of a level, and float32's own
-rounding. The sum s v_i / norm + u_i is formed in integers, 2**16 a level: float32 would round the dither away.
+The dithers u_i are multiples of 2**-16, so the expectation is exact to 2**-17 of a level and float32's rounding. The
+sum s v_i / norm + u_i is computed in integers with 2**16 per level, as float32 would round the dither away.
 
-The norm that divides is the one that is sent, after adding four millionths: so the quotient never comes out above s,
-whatever rounds. Norms below 2**-96 are sent as minus 2**96 times themselves, since the reciprocal and the steps of
-so small a norm leave float32; a norm below 2**-192 becomes zero.
+The divisor is the norm as sent, increased by four millionths, so that the quotient never exceeds s in spite of
+rounding. A norm below 2**-96 is sent as -2**96 times the norm, since its reciprocal and steps would leave the range of
+float32; a norm below 2**-192 becomes zero.
 
-A bucket is worked on in blocks that lie in the L1 cache: dithers, symbols, packing. Symbols of 8 bits need no
-packing; of longer ones a block's lower bytes are sent first, then what is above, packed. Decoding keeps up with a
-memcpy of the float32 numbers; encoding does where they come from main memory, and takes twice as long in the caches,
-a third of it for the dithers.
+A bucket is processed in blocks that fit the L1 cache: dithers, symbols, packing. Symbols of 8 bits need no packing; of
+longer symbols, the lower bytes of a block are sent first, followed by the upper bits, packed. Decoding is as fast as a
+memcpy of the float32 numbers; encoding is as fast for data in main memory, and takes twice as long in the caches, a
+third of it for the dithers.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from hpcopt.kernels.views import uncounted
 Dithers = NDArray[np.uint16]
 Room = tuple[NDArray[np.uint32], Bytes]
 
-BLOCK = 4096  # elements worked on together, or as many as make full groups of words
+BLOCK = 4096  # elements processed together, or the number that makes full groups of words
 
 _SUM = ("contract", "reassoc")
 _EXACT = ("contract",)
 
 _MARGIN = 1.0 + 2.0**-18
 _PIECE = 512  # numbers
-_SQUARES_FROM = 2.0**-80  # a sum of squares that float32 may still have lost something of
+_SQUARES_FROM = 2.0**-80  # smaller sums of squares may have lost digits in float32
 _SMALL = 2.0**-96  # 65536 * 32767 / _SMALL is still a float32
 _RAISE = 2.0**96
 _LARGEST = 3.4028234663852886e38
@@ -56,8 +56,8 @@ def _squares(x: Floats, kind: type[np.floating]) -> np.floating:
 def _norm(x: Floats) -> float:
     """Return the norm of `x`, raised by the margin; it may be infinite or NaN.
 
-    The squares are added in the precision of `x`, a piece at a time: float32 is twice as fast as float64 and, of so
-    few numbers, right to a third of the margin. Only where squares leave its range is the piece added again.
+    The squares are added in the precision of `x`, a piece at a time: float32 is twice as fast as float64 and, for so
+    few numbers, accurate to a third of the margin. Only if squares leave its range is the piece added again in float64.
     """
     total = 0.0
     for first in range(0, x.size, _PIECE):
@@ -106,7 +106,7 @@ def _values_wide(low: Bytes, high: Bytes, levels: int, step: np.float32, out: Fl
 def _encode_bucket(
     x: Floats, first: int, scale: float, levels: int, bits: int, per: int, key: np.uint64, room: Room, message: Bytes
 ) -> int:
-    """Write the symbols of a bucket whose first element is number `first` of all; return their bytes."""
+    """Write the symbols of a bucket whose first element has index `first`; return their number of bytes."""
     hashes, symbols = room
     factor = np.float32(65536.0 * levels / scale if scale else 0.0)
     at = 0
@@ -130,7 +130,7 @@ def _encode_bucket(
 
 @part()
 def _decode_bucket(message: Bytes, step: np.float32, levels: int, bits: int, per: int, room: Room, out: Floats) -> int:
-    """Fill `out` with a bucket whose symbols begin `message`; return their bytes."""
+    """Fill `out` with a bucket whose symbols are at the start of `message`; return their number of bytes."""
     _, symbols = room
     at = 0
     for begin in range(0, out.size, symbols.size):
@@ -159,18 +159,18 @@ def _room(per: int) -> Room:
 
 @kernel()
 def encode(x: Floats, bucket: int, levels: int, bits: int, per: int, key: np.uint64, message: Bytes) -> bool:
-    """Fill `message` with a float32 norm a bucket and the packed symbols; False if a norm is no float32.
+    """Fill `message` with a float32 norm per bucket and the packed symbols; False if a norm exceeds float32.
 
     Parameters
     ----------
     x
         float32 or float64, shape (d,).
     bucket
-        Elements of a bucket, at least 1; the last bucket has what is left.
+        Number of elements of a bucket, at least 1; the last bucket has the rest.
     levels
         s in [1, 32767]: symbols are below 2s + 1.
     bits, per
-        Bits of a symbol in [2, 16] and `packing.PER`; or 0, and the symbols of a word as `packing.pack` wants them.
+        Bits of a symbol in [2, 16] and `packing.PER`; or 0 and the symbols per word as in `packing.pack`.
     """
     room = _room(per)
     x, message = uncounted(x), uncounted(message)
@@ -196,7 +196,7 @@ def encode(x: Floats, bucket: int, levels: int, bits: int, per: int, key: np.uin
 def decode(
     message: Bytes, bucket: int, levels: int, bits: int, per: int, divisor: float, last_divisor: float, out: Floats
 ) -> None:
-    """Fill `out`, shape (d,), with (symbol - levels) * norm / divisor; the last bucket has a divisor of its own.
+    """Fill `out`, shape (d,), with (symbol - levels) * norm / divisor; the last bucket has a separate divisor.
 
     The other parameters as in `encode`.
     """

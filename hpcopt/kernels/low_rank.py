@@ -1,8 +1,8 @@
-"""A vector as a matrix of low rank: products with few columns, row by row, and the product of the two factors.
+"""Low-rank approximation of a vector as a matrix: row-wise products with few columns, and products of the factors.
 
-The vector of d numbers fills an m x n matrix M row by row; the numbers missing at its end are zero and never stored.
-The r columns of a factor are stored as rows, shape (r, m) or (r, n), so that every loop runs along memory. The
-pieces of `encode_product` are kernels of their own: inlined, they compile for twice as long and run no faster.
+The vector of d numbers fills an m x n matrix M row by row; missing numbers at its end are zero and not stored. The r
+columns of a factor are stored as rows, shape (r, m) or (r, n), so that every loop has unit stride. The parts of
+`encode_product` are separate kernels: inlined, they would take twice as long to compile and run no faster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hpcopt.kernels.lanes import load_single, store_word
 Factor = NDArray[np.floating]
 
 _SUM = ("contract", "reassoc")
-_SMALL = 1e-6  # of a column's length: what is left below that is rounding, not a direction
+_SMALL = 1e-6  # of a column's length: a smaller remainder is roundoff
 _UNIT = 2.0**-32
 
 
@@ -46,7 +46,7 @@ def _dot(x: Floats, y: Floats) -> Any:
 
 @part()
 def _accumulate(scale: Any, factor: Floats, line: Floats) -> None:
-    """Add `scale` times the beginning of `factor` to `line`, shape (n,)."""
+    """Add `scale` times the first n numbers of `factor` to `line`, shape (n,)."""
     for j in range(line.size):
         line[j] += scale * factor[j]
 
@@ -74,10 +74,10 @@ def _transposed_times(x: Floats, P: Factor, Q: Factor) -> None:
 
 @kernel()
 def _orthonormalise(P: Factor) -> None:
-    """Make the rows of `P` orthonormal, in place; one that depends on those before it becomes zero.
+    """Orthonormalise the rows of `P` in place; a row that depends linearly on earlier ones becomes zero.
 
-    Gram and Schmidt's way, twice, which is enough (Giraud, Langou and Rozloznik, 2005), in double precision. A row
-    that isn't finite, or whose squares aren't, becomes NaN.
+    By Gram-Schmidt, applied twice, which is enough (Giraud, Langou and Rozloznik, 2005), in double precision. A row
+    that is not finite, or whose squares are not, becomes NaN.
     """
     basis = P.astype(np.float64)
     for c in range(P.shape[0]):
@@ -123,13 +123,13 @@ def encode_product(x: Floats, key: np.uint64, iterations: int, rank: int, n: int
     Returns
     -------
     bool
-        False if NaN, infinity or a number beyond float32 was met: the message is worth nothing then.
+        False if NaN, infinity or a number beyond float32's range occurs; the message is then invalid.
     """
     m = (x.size + n - 1) // n
     P, Q = np.empty((rank, m), dtype=x.dtype), np.empty((rank, n), dtype=x.dtype)
     _fill_normal(key, Q)
     for _ in range(iterations):
-        _orthonormalise(Q)  # the same range, without powers of the numbers' size
+        _orthonormalise(Q)  # the same range, without growth of the numbers
         _times(x, Q, P)
         _orthonormalise(P)
         _transposed_times(x, P, Q)
@@ -138,7 +138,7 @@ def encode_product(x: Floats, key: np.uint64, iterations: int, rank: int, n: int
 
 @part()
 def _add(scale: np.float32, factor: Floats, line: NDArray[np.float32], out: Floats) -> None:
-    """Fill `out`, shape (n,), with `line` + `scale` `factor`; the latter two may be longer."""
+    """Fill `out`, shape (n,), with `line` + `scale` `factor`, both of which may be longer."""
     for j in range(out.size):
         out[j] = line[j] + scale * factor[j]
 

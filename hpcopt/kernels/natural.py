@@ -1,10 +1,9 @@
-"""Natural compression's rounding to powers of two, in the bits of a float32.
+"""Natural compression: rounding to powers of two, by operations on the bits of a float32.
 
-A float32 is sign, exponent e and mantissa m: 2**e (1 + m / 2**23). Adding a random number below 2**23 to its bits
-carries into the exponent with probability m / 2**23, which is just what makes 2**e or 2**(e + 1) right on average;
-the upper 9 bits of the sum are sent. Below 2**-126 the same sum rounds to 0 or 2**-126, right on average too.
-
-The random number is a 16-bit dither, 2**-17 of the mantissa's range off at most.
+A float32 consists of sign, exponent e and mantissa m: 2**e (1 + m / 2**23). Adding a random number below 2**23 to its
+bits carries into the exponent with probability m / 2**23, as unbiased rounding to 2**e or 2**(e + 1) requires; the
+upper 9 bits of the sum are sent. Below 2**-126 the same sum rounds to 0 or 2**-126, also without bias. The random
+number is a 16-bit dither, accurate to 2**-17 of the mantissa's range.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from hpcopt.kernels.dither import fill
 from hpcopt.kernels.packing import PER, pack, unpack
 from hpcopt.kernels.views import uncounted
 
-BLOCK = 4096  # elements worked on together, in the L1 cache
+BLOCK = 4096  # elements processed together, in the L1 cache
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
-_LARGEST = np.uint32(0x7F000000)  # 2**127; the next power of two is no float32
+_LARGEST = np.uint32(0x7F000000)  # 2**127; the next power of two exceeds float32
 _HALF = np.uint32(64)
 _TO_MANTISSA = np.uint32(7)
 _MANTISSA = np.uint32(23)
@@ -30,7 +29,7 @@ _SIGN = np.uint32(31)
 
 @part()
 def _round(x: Floats, dithers: NDArray[np.uint16], exponents: Bytes, signs: Bytes) -> np.uint32:
-    """Return the largest magnitude in bits: numbers are ordered as their bits, infinity and NaN above all."""
+    """Return the bits of the largest magnitude: bits have the order of magnitudes, infinity and NaN last."""
     largest = np.uint32(0)
     for i in range(x.size):
         bits = np.float32(x[i]).view(np.uint32)

@@ -1,16 +1,16 @@
-"""Symbols of a small alphabet, one a byte, into as few bytes as their number allows, and back.
+"""Packing of symbols of a small alphabet, given one per byte, into few bytes, and unpacking.
 
-Two ways; `per` symbols go together into a word:
+Two methods; `per` symbols form a word:
 
     bits     8 symbols of `bits` bits make `bits` bytes
     radix    `per` symbols below `radix` make 8 bytes: sum_k s_k radix^k < 2**64
 
-The layout is vertical. Symbols come in groups of LANES words, the last group having what is left: of its n symbols,
-m = n // per words are full, and word l takes symbols l, l + m, l + 2m, ...: neighbours in memory are neighbours in
-a register. With bits, byte j of all words of a group stands together, in m bytes; with radix the words follow one
-another. The last n mod `per` symbols make one word of their own, cut to the bytes it needs.
+The layout is vertical. Symbols form groups of LANES words; the last group may be smaller. A group of n symbols has m =
+n // per full words, and word l contains symbols l, l + m, l + 2m, ..., so that neighbours in memory are neighbours in a
+register. With bits, byte j of all words of a group is stored contiguously, in m bytes; with radix, the words are stored
+one after another. The last n mod `per` symbols form a separate word, cut to the bytes it needs.
 
-LLVM finds vector code for the radix; bits are cut and joined by instructions of our own on LANES bytes at a time.
+LLVM vectorises the radix code; for bits, our own LLVM instructions process LANES bytes at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 from hpcopt.arrays import Bytes
 from hpcopt.kernels.cache import part
 
-PER = 8  # symbols of a word in the way `bits`
+PER = 8  # symbols per word with the method `bits`
 LANES = 64  # words of a group
 _GROUP = LANES * PER
 
@@ -38,13 +38,13 @@ _REGISTER = ir.VectorType(ir.IntType(8), LANES)
 
 @part()
 def pack(symbols: Bytes, bits: int, radix: int, per: int, out: Bytes) -> int:
-    """Pack `symbols`, shape (n,), into the beginning of `out` and return how many bytes that took.
+    """Pack `symbols`, shape (n,), into the beginning of `out`; return the number of bytes written.
 
     Parameters
     ----------
     bits, radix, per
-        The way: `bits` of a symbol in [1, 8] and per = PER (`radix` plays no part); or bits = 0, the number of
-        symbols and the greatest `per` with radix**per <= 2**64.
+        The method: `bits` per symbol in [1, 8] and per = PER (`radix` is ignored); or bits = 0, the number of different
+        symbols, and the largest `per` with radix**per <= 2**64.
     """
     at = _pack_bits(symbols, bits, out) if bits else _pack_radix(symbols, radix, per, out)
     rest = symbols.size % per
@@ -53,7 +53,7 @@ def pack(symbols: Bytes, bits: int, radix: int, per: int, out: Bytes) -> int:
 
 @part()
 def unpack(message: Bytes, bits: int, radix: int, per: int, symbols: Bytes) -> int:
-    """Fill `symbols`, shape (n,), from the beginning of `message` and return how many bytes that took.
+    """Fill `symbols`, shape (n,), from the beginning of `message`; return the number of bytes read.
 
     The other parameters as in `pack`.
     """
@@ -75,7 +75,7 @@ def _pack_bits(symbols: Bytes, bits: int, out: Bytes) -> int:
 
 @part()
 def _unpack_bits(message: Bytes, bits: int, symbols: Bytes) -> int:
-    """Take all full words of bits apart."""
+    """Unpack all full words by bits."""
     at = 0
     last = symbols.size // _GROUP * _GROUP
     for first in range(0, last, _GROUP):
@@ -96,7 +96,7 @@ def _pack_radix(symbols: Bytes, radix: int, per: int, out: Bytes) -> int:
 
 @part()
 def _unpack_radix(message: Bytes, radix: int, per: int, symbols: Bytes) -> int:
-    """Take all full words of a radix apart."""
+    """Unpack all full words by radix."""
     at = 0
     for first in range(0, symbols.size, LANES * per):
         group = symbols[first : first + LANES * per]
@@ -105,9 +105,9 @@ def _unpack_radix(message: Bytes, radix: int, per: int, symbols: Bytes) -> int:
 
 
 def _for_each_width(source: Any, target: Any, move: Callable[..., None]) -> Any:
-    """Return numba's signature (source, index, bits, target, index) and code: a branch for every width.
+    """Return numba's signature (source, index, bits, target, index) and code with one branch per width.
 
-    A branch is what `move(builder, source, target, bits)` writes, whose source and target are addresses of registers.
+    `move(builder, source, target, bits)` writes the code of a branch; source and target are addresses of registers.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -163,7 +163,7 @@ def _pack_group(typingctx: Any, symbols: Any, first: Any, bits: Any, out: Any, a
 
 @intrinsic
 def _unpack_group(typingctx: Any, message: Any, at: Any, bits: Any, symbols: Any, first: Any) -> Any:  # noqa: ARG001
-    """Take LANES words of bits apart."""
+    """Unpack LANES words by bits."""
 
     def move(builder: Any, source: Any, target: Any, bits: int) -> None:
         planes = [builder.load(_at(builder, source, j), align=1) for j in range(bits)]
@@ -211,7 +211,7 @@ def _unpack_lanes(message: Bytes, m: int, bits: int, symbols: Bytes) -> int:
 def _pack_words(symbols: Bytes, m: int, radix: int, per: int, out: Bytes) -> int:
     """Pack m <= LANES words by radix.
 
-    Digits are gathered in 32 bits, as many as fit, before they meet in 64: twice as many to a register.
+    Digits are first combined in 32 bits, as many as fit, and then in 64, so that a register holds twice as many.
     """
     digits = _digits(radix, 32)
     lift = np.uint64(radix**digits)
@@ -234,11 +234,10 @@ def _pack_words(symbols: Bytes, m: int, radix: int, per: int, out: Bytes) -> int
 
 @part(fastmath=("contract",))
 def _unpack_words(message: Bytes, m: int, radix: int, per: int, symbols: Bytes) -> int:
-    """Take m <= LANES words of a radix apart by floating-point multiplication: no vector unit divides integers.
+    """Unpack m <= LANES words by radix, by floating-point multiplication, as vector units can't divide integers.
 
-    Parts below 2**21 are taken off in float64, and their digits in float32: trunc((part + 0.5) / radix) is right as
-    long as the product is off by less than 0.5 / radix. Of a word the quotient may come out one off, which the
-    remainder tells.
+    Parts below 2**21 are split off in float64, and their digits in float32: trunc((part + 0.5) / radix) is correct if
+    the error of the product is below 0.5 / radix. For a word the quotient may be off by one, which the remainder shows.
     """
     digits = _digits(radix, 21)
     lift = radix**digits
@@ -265,7 +264,7 @@ def _unpack_words(message: Bytes, m: int, radix: int, per: int, symbols: Bytes) 
 
 @part()
 def _digits(radix: int, bits: int) -> int:
-    """Return how many digits fit into so many bits."""
+    """Return the number of digits that fit into `bits` bits."""
     digits = 0
     power = radix
     while power <= 1 << bits:
@@ -294,7 +293,7 @@ def _pack_rest(symbols: Bytes, base: int, out: Bytes) -> int:
 
 @part()
 def _unpack_rest(message: Bytes, base: int, symbols: Bytes) -> int:
-    """Take the shortest word of symbols.size symbols apart."""
+    """Unpack symbols.size symbols from the shortest word."""
     radix = np.uint64(base)
     top = np.uint64(0)
     for _ in range(symbols.size):
@@ -316,6 +315,6 @@ def _unpack_rest(message: Bytes, base: int, symbols: Bytes) -> int:
 
 @part()
 def _copy(source: Bytes, target: Bytes) -> None:
-    """Copy by a loop, which becomes a memcpy; numba's assignment of slices does not."""
+    """Copy in a loop, which is compiled to a memcpy; numba's slice assignment is not."""
     for i in range(target.size):
         target[i] = source[i]

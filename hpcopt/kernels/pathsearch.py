@@ -1,11 +1,12 @@
-"""Pathsearch's state and how events change it; what it means is told in `hpcopt.solvers.parts.pathsearch`.
+"""The state and the transitions of Pathsearch; `hpcopt.solvers.parts.pathsearch` explains them.
 
     state   header | parent of each node | publication of each node | one bit for each edge
                      GONE: has left        GONE: is not ready         used in this epoch
 
-Parents make a forest whose trees are the pieces that the used edges join; smaller roots win. Edges are numbered from
-0; node j's neighbours and the numbers of the edges to them are neighbours[starts[j] : starts[j+1]], ascending, and
-edges[...] alike. One arrival at 128 nodes of 8 neighbours is worked in a few microseconds.
+Parents form a forest whose trees are the components connected by used edges; the smaller root becomes the root of a
+union. Edges are numbered from 0; node j's neighbours are neighbours[starts[j] : starts[j+1]], ascending, and the
+numbers of the edges to them are the same slice of `edges`. With 128 nodes of 8 neighbours, an arrival is processed in a
+few microseconds.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from hpcopt.kernels.cache import kernel, part
 
 ARRIVE, CLOSE, STOP, DETACH = range(4)  # events
 GROUP, PENDING, STOPPED = range(1, 4)  # mails
-ALL_LINKED, ALL, PIECE, STAR = range(4)  # who goes along
+ALL_LINKED, ALL, PIECE, STAR = range(4)  # members of an iteration
 
 HEADER = 8
 K, EPOCH, PARTICIPATIONS, ALIVE, PIECES, FEWEST, STOPPING, WAITS = range(HEADER)
 GONE = -1
 
-ADDRESS = 2  # words before a mail's own: whom it is for, and its length
+ADDRESS = 2  # words before a mail: the receiving node and the length
 INTRODUCTION = 5  # words of a group's mail before its entries
 ENTRY = 3  # rank, publication, bits of the weight
 
@@ -38,7 +39,7 @@ def _root(parents: Words, j: int) -> int:
 
 @part()
 def _unite(parents: Words, i: int, j: int) -> int:
-    """Join two nodes' trees; return by how much the number of trees falls."""
+    """Unite two nodes' trees; return by how much the number of trees decreases."""
     a, b = _root(parents, i), _root(parents, j)
     if a == b:
         return 0
@@ -48,8 +49,8 @@ def _unite(parents: Words, i: int, j: int) -> int:
 
 @part()
 def _alone(j: int, starts: Words, neighbours: Words, parents: Words) -> bool:
-    """Tell whether all neighbours of node j have left."""
-    for at in range(starts[j], starts[j + 1]):  # noqa: SIM110  # a loop is what numba inlines
+    """Return whether all neighbours of node j have left."""
+    for at in range(starts[j], starts[j + 1]):  # noqa: SIM110  # numba inlines a loop
         if parents[neighbours[at]] != GONE:
             return False
     return True
@@ -59,7 +60,7 @@ def _alone(j: int, starts: Words, neighbours: Words, parents: Words) -> bool:
 def _finds(
     j: int, by_piece: bool, starts: Words, neighbours: Words, edges: Words, parents: Words, ready: Words, used: Words
 ) -> bool:
-    """Tell whether node j is ready and a new edge leads from it to another that is."""
+    """Return whether node j is ready and has a new edge to another ready node."""
     if ready[j] == GONE:
         return False
     for at in range(starts[j], starts[j + 1]):
@@ -86,7 +87,7 @@ def _closer(
     ready: Words,
     used: Words,
 ) -> int:
-    """Return who finds a new edge: whose grace is over, else the lowest who came now, else who waits; or GONE."""
+    """Return a node with a new edge: one whose grace is over, else the lowest arrival, else a waiting one; or GONE."""
     n = ready.size
     if waited != GONE and _finds(waited, by_piece, starts, neighbours, edges, parents, ready, used):
         return waited
@@ -97,7 +98,7 @@ def _closer(
             lowest = j
     if lowest < n:
         return lowest
-    for j in range(n):  # after a close or a departure even those may who found none before
+    for j in range(n):  # after a close or a departure, nodes that found no new edge before may have one
         if _finds(j, by_piece, starts, neighbours, edges, parents, ready, used):
             return j
     return GONE
@@ -105,7 +106,7 @@ def _closer(
 
 @part()
 def _next_epoch(state: Words, parents: Words, used: Words) -> None:
-    """Begin an epoch if the used edges join all that the graph of those alive joins."""
+    """Start a new epoch if the used edges connect everything that the graph of present nodes connects."""
     if state[PIECES] != state[FEWEST]:
         return
     state[EPOCH] += 1
@@ -118,7 +119,7 @@ def _next_epoch(state: Words, parents: Words, used: Words) -> None:
 
 @kernel()
 def _choose(closer: int, members: int, starts: Words, neighbours: Words, ready: Words) -> Words:
-    """Return, a node, 0 for those who go along in the closer's iteration, GONE for others."""
+    """Return 0 for each node that takes part in the closer's iteration, and GONE for the others."""
     n = ready.size
     taken = np.full(n, GONE)
     if members in {ALL, ALL_LINKED}:
@@ -132,7 +133,7 @@ def _choose(closer: int, members: int, starts: Words, neighbours: Words, ready: 
                 taken[j] = 0
         return taken
     taken[closer] = 0
-    found, last = np.empty(n, dtype=np.int64), 1  # a search through the breadth, of one step where it is a star
+    found, last = np.empty(n, dtype=np.int64), 1  # breadth-first search, with one step for a star
     found[0] = closer
     at_node = 0
     while at_node < last:
@@ -151,7 +152,7 @@ def _choose(closer: int, members: int, starts: Words, neighbours: Words, ready: 
 
 @part()
 def _tell(kind: int, j: int, k: int, out: Words, end: int) -> int:
-    """Write a mail of two words to node j; return where the mails now end."""
+    """Write a mail of two words to node j; return the new end of the mails."""
     out[end], out[end + 1], out[end + 2], out[end + 3] = j, 2, kind, k
     return end + ADDRESS + 2
 
@@ -160,7 +161,7 @@ def _tell(kind: int, j: int, k: int, out: Words, end: int) -> int:
 def _use_edges(
     state: Words, degrees: Words, starts: Words, neighbours: Words, edges: Words, parents: Words, used: Words
 ) -> None:
-    """Count the edges of each node among those where `degrees` is not GONE, and mark them as used."""
+    """Count each node's edges among the nodes whose `degrees` is not GONE, and mark these edges as used."""
     for j in range(degrees.size):
         if degrees[j] == GONE:
             continue
@@ -178,8 +179,8 @@ def _use_edges(
 def _introduce(
     state: Words, j: int, degrees: Words, starts: Words, neighbours: Words, ready: Words, out: Words, end: int
 ) -> int:
-    """Write to node j who it averages with, and how; return where the mails now end."""
-    weights = out.view(np.float64)  # of the same words
+    """Write to node j its partners and their weights; return the new end of the mails."""
+    weights = out.view(np.float64)  # a view of the same words
     out[end], out[end + 1] = j, INTRODUCTION + ENTRY * (degrees[j] + 1)
     end += ADDRESS
     out[end], out[end + 1], out[end + 2] = GROUP, state[K], state[EPOCH]
@@ -217,7 +218,7 @@ def _iterate(
     out: Words,
     end: int,
 ) -> int:
-    """Complete an iteration of the nodes where `taken` is 0, and overwrite that; return where the mails now end."""
+    """Complete an iteration of the nodes whose `taken` is 0, and overwrite it; return the new end of the mails."""
     n = ready.size
     state[K] += 1
     for j in range(n):
@@ -235,7 +236,7 @@ def _iterate(
 
 @kernel()
 def _rejoin(state: Words, starts: Words, neighbours: Words, edges: Words, parents: Words, used: Words) -> None:
-    """Count anew what the edges among those alive join: the used ones, and all of them."""
+    """Recompute the components of the present nodes: those by used edges, and those by all edges."""
     n = parents.size
     whole = np.empty(n, dtype=np.int64)
     for j in range(n):
@@ -257,7 +258,7 @@ def _rejoin(state: Words, starts: Words, neighbours: Words, edges: Words, parent
 
 @part()
 def _arrive(state: Words, events: Words, parents: Words, ready: Words, out: Words) -> int:
-    """Let all join the ready who arrive, or tell them that it is over; return where the mails end."""
+    """Make all arriving nodes ready, or tell them STOPPED; return the end of the mails."""
     end = 0
     for event in range(events.shape[0]):
         kind, j, publication = events[event]
@@ -270,7 +271,7 @@ def _arrive(state: Words, events: Words, parents: Words, ready: Words, out: Word
 
 @part()
 def _leave(state: Words, events: Words, parents: Words, ready: Words) -> bool:
-    """Take out those who leave, and note that it is over; return whether anybody left."""
+    """Remove departing nodes, and note a stop; return whether any node left."""
     left = False
     for event in range(events.shape[0]):
         kind, j, _ = events[event]
@@ -285,8 +286,8 @@ def _leave(state: Words, events: Words, parents: Words, ready: Words) -> bool:
 
 @part()
 def _closes(j: int, events: Words) -> bool:
-    """Tell whether the grace of node j is over now."""
-    for event in range(events.shape[0]):  # noqa: SIM110  # a loop is what numba inlines
+    """Return whether the events end the grace of node j."""
+    for event in range(events.shape[0]):  # noqa: SIM110  # numba inlines a loop
         if events[event, 0] == CLOSE and events[event, 1] == j:
             return True
     return False
@@ -294,7 +295,7 @@ def _closes(j: int, events: Words) -> bool:
 
 @part()
 def _stop(state: Words, ready: Words, out: Words, end: int) -> int:
-    """Tell all who are ready that it is over; return where the mails now end."""
+    """Tell all ready nodes STOPPED; return the new end of the mails."""
     state[WAITS] = GONE
     for j in range(ready.size):
         if ready[j] != GONE:
@@ -305,7 +306,7 @@ def _stop(state: Words, ready: Words, out: Words, end: int) -> int:
 
 @kernel()
 def begin(state: Words, starts: Words, neighbours: Words, edges: Words) -> int:
-    """Fill a zeroed state with the beginning; return into how many pieces the graph falls."""
+    """Write the initial state into a zeroed array; return the number of components of the graph."""
     n = starts.size - 1
     parents = state[HEADER : HEADER + n]
     for j in range(n):
@@ -329,12 +330,12 @@ def apply(
     edges: Words,
     out: Words,
 ) -> int:
-    """Change `state` by the events of one instant, shape (m, 3), and write the mails into `out` one behind another.
+    """Apply simultaneous events, shape (m, 3), to `state`, and write the mails to `out` one after another.
 
     Returns
     -------
     int
-        Where the mails end. Each is preceded by two words: the node it is for, and its length.
+        The end of the mails. Each mail is preceded by two words: the receiving node and the length.
     """
     n = starts.size - 1
     parents = state[HEADER : HEADER + n]
@@ -352,7 +353,7 @@ def apply(
             taken[j] = 0
             end = _iterate(state, taken, starts, neighbours, edges, parents, ready, used, out, end)
     waited = state[WAITS]
-    over = waited != GONE and (ready[waited] == GONE or _closes(waited, events))  # it left, was left alone, or closes
+    over = waited != GONE and (ready[waited] == GONE or _closes(waited, events))  # it left, is alone, or closes
     if waited != GONE and not over:
         return end
     state[WAITS] = GONE
@@ -365,4 +366,4 @@ def apply(
             return _tell(PENDING, closer, state[K], out, end)
         taken = _choose(closer, members, starts, neighbours, ready)
         end = _iterate(state, taken, starts, neighbours, edges, parents, ready, used, out, end)
-        over = True  # whoever is left has waited
+        over = True  # the remaining nodes have been waiting

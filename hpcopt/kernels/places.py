@@ -1,11 +1,11 @@
-"""Messages of a few numbers of a vector and their places.
+"""Messages with a few numbers of a vector and their indices.
 
-The k values come first, as float32, in the order of their places; then the places, in one of two forms:
+The k values come first, as float32, in the order of their indices; then the indices, in one of two forms:
 
     listed    `width` bits each, from the lowest bit of the first byte on
-    marked    one bit for each of the d numbers, where that is shorter (`width` is MARKED)
+    marked    one bit for each of the d numbers, if that is shorter (`width` is MARKED)
 
-A list is always of k places: where a vector has fewer numbers that aren't zero, the last is repeated.
+A list always has k indices: if a vector has fewer nonzero numbers, the last one is repeated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hpcopt.kernels.select import Places, largest, lowest_bit
 
 MARKED = -1
 
-_BLOCK = 4096  # numbers zeroed, then filled, while they are in the nearest cache
+_BLOCK = 4096  # numbers zeroed, then filled, while they are in the L1 cache
 _8 = np.uint64(8)
 _32 = np.uint64(32)
 _BYTE = np.uint64(255)
@@ -29,7 +29,7 @@ _ONE = np.uint64(1)
 
 @part()
 def _list(places: Places, k: int, width: int, message: Bytes) -> None:
-    """Write `places`, at least one, and the last of them again until there are k."""
+    """Write `places`, at least one, and repeat the last one up to k."""
     word, filled, at = np.uint64(0), 0, 0
     for j in range(k):
         word |= np.uint64(places[min(j, places.size - 1)]) << np.uint64(filled)
@@ -48,7 +48,7 @@ def _list(places: Places, k: int, width: int, message: Bytes) -> None:
 
 @part()
 def _mark(places: Places, message: Bytes) -> None:
-    """Set the bits of `places`, and no others."""
+    """Set the bits of `places` and clear all others."""
     message[:] = 0
     for j in range(places.size):
         message[places[j] >> 3] |= np.uint8(1 << (places[j] & 7))
@@ -56,24 +56,24 @@ def _mark(places: Places, message: Bytes) -> None:
 
 @kernel()
 def encode_largest(x: Floats, words: Words, infinity: int, k: int, width: int, message: Bytes) -> bool:
-    """Fill `message` with the k numbers of largest magnitude, of equal ones the first.
+    """Fill `message` with the k numbers of largest magnitude; ties are resolved by the lower index.
 
     Parameters
     ----------
     x, words, infinity
-        The vector, shape (d,), 1 <= d < 2**31; the same taken as signed integers; `finite.INFINITY` of them.
+        The vector, shape (d,), 1 <= d < 2**31; the same reinterpreted as signed integers; their `finite.INFINITY`.
     k
         1 <= k <= d.
     width
-        Bits of a place in a list, at most 32; or MARKED.
+        Bits of an index in a list, at most 32; or MARKED.
 
     Returns
     -------
     bool
-        False if NaN, infinity or a number beyond float32 was met: the message is worth nothing then.
+        False if NaN, infinity or a number beyond float32's range occurs; the message is then invalid.
     """
     places, finite = largest(words, infinity, k)
-    if places.size == 0:  # the zero vector: its first number stands for all
+    if places.size == 0:  # the zero vector: send its first number
         places = np.zeros(1, dtype=np.uint32)
     for j in range(k):
         value = np.float32(x[places[min(j, places.size - 1)]])
@@ -88,10 +88,10 @@ def encode_largest(x: Floats, words: Words, infinity: int, k: int, width: int, m
 
 @kernel()
 def decode_list(message: Bytes, k: int, width: int, out: Floats) -> bool:
-    """Fill `out`, shape (d,), with the k numbers in the places listed, and zeros; return False if one is beyond d."""
+    """Fill `out`, shape (d,), with the k numbers at the listed indices, else zeros; False if an index is beyond d."""
     ones = (_ONE << np.uint64(width)) - _ONE
     word, filled, at, j = np.uint64(0), 0, 4 * k, 0
-    place: int | np.int64 = -1  # of number j, while it waits for its block
+    place: int | np.int64 = -1  # index of number j, until its block is reached
     for first in range(0, out.size, _BLOCK):
         end = min(first + _BLOCK, out.size)
         out[first:end] = 0
@@ -114,7 +114,7 @@ def decode_list(message: Bytes, k: int, width: int, out: Floats) -> bool:
 
 @kernel()
 def decode_marks(message: Bytes, k: int, out: Floats) -> bool:
-    """Fill `out`, shape (d,), with the k numbers in the places marked, and zeros; return False if one is beyond d."""
+    """Fill `out`, shape (d,), with the k numbers at the marked indices, else zeros; False if an index is beyond d."""
     j = 0
     for first in range(0, out.size, _BLOCK):
         end = min(first + _BLOCK, out.size)

@@ -1,11 +1,10 @@
-"""Losses of margins and their first and second derivatives, as many rows at a time as a register holds.
+"""Losses of margins and their first and second derivatives, vectorised over rows.
 
-exp and log1p are written out without branches so that LLVM vectorises them (libm's are calls): 1.5-2.5 ns a
-row for loss, residual and curvature together, where numpy takes about twenty. Relative errors stay below
-1e-15 over the whole range, infinities and underflow included; NaN in gives NaN out.
+exp and log1p are implemented without branches, so that LLVM vectorises them (libm's are calls): loss, residual and
+curvature together take 1.5-2.5 ns per row, with numpy about 20. Relative errors are below 1e-15 over the whole range,
+including infinities and underflow; NaN gives NaN.
 
-A new loss is one code, one function `(z, y) -> (loss, residual, curvature)`, and one branch in `evaluate` and
-`loss_sum`.
+A new loss needs a code, a function `(z, y) -> (loss, residual, curvature)`, and a branch in `evaluate` and `loss_sum`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ LOGISTIC = 0
 SQUARED = 1
 RELU = 2
 
-BLOCK = 512  # rows whose margins are worked on together: 4 kB a vector, so a handful stay in the L1 cache
+BLOCK = 512  # rows whose margins are processed together: 4 kB per vector, so several fit into the L1 cache
 
 _EXACT = ("contract",)  # no reassociation: rounding by adding and subtracting _ROUND must survive
 _SUM = ("contract", "reassoc")
@@ -45,7 +44,7 @@ def _power_of_two(exponent: float) -> float:
 @part(fastmath=_EXACT)
 def exp_of_negative(x: float) -> float:
     """Return exp(x) for x <= 0: exp(r) 2**k with r = x - k ln 2 in [-0.35, 0.35], by Taylor to r^13."""
-    x = -746.0 if x < -746.0 else x  # exp is 0 from there on; written so that NaN passes
+    x = -746.0 if x < -746.0 else x  # exp is 0 below this; written such that NaN is preserved
     k = (x * _LOG2E + _ROUND) - _ROUND
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
     p = 1 / 6227020800
@@ -79,7 +78,7 @@ def _logistic(z: float, y: float) -> tuple[float, float, float]:
     far = t > _SQRT2_LESS_1
     below = t + 3.0 if far else t + 2.0
     above = t - 1.0 if far else t
-    inverse = 1.0 / ((1.0 + t) * below)  # one division for two quotients
+    inverse = 1.0 / ((1.0 + t) * below)  # a single division for two quotients
     sigmoid = below * inverse
     s = above * (1.0 + t) * inverse
     q = s * s
@@ -109,8 +108,8 @@ def _squared(z: float, y: float) -> tuple[float, float, float]:
 
 @part(fastmath=_EXACT)
 def _relu(z: float, y: float) -> tuple[float, float, float]:
-    """Loss (max(z, 0) - y)^2 / 2; its slope jumps at z = 0, where the side below is taken: 0."""
-    r = (0.0 if z <= 0.0 else z) - y  # written so that NaN passes
+    """Loss (max(z, 0) - y)^2 / 2; its slope jumps at z = 0, where the left-hand value 0 is used."""
+    r = (0.0 if z <= 0.0 else z) - y  # written such that NaN is preserved
     return 0.5 * r * r, 0.0 if z <= 0.0 else r, 0.0 if z <= 0.0 else 1.0
 
 
@@ -144,8 +143,8 @@ def evaluate(
 ) -> float:
     """Return the sum of the losses of `count` rows from `first` on, and fill in their derivatives.
 
-    The sum is taken in a loop that writes nothing: one that also writes is compiled twice, with and without
-    vectors, and which of the two runs, so in which order it adds, hangs on where the arrays happen to lie.
+    The sum is computed in a loop that writes nothing. A loop that also writes is compiled in two versions, with and
+    without vectors, and the alignment of the arrays would determine which one runs, and so the order of summation.
 
     Parameters
     ----------
@@ -154,9 +153,9 @@ def evaluate(
     z, y
         Margins and targets of all rows, shape (n,).
     losses, residual
-        The losses and dl/dz go to their first `count` places.
+        The losses and dl/dz are written to their first `count` elements.
     curvature
-        d2l/dz2 goes to places first ... first + count - 1.
+        d2l/dz2 is written to elements first ... first + count - 1.
     """
     if kind == LOGISTIC:
         _evaluate(_logistic, z, y, first, count, losses, residual, curvature)

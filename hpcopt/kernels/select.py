@@ -1,10 +1,10 @@
 """The k largest magnitudes of a vector, exactly, in about one pass.
 
-Partitioning d numbers moves all of them about; here all but a few are looked at once. A sample tells a bound that a
-little more than k magnitudes will reach; one pass collects those that do, 64 comparisons giving one word of bits; and
-the k-th largest of the few is found by halving the interval in which it lies, by counting. Magnitudes are compared as
-integers: without their sign, the bits of floating-point numbers are ordered as the numbers are, infinity and NaN last.
-Should the sample have misled, the bound falls to the smallest number above zero, so the result is the same always.
+Partitioning would move all d numbers; here all but a few are read only once. A sample gives a bound that slightly more
+than k magnitudes reach; one pass collects these, with 64 comparisons giving one word of bits; and the k-th largest of
+the few is found by bisection with counting. Magnitudes are compared as integers: without the sign, the bits of
+floating-point numbers have the same order as the numbers, with infinity and NaN last. If the sample was misleading, the
+bound is lowered to the smallest number above zero, so the result is always the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hpcopt.kernels.finite import Words
 Places = NDArray[np.uint32]
 
 _LANES = 64
-_MANY = 4096  # keys that no longer fit the nearest cache with all else
+_MANY = 4096  # more keys than this don't fit into the L1 cache
 _UNIT = 2.0**-32
 
 
@@ -49,7 +49,7 @@ def _compare(typingctx: Any, words: Any, first: Any, magnitude: Any, bound: Any)
 
 @part()
 def _reaching(words: Words, first: int, magnitude: int, bound: int) -> np.uint64:
-    """Return, as 64 bits, for which of 64 words from `first` on (word & magnitude) >= bound; the first is lowest."""
+    """Return 64 bits: for which of 64 words from `first` on (word & magnitude) >= bound; lowest bit first."""
     return _compare(words, first, magnitude, bound)  # type: ignore[call-arg]  # numba's typing context
 
 
@@ -65,15 +65,15 @@ def _trailing(typingctx: Any, word: Any) -> Any:  # noqa: ARG001
 
 @part()
 def lowest_bit(word: np.uint64) -> int:
-    """Return the place of the lowest bit of a word that isn't zero."""
+    """Return the position of the lowest set bit of a nonzero word."""
     return _trailing(word)  # type: ignore[call-arg]  # numba's typing context
 
 
 @part()
 def _count(keys: Words, bound: int) -> int:
-    """Return how many keys, fewer than 2**31, are at least `bound`."""
+    """Return the number of keys, of fewer than 2**31, that are at least `bound`."""
     limit = keys.dtype.type(bound)
-    count = np.int32(0)  # as wide as float32's keys, so as many a register
+    count = np.int32(0)  # as wide as float32 keys, so that a register holds as many
     for j in range(keys.size):
         count = np.int32(count + (keys[j] >= limit))
     return int(count)
@@ -92,7 +92,7 @@ def _between(keys: Words, low: int, high: int, count: int) -> Words:
 
 @part()
 def _reached_by(keys: Words, k: int, most: int) -> int:
-    """Return a number that at least k keys reach and no more than `most`, where the k-th largest key allows, else it.
+    """Return a number that at least k and, if possible, at most `most` keys reach; otherwise the k-th largest key.
 
     1 <= k <= size, k <= most.
     """
@@ -116,10 +116,11 @@ def _reached_by(keys: Words, k: int, most: int) -> int:
 
 @part()
 def _sampled_bound(words: Words, magnitude: int, k: int) -> tuple[int, int]:
-    """Return a magnitude that about k or a little more numbers reach, and how many at most are expected to.
+    """Return a magnitude reached by k or slightly more numbers, and the maximum number expected to reach it.
 
-    One number of each of m equal stretches is drawn. Were k of d numbers the largest in a random place, the sample
-    would hold p = k m / d of them, give or take sqrt(p); the bound is four of these deviations on the safe side.
+    One number of each of m equal segments is drawn. If the k largest of d numbers were at random positions, the sample
+    would contain p = k m / d of them, with standard deviation sqrt(p); the bound has a safety margin of four
+    deviations.
     """
     d = words.size
     m = min(d, 4 * int(np.sqrt(d)) + 64)
@@ -136,7 +137,7 @@ def _sampled_bound(words: Words, magnitude: int, k: int) -> tuple[int, int]:
 
 @part()
 def _collect(words: Words, magnitude: int, bound: int, places: Places, keys: Words) -> int:
-    """Write places and keys of magnitudes >= `bound`, in order; return their number, or -1 if they need more room."""
+    """Write indices and keys of magnitudes >= `bound`, in order; return their number, or -1 if they don't fit."""
     count = 0
     whole = words.size - words.size % _LANES
     for first in range(0, whole, _LANES):
@@ -162,7 +163,7 @@ def _collect(words: Words, magnitude: int, bound: int, places: Places, keys: Wor
 
 @part()
 def _candidates(words: Words, magnitude: int, k: int) -> tuple[Places, Words]:
-    """Return places and magnitudes of numbers among which are the k largest, or all that aren't zero."""
+    """Return indices and magnitudes of a set that contains the k largest numbers, or all nonzero ones."""
     bound, room = _sampled_bound(words, magnitude, k)
     places, keys = np.empty(room + _LANES, dtype=np.uint32), np.empty(room + _LANES, dtype=words.dtype)
     count = _collect(words, magnitude, words.dtype.type(bound), places, keys)
@@ -175,21 +176,21 @@ def _candidates(words: Words, magnitude: int, k: int) -> tuple[Places, Words]:
 
 @part()
 def largest(words: Words, infinity: int, k: int) -> tuple[Places, bool]:
-    """Return the places of the k largest magnitudes, ascending; of equal ones the first are taken.
+    """Return the indices of the k largest magnitudes, ascending; ties are resolved by the lower index.
 
     Parameters
     ----------
     words
-        The vector, shape (d,), d < 2**31, its numbers taken as signed integers.
+        The vector, shape (d,), d < 2**31, reinterpreted as signed integers.
     infinity
-        `finite.INFINITY` of its numbers.
+        The corresponding `finite.INFINITY`.
     k
         1 <= k <= d.
 
     Returns
     -------
     tuple
-        The places, fewer than k where the other numbers are zero; and whether all that was met is finite.
+        The indices, fewer than k if the other numbers are zero; and whether all numbers are finite.
     """
     magnitude = words.dtype.type(infinity | (infinity - 1))
     candidates, keys = _candidates(words, magnitude, k)
@@ -200,7 +201,7 @@ def largest(words: Words, infinity: int, k: int) -> tuple[Places, bool]:
     equal = k - _count(keys, last + 1)
     places = np.empty(keys.size + 1, dtype=np.uint32)
     count = 0
-    for j in range(keys.size):  # without branches: half of them would be guessed wrongly
+    for j in range(keys.size):  # branch-free: half of the branches would be mispredicted
         places[count] = candidates[j]
         tied = keys[j] == last
         count += (keys[j] > last) | (tied & (equal > 0))

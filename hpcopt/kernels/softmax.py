@@ -1,7 +1,7 @@
-"""The softmax of many rows' outputs, its cross-entropy and the derivative of that, in place.
+"""The softmax of many rows' outputs, its cross-entropy and the derivative, in place.
 
-Three sweeps over a row while it is in the cache; the exponentials are one flat loop, so that they are vectorised
-whatever the number of classes. NaN in gives NaN out.
+Three sweeps over a row while it is in the cache; the exponentials are one flat loop, so that they are vectorised for
+any number of classes. NaN gives NaN.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hpcopt.kernels.pointwise import exp_of_negative
 
 @kernel()
 def cross_entropy(z: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """Return the sum over the rows of log(sum_c exp(z_c)) - z_y, and turn `z` into its derivative.
+    """Return the sum over the rows of log(sum_c exp(z_c)) - z_y, and replace `z` by the derivative.
 
     Parameters
     ----------

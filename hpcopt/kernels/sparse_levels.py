@@ -1,8 +1,8 @@
-"""Packed levels of which few are not zero, as a list of those.
+"""Sparse levels, as a list of the nonzero ones.
 
-An item is the index of a level with its sign behind it and, in base 5, whether it is the larger: w bits together,
-from the lowest bit of the first byte on, by index. w is at least 8, so that the length of the list tells the number
-of items whatever bits fill its last byte. The sign of the first scale of the message says that a list follows.
+An item consists of the index of a level, its sign and, in base 5, a bit for the larger magnitude: w bits, from the
+lowest bit of the first byte on, ordered by index. w is at least 8, so the length of the list determines the number of
+items, whatever the padding bits. The sign of the first scale of the message indicates a list.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _BYTE = np.uint64(255)
 
 @part()
 def is_list(message: Bytes) -> bool:
-    """Tell whether the levels in a message are a list: then its first scale has a minus."""
+    """Return whether the levels in a message are a list: its first scale then has a minus sign."""
     return message.size > 0 and message[3] >= 128
 
 
 @kernel()
 def list_levels(base: int, message: Bytes, header: int, d: int, width: int, size: int) -> None:
-    """Replace the levels of `message` by a list of those that are not zero.
+    """Replace the levels of `message` by a list of the nonzero ones.
 
     Parameters
     ----------
     base
-        Of the levels, `TERNARY` or `QUINARY`.
+        Base of the levels, `TERNARY` or `QUINARY`.
     message
-        As `ternary` left it: `header` bytes of scales and `d` levels; the list is never longer.
+        A message from `ternary`: `header` bytes of scales and `d` levels; the list is not longer.
     width
         Bits of an index, at most 31; w is 1 more in base 3, 2 more in base 5.
     size
@@ -78,7 +78,7 @@ def list_levels(base: int, message: Bytes, header: int, d: int, width: int, size
 
 @part()
 def _bits_from(items: Bytes, position: int) -> np.uint64:
-    """Return the bits from `position` on, at least 33 of them where the list has so many."""
+    """Return the bits from `position` on, at least 33 of them if the list has that many."""
     at = position >> 3
     if at + 8 <= items.size:
         word = load_long(items, at)
@@ -91,14 +91,14 @@ def _bits_from(items: Bytes, position: int) -> np.uint64:
 
 @part()
 def expand_list(base: int, items: Bytes, width: int, scales: Floats, bucket: int, out: Floats) -> bool:
-    """Fill `out`, shape (d,), with the numbers that `items` and `scales` stand for; False if an index is beyond.
+    """Fill `out`, shape (d,), with the numbers given by `items` and `scales`; False if an index is out of range.
 
     Parameters
     ----------
     base, items, width
         As for `list_levels`.
     scales, bucket
-        float32, one or two a bucket; numbers in a bucket.
+        float32 scales, one or two per bucket; numbers in a bucket.
     """
     out[:] = 0
     bits_of_level = base // 2

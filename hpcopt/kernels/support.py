@@ -1,17 +1,17 @@
-"""The support of least squares: which magnitudes one common magnitude stands for best.
+"""The least-squares support: which magnitudes to replace by one common magnitude.
 
-Of all ways to send s sgn(v_i) on a support and 0 elsewhere, the support of the K largest magnitudes that maximises
-F(K) = (sum of them)^2 / K leaves the smallest error, ||v||^2 - F(K), with s their mean. Sorting all of v to find K
-would cost far more than all the rest; here only magnitudes near the cut are sorted.
+If s sgn(v_i) is sent on a support and 0 elsewhere, the error is smallest for the support of the K largest magnitudes
+that maximises F(K) = (sum of them)^2 / K, with s their mean: it is ||v||^2 - F(K). Sorting all of v to find K would
+cost far more than everything else; here only magnitudes near the cut are sorted.
 
-At the best cut every magnitude kept is at least s/2 and every other at most that. As s lies between the mean and the
-largest of all magnitudes, the cut lies between half of each. One pass counts and sums magnitudes in that range in bins
-(floats in order are integers in order, so a bin is a range of bits). F is then known where bins meet. Within a bin of n
-magnitudes up to h behind the K largest of sum S,
+At the best cut, every kept magnitude is at least s/2 and every other at most s/2. As s is between the mean and the
+largest magnitude, the cut is between half of each. One pass counts and sums magnitudes in that range in bins (floats
+have the order of their bits, so a bin is a range of bits). This gives F at the borders of bins. Within a bin of n
+magnitudes, at most h, that follow the K largest with sum S,
 
     F(K + k) <= (S + k h)^2 / (K + k),  convex in k, so at most the larger of its values at k = 0 and k = n,
 
-and only bins in which that is above the best F known are collected, sorted and searched.
+and only bins in which this bound exceeds the best known F are collected, sorted and searched.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Table = NDArray[np.float64]
 
 _BLOCK = 1024
 _GROUP = 64
-_BINS = 2048  # at most: two doubles each, about the nearest cache
-_ASIDE = 8  # further bins, for the magnitudes below the range by turns: one alone would wait for itself
-_WIDER = 1.0 + 2.0**-20  # of the range, beyond all rounding
-_BETTER = 1.0 + 1e-12  # than what is known, by more than rounding
+_BINS = 2048  # maximum: two doubles each, about the size of the L1 cache
+_ASIDE = 8  # further bins, used in turn for magnitudes below the range: a single one would be a dependency chain
+_WIDER = 1.0 + 2.0**-20  # factor on the range, larger than all roundoff
+_BETTER = 1.0 + 1e-12  # an improvement must exceed roundoff
 
 
 @part()
 def _single(b: int) -> np.float32:
-    """Return the float32 of the bits `b`."""
+    """Return the float32 with the bits `b`."""
     return np.uint32(b).view(np.float32)
 
 
 @part()
 def _sum_and_top(x: Floats) -> tuple[float, int]:
-    """Return the sum of |x| and the bits of the largest."""
+    """Return the sum of |x| and the bits of the largest magnitude."""
     total = 0.0
     top = np.int32(0)
     for first in range(0, x.size, _BLOCK):
@@ -55,7 +55,7 @@ def _sum_and_top(x: Floats) -> tuple[float, int]:
 
 @part()
 def _fill_bins(x: Floats, low: np.int32, shift: np.int32, table: Table) -> None:
-    """Count and sum magnitudes by bin: bin k holds the bits from low + k 2^shift on, the last also all beyond."""
+    """Count and sum magnitudes by bin: bin k starts at the bits low + k 2^shift; the last one is unbounded."""
     last = np.int32(table.shape[0] - 1 - _ASIDE)
     place = np.empty(_BLOCK, np.int32)
     for first in range(0, x.size, _BLOCK):
@@ -81,11 +81,11 @@ def _count_between(block: Floats, low: np.int32, high: np.int32) -> int:
 
 @part()
 def _collect(x: Floats, low: np.int32, high: np.int32, found: NDArray[np.float32]) -> None:
-    """Fill `found` with the magnitudes of which the bits are in [low, high); it has room for one more."""
+    """Fill `found` with the magnitudes whose bits are in [low, high); it has room for one more."""
     n = 0
     for first in range(0, x.size, _GROUP):
         group = x[first : first + _GROUP]
-        if _count_between(group, low, high) == 0:  # the rule, and 64 numbers are compared in a few instructions
+        if _count_between(group, low, high) == 0:  # the usual case, decided for 64 numbers by a few instructions
             continue
         for i in range(group.size):
             b = magnitude(group[i])
@@ -95,7 +95,7 @@ def _collect(x: Floats, low: np.int32, high: np.int32, found: NDArray[np.float32
 
 @kernel()
 def _best_of(found: NDArray[np.float32], count: float, total: float, best: float, cut: int) -> int:
-    """Return the bits of the smallest magnitude kept at the best cut, `cut` if none in `found` is better than `best`.
+    """Return the bits of the smallest magnitude kept at the best cut; `cut` if no cut in `found` is better than `best`.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _best_of(found: NDArray[np.float32], count: float, total: float, best: float
 
 @part()
 def _best_border(table: Table, low: int, shift: int) -> tuple[float, int]:
-    """Return the largest F at a border of bins and the bits of that border."""
+    """Return the largest F at a border between bins, and the bits of that border."""
     count = total = best = 0.0
     cut = low
     for k in range(table.shape[0] - 1 - _ASIDE, -1, -1):
@@ -153,7 +153,7 @@ def _search(x: Floats, low: int, shift: int, table: Table) -> int:
 
 @kernel()
 def best_threshold(x: Floats) -> np.float32:
-    """Return a threshold such that the magnitudes above it are the support of least squares.
+    """Return a threshold such that the magnitudes above it are the least-squares support.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def best_threshold(x: Floats) -> np.float32:
 
     Returns
     -------
-    The threshold as a float32; infinity where `x` is not finite or beyond float32.
+    The threshold as a float32; infinity if `x` is not finite or beyond float32's range.
     """
     total, top = _sum_and_top(x)
     if not (total < np.inf and top < INFINITY):

@@ -1,14 +1,15 @@
-"""Three or five values a number: zero and one or two magnitudes with a sign, at random or beyond a threshold.
+"""Three or five values per number: zero and one or two signed magnitudes, by random rounding or a threshold.
 
-A vector is cut into buckets, each with magnitudes of its own (one bucket unless asked otherwise), and apart from that
-into blocks of `trits.BLOCK` numbers whose levels are packed together. A block is quantised and packed while it lies in
-the nearest cache; a bucket's magnitudes are found when its first block comes.
+A vector is divided into buckets, each with its own magnitudes (by default one bucket), and independently into blocks of
+`trits.BLOCK` numbers whose levels are packed together. A block is quantised and packed while it is in the L1 cache; a
+bucket's magnitudes are computed at its first block.
 
-All arithmetic is on float32(x). Magnitudes that are not finite say that x is not, or is beyond float32.
+All arithmetic is on float32(x). Magnitudes that are not finite show that x is not finite or exceeds float32.
 
-Rounding at random compares with 16 bits a number and one fraction a block that all its numbers share: u + f, u = 0,
-..., 65535, is uniform on [0, 65536) to the last bit, so each number is unbiased however small it is, and two of a block
-are dependent by 2^-16 at most. Half the hashing of 32 bits a number, and it is hashing that costs.
+Random rounding compares with u + f, where u has 16 bits per number and the fraction f is shared by all numbers of a
+block. u + f is uniform on [0, 65536) to the last bit, so each number is unbiased however small it is, and the
+dependence of two numbers of a block is at most 2^-16. This needs half the hashing of 32 bits per number, and hashing
+dominates the cost.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ ALL = 0  # rules for the threshold: kappa times the mean magnitude of all,
 NONZERO = 1  # or of those that are not zero,
 EXACT = 2  # or the threshold of least squares
 
-_STEPS = np.float32(65536.0 + 2.0**-6)  # of a dither; two units in the last place more, so that 1 is always above
+_STEPS = np.float32(65536.0 + 2.0**-6)  # steps of a dither; two units in the last place more, so that 1 is always above
 _LEAST = np.float32(2.0**-110)  # magnitudes below count as zero: _STEPS / _LEAST is still a float32
-_SMALL_SQUARE = 2.0**-60  # of a block; what float32 loses below 2^-126 matters no more from here on
+_SMALL_SQUARE = 2.0**-60  # of a block; above this, losses of float32 below 2^-126 don't matter
 _LAST = np.uint32(0xFFFFFFFF)
 
 
 @part()
 def _largest(x: Floats) -> np.float32:
-    """Return max |x| as a float32; infinity where it is not finite."""
+    """Return max |x| as a float32; infinity if it is not finite."""
     top = np.int32(0)
     for i in range(x.size):
         top = max(top, magnitude(x[i]))
@@ -65,7 +66,7 @@ def _squares_in_double(x: Floats) -> float:
 
 @part()
 def _root_mean_square(x: Floats) -> float:
-    """Return the root mean square of `x`: by blocks in float32, in double where squares leave its range."""
+    """Return the root mean square of `x`, by blocks in float32, or in double if squares leave its range."""
     total = 0.0
     for first in range(0, x.size, BLOCK):
         block = x[first : first + BLOCK]
@@ -97,14 +98,14 @@ def _kept(x: Floats, threshold: np.float32, zero: Real) -> tuple[Real, np.float3
 
 @part()
 def _steps_per_unit(unit: np.float32) -> np.float32:
-    """Return the factor that turns magnitudes into steps of a dither, `unit` into all of them; 0 for no magnitude."""
+    """Return the factor from magnitudes to steps of a dither, such that `unit` becomes all steps; 0 for unit 0."""
     return _STEPS / unit if unit >= _LEAST else np.float32(0.0)
 
 
 @part()
 def _shared_fraction(key: np.uint64, first: int) -> np.float32:
-    """Return the fraction of a step, in [0, 1), that the numbers of the block from `first` on share."""
-    word = bits32(key, np.uint32(_LAST - np.uint32(first // BLOCK)))  # counted from the end: fill counts from zero
+    """Return the fraction of a step, in [0, 1), shared by the numbers of the block that starts at `first`."""
+    word = bits32(key, np.uint32(_LAST - np.uint32(first // BLOCK)))  # counted from the end; `fill` counts from zero
     return np.float32(word >> np.uint32(8)) * np.float32(2.0**-24)
 
 
@@ -112,7 +113,7 @@ def _shared_fraction(key: np.uint64, first: int) -> np.float32:
 def _round_to_unit(
     x: Floats, unit: np.float32, dither: NDArray[np.uint16], fraction: np.float32, levels: Levels
 ) -> None:
-    """Fill `levels` with sgn(x) at a probability of |x| / `unit`, else 0."""
+    """Fill `levels` with sgn(x) with probability |x| / `unit`, else 0."""
     steps = _steps_per_unit(unit)
     for i in range(x.size):
         y = np.float32(x[i])
@@ -124,7 +125,7 @@ def _round_to_unit(
 def _round_to_either(
     x: Floats, low: np.float32, high: np.float32, dither: NDArray[np.uint16], fraction: np.float32, levels: Levels
 ) -> None:
-    """Fill `levels` with sgn(x) times 0, 1 or 2, for 0, `low` and `high`: one of the two next to |x|, at random."""
+    """Fill `levels` with sgn(x) times 0, 1 or 2 (for 0, `low`, `high`): a random one of the two adjacent to |x|."""
     below = _steps_per_unit(low)
     above = _steps_per_unit(high - low)
     for i in range(x.size):
@@ -146,7 +147,7 @@ def _compare(x: Floats, threshold: np.float32, levels: Levels) -> None:
 
 @part()
 def _threshold(x: Floats, rule: int, kappa: float) -> np.float32:
-    """Return the threshold of a bucket by its rule; NaN or infinity where `x` holds such."""
+    """Return the threshold of a bucket by its rule; NaN or infinity if `x` contains NaN or infinity."""
     if rule == EXACT:
         return best_threshold(x)
     total = 0.0
@@ -160,7 +161,7 @@ def _threshold(x: Floats, rule: int, kappa: float) -> np.float32:
 
 @part()
 def _two_scales(threshold: np.float32, largest: np.float32) -> tuple[np.float32, np.float32]:
-    """Return the magnitudes to round to: `threshold` joins zero or `largest` where a dither can't tell them apart."""
+    """Return the magnitudes to round to; `threshold` becomes zero or `largest` if a dither can't distinguish them."""
     zero = np.float32(0.0)
     if largest < _LEAST:
         return zero, zero
@@ -174,7 +175,7 @@ def _two_scales(threshold: np.float32, largest: np.float32) -> tuple[np.float32,
 
 @part()
 def _sum_kept(x: Floats, threshold: np.float32) -> tuple[float, float]:
-    """Return sum and number of the magnitudes above `threshold`: in float32, in double where that overflows."""
+    """Return sum and number of the magnitudes above `threshold`, in float32, or in double if that overflows."""
     total, count = _kept(x, threshold, np.float32(0.0))
     if total == np.inf:
         total = _kept(x, threshold, 0.0)[0]
@@ -183,14 +184,14 @@ def _sum_kept(x: Floats, threshold: np.float32) -> tuple[float, float]:
 
 @part()
 def _divided(base: int, d: int, bucket: int, message: Bytes) -> tuple[NDArray[np.float32], Bytes]:
-    """Return room for the scales of `d` numbers, and what follows them in a message."""
+    """Return an array for the scales of `d` numbers, and the rest of the message."""
     count = base // 2 * ((d + bucket - 1) // bucket)
     return np.empty(count, np.float32), message[4 * count :]
 
 
 @part()
 def _put(scales: NDArray[np.float32], message: Bytes) -> bool:
-    """Begin the message with its scales; tell whether they are finite."""
+    """Write the scales to the beginning of the message; return whether they are finite."""
     finite = True
     for b in range(scales.size):
         store_word(message, 4 * b, scales[b])
@@ -200,7 +201,7 @@ def _put(scales: NDArray[np.float32], message: Bytes) -> bool:
 
 @part()
 def _count(levels: Levels, n: int) -> int:
-    """Return how many of the `n` levels of a block, with zeros behind them, are not zero."""
+    """Return the number of nonzero levels among the `n` levels of a block, which is padded with zeros."""
     count = 0
     for i in range(0, n, 64):
         count += ones(nonzeros(levels, i))
@@ -209,22 +210,22 @@ def _count(levels: Levels, n: int) -> int:
 
 @kernel()
 def round_ternary(x: Floats, key: np.uint64, clip: float, bucket: int, message: Bytes) -> int:
-    """Quantise to sgn(x) s at a probability of |x| / s, else to 0, s being the largest magnitude of a bucket.
+    """Quantise to sgn(x) s with probability |x| / s, else to 0, where s is the largest magnitude of a bucket.
 
     Parameters
     ----------
     x
         float32 or float64, shape (d,).
     clip
-        Where positive, s is at most this many root mean squares of the bucket, and what is larger becomes s.
+        If positive, s is at most this many root mean squares of the bucket, and larger magnitudes become s.
     bucket
         Numbers in a bucket; the last may be shorter.
     message
-        Receives s of each bucket and the levels, shape (4 ceil(d/bucket) + ceil(d/5),).
+        Filled with s of each bucket and the levels, shape (4 ceil(d/bucket) + ceil(d/5),).
 
     Returns
     -------
-    How many levels are not zero; -1 if a scale is not finite.
+    The number of nonzero levels; -1 if a scale is not finite.
     """
     scales, packed = _divided(TERNARY, x.size, bucket, message)
     levels = np.empty(BLOCK, np.int8)
@@ -251,14 +252,14 @@ def round_ternary(x: Floats, key: np.uint64, clip: float, bucket: int, message: 
 
 @kernel()
 def threshold_ternary(x: Floats, rule: int, kappa: float, bucket: int, message: Bytes) -> int:
-    """Quantise to s sgn(x) where |x| is above the threshold of its bucket, s being the mean of those, else to 0.
+    """Quantise to s sgn(x) if |x| is above the threshold of its bucket, else to 0; s is the mean of those above.
 
     Parameters
     ----------
     rule
         `ALL`, `NONZERO` or `EXACT`; `kappa` is for the first two.
     x, bucket, message
-        As for `round_ternary`, and so is what it returns.
+        As for `round_ternary`, like the return value.
     """
     scales, packed = _divided(TERNARY, x.size, bucket, message)
     levels = np.empty(BLOCK, np.int8)
@@ -291,9 +292,10 @@ def round_quinary(x: Floats, key: np.uint64, rule: int, kappa: float, bucket: in
     Parameters
     ----------
     message
-        Receives threshold and largest magnitude of each bucket and the levels, shape (8 ceil(d/bucket) + ceil(d/3),).
+        Filled with threshold and largest magnitude of each bucket and the levels, shape (8 ceil(d/bucket) +
+        ceil(d/3),).
     x, key, rule, kappa, bucket
-        As for `round_ternary` and `threshold_ternary`, and so is what it returns.
+        As for `round_ternary` and `threshold_ternary`, like the return value.
     """
     scales, packed = _divided(QUINARY, x.size, bucket, message)
     levels = np.empty(BLOCK, np.int8)
@@ -348,21 +350,21 @@ def _expand_packed(base: int, packed: Bytes, scales: Floats, bucket: int, out: F
 
 @kernel()
 def expand(base: int, message: Bytes, bucket: int, width: int, out: Floats) -> bool:
-    """Fill `out`, shape (d,), with the numbers that `message` stands for.
+    """Fill `out`, shape (d,), with the numbers encoded by `message`.
 
     Parameters
     ----------
     base
-        `TERNARY` for levels of one magnitude a bucket, `QUINARY` for those of two.
+        `TERNARY` for one magnitude per bucket, `QUINARY` for two.
     message, bucket
-        As the quantisers left them, or `sparse_levels.list_levels` after them.
+        From the quantisers, or from `sparse_levels.list_levels` applied afterwards.
     width
         Bits of an index in such a list.
 
     Returns
     -------
     bool
-        False if an index in a list is beyond the vector.
+        False if an index in a list is out of range.
     """
     scales, levels = _divided(base, out.size, bucket, message)
     for b in range(scales.size):

@@ -1,14 +1,14 @@
-"""Small whole numbers packed into bytes: five of {-1, 0, 1}, or three of {-2, ..., 2}.
+"""Small integers packed into bytes: five of {-1, 0, 1}, or three of {-2, ..., 2}.
 
-A byte is the number whose digits in base 3 (base 5) are the levels plus 1 (plus 2), so that zeros are byte 121 (62):
-1.6 bits a ternary number, where log2 3 = 1.585 would be the least. Digits of one byte stand far apart: in a block of n
-levels and m = ceil(n/5) bytes, byte j holds levels j, m + j, ..., 4 m + j, with zeros behind the last. So both ways are
-loops over whole bytes without shuffles, 64 of them an instruction.
+A byte is the number whose digits in base 3 (base 5) are the levels plus 1 (plus 2), so zeros give the byte 121 (62):
+1.6 bits per ternary number, close to the minimum log2 3 = 1.585. The digits of one byte come from distant levels: in a
+block of n levels and m = ceil(n/5) bytes, byte j holds levels j, m + j, ..., 4 m + j, padded with zeros. So packing and
+unpacking are loops over whole bytes without shuffles, 64 of them per instruction.
 
-Unpacking takes the byte for a fraction of 243 in units of 1/256, rounded up, and reads the digits from the top: the
-digit is what three times the fraction carries out of eight bits, and what stays is the next fraction.
+Unpacking converts the byte to a fraction of 243 in units of 1/256, rounded up, and reads the digits from the top: three
+times the fraction overflows eight bits by the digit, and the remainder is the next fraction.
 
-Two bits a number would be 25 % longer and no faster: the packing is a tenth of what quantising costs.
+Two bits per number would be 25 % longer and no faster: packing costs a tenth of quantising.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PER_BYTE = {TERNARY: 5, QUINARY: 3}  # digits
 
 @part()
 def _bytes_of(base: int, n: int) -> int:
-    """Return the bytes that `n` levels fill."""
+    """Return the number of bytes of `n` levels."""
     digits = 5 if base == TERNARY else 3
     return (n + digits - 1) // digits
 
 
 @part()
 def bytes_of_block(base: int, first: int, n: int, packed: Bytes) -> Bytes:
-    """Return the bytes of the block of `n` levels from `first` on, which is a multiple of `BLOCK`."""
+    """Return the bytes of the block of `n` levels that starts at `first`, a multiple of `BLOCK`."""
     start = _bytes_of(base, first)
     return packed[start : start + _bytes_of(base, n)]
 
@@ -68,7 +68,7 @@ def pack(base: int, levels: Levels, n: int, out: Bytes) -> None:
     base
         `TERNARY` or `QUINARY`.
     levels
-        Shape (BLOCK,); those behind the first `n` become zero.
+        Shape (BLOCK,); those after the first `n` become zero.
     """
     levels[n:] = 0
     if base == TERNARY:
@@ -79,13 +79,13 @@ def pack(base: int, levels: Levels, n: int, out: Bytes) -> None:
 
 @part()
 def _carry_3(fraction: np.uint8) -> np.int8:
-    """Return what 3 `fraction` carries out of eight bits, less one."""
+    """Return the overflow of 3 `fraction` beyond eight bits, minus one."""
     return np.int8(np.int8(fraction >= 171) - np.int8(fraction < 86))
 
 
 @part()
 def _carry_5(fraction: np.uint8) -> np.int8:
-    """Return what 5 `fraction` carries out of eight bits, less two."""
+    """Return the overflow of 5 `fraction` beyond eight bits, minus two."""
     above = np.int8(np.int8(fraction >= 154) + np.int8(fraction >= 205))
     below = np.int8(np.int8(fraction < 52) + np.int8(fraction < 103))
     return np.int8(above - below)
@@ -136,7 +136,7 @@ def unpack(base: int, packed: Bytes, fractions: Bytes, levels: Levels) -> None:
     packed
         The bytes of one block.
     fractions
-        Room for as many bytes.
+        A buffer of the same size.
     """
     if base == TERNARY:
         _unpack_trits(packed, fractions, levels)

@@ -1,8 +1,8 @@
-"""Views of a kernel's arguments that cost nothing to slice.
+"""Views of a kernel's arguments with free slicing.
 
-numba counts the references to an array's memory, by a locked addition when a slice is made and one when it goes:
-some 10 ns, as much as a thousand elements take. A kernel's arguments outlive its call, so theirs need no counting
-(measured: buckets of 512 numbers are encoded 1.4 times as fast).
+numba counts references to an array's memory, with an atomic addition when a slice is created and another when it is
+released: about 10 ns, the time of a thousand elements. A kernel's arguments outlive its call, so slices of them need no
+counting (measured: buckets of 512 numbers are encoded 1.4 times as fast).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 
 def _uncounted(typingctx: Any, array: Any) -> Any:  # noqa: ARG001
-    """Return a view of `array`, an argument of the kernel that calls; never of what the kernel itself allocates."""
+    """Return a view of `array`, which must be an argument of the calling kernel, not allocated by it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, arguments[0])

@@ -1,1 +1,1 @@
-"""Models: what training leaves behind, as a file and as predictions."""
+"""Models: the result of training, its file, and predictions."""

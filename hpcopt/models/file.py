@@ -1,4 +1,4 @@
-"""The file of a trained model: arrays in an .npz, never a pickle, and old or new but never half."""
+"""The file of a trained model: arrays in an .npz, without pickles, written atomically."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from hpcopt.files import written_whole
 from hpcopt.stored import archive
 
 FORMAT = 1
-"""Version of the file's layout; raised when an older hpcopt could misread it."""
+"""Version of the file format; increased when an older hpcopt could misread it."""
 
 NEEDED = ("coef", "intercept", "classes", "loss", "meta", "format")
 OPTIONAL = ("model", "activation")
-HIDDEN = "hidden_"  # how the names of hidden layers' arrays begin
+HIDDEN = "hidden_"  # prefix of the names of hidden layers' arrays
 
 
 def write(path: str | Path, arrays: Mapping[str, Any]) -> None:
-    """Write `arrays` to `path`; a reader finds the old file or the new one, never a half."""
+    """Write `arrays` to `path` atomically: a reader finds the old file or the complete new one."""
     with written_whole(Path(path), "wb") as file:
         np.savez(file, format=np.array(FORMAT), **arrays)
 
 
 def read(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Return a model's arrays in the file `path`, all that it needs among them; others there are not looked at.
+    """Return a model's arrays in the file `path`, including all required ones; other arrays are ignored.
 
     Raises
     ------
     InputError
-        No such file, no model, a damaged one, or one of a newer hpcopt.
+        If there is no such file, it is not a model, it is damaged, or it comes from a newer hpcopt.
     """
     arrays = _arrays(Path(path))
     missing = set(NEEDED) - arrays.keys()
@@ -46,7 +46,7 @@ def read(path: str | Path) -> dict[str, NDArray[Any]]:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an .npz file whose names are those of a model's."""
+    """Return the arrays of an .npz file that belong to a model, by name."""
     try:
         if path.is_file() and not zipfile.is_zipfile(path):
             raise InputError(f"{path}: not a model: expected the .npz file that 'hpcopt fit' or 'hpcopt run' writes")
@@ -56,7 +56,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected a file, as model.npz") from None
+        raise InputError(f"{path}: is a folder; expected a file, such as model.npz") from None
     except InputError as error:
         told = error.message.removeprefix(f"{path}: ")
         raise InputError(f"{path}: {'' if told.startswith('not a model') else 'not a model: '}{told}") from None

@@ -1,6 +1,6 @@
-"""A trained model: what a run leaves behind and `hpcopt predict` reads.
+"""A trained model: the result of a run, and the input of `hpcopt predict`.
 
-It speaks of the features as the user has them, whatever scaling was done for the solver.
+It refers to the user's original features, whatever scaling was done for the solver.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ TWO_CLASSES = 2
 
 @dataclass(frozen=True)
 class Model:
-    """Prediction of x is coef.x + intercept (with "relu" at least 0), the class on that side of zero, or the largest's.
+    """Predicts coef.x + intercept (with "relu" at least 0), or its sign's class, or the class with the largest output.
 
     Parameters
     ----------
     coef
-        Coefficients of the original features, shape (d,); of many classes (classes, d), with hidden layers of what the
-        last of them returns.
+        Coefficients of the original features, shape (d,), or (classes, d) for several classes; with hidden layers, of
+        the outputs of the last hidden layer.
     intercept
-        Added to every prediction; of many classes shape (classes,).
+        Added to every prediction; for several classes of shape (classes,).
     loss
         Name of the loss it was trained with.
     classes
-        The labels behind -1 and +1, shape (2,), or behind the rows of `coef`; None for real targets.
+        The labels for -1 and +1, shape (2,), or for the rows of `coef`; None for real targets.
     meta
-        What else is worth knowing (solver, objective, ...): anything JSON can hold. Of a model that tells two
-        groups of labels apart it has their lists "positive" and "negative"; `classes` are then (-1, +1).
+        Further information (solver, objective, ...), any JSON object. For a model that distinguishes two groups of
+        labels it contains their lists "positive" and "negative"; `classes` are then (-1, +1).
     hidden
         The hidden layers, the first one with coefficients of the original features.
     activation
-        What follows each hidden layer; None where there is none.
+        The activation after each hidden layer; None without hidden layers.
     family
-        Name of the model family that it is one of: "linear", "mlp".
+        Name of its model family: "linear", "mlp".
 
     Raises
     ------
     InputError
-        A shape, loss or value that makes no model.
+        For an invalid shape, loss or value.
     """
 
     coef: Coefficients
@@ -87,7 +87,7 @@ class Model:
             raise InputError(f"classes: loss '{self.loss}' has {right or 'no'} classes, got {count}")
 
     def _check_layers(self, *, many: bool, layered: bool) -> None:
-        """Refuse coefficients of another type or shape than the loss and one another ask for."""
+        """Raise an error for coefficients whose type or shape does not match the loss or each other."""
         dimensions, shape = (2, "(classes, d)") if many else (1, "(d,)")
         if self.coef.ndim != dimensions or self.coef.dtype != np.float64:
             raise InputError(
@@ -111,12 +111,12 @@ class Model:
 
     @property
     def groups(self) -> ChosenClasses | None:
-        """The labels of the training data that -1 and +1 stand for, where it was trained to tell two groups apart."""
+        """The labels of the training data for -1 and +1, if it was trained to distinguish two groups of labels."""
         positive, negative = (tuple(self.meta.get(side, ())) for side in ("positive", "negative"))
         return ChosenClasses(positive, negative) if positive and negative else None
 
     def decision(self, X: Features) -> Vector:
-        """Return coef.x + intercept for each row of `X`, shape (n,), of many classes (n, classes).
+        """Return coef.x + intercept for each row of `X`, shape (n,), or (n, classes) for several classes.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Model:
         Raises
         ------
         InputError
-            Another number of features.
+            For a different number of features.
         """
         if X.ndim != 2:
             raise InputError(f"expected rows of shape (n, {self.features}), got shape {X.shape}")
@@ -143,7 +143,7 @@ class Model:
         return decision
 
     def predict(self, X: Features) -> Vector:
-        """Return the predicted label (of classes) or value of each row of `X`, shape (n,); see `decision`."""
+        """Return the predicted label (for classes) or value of each row of `X`, shape (n,); see `decision`."""
         decision = self.decision(X)
         loss = LOSSES[self.loss]()
         if self.classes is None:
@@ -153,7 +153,7 @@ class Model:
         return np.asarray(self.classes[decision.argmax(axis=1)])
 
     def save(self, path: str | Path) -> None:
-        """Write the model to `path`; a reader finds the old file or the new one, never a half."""
+        """Write the model to `path` atomically: a reader finds the old file or the complete new one."""
         own = {
             "coef": self.coef,
             "intercept": np.array(self.intercept),
@@ -165,7 +165,7 @@ class Model:
         write(path, {**own, **self._layer_arrays()})
 
     def _layer_arrays(self) -> dict[str, Any]:
-        """Return what a file says of hidden layers: hidden_1_coef, hidden_1_intercept, ..., and the activation."""
+        """Return the file's arrays for hidden layers: hidden_1_coef, hidden_1_intercept, ..., and the activation."""
         if not self.hidden:
             return {}
         layers = {
@@ -182,7 +182,7 @@ def load(path: str | Path) -> Model:
     Raises
     ------
     InputError
-        No such file, no model, a damaged one, or one of a newer hpcopt.
+        If there is no such file, it is not a model, it is damaged, or it comes from a newer hpcopt.
     """
     arrays = read(path)
     try:
@@ -203,14 +203,14 @@ def load(path: str | Path) -> Model:
 
 
 def _numbers(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:
-    """Return the array of real numbers of that name."""
+    """Return the array of real numbers with this name."""
     if name not in arrays:
         raise InputError(f"it lacks {name}")
     return as_floats(arrays[name], name).astype(np.float64, copy=False)
 
 
 def _meta(text: str) -> dict[str, Any]:
-    """Return what else is worth knowing; what predictions need of it is checked."""
+    """Return the further information; the parts that predictions need are checked."""
     try:
         meta = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -229,7 +229,7 @@ def _meta(text: str) -> dict[str, Any]:
 
 
 def _family_and_loss(arrays: dict[str, NDArray[Any]]) -> tuple[str, str]:
-    """Return the names of model family and loss; in files from before they were two, a perceptron's loss is "mlp"."""
+    """Return the names of model family and loss; in older files, which have no family, a perceptron's loss is "mlp"."""
     loss = word("loss", arrays["loss"])
     if "model" in arrays:
         return word("model", arrays["model"]), loss
@@ -237,7 +237,7 @@ def _family_and_loss(arrays: dict[str, NDArray[Any]]) -> tuple[str, str]:
 
 
 def _hidden(arrays: dict[str, NDArray[Any]]) -> tuple[Affine, ...]:
-    """Return the hidden layers in a file, in their order."""
+    """Return the hidden layers in a file, in order."""
     count = sum(name.startswith(HIDDEN) and name.endswith("_coef") for name in arrays)
     return tuple(
         Affine(*(_numbers(arrays, f"{HIDDEN}{place}_{name}") for name in Affine._fields))

@@ -1,6 +1,6 @@
-"""From the vector that a solver ends with to a trained model of the data as a person has them.
+"""From a solver's final vector to a trained model for the user's original data.
 
-Scaling done for the solver is folded into the first coefficients, so that nobody who reads `coef` has to know of it.
+Scaling done for the solver is folded into the first coefficients, so that `coef` applies to the original features.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Coefficients = NDArray[np.float64]
 
 
 def trained(problem: Problem, loaded: Loaded, w: Vector, meta: dict[str, Any]) -> Model:
-    """Return the model that the solver's vector `w` is of the features as they were before scaling.
+    """Return the model given by the solver's vector `w`, for the features before scaling.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ def unscaled(
     Parameters
     ----------
     w, intercept
-        Of the features (x - shift) / scale, which the solver saw: shapes (k, d) and (k,).
+        For the solver's features (x - shift) / scale: shapes (k, d) and (k,).
     shift, scale
         Shape (d,); None stands for zeros and for ones.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # a model refuses what is not finite, in one line
+    with np.errstate(over="ignore", invalid="ignore"):  # `Model` raises an error for values that are not finite
         coef = w.copy() if scale is None else w / scale
         return coef, intercept if shift is None else intercept - coef @ shift
 

@@ -1,7 +1,7 @@
-"""Sums over the rows of a matrix, column by column: what tells the units and the offsets of the features.
+"""Sums over the rows of a matrix, by column: they show the units and the offsets of the features.
 
-Second moments are summed about a centre that is given, in a pass of their own: a column of 1.6e9 that varies by 1
-has no variance left in the difference of two squares.
+Second moments are summed around a given centre in a separate pass: for a column of 1.6e9 that varies by 1, the
+difference of two squares would lose the variance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hpcopt.arrays import Vector
 from hpcopt.problems.matrix import Matrix
 
-BLOCK = 2**18  # entries made dense at a time
+BLOCK = 2**18  # entries converted to dense at a time
 
 
 def sums(matrix: Matrix) -> Vector:
@@ -26,7 +26,7 @@ def sums(matrix: Matrix) -> Vector:
 
 
 def squares(matrix: Matrix, centre: Vector) -> Vector:
-    """Return sum_i (x_i - c)^2, entry by entry, shape (d,), for the centre c (d,). One pass; sparse rows stay so."""
+    """Return sum_i (x_i - c)^2, element-wise, shape (d,), for the centre c (d,). One pass; sparse rows stay sparse."""
     X = matrix.as_array()
     if scipy.sparse.issparse(X):
         data = np.asarray(X.data, dtype=np.float64) - centre[X.indices]

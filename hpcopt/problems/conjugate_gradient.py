@@ -1,4 +1,4 @@
-"""Conjugate gradients with the operator given as a function, so that its product may be a round of the network."""
+"""Conjugate gradients with the operator given as a function, so that a product may be a communication round."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpcopt.arrays import Vector
 
 @dataclass(frozen=True)
 class Solved:
-    """An approximate solution x (d,) and the number of products it cost."""
+    """An approximate solution x (d,) and the number of products used."""
 
     x: Vector
     products: int
@@ -38,9 +38,9 @@ def conjugate_gradient(
     b
         Right-hand side, shape (d,).
     tolerance
-        Stop when the residual's norm is at most this part of the norm of b.
+        Stop when the residual's norm is at most this fraction of the norm of b.
     cap
-        At most this many products.
+        Maximum number of products.
     precondition
         Returns M^-1 r for r of shape (d,), M symmetric positive definite; norms are then sqrt(r^T M^-1 r).
     """
@@ -55,7 +55,7 @@ def conjugate_gradient(
         Ap = product(p)
         products += 1
         curvature = float(p @ Ap)
-        if not curvature > 0.0:  # a direction that A does not see: what is left of b lies outside its range
+        if not curvature > 0.0:  # a direction in the kernel of A: the residual lies outside its range
             return Solved(x if products > 1 else p, products)
         step = rz / curvature
         x += step * p

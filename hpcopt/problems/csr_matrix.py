@@ -1,4 +1,4 @@
-"""Sparse rows: compressed sparse rows, the nonzero entries only."""
+"""Sparse rows in CSR format: only nonzero entries are stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from hpcopt.problems.matrix import Matrix, plain
 
 
 class CsrMatrix(Matrix):
-    """Rows that store their nonzero entries only.
+    """Rows of which only the nonzero entries are stored.
 
     Parameters
     ----------
     X
-        scipy CSR, (n, d), float64 or float32, its indices sorted and without duplicates; its entries are kept,
-        not copied.
+        scipy CSR, (n, d), float64 or float32, with sorted indices and without duplicates; its entries are not copied.
     """
 
     def __init__(self, X: Any) -> None:
@@ -90,7 +89,7 @@ class CsrMatrix(Matrix):
 
 
 def as_csr(X: Any, dtype: np.dtype[Any]) -> CsrMatrix:
-    """Return a scipy sparse `X` (n, d) with entries of `dtype`, copied where its form or type is another."""
+    """Return a scipy sparse `X` (n, d) with entries of `dtype`, copied if its format or type differs."""
     rows = X.tocsr()
     if not rows.has_canonical_format:
         rows = rows.copy()

@@ -12,9 +12,9 @@ from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels import dense
 from hpcopt.problems.matrix import Matrix
 
-_LINE = 64  # bytes; rows that start at multiples of it are read up to 1.3 times faster
-_WORTH_ALIGNING = 2**20  # bytes; smaller matrices are read from the cache, whatever their place
-_BLOCK = 512  # rows of a block in the Gram matrix: enough for BLAS's speed, and it stays in the cache
+_LINE = 64  # bytes; rows that start at multiples of this are read up to 1.3 times faster
+_WORTH_ALIGNING = 2**20  # bytes; smaller matrices are read from the cache anyway
+_BLOCK = 512  # rows per block of the Gram matrix: enough for BLAS to be fast, and small enough for the cache
 
 
 class DenseMatrix(Matrix):
@@ -23,7 +23,7 @@ class DenseMatrix(Matrix):
     Parameters
     ----------
     X
-        (n, d), float64 or float32, C-contiguous; kept, not copied.
+        (n, d), float64 or float32, C-contiguous; not copied.
     """
 
     def __init__(self, X: NDArray[Any]) -> None:
@@ -85,10 +85,10 @@ class DenseMatrix(Matrix):
 
 
 def aligned_empty(n: int, d: int, dtype: Any = np.float64) -> NDArray[Any]:
-    """Return an uninitialised C-contiguous (n, d) array whose memory starts at a multiple of 64 bytes.
+    """Return an uninitialised C-contiguous (n, d) array whose memory is aligned to 64 bytes.
 
-    numpy's own large arrays never do; rows of a multiple of 64 bytes then straddle two cache lines with every
-    wide load.
+    numpy's large arrays are not; with rows of a multiple of 64 bytes, every wide load would then straddle two cache
+    lines.
     """
     size = n * d * np.dtype(dtype).itemsize
     memory = np.empty(size + _LINE, dtype=np.uint8)
@@ -98,7 +98,7 @@ def aligned_empty(n: int, d: int, dtype: Any = np.float64) -> NDArray[Any]:
 
 
 def as_dense(X: NDArray[Any], dtype: np.dtype[Any]) -> DenseMatrix:
-    """Return `X` (n, d) with entries of `dtype`, copied where its layout or type is another."""
+    """Return `X` (n, d) with entries of `dtype`, copied if its layout or type differs."""
     lines_up = X.strides[0] % _LINE or X.ctypes.data % _LINE == 0 or X.nbytes < _WORTH_ALIGNING
     if X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned and lines_up:
         return DenseMatrix(X)

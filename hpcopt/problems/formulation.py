@@ -1,6 +1,6 @@
-"""An objective before any data: the product of a model, a loss and a penalty, and what it offers to solvers.
+"""An objective without data: a model, a loss and a penalty, and the properties that they give it.
 
-Each of the three says of itself whether it is convex, smooth, and so on; the product is what all of them are.
+Each of the three declares whether it is convex, smooth, and so on; the objective has a property if all of them have it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ Quality = Literal["convex", "smooth", "hessian", "bounded"]
 
 @dataclass(frozen=True)
 class Formulation:
-    """Mean loss of a model's outputs, plus a penalty of its weights."""
+    """The mean loss of a model's outputs plus a penalty on its weights."""
 
     model: ModelFamily
     loss: Loss
     penalty: Penalty
 
     def sized(self, features: int, classes: int = 0) -> SizedModel:
-        """Return the model of `features`, and of `classes` where these are the loss's targets."""
+        """Return the model for `features` and, if the loss's targets are classes, for `classes`."""
         return self.model.sized(self.loss, features, classes)
 
     @property
     def convex(self) -> bool:
-        """Whether the objective is convex in the solver's vector; where it isn't, a small gradient proves nothing."""
+        """Whether the objective is convex in the solver's vector; if not, a small gradient proves nothing."""
         return self.without("convex") is None
 
     @property
@@ -39,12 +39,12 @@ class Formulation:
 
     @property
     def hessian(self) -> bool:
-        """Whether the oracle has second derivatives, products with them and rays: whether it is an `Objective`."""
+        """Whether the oracle has second derivatives, Hessian-vector products and rays, as an `Objective` has."""
         return self.without("hessian") is None
 
     @property
     def bounded(self) -> bool:
-        """Whether the oracle knows a Lipschitz constant of the gradient, which a step size "c/L" asks for."""
+        """Whether the oracle knows a Lipschitz constant of the gradient, as a step size "c/L" requires."""
         return self.without("bounded") is None
 
     def without(self, quality: Quality) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a matrix that is given as a function, bounded from a few products."""
+"""An upper bound on the largest eigenvalue of a matrix given as a function, from a few products."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import scipy.sparse.linalg
 
 from hpcopt.arrays import Vector
 
-TOLERANCE = 1e-3  # relative error of what Lanczos finds
+TOLERANCE = 1e-3  # relative error of Lanczos
 
 
 def largest_eigenvalue(product: Callable[[Vector], Vector], d: int) -> float:
-    """Return the largest eigenvalue of a symmetric positive semidefinite A, found to one part in a thousand, plus that.
+    """Return the largest eigenvalue of a symmetric positive semidefinite A, increased by its relative error of 1e-3.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def largest_eigenvalue(product: Callable[[Vector], Vector], d: int) -> float:
     def column(v: Vector) -> Vector:
         return product(v.ravel())
 
-    start = np.random.default_rng(0).standard_normal(d)  # the same on every run
+    start = np.random.default_rng(0).standard_normal(d)  # the same in every run
     if not column(start).any():  # A is zero
         return 0.0
     operator = scipy.sparse.linalg.LinearOperator((d, d), matvec=column, dtype=np.float64)

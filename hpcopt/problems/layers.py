@@ -1,8 +1,8 @@
-"""The shape of a network from rows to outputs, and where its weights stand in the one vector that solvers see.
+"""The shape of a network from rows to outputs, and the layout of its weights in the solver's vector.
 
     a_0 = x,   a_l = g(a_{l-1} W_l + b_l),   outputs = a_{L-1} W_L + b_L
 
-The vector holds W_1, ..., W_L, each row by row, then b_1, ..., b_L: what a penalty acts on comes first. Without
+The vector holds W_1, ..., W_L, each row by row, then b_1, ..., b_L: the penalised coordinates come first. Without
 hidden layers this is softmax regression: W_1 (features, classes), then b_1.
 """
 
@@ -20,14 +20,14 @@ from hpcopt.arrays import Columns, Vector
 
 
 class Activation(NamedTuple):
-    """What follows a hidden layer.
+    """The activation after a hidden layer.
 
     Attributes
     ----------
     apply
-        Does it in place.
+        Applies it in place.
     slope
-        Its derivative, given what it returned.
+        Its derivative, given its value.
     """
 
     apply: Callable[[Columns], Columns]
@@ -51,7 +51,7 @@ class Layers:
     biases
         Whether the layers have biases.
     activation
-        Of the hidden layers: a key of `ACTIVATIONS`.
+        The activation of the hidden layers: a key of `ACTIVATIONS`.
     """
 
     widths: tuple[int, ...]
@@ -75,7 +75,7 @@ class Layers:
 
     @cached_property
     def size(self) -> int:
-        """Number of weights and biases: coordinates of the vector."""
+        """Number of weights and biases: the length of the vector."""
         return self.penalised + (sum(self.widths[1:]) if self.biases else 0)
 
     def weights(self, w: Vector) -> list[Columns]:
@@ -91,9 +91,9 @@ class Layers:
         return [w[start:end] for start, end in itertools.pairwise(ends)]
 
     def random_start(self, seed: int) -> Vector:
-        """Return normal weights and zero biases, shape (size,), under which outputs vary as much as the features.
+        """Return normal weights and zero biases, shape (size,), such that outputs vary as much as the features.
 
-        The variance is 2 / inputs where "relu" follows (He et al. 2015), else 2 / (inputs + outputs) (Glorot and Bengio
+        The variance is 2 / inputs before "relu" (He et al. 2015), otherwise 2 / (inputs + outputs) (Glorot and Bengio
         2010).
         """
         w = np.zeros(self.size)

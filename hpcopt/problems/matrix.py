@@ -1,9 +1,8 @@
-"""A shard's rows as an operator: what dense and sparse rows have in common, so that nothing above asks which.
+"""A shard's rows as an operator: the common interface of dense and sparse rows.
 
-Each method is one pass of a kernel (`hpcopt.kernels`), or BLAS for the dense Gram matrix. The entries may be
-stored as float32, which halves what is read from memory; vectors, sums and results are float64 always.
-
-Arguments are checked here, once a call: a kernel given a wrong shape would read or write beyond an array.
+Each method is one pass of a kernel (`hpcopt.kernels`), or BLAS for the dense Gram matrix. The entries may be stored as
+float32, which halves the memory traffic; vectors, sums and results are always float64. Arguments are checked here, once
+per call: a kernel given a wrong shape would read or write beyond an array.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from hpcopt.arrays import Columns, Rows, Vector
 class Matrix(abc.ABC):
     """The n rows x_i of a shard, with d features each.
 
-    Vectors are float64: `w`, `v` of shape (d,), `y`, `s` of shape (n,); results are new arrays. `kind` is the code
-    of a loss l (`hpcopt.kernels.pointwise`), `rows` are int64 row numbers in any order, repetitions allowed. A
-    wrong shape or row number is a `ValueError`.
+    Vectors are float64: `w`, `v` of shape (d,), `y`, `s` of shape (n,); results are new arrays. `kind` is the code of a
+    loss l (`hpcopt.kernels.pointwise`); `rows` are int64 row numbers in any order, possibly repeated. A wrong shape or
+    row number raises `ValueError`.
     """
 
     n: int
@@ -37,7 +36,7 @@ class Matrix(abc.ABC):
     """dtype of the stored entries, float64 or float32."""
 
     def margins(self, w: Vector, out: Vector | None = None) -> Vector:
-        """Return X w, shape (n,), in `out` if that is given (float64, contiguous)."""
+        """Return X w, shape (n,), in `out` if given (float64, contiguous)."""
         out = np.empty(self.n) if out is None else out
         self._margins(vector("w", w, self.d), out)
         return out
@@ -45,12 +44,12 @@ class Matrix(abc.ABC):
     def loss_gradient(
         self, kind: int, y: Vector, w: Vector, out: tuple[Vector, Vector] | None = None
     ) -> tuple[float, Vector, Vector, Vector]:
-        """Return, from one pass, what a first and second order method needs to know at `w`.
+        """Return, from one pass, all that first-order and second-order methods need at `w`.
 
         Parameters
         ----------
         out
-            Where to put margins and curvature, each (n,) float64 and contiguous; default new arrays.
+            Arrays for margins and curvature, each (n,), float64 and contiguous; default: new arrays.
 
         Returns
         -------
@@ -83,7 +82,7 @@ class Matrix(abc.ABC):
     def sgd_steps(
         self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
     ) -> None:
-        """Move `w`, in place, by minibatch gradient steps.
+        """Update `w` in place by minibatch gradient steps.
 
         Parameters
         ----------
@@ -94,7 +93,7 @@ class Matrix(abc.ABC):
         steps
             (ceil(m / batch),); step j is w -= steps[j] (mean loss gradient of batch j at w + l2 w).
         l2, penalised
-            The regulariser's weight, and on how many leading coordinates it acts.
+            The penalty's weight, and the number of leading coordinates that it acts on.
         """
         rows = self._rows(rows)
         if batch < 1:
@@ -107,20 +106,20 @@ class Matrix(abc.ABC):
         self._sgd_steps(kind, vector("y", y, self.n), w, rows, batch, steps, float(l2), penalised)
 
     def gram(self, s: Vector) -> NDArray[np.float64]:
-        """Return sum_i s_i x_i x_i^T for s_i >= 0, shape (d, d), in Fortran order as LAPACK likes it."""
+        """Return sum_i s_i x_i x_i^T for s_i >= 0, shape (d, d), in Fortran order, as LAPACK expects."""
         s = vector("s", s, self.n)
         if (s < 0.0).any():
             raise ValueError("s: weights of a Gram matrix are at least 0")
         return self._gram(s)
 
     def products(self, W: Columns, rows: Rows | slice) -> Columns:
-        """Return X W for the rows asked for, shape (m, k), given `W`, shape (d, k)."""
+        """Return X W for the given rows, shape (m, k), for `W` of shape (d, k)."""
         if W.ndim != 2 or W.shape[0] != self.d:
             raise ValueError(f"W: shape ({self.d}, k), got {W.shape}")
         return self._products(plain(W, np.float64), rows if isinstance(rows, slice) else self._rows(rows))
 
     def add_transposed(self, D: Columns, rows: Rows | slice, out: Columns) -> None:
-        """Add X^T D to `out`, (d, k) float64 and contiguous, for the rows asked for and their `D`, shape (m, k)."""
+        """Add X^T D to `out`, (d, k) float64 and contiguous, for the given rows and their `D`, shape (m, k)."""
         count = len(range(*rows.indices(self.n))) if isinstance(rows, slice) else len(rows)
         if D.ndim != 2 or D.shape[0] != count:
             raise ValueError(f"D: shape ({count}, k), got {D.shape}")
@@ -138,7 +137,7 @@ class Matrix(abc.ABC):
 
     @abc.abstractmethod
     def head(self, count: int) -> Matrix:
-        """Return the matrix of the first `count` rows (or all), sharing their memory."""
+        """Return the matrix of the first `count` rows (or all, if fewer), sharing their memory."""
 
     @abc.abstractmethod
     def as_array(self) -> Any:
@@ -181,14 +180,14 @@ class Matrix(abc.ABC):
 
 
 def vector(name: str, x: NDArray[Any], length: int) -> Vector:
-    """Return `x` as kernels want a vector of this length; `ValueError` with its `name` if it has another shape."""
+    """Return `x` as a vector for kernels; raise `ValueError` with its `name` if its shape is not (length,)."""
     if x.shape != (length,):
         raise ValueError(f"{name}: shape ({length},), got {x.shape}")
     return plain(x, np.float64)
 
 
 def plain(x: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Return `x` itself or a copy of the one layout that kernels are compiled for: contiguous and writable."""
+    """Return `x` or a copy in the only layout that kernels are compiled for: contiguous and writable."""
     if x.dtype == dtype and x.flags.carray:
         return x
     return np.require(x, dtype, ("C", "A", "W"))

@@ -1,6 +1,6 @@
-"""What an oracle remembers: the point it was asked for last, where asking again costs nothing.
+"""An oracle's memory: its last point, for which repeated evaluations cost nothing.
 
-A run that goes on from a checkpoint must be charged the same work as one that was not cut, so this belongs to it.
+A resumed run must be charged the same work as an uninterrupted one, so the memory is part of a checkpoint.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from hpcopt.fabric.meter import Meter
 
 
 class Known(Protocol):
-    """A point, whose cached properties are what it knows of itself."""
+    """A point with cached properties."""
 
     w: Vector
 
 
 def remembered(point: Known | None) -> dict[str, Any]:
-    """Return, as plain data, where `point` is and the names of what it knows; empty without one."""
+    """Return, as plain data, the coordinates of `point` and the names of its cached properties; empty for None."""
     if point is None:
         return {}
     cached = [name for name, found in vars(type(point)).items() if isinstance(found, cached_property)]
@@ -27,7 +27,7 @@ def remembered(point: Known | None) -> dict[str, Any]:
 
 
 def recall(point: Known, memory: dict[str, Any], meter: Meter) -> None:
-    """Let `point`, which is where `memory` says, know as much again; no work is charged."""
+    """Restore the cached properties in `memory` for `point`, which has its coordinates; no work is charged."""
     with meter.paused():
         for name in memory["knows"]:
             getattr(point, name)

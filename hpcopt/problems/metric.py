@@ -1,13 +1,13 @@
-"""A norm of gradients that does not depend on the units of the features, and the preconditioner that belongs to it.
+"""A norm of gradients that does not depend on the units of the features, and the corresponding preconditioner.
 
     f(w + p) <= f(w) + g.p + p^T G p / 2        G = c C + l2 I,  C = (1/n) sum_i (x_i - m)(x_i - m)^T
 
-G bounds the Hessian: c is the bound of the loss's curvature, m the features' means where there is an intercept (whose
-coordinate then absorbs them, and constant columns altogether) and 0 elsewhere. So g^T G^-1 g / 2 is a lower bound of
-f(w) - f*, whatever the columns' units and, with an intercept, their offsets; beside f(w) it does not depend on the
-targets' units either. For least squares, sqrt(g^T G^-1 g / 2 f) is the cosine of the angle between the residuals and
-the columns, by which LSQR stops (Paige and Saunders 1982). Models of many outputs have the same G for each of them; the
-weights behind a hidden layer are taken as they are.
+G bounds the Hessian: c is the bound on the loss's curvature; with an intercept, m is the features' means (the
+intercept's coordinate absorbs them, and all constant columns), otherwise 0. So g^T G^-1 g / 2 is a lower bound on f(w)
+- f*, independent of the columns' units and, with an intercept, of their offsets; relative to f(w) it is also
+independent of the targets' units. For least squares, sqrt(g^T G^-1 g / 2 f) is the cosine of the angle between the
+residuals and the columns, the stop rule of LSQR (Paige and Saunders 1982). Models with several outputs have the same G
+for each output; weights after a hidden layer are not scaled.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from hpcopt.arrays import Vector
 from hpcopt.problems import columns
 from hpcopt.problems.matrix import Matrix
 
-FULL_LIMIT = 256  # features up to which correlations are seen, too
+FULL_LIMIT = 256  # most features for which correlations are taken into account
 EPS = float(np.finfo(np.float64).eps)
-ROUNDING = 1e3 * EPS  # of a mean, relative: a column that varies by no more about its own is a constant
+ROUNDING = 1e3 * EPS  # relative to the mean: a column that varies less around its mean is constant
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which coordinates of a solver's vector belong to the features.
+    """The layout of the features' weights and the intercepts in a solver's vector.
 
     Parameters
     ----------
     features, outputs
         The first features * outputs are weights of the features, row by row.
     shift
-        The coordinate with the first output's intercept; those of the others follow it.
+        The coordinate of the first output's intercept; those of the other outputs follow.
     intercept
         Whether there is one.
     """
@@ -50,18 +50,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class Metric:
-    """G, as far as it is known: its inverse, and the centring that belongs to it.
+    """The inverse of G, or of its diagonal, and the corresponding centring.
 
     Parameters
     ----------
     layout
-        Of the vectors that it is asked for, shape (d,).
+        The layout of the vectors, shape (d,).
     means
-        m, shape (features,); empty where there is no intercept.
+        m, shape (features,); empty without an intercept.
     inverse
-        G^-1 of an output's weights: its diagonal (features,), or all of it (features, features).
+        G^-1 for the weights of one output: its diagonal (features,), or the matrix (features, features).
     curvature
-        c, which is G of an intercept.
+        c, the entry of G for an intercept.
     """
 
     layout: Layout
@@ -71,7 +71,7 @@ class Metric:
 
     @property
     def doubles(self) -> int:
-        """How many float64 a node has sent to know it, if only the diagonal is known."""
+        """Number of float64 reduced to compute it, if only the diagonal is known."""
         return self.layout.features + self.means.size
 
     def solve(self, g: Vector) -> Vector:
@@ -100,13 +100,13 @@ class Metric:
         return norm / math.sqrt(2.0 * value) if value > 0.0 else math.inf
 
     def _parts(self, w: Vector) -> tuple[NDArray[np.float64], Vector]:
-        """Return the weights (features, outputs) and intercepts (outputs,) or (0,) that a vector holds, as views."""
+        """Return the weights (features, outputs) and intercepts (outputs,) or (0,) of a vector, as views."""
         layout = self.layout
         size = layout.features * layout.outputs
         return w[:size].reshape(layout.features, layout.outputs), w[layout.shift : layout.shift + layout.outputs]
 
     def _centred(self, g: Vector) -> NDArray[np.float64]:
-        """Return the weights' part of the gradient for features less their means, (features, outputs), a new array."""
+        """Return the weights' part of the gradient for centred features, (features, outputs), a new array."""
         weights, shifts = self._parts(g)
         return weights - np.outer(self.means, shifts) if self.means.size else weights.copy()
 
@@ -125,18 +125,18 @@ def measured(
     ridge: Vector,
     full: bool,
 ) -> Metric:
-    """Return the metric of the shards' rows together; every node calls it.
+    """Return the metric of the rows of all shards; collective.
 
     Parameters
     ----------
     matrix
-        This shard's rows; the first `layout.features` columns are taken.
+        This shard's rows; only the first `layout.features` columns are used.
     mean
         Returns the mean of a vector over the rows of all shards, given this shard's mean.
     ridge
-        What the penalty adds to the diagonal, shape (features,).
+        The penalty's contribution to the diagonal, shape (features,).
     full
-        Whether to see correlations, of `FULL_LIMIT` features at most.
+        Whether to take correlations into account, for at most `FULL_LIMIT` features.
     """
 
     def everywhere(total: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,7 +153,7 @@ def measured(
         second = everywhere(columns.squares(matrix, centre)[:features])
     variances = np.diagonal(second) if whole else second
     varies = variances > (ROUNDING * centre[:features]) ** 2
-    extra = ridge + curvature * EPS * centre[:features] ** 2  # what rounding leaves of a gradient beside a large mean
+    extra = ridge + curvature * EPS * centre[:features] ** 2  # roundoff of a gradient with a large mean
     if whole:
         G = curvature * second
         np.einsum("ii->i", G)[:] += extra
@@ -165,10 +165,10 @@ def measured(
 
 
 def _inverse(G: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the inverse of a positive semidefinite matrix whose rows may have units of their own.
+    """Return the inverse of a positive semidefinite matrix whose rows may have different units.
 
-    No eigenvalue beside a diagonal of ones is taken for less than its rounding: what is left of a gradient there
-    weighs as much as it can be told from rounding, and not infinitely.
+    After scaling to a unit diagonal, eigenvalues are bounded below by their roundoff, so that the roundoff of a
+    gradient in these directions does not get an infinite weight.
     """
     size = np.sqrt(np.diagonal(G))
     size = np.where(size > 0.0, size, 1.0)

@@ -6,8 +6,8 @@
 The penalty r is inside every f_k, so f_k is a whole objective of its own; on a shard without rows, whose share is 0,
 f_k is 0. An intercept is the last coordinate of w (its feature is a column of ones) and is not penalised.
 
-`f.at(w)` is where a solver starts: a point knows its margins, so that value and gradient cost one pass over
-the shard together, a Hessian-vector product one more each, and all trial values along a ray none.
+Solvers start with `f.at(w)`: a point stores its margins, so value and gradient together cost one pass over the shard,
+each Hessian-vector product one more, and trial values along a ray none.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.problems.spare import SpareVectors
 
-CG_CAP = 100  # products in a local CG solve; the paper's experiments saw no difference beyond 50
-GRAM_LIMIT = 256  # features up to which X'X is formed for its largest eigenvalue
-PIECE = 1e6  # operations of a loop over rows in a millisecond
-POINTWISE_FLOPS = 20  # one evaluation of a loss and its derivatives, as charged to the clock
+CG_CAP = 100  # products in a local CG solve; in the paper's experiments more than 50 made no difference
+GRAM_LIMIT = 256  # most features for which X'X is formed to get its largest eigenvalue
+PIECE = 1e6  # operations per millisecond in a loop over rows
+POINTWISE_FLOPS = 20  # charged for one evaluation of a loss and its derivatives
 
 
 class Objective:
@@ -49,17 +49,17 @@ class Objective:
     matrix
         The shard's rows, n_k x d.
     y
-        Targets, shape (n_k,): -1/+1 where the loss asks for two classes.
+        Targets, shape (n_k,): -1/+1 if the loss requires two classes.
     loss
         The loss of a margin.
     penalty
-        What is added for the size of the weights.
+        The penalty on the weights.
     total
-        Rows of all shards together.
+        Number of rows of all shards.
     meter
-        Where work is reported.
+        The meter that counts the work.
     penalised
-        On how many leading coordinates the penalty acts; default all. The last one may be an intercept, say.
+        Number of leading coordinates that the penalty acts on; default: all. The last one may be an intercept.
     """
 
     def __init__(
@@ -88,23 +88,23 @@ class Objective:
         self.own_penalty = penalty if matrix.n else NoPenalty()
         """The penalty in f_k."""
         self.penalised = matrix.d if penalised is None else penalised
-        """The first so many coordinates carry the penalty."""
+        """Number of leading coordinates with the penalty."""
         self.piece = max(1, int(PIECE * matrix.n / (4.0 * matrix.nnz + POINTWISE_FLOPS * matrix.n))) if matrix.n else 1
         self.spare = SpareVectors(matrix.n)
         self._last: Point | None = None
 
     def at(self, w: Vector) -> Point:
-        """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""
+        """Return f_k at `w`, shape (d,); a repeated call with the same `w` costs nothing."""
         if self._last is None or not np.array_equal(self._last.w, w):
             self._last = Point(self, w)
         return self._last
 
     def remembered(self) -> dict[str, Any]:
-        """Return as plain data which point it was asked for last, and what is known there."""
+        """Return, as plain data, the last point and the names of its cached values."""
         return remembered(self._last)
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Know what `remembered` returned, on the same shard; no work is charged."""
+        """Restore what `remembered` returned, on the same shard; no work is charged."""
         self._last = None
         if memory:
             recall(self.at(memory["w"]), memory, self.meter)
@@ -119,12 +119,12 @@ class Objective:
         return gradient
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
-        """Return where minibatch gradient steps lead from `w`.
+        """Return the result of minibatch gradient steps from `w`.
 
         Parameters
         ----------
         rows
-            Rows in the order of their use; consecutive `batch` of them make a step (the last may hold fewer).
+            Rows in the order of their use, cut into consecutive batches of `batch` rows; the last may be shorter.
         step_sizes
             One for each step, shape (ceil(len(rows) / batch),).
         """
@@ -137,7 +137,7 @@ class Objective:
         return after
 
     def values(self, models: NDArray[np.float64]) -> Vector:
-        """Return f_k of each of `models`, shape (m, d), as (m,). One pass a model, and no gradients."""
+        """Return f_k of each of `models`, shape (m, d), as (m,). One pass per model, without gradients."""
         values = np.empty(len(models))
         margins = self.spare.take()
         for place, w in enumerate(models):
@@ -151,8 +151,9 @@ class Objective:
     def smoothness(self) -> float:
         """Return a bound on the Lipschitz constant of the gradient of f_k.
 
-        The curvature bound of the loss times the largest eigenvalue of X'X / n_k, plus the penalty's curvature. By the
-        eigenvalues of X'X where it is small, else by Lanczos, a few passes, to one part in a thousand (which is added).
+        The curvature bound of the loss times the largest eigenvalue of X'X / n_k, plus the penalty's curvature. The
+        eigenvalue is computed directly if X'X is small, otherwise by Lanczos, in a few passes, with a relative error of
+        1e-3, which is added.
         """
         ones = np.ones(self.n)
         if self.d <= GRAM_LIMIT:
@@ -199,7 +200,7 @@ class Objective:
 
 
 class Point:
-    """f_k and its derivatives at one w; each is computed when first asked for."""
+    """f_k and its derivatives at one w; each is computed at its first use."""
 
     def __init__(self, f: Objective, w: Vector) -> None:
         self.f = f
@@ -213,7 +214,7 @@ class Point:
             return f.matrix.loss_gradient(f.loss.code, f.y, self.w, (f.spare.take(), f.spare.take()))
 
     def __del__(self) -> None:
-        """Give margins and curvatures back: nobody but this point and its rays has seen them."""
+        """Return margins and curvatures for reuse: only this point and its rays have references to them."""
         if "_pass" in self.__dict__:
             self.f.spare.give(self._pass[2])
             self.f.spare.give(self._pass[3])
@@ -254,7 +255,7 @@ class Point:
     def hessian(self, ridge: float | None = None) -> NDArray[np.float64]:
         """Return the Hessian of f_k at w, shape (d, d), float64.
 
-        With `ridge`, where given, in place of the penalty's curvature. One pass the first time, none after.
+        `ridge`, if given, replaces the penalty's curvature. One pass for the first call, none afterwards.
         """
         f = self.f
         hessian = self._hessian_of_losses.copy(order="K")
@@ -265,15 +266,15 @@ class Point:
     def newton_direction(self, gradient: Vector | None = None, ridge: float | None = None) -> Vector:
         """Return H^-1 g for this shard's Hessian H at w, shape (d,).
 
-        By Cholesky where forming and factorising H costs no more than `CG_CAP` products, else by conjugate
-        gradients to a relative residual of min(1/2, sqrt(||g||)).
+        By Cholesky if forming and factorising H costs no more than `CG_CAP` products, otherwise by conjugate gradients
+        to a relative residual of min(1/2, sqrt(||g||)).
 
         Parameters
         ----------
         gradient
             g; default the gradient of f_k at w.
         ridge
-            What this Hessian has in place of the penalty's curvature.
+            Replaces the penalty's curvature in this Hessian.
         """
         g = self.gradient if gradient is None else gradient
         f = self.f
@@ -288,7 +289,7 @@ class Point:
         return conjugate_gradient(self.hessian_product, g, tolerance, CG_CAP).x
 
     def effective_dimension(self) -> float:
-        """Return tr(H0 (H0 + c I)^-1), H0 the Hessian of the mean loss on this shard, c the penalty's curvature.
+        """Return tr(H0 (H0 + c I)^-1), with H0 the Hessian of the mean loss on this shard, c the penalty's curvature.
 
         Derezinski et al. 2020.
         """
@@ -299,7 +300,7 @@ class Point:
         return float(np.sum(seen / (seen + self.f.penalty.curvature)))
 
     def along(self, p: Vector) -> Ray:
-        """Return f_k on the ray w - t p. One pass, none for the values then asked for."""
+        """Return f_k on the ray w - t p. One pass; its values then cost none."""
         return Ray(self, p)
 
 
@@ -308,7 +309,7 @@ class Ray:
 
     def __init__(self, start: Point, p: Vector) -> None:
         f = start.f
-        self._start = start  # which owns the margins
+        self._start = start  # owns the margins
         self._q = f.spare.take()
         with f.meter.working(2.0 * f.matrix.nnz, f.matrix.nnz):
             f.matrix.margins(p, out=self._q)
@@ -326,5 +327,5 @@ class Ray:
         return values
 
     def __del__(self) -> None:
-        """Give the margins of the direction back."""
+        """Return the margins of the direction for reuse."""
         self._start.f.spare.give(self._q)

@@ -1,8 +1,7 @@
-"""What a first-order solver may ask of the objective f_k on a node's shard, whatever the model behind it is.
+"""The interface of the objective f_k on a node's shard for first-order solvers, for all models.
 
-`Objective` (losses of one margin) and `Perceptron` (several outputs) both answer; the former tells second derivatives,
-too, and the solvers that need those say so (`Needs.hessian`). Nothing here is about rows of features: an oracle
-need not have any.
+`Objective` (losses of one margin) and `Perceptron` (several outputs) implement it; the former also has second
+derivatives, and solvers that need these declare it (`Needs.hessian`). The interface does not assume rows of features.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from hpcopt.problems.penalties import Penalty
 
 
 class FirstOrder(Protocol):
-    """f_k and its gradient at one point; asked for both, one pass over the shard."""
+    """f_k and its gradient at one point; both together cost one pass over the shard."""
 
     @property
     def value(self) -> float:
@@ -32,24 +31,24 @@ class FirstOrder(Protocol):
 
 
 class Oracle(Protocol):
-    """f_k(w) = mean loss of the shard's rows + penalty of the leading coordinates of w, every call metered.
+    """f_k(w) = mean loss of the shard's rows + penalty on the leading coordinates of w; every call is metered.
 
     On a shard without rows f_k is 0, as are its share, its gradient and its smoothness.
 
     Attributes
     ----------
     penalty
-        Its value is a part of f_k's, its smooth part one of all derivatives.
+        The penalty: f_k includes its value, and all derivatives include its smooth part.
     n
-        Rows of the shard.
+        Number of rows of the shard.
     d
         Number of coordinates of a model, a float64 vector.
     share
         n_k / n: the weight of this shard in f; the shares of all nodes sum to one.
     penalised
-        On how many leading coordinates the penalty acts.
+        Number of leading coordinates that the penalty acts on.
     piece
-        Rows, at least 1, whose gradient takes about a millisecond on a core of today.
+        Number of rows, at least 1, whose gradient takes about a millisecond on a current core.
     """
 
     penalty: Penalty
@@ -61,30 +60,30 @@ class Oracle(Protocol):
     piece: int
 
     def at(self, w: Vector) -> FirstOrder:
-        """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""
+        """Return f_k at `w`, shape (d,); a repeated call with the same `w` costs nothing."""
 
     def remembered(self) -> dict[str, Any]:
-        """Return as plain data which point it was asked for last, and what is known there: a part of a checkpoint."""
+        """Return, as plain data for a checkpoint, the last point and the names of its cached values."""
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Know what `remembered` returned, on the same shard; no work is charged."""
+        """Restore what `remembered` returned, on the same shard; no work is charged."""
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
-        """Return where minibatch gradient steps lead from `w`.
+        """Return the result of minibatch gradient steps from `w`.
 
         Parameters
         ----------
         rows
-            Rows in the order of their use; consecutive `batch` of them make a step (the last may hold fewer).
+            Rows in the order of their use, cut into consecutive batches of `batch` rows; the last may be shorter.
         step_sizes
             One for each step, shape (ceil(len(rows) / batch),).
         """
 
     def values(self, models: NDArray[np.float64]) -> Vector:
-        """Return f_k of each of `models`, shape (m, d), as (m,). One pass a model, and no gradients."""
+        """Return f_k of each of `models`, shape (m, d), as (m,). One pass per model, without gradients."""
 
     def smoothness(self) -> float:
         """Return a bound on the Lipschitz constant of the gradient of f_k."""
@@ -93,12 +92,12 @@ class Oracle(Protocol):
         """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the penalty."""
 
     def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
-        """Return the norm for gradients of f that does not depend on the features' units; every node calls it.
+        """Return a norm for gradients of f that does not depend on the features' units; collective.
 
         Parameters
         ----------
         mean
             Returns the mean of a vector over the rows of all shards, given this shard's mean.
         full
-            Whether to see the features' correlations, too, where there are few of them.
+            Whether to take correlations into account as well, if there are few features.
         """

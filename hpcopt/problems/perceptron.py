@@ -2,9 +2,9 @@
 
     f_k(w) = (1/n_k) sum_{i in shard k} l(z_i, y_i) + r(weights)
 
-z_i are the outputs of `Layers` for row i, l is the softmax's cross-entropy, say; biases are not penalised. Rows go
-through in blocks small enough that what lies between the layers stays in the cache; the first layer's products read
-dense or sparse rows, the others are BLAS.
+z_i are the outputs of `Layers` for row i, and l is, for example, the softmax cross-entropy; biases are not penalised.
+Rows are processed in blocks small enough that the values between layers stay in the cache. The first layer's products
+read dense or sparse rows; the others use BLAS.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.none import NoPenalty
 
 BLOCK = 512  # rows
-PIECE = 1e7  # operations of products of matrices in a millisecond
+PIECE = 1e7  # operations per millisecond in matrix products
 
 
 class Perceptron:
@@ -43,17 +43,17 @@ class Perceptron:
     matrix
         The shard's rows, n_k x features; no column of ones.
     y
-        The rows' targets, shape (n_k,), as of classes 0, 1, ...
+        The rows' targets, shape (n_k,), for example classes 0, 1, ...
     loss
         The loss of a row's outputs.
     layers
         The network's shape.
     penalty
-        What is added for the size of the weights.
+        The penalty on the weights.
     total
-        Rows of all shards together.
+        Number of rows of all shards.
     meter
-        Where work is reported.
+        The meter that counts the work.
     """
 
     def __init__(
@@ -90,17 +90,17 @@ class Perceptron:
         self.piece = max(1, int(PIECE * matrix.n / (self._forward_flops + self._backward_flops)))
 
     def at(self, w: Vector) -> NetworkPoint:
-        """Return f_k at `w`, shape (d,); asking again for the same `w` costs nothing."""
+        """Return f_k at `w`, shape (d,); a repeated call with the same `w` costs nothing."""
         if self._last is None or not np.array_equal(self._last.w, w):
             self._last = NetworkPoint(self, w)
         return self._last
 
     def remembered(self) -> dict[str, Any]:
-        """Return as plain data which point it was asked for last, and what is known there."""
+        """Return, as plain data, the last point and the names of its cached values."""
         return remembered(self._last)
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Know what `remembered` returned, on the same shard; no work is charged."""
+        """Restore what `remembered` returned, on the same shard; no work is charged."""
         self._last = None
         if memory:
             recall(self.at(memory["w"]), memory, self.meter)
@@ -112,7 +112,7 @@ class Perceptron:
             return self._mean_gradient(vector("w", w, self.d), rows)
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
-        """Return where minibatch gradient steps lead from `w`; see `Oracle.sgd`."""
+        """Return the result of minibatch gradient steps from `w`; see `Oracle.sgd`."""
         after = vector("w", w, self.d).copy()
         step_sizes = vector("step_sizes", step_sizes, -(-len(rows) // batch))
         part = len(rows) / self.divisor
@@ -123,7 +123,7 @@ class Perceptron:
         return after
 
     def values(self, models: NDArray[np.float64]) -> Vector:
-        """Return f_k of each of `models`, shape (m, d), as (m,). One pass a model, and no gradients."""
+        """Return f_k of each of `models`, shape (m, d), as (m,). One pass per model, without gradients."""
         values = np.empty(len(models))
         for place, w in enumerate(models):
             with self.meter.working(self._forward_flops, self.matrix.nnz):
@@ -135,10 +135,10 @@ class Perceptron:
         return values
 
     def smoothness(self) -> float:
-        """Return a bound on the Lipschitz constant of the gradient of f_k, without hidden layers only.
+        """Return a bound on the Lipschitz constant of the gradient of f_k; only without hidden layers.
 
-        The curvature bound of the loss times the largest eigenvalue of X'X / n_k, plus the penalty's curvature; X has a
-        column of ones where there are biases.
+        The curvature bound of the loss times the largest eigenvalue of X'X / n_k, plus the penalty's curvature; with
+        biases, X has a column of ones.
         """
         bound = self._curvature_bound()
         matrix, meter, d = self.matrix, self.meter, self.matrix.d
@@ -160,7 +160,7 @@ class Perceptron:
         return bound * largest / self.divisor + self.own_penalty.curvature
 
     def row_smoothness(self) -> float:
-        """Return the same of the gradient of any one row's loss plus the penalty.
+        """Return the same bound for the gradient of any one row's loss plus the penalty.
 
         The curvature bound of the loss times the largest squared norm of a row (and 1 for the biases), plus the
         penalty's curvature. One pass.
@@ -225,7 +225,7 @@ class Perceptron:
 
 
 class NetworkPoint:
-    """f_k and its gradient at one w, from one pass when first asked for."""
+    """f_k and its gradient at one w, computed in one pass at first use."""
 
     def __init__(self, f: Perceptron, w: Vector) -> None:
         self.f = f

@@ -1,4 +1,4 @@
-"""A problem over all nodes, what one node holds of it, and the oracle that the two make."""
+"""A problem over all nodes, one node's shard of it, and the oracle made from both."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from hpcopt.problems.oracle import Oracle
 
 @dataclass(frozen=True)
 class Shard:
-    """What one node holds: its rows and targets, and its part of the test set if there is one."""
+    """One node's data: its rows and targets, and its part of the test set if there is one."""
 
     matrix: Matrix
-    y: Vector  # (n_k,), as the loss wants its targets
+    y: Vector  # (n_k,), in the form that the loss requires
     test_matrix: Matrix | None = None
     test_y: Vector | None = None  # (m_k,), m_k may be 0
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The objective over all shards: what is the same on every node.
+    """The objective over all shards; the same on every node.
 
     Attributes
     ----------
     model
-        The formulation's, with the sizes that the data have told.
+        The formulation's model, with the sizes of the data.
     total, entries
-        Rows and stored entries of all shards together.
+        Numbers of rows and stored entries of all shards.
     """
 
     formulation: Formulation
@@ -41,16 +41,16 @@ class Problem:
 
     @property
     def strong_convexity(self) -> float:
-        """The m for which f - (m/2) ||w||^2 is known to be convex, from the penalty alone; 0 if it tells none."""
+        """An m for which f - (m/2) ||w||^2 is convex, from the penalty alone; 0 if unknown."""
         whole = self.formulation.convex and self.model.penalised == self.model.size
         return self.formulation.penalty.curvature if whole else 0.0
 
     def on(self, shard: Shard, meter: Meter) -> Oracle:
-        """Return the objective on one shard, its work reported to `meter`."""
+        """Return the objective on one shard, with its work counted by `meter`."""
         return self.model.oracle(shard.matrix, shard.y, self.formulation.penalty, total=self.total, meter=meter)
 
     def words(self) -> str:
-        """Return the objective in words, with scikit-learn's parameter of the same one where there is one."""
+        """Describe the objective, with the parameter of scikit-learn's equivalent estimator if there is one."""
         model, loss, penalty = self.formulation.model, self.formulation.loss, self.formulation.penalty
         told = f"mean {loss.name} loss{model.words()}"
         if penalty.words():

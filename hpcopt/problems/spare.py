@@ -1,7 +1,7 @@
-"""Vectors that are used again.
+"""Reused vectors.
 
-A fresh array of a few hundred kilobytes costs a page fault every 4 kB when it is first written: as much as a whole
-pass over sparse rows. What a point of the oracle no longer needs, the next one takes.
+A new array of a few hundred kilobytes costs a page fault per 4 kB at the first write, as much as a whole pass over
+sparse rows. So a point of the oracle reuses the vectors of an earlier one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class SpareVectors:
         self._free: list[Vector] = []
 
     def take(self) -> Vector:
-        """Return a vector (n,) that nobody else uses."""
+        """Return a vector (n,) that is not in use."""
         return self._free.pop() if self._free else np.empty(self._n)
 
     def give(self, x: Vector) -> None:
-        """Take a vector back: the giver must not look at it again."""
+        """Accept a vector for reuse; the caller must not access it again."""
         if len(self._free) < KEPT:
             self._free.append(x)

@@ -1,4 +1,4 @@
-"""From arrays, as they come, to operators whose kernels are ready."""
+"""From arrays in any form to operators whose kernels are ready."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _WIDE = 512  # features
 
 
 def as_matrix(X: Any, storage: str | None = "f64") -> Matrix:
-    """Return `X` as an operator; it is copied where its layout or dtype is another, and never changed.
+    """Return `X` as an operator; it is copied if its layout or dtype differs, and never modified.
 
     Parameters
     ----------
     X
         Numpy array or scipy sparse matrix or array, (n, d).
     storage
-        "f64" or "f32": how the entries are kept; None: as f32 if they come so, else as f64.
+        "f64" or "f32": how the entries are stored; None: f32 for float32, otherwise f64.
 
     Raises
     ------
     InputError
-        If it is no matrix of real numbers, or `storage` can't hold them.
+        If it is not a matrix of real numbers, or `storage` can't hold them.
     """
     if storage not in {None, *STORAGES}:
         raise InputError(f"storage: one of {', '.join(STORAGES)}; got '{storage}'")
@@ -53,12 +53,12 @@ def as_matrix(X: Any, storage: str | None = "f64") -> Matrix:
 
 
 def warm(matrix: Matrix, kind: int, y: Vector) -> None:
-    """Compile, or load, every kernel for a matrix of this type, by calling each on at most two rows.
+    """Compile or load every kernel for a matrix of this type, by calling each on at most two rows.
 
     Parameters
     ----------
     matrix
-        Its type counts (dense or sparse, storage, writable or not), not its values.
+        Only its type matters (dense or sparse, storage, writable or not), not its values.
     kind
         Loss code.
     y
@@ -72,7 +72,7 @@ def warm(matrix: Matrix, kind: int, y: Vector) -> None:
     few.hessian_product(s, few.gradient_of_rows(kind, y, w, rows)[1])
     few.sgd_steps(kind, y, w, rows, 1, np.ones(few.n), 0.0, few.d)
     few.largest_row()
-    if few.d <= _WIDE:  # beyond, even a Gram matrix of zeros takes its time and memory
+    if few.d <= _WIDE:  # otherwise even a Gram matrix of zeros costs much time and memory
         few.gram(s)
     pointwise.derivatives(kind, z, vector("y", y, few.n), few.margins(w), s)
     pointwise.loss_sum(kind, z, z)

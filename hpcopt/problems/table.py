@@ -92,7 +92,7 @@ class ProblemTable:
             raise InputError(f'loss: model "{self.model}" takes {takes}, got "{self.loss}"')
 
     def _model_parameters(self) -> dict[str, Any]:
-        """Return the parameters of the model, those not given with their defaults."""
+        """Return the parameters of the model, including defaults."""
         own = {field.name for field in fields(MODELS[self.model])}
         for key in MODEL_KEYS:
             if getattr(self, key) is not None and key not in own:
@@ -123,7 +123,7 @@ class ProblemTable:
         if self.start == "zeros" and nonconvex:
             kind, name = nonconvex
             raise InputError(
-                f'start: with {kind} "{name}" zeros is a stationary point; expected another start, as "random"'
+                f'start: with {kind} "{name}" zeros is a stationary point; expected another start, such as "random"'
             )
         if self.start == "ones" and model.equal_weights:
             raise InputError(
@@ -136,14 +136,14 @@ class ProblemTable:
             raise InputError(f'start: expected {wanted} or the path of a .npy file, got "{self.start}"{guess}')
 
     def penalty_table(self, n: int) -> dict[str, Any]:
-        """Return the penalty's `name` and parameters, with each "c/n" a number, given `n` training rows."""
+        """Return the penalty's `name` and parameters, with each "c/n" as a number, for `n` training rows."""
         if self.penalty is None:
             return {"name": "l2", "weight": _over(n, self.l2)}
         table = {"name": self.penalty} if isinstance(self.penalty, str) else self.penalty
         return {key: _over(n, value) for key, value in table.items()}
 
     def formulation(self, n: int) -> Formulation:
-        """Return the objective, given `n` training rows; its penalty's table has been checked (`penalty_table`)."""
+        """Return the objective for `n` training rows; the penalty's table has been checked (`penalty_table`)."""
         return self._formulation(self.penalty_table(n))
 
     def _formulation(self, penalty: Mapping[str, Any]) -> Formulation:
@@ -185,11 +185,11 @@ def _read_start(path: Path, d: int) -> Vector:
         raise InputError(f"problem.start: {path}: shape {w0.shape}, the model needs ({d},)")
     w0 = w0.astype(np.float64)
     if not np.isfinite(w0).all():
-        raise InputError(f"problem.start: {path}: holds NaN or inf")
+        raise InputError(f"problem.start: {path}: contains NaN or inf")
     return w0
 
 
 def _over(n: int, value: Any) -> Any:
-    """Return "c/n" as a number, and anything else as it is."""
+    """Convert "c/n" to a number; return anything else unchanged."""
     part = portion(value, "n")
     return value if part is None else part / n

@@ -1,4 +1,4 @@
-"""What a loss wants its targets to be: asked for by the problem, made by the data."""
+"""The kinds of targets that losses require; the data package converts labels to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results: how a run is judged and what it leaves behind: records, its folder, tables and pictures.
+"""Results: the evaluation and the output of a run: stop rules, records, its folder, tables and pictures.
 
-Tables and pictures are pure functions of records: no cluster, no problem, no running.
+Tables and pictures are pure functions of records; they need neither a cluster nor a problem.
 """

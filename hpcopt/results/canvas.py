@@ -1,8 +1,8 @@
-"""What every picture stands on: a figure of its own, names shown as they are, and failures told in one line.
+"""The basis of every picture: a separate figure, names shown literally, and failures reported in one line.
 
-A picture is the least of what a run leaves behind. It must neither cost a result nor depend on where the program was
-started: no window system and no pyplot, no settings of the user's matplotlib, no backend that the environment names.
-matplotlib is imported only when something is drawn, since a rank that computes must not pay for it.
+A picture is the least important output of a run. It must neither cost a result nor depend on the environment: it uses
+no window system, no pyplot, none of the user's matplotlib settings, and no backend from the environment. matplotlib is
+imported only when something is drawn, so that computing ranks don't pay for it.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart with any colour vision; its yellow, too pale on white, is darkened
+# Okabe and Ito's palette, distinguishable with any colour vision; its yellow is darkened, being too pale on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#E69F00")
 GREY = "#666666"
 UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 _DPI = 130
-_TITLE_WIDTHS = range(170, 10, -8)  # characters a line, tried until the widest line fits
-_TITLE_LINES = 3  # for each line given, or about
-_COLUMNS = 4  # most of a legend
-_LONGEST = 100  # characters a line of a legend's entry, of which there are three at most
-_MARGIN = 0.97  # part of the figure's width that text may take
-_MOST_SAID = 200  # characters of a library's error
+_TITLE_WIDTHS = range(170, 10, -8)  # characters per line, tried in turn until the widest line fits
+_TITLE_LINES = 3  # about, for each given line
+_COLUMNS = 4  # maximum of a legend
+_LONGEST = 100  # characters per line of a legend entry, which has at most three lines
+_MARGIN = 0.97  # fraction of the figure's width available for text
+_MOST_SAID = 200  # most characters of a library's error message
 
 
 class NotDrawnError(InputError):
-    """A picture could not be drawn, whatever the reason; what it was to show is there all the same."""
+    """A picture could not be drawn; the data that it would show are not affected."""
 
 
 @contextmanager
 def drawing(picture: Path) -> Iterator[None]:
-    """Wrap all work on a picture: whatever fails is told in one line.
+    """Wrap all work on a picture: any failure becomes a one-line error.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def drawing(picture: Path) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # the libraries below have many kinds of their own, and any would cost a result
+    except Exception as error:  # plotting libraries raise many kinds, and any of them would cost a result
         raise NotDrawnError(f"{picture} not drawn: {_reason(error)}") from error
 
 
@@ -66,7 +66,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def new_picture(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """Give an empty figure of so many inches, and write it to `path` at the end; the suffix is the format.
+    """Yield an empty figure, sizes in inches, and write it to `path` at the end; the suffix is the format.
 
     Raises
     ------
@@ -74,9 +74,9 @@ def new_picture(path: Path, width: float, height: float) -> Iterator[Figure]:
         Without matplotlib.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter without a glyph is drawn as a box; an odd range is what there is
+        warnings.simplefilter("ignore")  # missing glyphs are drawn as boxes, degenerate ranges as they are
         try:
-            with without("MPLBACKEND"):  # the first import refuses a name that this environment does not know
+            with without("MPLBACKEND"):  # the first import fails for an unknown backend
                 from matplotlib import style
                 from matplotlib.figure import Figure
         except ImportError:
@@ -89,13 +89,13 @@ def new_picture(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 
 def plain(text: str) -> str:
-    """Return `text` as matplotlib shows it to the letter: no formula, nothing that cannot be printed."""
+    """Return `text` such that matplotlib shows it literally: no formulas, only printable characters."""
     printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     return printable.replace("$", r"\$")
 
 
 def shortened(text: str, most: int) -> str:
-    """Return `text`, its middle left out where it is longer than `most` characters."""
+    """Return `text`, with its middle left out if it is longer than `most` characters."""
     if len(text) <= most:
         return text
     kept = most - 3
@@ -103,7 +103,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def entitle(figure: Figure, title: str, size: float = 12.0) -> None:
-    """Put `title` above the figure, made so much higher; its lines are wrapped to what fits, and shortened."""
+    """Put `title` above the figure, which is extended in height; its lines are wrapped to fit, and shortened."""
     drawn = figure.suptitle("", fontsize=size)
     for width in _TITLE_WIDTHS:
         lines = [
@@ -119,13 +119,13 @@ def entitle(figure: Figure, title: str, size: float = 12.0) -> None:
 
 
 def explain(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
-    """Put a legend below the panels, in as many columns as fit, and make the figure so much higher."""
+    """Put a legend below the panels, in as many columns as fit, and extend the figure's height for it."""
     if not names:
         return
     for columns in range(min(len(names), _COLUMNS), 0, -1):
         legend = figure.legend(
             list(handles),
-            [str(place) for place in range(len(names))],  # not the names: one that begins with "_" would be left out
+            [str(place) for place in range(len(names))],  # not the names: matplotlib omits those that begin with "_"
             loc="outside lower center",
             ncols=columns,
             frameon=False,

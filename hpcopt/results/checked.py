@@ -1,7 +1,7 @@
-"""The files of a run's folder read back: what each says is checked before anybody computes with it.
+"""Reads the files of a run's folder, and checks their contents before they are used.
 
-They may be of another version, edited by hand, or damaged in any byte. Whatever is wrong is one line with the file and
-the line or key.
+They may come from another version, be edited by hand, or be damaged in any byte. Every error is one line with the file
+and the line or key.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Described:
-    """What others read of run.json; it has more, and a later version may have others."""
+    """The keys of run.json that are read; it has more, and other versions may have others."""
 
     label: str
     problem: str
@@ -89,17 +89,17 @@ class _Index:
 
 
 def description(path: Path) -> dict[str, Any]:
-    """Return what a run.json holds.
+    """Return the contents of a run.json.
 
     Raises
     ------
     InputError
-        If it is damaged, or not what a run writes.
+        If it is damaged, or not a run.json.
     OSError
         If it can't be read.
     """
     content = _json(path, text(path))
-    if isinstance(content, dict) and "network" in content:  # its name in versions before
+    if isinstance(content, dict) and "network" in content:  # the name of `topology` in earlier versions
         content["topology"] = content.pop("network")
     described: dict[str, Any] = _checked(path, content, _Described)
     workers = described["specification"].get("cluster", {}).get("workers")
@@ -109,12 +109,12 @@ def description(path: Path) -> dict[str, Any]:
 
 
 def names_of_runs(path: Path) -> list[str]:
-    """Return the folders' names that a compare.json holds.
+    """Return the names of the folders in a compare.json.
 
     Raises
     ------
     InputError
-        If it is damaged, or names anything but folders beside it.
+        If it is damaged, or contains anything but names of folders beside it.
     OSError
         If it can't be read.
     """
@@ -126,12 +126,12 @@ def names_of_runs(path: Path) -> list[str]:
 
 
 def records(path: Path) -> list[Record]:
-    """Return the records of a trace.jsonl; a last line that has no end, as of a run that was cut off, is left out.
+    """Return the records of a trace.jsonl; an incomplete last line, left by an interrupted run, is ignored.
 
     Raises
     ------
     InputError
-        If a line is no record.
+        If a line is not a record.
     OSError
         If it can't be read.
     """
@@ -149,12 +149,12 @@ def records(path: Path) -> list[Record]:
 
 
 def table(path: Path, columns: dict[str, Any]) -> NDArray[Any]:
-    """Return the rows of a .csv, a structured array with these columns, given by their names and types.
+    """Return the rows of a .csv as a structured array with the given columns (name -> type).
 
     Raises
     ------
     InputError
-        If it has another first line, or a line that is no such row.
+        If its first line differs, or a line is not such a row.
     OSError
         If it can't be read.
     """
@@ -179,7 +179,7 @@ def text(path: Path) -> str:
     Raises
     ------
     InputError
-        If it is none.
+        If it is not a text file.
     OSError
         If it can't be read.
     """
@@ -191,12 +191,12 @@ def text(path: Path) -> str:
 
 def _rows(lines: str, dtype: list[tuple[str, Any]]) -> NDArray[Any]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no rows at all, which numpy finds odd
+        warnings.simplefilter("ignore")  # numpy warns if there are no rows
         return np.loadtxt(StringIO(lines), dtype=dtype, delimiter=",", ndmin=1, comments=None)
 
 
 def _json(where: object, content: str) -> Any:
-    """Return the value that a text is in JSON."""
+    """Parse JSON text."""
     try:
         return json.loads(content)
     except json.JSONDecodeError as error:
@@ -207,7 +207,7 @@ def _json(where: object, content: str) -> Any:
 
 
 def _checked(path: Path, value: Any, kind: type) -> Any:
-    """Return the value if it is a table of a kind, which may have more keys."""
+    """Return `value` if it is a table of type `kind`, possibly with more keys."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -1,12 +1,12 @@
-"""What a run leaves behind, written so that nothing half-done can be taken for a result.
+"""The output folder of a run, written so that an incomplete run can't be mistaken for a result.
 
     run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
-    trace.jsonl         a record a line (`hpcopt.results.record`), appended as the run goes
+    trace.jsonl         one record per line (`hpcopt.results.record`), appended during the run
     model.npz           the model            convergence.png    the picture
     edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; topology.png draws it
-    timeline.csv        if asked for: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
+    timeline.csv        if requested: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
 
-A comparison leaves compare.csv, compare.png and compare.json, which lists the folders of its runs in their order.
+A comparison writes compare.csv, compare.png and compare.json, which lists the folders of its runs in order.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ EDGES, TOPOLOGY = "edges.csv", "topology.png"
 TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
 TABLE, COMPARISON, INDEX = "compare.csv", "compare.png", "compare.json"
 NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, TIMELINE, TABLE, INDEX)
-_FORMER = "network.png"  # what versions before left
+_FORMER = "network.png"  # written by earlier versions
 OURS = (*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON)
 
 
 def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a folder that cannot take a new run or comparison; nothing is changed.
+    """Raise an error for a folder that cannot take a new run or comparison; nothing is changed.
 
     Parameters
     ----------
     inner
         The names of the folders of a comparison's runs.
     overwrite
-        Whether what it holds may be replaced.
+        Whether its contents may be replaced.
     inputs
-        The files that are read, none of which may be one of those that are written or removed.
+        The input files; none of them may be written or removed by the run.
 
     Raises
     ------
     InputError
-        If it holds another run and `overwrite` is false, if it is no folder, or if nothing can be written there.
+        If it holds another run and `overwrite` is false, if it is not a folder, or if it is not writable.
     """
     for place in (folder, *(folder / name for name in inner)):
         check_folder(place)
         for name in OURS:
             if (place / name).is_dir():
-                raise InputError(f"{place / name}: is a folder, and a run writes a file of that name", Remedy.FOLDER)
+                raise InputError(f"{place / name}: is a folder, but a run writes a file of that name", Remedy.FOLDER)
     places = [folder, *(folder / name for name in dict.fromkeys([*inner, *listed(folder)]))]
     check_apart((place / name for place in places for name in OURS), inputs)
     for place in places:
@@ -68,7 +68,7 @@ def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: I
 
 
 def clear(folder: Path) -> None:
-    """Make `folder`, without the run or the comparison that it may hold; files that are not ours stay."""
+    """Create `folder`, or remove the run or comparison in it; other files are kept."""
     for name in listed(folder):
         _remove_run(folder / name)
     _remove_files(folder)
@@ -76,7 +76,7 @@ def clear(folder: Path) -> None:
 
 
 def listed(folder: Path) -> list[str]:
-    """Return the names of the folders of a comparison's runs, in their order; none if there is no comparison."""
+    """Return the names of the folders of a comparison's runs, in order; none if there is no comparison."""
     try:
         return checked.names_of_runs(folder / INDEX)
     except (FileNotFoundError, NotADirectoryError):
@@ -84,7 +84,7 @@ def listed(folder: Path) -> list[str]:
 
 
 def kept(folder: Path) -> str:
-    """Return what a run or a comparison has left so far, in words."""
+    """Describe what a run or a comparison has written so far."""
     names = listed(folder)
     if names:
         return f"{sum(_is_whole(folder / name) for name in names)} of {len(names)} runs in {folder} are complete"
@@ -111,25 +111,25 @@ def _remove_run(folder: Path) -> None:
 
 
 def _remove_files(folder: Path) -> None:
-    """Remove the files of a run or a comparison, and what a job that was killed had not written to the end."""
+    """Remove the files of a run or a comparison, and the incomplete files of a killed job."""
     for path in (*(folder / name for name in OURS), *folder.glob(UNFINISHED)):
         path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` whole or not at all."""
+    """Write `content` atomically."""
     with written_whole(path) as file:
         file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def write_edges(folder: Path, edges: NDArray[np.int64]) -> None:
-    """Write edges.csv of rows (sender, receiver, bytes), shape (edges, 3)."""
+    """Write rows (sender, receiver, bytes), shape (edges, 3), to edges.csv."""
     with written_whole(folder / EDGES) as file:
         np.savetxt(file, edges, fmt="%d", delimiter=",", header="sender,receiver,bytes", comments="")
 
 
 def read_edges(folder: Path, nodes: int) -> NDArray[np.int64] | None:
-    """Return what `write_edges` wrote of a run of so many nodes, shape (edges, 3); None where a run left none.
+    """Return the edges of a run of `nodes` nodes, shape (edges, 3), from edges.csv; None if there is no such file.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def read_edges(folder: Path, nodes: int) -> NDArray[np.int64] | None:
 
 
 def write_timeline(folder: Path, spans: NDArray[np.float64]) -> None:
-    """Write timeline.csv of rows (node, place in KINDS, begin, end), shape (spans, 4)."""
+    """Write rows (node, index in KINDS, begin, end), shape (spans, 4), to timeline.csv."""
     with written_whole(folder / TIMELINE) as file:
         file.write("node,kind,begin,end\n")
         file.writelines(
@@ -160,7 +160,7 @@ def write_timeline(folder: Path, spans: NDArray[np.float64]) -> None:
 
 
 def read_timeline(folder: Path) -> NDArray[np.float64] | None:
-    """Return what `write_timeline` wrote, shape (spans, 4); None where a run left none.
+    """Return the spans in timeline.csv, shape (spans, 4); None if there is no such file.
 
     Raises
     ------
@@ -183,12 +183,12 @@ def read_timeline(folder: Path) -> NDArray[np.float64] | None:
 
 
 class TraceFile:
-    """trace.jsonl, one record a line, readable while the run goes on.
+    """trace.jsonl, one record per line, readable during the run.
 
     Raises
     ------
     OSError
-        If it cannot be written, here and in all that follows.
+        If it cannot be written; this holds for all methods.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -196,7 +196,7 @@ class TraceFile:
         self._file: TextIO | None = None
 
     def open(self) -> None:
-        """Begin the file."""
+        """Create the file."""
         self._file = self.path.open("w", buffering=1, encoding="utf-8")
 
     def append(self, record: Record) -> None:
@@ -205,25 +205,25 @@ class TraceFile:
         self._file.write(record.line())
 
     def close(self) -> None:
-        """Close the file, if it was begun."""
+        """Close the file, if it is open."""
         if self._file is not None:
             self._file.close()
 
     def remove(self) -> None:
-        """Close the file and remove it, whatever state it is in."""
+        """Close the file and remove it, in any state."""
         for step in (self.close, self.path.unlink):
             with suppress(OSError):
                 step()
 
 
 def write_trace(folder: Path, records: Iterable[Record]) -> None:
-    """Write trace.jsonl of all records."""
+    """Write all records to trace.jsonl."""
     with written_whole(folder / TRACE) as file:
         file.writelines(record.line() for record in records)
 
 
 def has_begun(folder: Path) -> bool:
-    """Tell whether a run was begun there: not yet, in the folders of a comparison that is under way or was cut off."""
+    """Return whether a run was started there; in an unfinished comparison, some folders have none."""
     return (folder / RUN).exists() and (folder / TRACE).exists()
 
 
@@ -233,7 +233,7 @@ def read(folder: Path) -> tuple[dict[str, Any], list[Record]]:
     Raises
     ------
     InputError
-        If there is no run, or a damaged one.
+        If there is no run, or it is damaged.
     """
     try:
         return checked.description(folder / RUN), checked.records(folder / TRACE)

@@ -1,4 +1,4 @@
-"""What a driven run comes to on a node, and what is recorded on the way."""
+"""The outcome of a run on one node, and what is recorded during the run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hpcopt.solvers.base import State
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended on this node: the model kept, the record that belongs to it, the solver's last state."""
+    """The end of a run on this node: the final model, its record, and the last state of the solver."""
 
     status: Status
     w: Vector  # (d,)
     record: Record  # of `w`
-    last: Record  # of the end; another one than `record` only after a divergence
+    last: Record  # at the end; differs from `record` only after a divergence
     state: State
     edges: dict[int, int]  # bytes sent to each neighbour
 
 
 def _forget(record: Record) -> None:
-    """Record nothing."""
+    """Ignore a record."""
 
 
 KEEP_ALL = Output()
@@ -33,14 +33,14 @@ KEEP_ALL = Output()
 
 @dataclass(frozen=True)
 class Recording:
-    """What is recorded of a run.
+    """The recording of a run.
 
     Parameters
     ----------
     output
-        Which records.
+        Determines which records are made.
     tell
-        Called with each record, on every node (give it on one).
+        Called with each record, on every node (so pass it on one node only).
     """
 
     output: Output = KEEP_ALL

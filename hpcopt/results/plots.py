@@ -24,32 +24,32 @@ _BELOW = {
     "test_accuracy": ("test accuracy", False),
     "test_error": ("test error", False),
 }
-"""What one run's picture shows below the objective: a column of the trace, in words, and whether logarithmic."""
+"""The lower panels of one run's picture: column of the trace -> (name, whether logarithmic)."""
 
 Run = tuple[str, Sequence[Record]]  # label, trace
 
 _MARKERS = "osD^vPX*"
 _LINES = ("-", "--", ":", "-.")
 _MARKERS_A_CURVE = 12
-_FEW = 3  # records up to which a line would suggest what nobody has measured, if iterations lie between them
-_WIDE = 30.0  # curves whose lengths differ by more than this factor share a logarithmic axis
-_DECADES = 10.0  # a quantity that falls by more than this factor deserves a logarithmic axis
+_FEW = 3  # up to this many records no line is drawn if iterations lie between them, as it would suggest measurements
+_WIDE = 30.0  # curves whose lengths differ by more than this factor get a logarithmic axis
+_DECADES = 10.0  # a quantity that falls by more than this factor gets a logarithmic axis
 _LABEL = 42  # characters that fit beside a panel
-_ROUNDOFF = 1e-15  # relative: differences of objectives below this are noise
-_BELOW_OPTIMUM = 1e-12  # relative: an objective that is lower by more than this is no roundoff
-_AWAY = 1.0  # times the range of the last three quarters: a start farther off than that would flatten them
+_ROUNDOFF = 1e-15  # relative: smaller differences of objectives are roundoff
+_BELOW_OPTIMUM = 1e-12  # relative: an objective lower than the optimum by more than this is not roundoff
+_AWAY = 1.0  # times the range of the last three quarters: a starting value farther away would flatten them
 
 
 @dataclass(frozen=True)
 class Height:
-    """What is drawn upwards: the objective, or its distance to the optimum where that is known.
+    """The vertical quantity: the objective, or its distance to the optimum if that is known.
 
     Parameters
     ----------
     name
-        Of the axis.
+        Label of the axis.
     logarithmic
-        Whether the axis is.
+        Whether the axis is logarithmic.
     optimum
         Subtracted from every objective.
     """
@@ -59,7 +59,7 @@ class Height:
     optimum: float | None = None
 
     def of(self, objective: float) -> float:
-        """Return the height of `objective`, at least roundoff's above the optimum; NaN where there is none."""
+        """Return the height of `objective`, above the optimum by at least roundoff; NaN if there is no objective."""
         if not math.isfinite(objective):
             return math.nan
         if self.optimum is None:
@@ -68,11 +68,11 @@ class Height:
 
 
 def height_for(runs: Sequence[Run], goal: Goal) -> Height:
-    """Choose what to draw upwards, for all `runs` together, whose objectives are those that the goal judges.
+    """Choose the vertical quantity for all `runs` together, whose objectives are those that the goal judges.
 
-    The distance to the optimum if it is known; if a run is below it, it is not that, and the axis says so. Else the
-    objective itself, never its distance to the lowest that happens to be among the records: such a curve bends
-    downwards at its end wherever it ends.
+    The distance to the optimum if that is known; if a run is below it, the given optimum is wrong, and the axis says
+    so. Otherwise the objective itself, never its distance to the lowest recorded value: such a curve always bends down
+    at its end.
     """
     name = goal.whose(records[0].consensus is not None for _, records in runs if records)
     values = [record.objective for _, records in runs for record in records if math.isfinite(record.objective)]
@@ -93,9 +93,9 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal |
     Parameters
     ----------
     runs
-        A label and the records of each.
+        The label and the records of each run.
     goal
-        What they are judged by. A target is a line, with a ring where a run first reaches it.
+        The measure by which they are judged. A target is drawn as a line, with a ring where a run first reaches it.
 
     Raises
     ------
@@ -122,15 +122,15 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal |
 def draw_convergence(records: Sequence[Record], path: str | Path, title: str, goal: Goal | None = None) -> None:
     """Draw one run into the picture `path`.
 
-    Above, the objective over rounds, bytes and seconds; below, over rounds, the gradient's norm, the nodes' distance to
-    their mean where they have models of their own, and the test measure if there is one.
+    Upper panels: the objective over rounds, bytes and seconds. Lower panels, over rounds: the gradient norm, the nodes'
+    distance to their mean if they have their own models, and the test measure if there is one.
 
     Parameters
     ----------
     records
-        What was recorded.
+        The records of the run.
     goal
-        What it is judged by.
+        The measure by which it is judged.
 
     Raises
     ------
@@ -161,14 +161,14 @@ def draw_convergence(records: Sequence[Record], path: str | Path, title: str, go
 
 @dataclass(frozen=True)
 class _Measure:
-    """What is drawn to the right: its axis' name, and how to read it from a record."""
+    """A horizontal quantity: the label of its axis, and how to get it from a record."""
 
     name: str
     of: Callable[[Record], float]
 
 
 def _all_measures(runs: Sequence[Run]) -> list[_Measure]:
-    """Return rounds, bytes in the unit that suits the longest run, and seconds of the runs' clock."""
+    """Return rounds, bytes in a unit suitable for the longest run, and seconds of the runs' clock."""
     sent = max((float(record.bytes) for _, records in runs for record in records), default=0.0)
     size, unit = next(((size, unit) for size, unit in UNITS if sent >= size), UNITS[-1])
     clock = " and ".join(sorted({record.clock for _, records in runs for record in records[:1]}))
@@ -180,7 +180,7 @@ def _all_measures(runs: Sequence[Run]) -> list[_Measure]:
 
 
 def _measures(runs: Sequence[Run]) -> list[_Measure]:
-    """Return those over which there is a curve: a node alone sends nothing, a run that ends at its start takes none."""
+    """Return those with a curve: a single node sends nothing, and a run that ends at its start takes no time."""
     rounds, *others = _all_measures(runs)
     return [rounds, *(one for one in others if any(one.of(record) > 0 for _, records in runs for record in records))]
 
@@ -192,7 +192,7 @@ def _totals(records: Sequence[Record], runs: Sequence[Run]) -> str:
 
 
 def _look(place: int, records: Sequence[Record]) -> dict[str, Any]:
-    """Return how a curve is drawn; without a line where there are few records and the run went on between them."""
+    """Return the style of a curve; without a line if there are few records with iterations between them."""
     skipped = any(after.iteration - before.iteration > 1 for before, after in pairwise(records))
     line = _LINES[place // len(COLOURS) % len(_LINES)]
     return {
@@ -206,7 +206,7 @@ def _look(place: int, records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _curve(axis: Axes, measure: _Measure, height: Height, records: Sequence[Record], place: int) -> Line2D:
-    """Draw the objective of one run, those records that have one; return its line."""
+    """Draw the objective of one run, for the records that have one; return its line."""
     drawn = [record for record in records if not math.isnan(height.of(record.objective))]
     xs, ys = [measure.of(record) for record in drawn], [height.of(record.objective) for record in drawn]
     (line,) = axis.plot(xs, ys, **_look(place, drawn))
@@ -233,23 +233,23 @@ def _plain_curve(axis: Axes, records: Sequence[Record], key: str, whose: str) ->
 
 
 def _upwards(name: str) -> str:
-    """Return the name of a vertical axis in lines as long as it is."""
+    """Wrap the label of a vertical axis to the axis' length."""
     return "\n".join(textwrap.wrap(name, _LABEL))
 
 
 def _values(records: Sequence[Record], key: str) -> list[tuple[Record, float]]:
-    """Return the records with a value to draw, and that value."""
+    """Return the records that have a value to draw, with that value."""
     there = [(record, float(value)) for record in records if (value := getattr(record, key)) is not None]
     logarithmic = _BELOW[key][1]
     return [(record, value) for record, value in there if math.isfinite(value) and (value > 0 or not logarithmic)]
 
 
 def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
-    """Name the horizontal axis, make it logarithmic where the runs' lengths differ widely, draw the grid."""
+    """Label the horizontal axis, make it logarithmic if the runs' lengths differ widely, and draw the grid."""
     ends = [end for end in (max(map(measure.of, records), default=0.0) for _, records in runs) if end > 0]
     if ends and max(ends) > _WIDE * min(ends):
         first = min(x for _, records in runs for x in map(measure.of, records) if x > 0)
-        axis.set_xscale("symlog", linthresh=first, linscale=0.4)  # linear up to `first`: a run's start lies at 0
+        axis.set_xscale("symlog", linthresh=first, linscale=0.4)  # linear up to `first`, as a run starts at 0
         decades = range(math.ceil(math.log10(first)), math.floor(math.log10(max(ends))) + 1)
         ticks = [0.0, *(10.0**decade for decade in decades)]
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -266,7 +266,7 @@ def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
 
 
 def _set_heights(axis: Axes, height: Height, runs: Sequence[Run], goal: Goal) -> None:
-    """Name and scale the vertical axis; a run that diverges leaves it at the top instead of flattening the others."""
+    """Label and scale the vertical axis; a diverging run leaves it at the top instead of flattening the others."""
     axis.set_ylabel(_upwards(height.name))
     values = [record.objective for _, records in runs for record in records if math.isfinite(record.objective)]
     if not values:
@@ -288,14 +288,14 @@ def _set_heights(axis: Axes, height: Height, runs: Sequence[Run], goal: Goal) ->
 
 
 def _ceiling(runs: Sequence[Run]) -> float:
-    """Return the objective above which nothing is drawn: somewhat higher than every start."""
+    """Return the upper limit of the objective: somewhat higher than every starting value."""
     starts = [records[0].objective for _, records in runs if records]
     highest = max((start for start in starts if math.isfinite(start)), default=math.inf)
     return highest + max(abs(highest), 1.0)
 
 
 def _mark_target(axis: Axes, measure: _Measure, height: Height, runs: Sequence[Run], goal: Goal) -> dict[str, Line2D]:
-    """Draw the target as a line, and a ring where a run first reaches it; return what the legend tells of them."""
+    """Draw the target as a line, and a ring where a run first reaches it; return their legend entries."""
     if goal.target is None:
         return {}
     text, line = f"target {goal.target:.8g}", height.of(goal.target)

@@ -1,10 +1,11 @@
-"""A record: one line of a run's trace, what was measured at one time. Its columns are spelled here and nowhere else.
+"""A record: one line of a run's trace, measured at one time. Its columns are defined only here.
 
-Whatever reads or writes a trace follows from the fields below: the lines of trace.jsonl, the columns of compare.csv,
-the numbers of run.json, the tables of the documentation. A new column is a field here and the place that computes it.
+Everything that reads or writes a trace is derived from the fields below: the lines of trace.jsonl, the columns of
+compare.csv, the numbers of run.json, and the tables in the documentation. A new column needs a field here and the code
+that computes it.
 
-A value that is infinite or NaN is a float here and JSON's null in a file; what a run does not measure is None
-here and absent in a file.
+An infinite or NaN value is a float here and null in JSON files; a quantity that a run does not measure is None here and
+absent from files.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ import msgspec.inspect as kinds
 
 from hpcopt.annotations import explained
 
-_LARGEST = 2**63  # integers below it in a file can be drawn and written in tables
+_LARGEST = 2**63  # integers read from a file must be smaller, so that they can be drawn and tabulated
 
 
 def _column(unit: str, meaning: str, *, decentralised: bool = False) -> dict[str, Any]:
-    """Return what the documentation says of a column; of those of `decentralised` solvers in a table of their own."""
+    """Return the documentation of a column; those of `decentralised` solvers have a separate table."""
     return {"unit": unit, "meaning": meaning, "decentralised": decentralised}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """What was measured at one time, in the order of the columns; None where a run has no such column."""
+    """The measurements at one time, in the order of the columns; None for columns that a run does not have."""
 
     round: int = field(
         metadata=_column("rounds", "collective operations so far, on the node with the most"),
@@ -116,13 +117,13 @@ class Record:
     )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the columns that there are, in their order: an element of `run.trace`."""
+        """Return the columns that are present, in order: an element of `run.trace`."""
         return {name: value for name in COLUMNS if (value := getattr(self, name)) is not None}
 
     def judged(self, column: str) -> Record:
-        """Return the record with what stands in `column` for its objective; NaN where that was not measured.
+        """Return the record with the value of `column` as its objective; NaN if that was not measured.
 
-        Where all nodes have one model, its objective is the only one.
+        If all nodes have the same model, there is only one objective.
         """
         value = getattr(self, column)
         if value is None and self.consensus is None:
@@ -135,12 +136,12 @@ class Record:
 
     @classmethod
     def of(cls, columns: object) -> Record:
-        """Return what a line of trace.jsonl holds, given its JSON; columns that are not known are left out.
+        """Return the record of a parsed line of trace.jsonl; unknown columns are ignored.
 
         Raises
         ------
         ValueError
-            If it is no object with the columns that every record has, or a column's value is of another type.
+            If it is not an object with the columns of every record, or a value has the wrong type.
         """
         if not (isinstance(columns, dict) and columns.keys() >= set(ALWAYS)):
             raise ValueError("not a record of a trace")
@@ -157,14 +158,14 @@ class Record:
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
-"""Names of all columns, in their order."""
+"""Names of all columns, in order."""
 
 WHERE_THERE = tuple(column.name for column in fields(Record) if column.default is None)
-"""Those that the records of some runs have, and of others not."""
+"""Columns that only some runs have."""
 
 ALWAYS = COLUMNS[: len(COLUMNS) - len(WHERE_THERE)]
 
 
 def finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return the same with None, JSON's null, for each number that is infinite or none."""
+    """Replace each infinite or NaN number by None, JSON's null."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}

@@ -1,4 +1,4 @@
-"""When a run ends, and how it is said."""
+"""When a run ends, and the message about it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hpcopt.arrays import Vector
 from hpcopt.results.record import Record
 
 DEFAULT_ROUNDS = 100
-GOAL_ROUNDS = 10_000  # where only goals are given
-RESOLVED = 1e-6  # a scaled gradient: f is within about 1e-12 of itself of the optimum, which sums of many terms blur
-VANISHED = 1e-28  # an objective so many times its first value is the square of rounding
+GOAL_ROUNDS = 10_000  # budget if only goals are given
+RESOLVED = 1e-6  # of the scaled gradient: f is within about 1e-12 f of the optimum, the accuracy of sums of many terms
+VANISHED = 1e-28  # times the first objective: the square of roundoff
 SETTLED = 10  # iterations without a lower objective
-DIVERGED = 1e3  # an objective so many times its first value (at least 1) does not come back
+DIVERGED = 1e3  # times the first objective (at least 1): the run will not recover
 
 
 class Status(enum.Enum):
-    """How a run ended; the value is the sentence told to the person."""
+    """How a run ended; the value is the message to the user."""
 
     TARGET = "reached the target"
     GRADIENT = "the gradient norm fell below the tolerance"
@@ -43,28 +43,29 @@ class Status(enum.Enum):
 
     @property
     def reached(self) -> bool:
-        """Whether what was asked for was reached, rather than a budget used up."""
+        """Whether a goal was reached, rather than a budget used up."""
         return self in {Status.TARGET, Status.GRADIENT, Status.GAP}
 
     @property
     def converged(self) -> bool:
-        """Whether a goal was reached, or the optimum as closely as it can be."""
+        """Whether a goal was reached, or the optimum to attainable precision."""
         return self.reached or self is Status.PRECISION
 
     @property
     def diverged(self) -> bool:
-        """Whether going on was hopeless."""
+        """Whether the run diverged."""
         return self in {Status.DIVERGED, Status.APART}
 
 
 class Disagreement:
-    """Watches the nodes' distance to their mean model: compressed gossip can fail late, and slowly at first.
+    """Monitors the nodes' distance to their mean model: compressed gossip can fail late, and slowly at first.
 
-    The models drift apart when that distance is `FACTOR` times the largest of the run's first half, has risen in most
-    of the last `RECENT` measurements, and is longer than the way that the mean model has come. Where heterogeneous data
-    pull the models apart it grows no faster than in proportion to the steps, so doubles between half the run and its
-    end. That holds once all nodes have made some: where nobody waits, measurements come at any time, many of them
-    before the second node has moved. And a node that stands still falls behind by no more than the others' way.
+    The models drift apart if that distance is `FACTOR` times the largest of the run's first half, has risen in most of
+    the last `RECENT` measurements, and exceeds the distance of the mean model from its start. If heterogeneous data
+    pull the models apart, the distance grows at most in proportion to the steps, so it at most doubles in the second
+    half of the run. This is valid only once all nodes have made some steps: in asynchronous runs many measurements may
+    precede the second node's first step. And a node that does not move falls behind by at most the distance that the
+    others have covered.
 
     Parameters
     ----------
@@ -76,18 +77,18 @@ class Disagreement:
 
     FACTOR = 10.0
     RECENT = 5
-    EARLIEST = 10  # measurements, and steps a node
+    EARLIEST = 10  # measurements, and steps per node
 
     def __init__(self, size: int, start: Vector) -> None:
         self._size = size
         self._start = start
-        self._steps: list[float] = []  # a node, at each measurement
-        self._largest: list[float] = []  # until each measurement
+        self._steps: list[float] = []  # per node, at each measurement
+        self._largest: list[float] = []  # the largest distance up to each measurement
         self._rises: deque[bool] = deque(maxlen=self.RECENT)
         self._last = 0.0
 
     def verdict(self, record: Record, model: Vector) -> Status | None:
-        """Take one more record and its model; return how the run ends if the models drift apart, or None."""
+        """Add a record and its model; return the status if the models drift apart, or None."""
         consensus = record.consensus
         if consensus is None:
             return None
@@ -97,7 +98,7 @@ class Disagreement:
         return Status.APART if consensus > np.linalg.norm(model - self._start) else None
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what has been seen as plain data."""
+        """Return the state as plain data."""
         return {
             "start": self._start.copy(),
             "steps": list(self._steps),
@@ -107,7 +108,7 @@ class Disagreement:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned."""
+        """Restore the state that `snapshot` returned."""
         self._start = snapshot["start"].copy()
         self._steps, self._largest = list(snapshot["steps"]), list(snapshot["largest"])
         self._rises = deque(snapshot["rises"], maxlen=self.RECENT)
@@ -181,20 +182,20 @@ class StopRule:
 
     @property
     def measures(self) -> bool:
-        """Whether any rule needs a measurement (rounds and iterations do not)."""
+        """Whether any rule needs measurements (rounds and iterations don't)."""
         free = {"rounds", "iterations", "target_on"}
         return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in free)
 
     def verdict(self, record: Record, first: Record, strong_convexity: float) -> Status | None:
-        """Return how the run ends at this record, None if it goes on, given the first record.
+        """Return the status if the run ends at this record, or None if it continues, given the first record.
 
-        A divergence comes before goals, goals before budgets.
+        Divergence takes precedence over goals, and goals over budgets.
         """
         used = {column: getattr(record, column) for column in ("round", "iteration", "seconds", "bytes")}
         return self.judged(record, first, strong_convexity) or self.spent(used)
 
     def judged(self, record: Record, first: Record, strong_convexity: float) -> Status | None:
-        """Return how the run ends for what the model is at this record, whatever has been spent."""
+        """Return the status if the run ends because of the model at this record, regardless of budgets."""
         known = math.isfinite(record.objective) and math.isfinite(record.grad_norm)
         if not known or record.objective > DIVERGED * max(abs(first.objective), 1.0):
             return Status.DIVERGED
@@ -215,17 +216,17 @@ class StopRule:
         return Status.PRECISION if vanished else None
 
     def settled(self, record: Record, best: Record) -> Status | None:
-        """Return how the run ends if it asks for a scaled gradient, and rounding keeps it from coming any closer."""
+        """Return the status if the goal is a scaled gradient and roundoff prevents further progress, or None."""
         resolved = self.scaled_gradient is not None and (record.scaled_gradient or 0.0) <= RESOLVED
         return Status.PRECISION if resolved and record.iteration - best.iteration >= SETTLED else None
 
     def ended(self, record: Record, first: Record, strong_convexity: float, *, exact: bool) -> Status:
-        """Return how the run ends where the solver has ended by itself, with its `scaled_gradient` in the record.
+        """Return the status of a run whose solver has ended by itself; the record has its `scaled_gradient`.
 
         Parameters
         ----------
         exact
-            Whether the solver is one that reaches the optimum.
+            Whether the solver's iterates reach the optimum (it has no floor).
         """
         status = self.verdict(record, first, strong_convexity)
         if status is not None:
@@ -235,7 +236,7 @@ class StopRule:
         return Status.STALLED if exact else Status.FINISHED
 
     def spent(self, used: Mapping[str, float]) -> Status | None:
-        """Return which budget is used up by what `used` tells of round, iteration, seconds and bytes, if one is."""
+        """Return the status of a used-up budget, if any, given round, iteration, seconds and bytes in `used`."""
         budgets = (
             (Status.ROUNDS, self.rounds, "round"),
             (Status.ITERATIONS, self.iterations, "iteration"),

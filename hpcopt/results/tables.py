@@ -1,7 +1,7 @@
-"""Tables of finished runs: what `compare.csv` holds and what a person reads at the end.
+"""Tables of finished runs: the contents of `compare.csv`, and the tables printed at the end.
 
-The numbers are made by a pure function of records; rich only lays them out, and only when a table is shown. Without
-colour, in a batch log 100 columns wide, the tables say the same.
+The numbers come from a pure function of records; rich only formats them, and only when a table is shown. Without
+colour, in a batch log 100 columns wide, the tables contain the same information.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _MEGABYTE = 1e6
 
 
 class Finished(Protocol):
-    """A finished run as the tables need it."""
+    """The interface of a finished run that tables need."""
 
     @property
     def label(self) -> str:
-        """What it is called."""
+        """Its label."""
 
     @property
     def records(self) -> Sequence[Record]:
-        """What was recorded."""
+        """Its records."""
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -52,28 +52,27 @@ def first_at(records: Sequence[Record], target: float) -> Record | None:
 
 
 def compare_rows(runs: Sequence[Finished], goal: Goal | None = None) -> list[dict[str, Any]]:
-    """Return the rows of `compare.csv`, one a run, in the order given.
+    """Return the rows of `compare.csv`, one per run, in the given order.
 
     Parameters
     ----------
     runs
-        What is compared.
+        The runs to compare.
     goal
-        What they are judged by. Without a target, `reached` is None and the totals stand for what it took.
+        The measure by which they are judged. Without a target, `reached` is None and the totals are the costs.
 
     Returns
     -------
     list of dict
-        With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` are those of the first record that reached
-        the target, None where none did; those of the whole run are in `total_...`. `objective`, `grad_norm` and the
-        test measures are those of the model that the run left, `work` (passes over the data) is all of it; None
-        for what there is not.
+        With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` are those of the first record that reached the target,
+        or None; those of the whole run are in `total_...`. `objective`, `grad_norm` and the test measures are those of
+        the final model, and `work` (passes over the data) is the total. Missing values are None.
     """
     return [_compare_row(run, goal or Goal()) for run in runs]
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Write the rows of `compare_rows` as CSV: numbers in full, `true` and `false`, empty where there is nothing."""
+    """Write the rows of `compare_rows` as CSV: full precision, `true` and `false`, empty for missing values."""
     with written_whole(Path(path)) as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -81,16 +80,16 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
 
 
 def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, title: str | None = None) -> Table:
-    """Return the table of a comparison; the best of each of rounds, MB and seconds is bold on a terminal.
+    """Return the table of a comparison; on a terminal, the lowest rounds, MB and seconds are bold.
 
     Parameters
     ----------
     rows
         From `compare_rows`.
     goal
-        What they were made with: its column is the one whose objective is shown.
+        The goal passed to `compare_rows`; its column is the objective shown.
     title
-        Stands above the table.
+        Printed above the table.
     """
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
@@ -134,7 +133,7 @@ def summary_table(
     title: str | None = None,
     phases: Mapping[str, float] | None = None,
 ) -> Table:
-    """Return the table about one run.
+    """Return the summary table of one run.
 
     Parameters
     ----------
@@ -143,7 +142,7 @@ def summary_table(
     clock
         "wall" or "virtual".
     places
-        What the run left behind, by name: {"picture": ...}.
+        The output of the run, by name: {"picture": ...}.
     title
         Stands above the table.
     phases
@@ -183,30 +182,30 @@ def summary_table(
 
 
 def _objectives(result: Mapping[str, Any]) -> dict[str, str]:
-    """Return the objective, or each by its name where the nodes have models of their own."""
+    """Return the objective, or all objectives by name if the nodes have their own models."""
     if result.get("consensus") is None:
         return {"objective": _number(result["objective"], ".12g")}
     return {f"objective {whose}": _number(result.get(column), ".12g") for column, whose in WHOSE.items()}
 
 
 def _gradients(result: Mapping[str, Any]) -> str:
-    """Return how many steps an asynchronous run has made, and how many were under way and thrown away at its end."""
+    """Return the number of steps of an asynchronous run, and of those that were unfinished at its end and discarded."""
     if "gradients" not in result:
         return ""
-    under_way = result.get("discarded", 0)  # a run that ended at its start has thrown away none
+    under_way = result.get("discarded", 0)  # missing if the run ended at its start
     told = f"; {under_way:,d} unfinished at the end, discarded" if under_way else ""
     return f"{result['gradients']:,d}{told}"
 
 
 _COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g"}
-"""What reaching the target cost, and how it is written (bytes as MB)."""
+"""The costs of reaching the target, and their formats (bytes as MB)."""
 
 _IN_TRACE = {"rounds": "round"}
-"""Other names that a record has for them."""
+"""Their names in a record, if different."""
 
 
 def _judged(row: Mapping[str, Any], column: str) -> float | None:
-    """Return the objective that a run is judged by: in `column` if its nodes have their own models."""
+    """Return the objective by which a run is judged: that in `column` if its nodes have their own models."""
     value: float | None = row["objective" if row["consensus"] is None else column]
     return value
 

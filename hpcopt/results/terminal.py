@@ -1,4 +1,4 @@
-"""Whether somebody looks on (a bar and colours are for a terminal, plain lines for a batch log), and a line to them."""
+"""Whether output goes to a terminal (bar and colours) or to a batch log (plain lines), and warnings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import suppress
 
 
 def is_terminal() -> bool:
-    """Tell whether standard output is a terminal that a person sees.
+    """Return whether standard output is a terminal that the user sees.
 
-    Open MPI's mpiexec gives rank 0 a pseudo-terminal even where its own output goes into a file; that one has
-    no columns.
+    Open MPI's mpiexec gives rank 0 a pseudo-terminal even if its own output goes to a file; that pseudo-terminal has no
+    columns.
     """
     try:
         return sys.stdout.isatty() and os.get_terminal_size(sys.stdout.fileno()).columns > 0
-    except (OSError, ValueError):  # no real file behind it
+    except (OSError, ValueError):  # not backed by a file
         return False
 
 
 def warn(line: str) -> None:
-    """Write a line to the error stream; nothing depends on anybody's reading it."""
+    """Write a line to the error stream; a closed stream is ignored."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"hpcopt: {line}\n")
         sys.stderr.flush()

@@ -1,7 +1,7 @@
-"""Pictures of timelines, and the same as events for trace viewers: who computed, waited and exchanged when.
+"""Pictures of timelines, and events for trace viewers: when each node computed, waited and exchanged.
 
-Drawn as an image, whose pixels mix the colours of what a node did in their time: as true with ten spans as with a
-million.
+A timeline is drawn as an image. Each pixel mixes the colours of the node's activities during its time, so the picture
+is accurate with ten spans and with a million.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
-Spans = NDArray[np.float64]  # (spans, 4): node, place in KINDS, begin, end
+Spans = NDArray[np.float64]  # (spans, 4): node, index in KINDS, begin, end
 
 _WORDS = {"compute": "computing", "wait": "waiting", "exchange": "exchanging", "board": "coordinating"}
 _COLOURS = {"compute": COLOURS[0], "wait": COLOURS[7], "exchange": COLOURS[2], "board": COLOURS[3]}
 _OTHER = "other or idle"  # drawn white
 _COLUMNS = 2000  # of the image
-_CLOSE_UP = 200  # spans of a node beyond which a second panel shows the first so many, there large enough to be seen
+_CLOSE_UP = 200  # if a node has more spans, a second panel shows this many from the beginning, large enough to be seen
 _SHOWN = 60
-_SEPARATE = 100  # nodes up to which there is a white line between two
-_NUMBERED = 16  # most nodes whose number is told
+_SEPARATE = 100  # up to this many nodes, rows are separated by white lines
+_NUMBERED = 16  # most nodes that are labelled with their numbers
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-_LEAST = 0.0005  # part of the time without a span that the legend tells
+_LEAST = 0.0005  # smallest share of time without a span that the legend shows
 
 
 def coverage(spans: Spans, nodes: int, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return which part of the time between two edges each node spent on each kind.
+    """Return the share of each time interval that each node spent on each kind of activity.
 
     Parameters
     ----------
     spans
-        Rows (node, place in KINDS, begin, end); those of one node do not overlap.
+        Rows (node, index in KINDS, begin, end); those of one node do not overlap.
     edges
-        Ascending times, shape (bins + 1,).
+        Limits of the intervals, ascending, shape (bins + 1,).
 
     Returns
     -------
@@ -66,15 +66,15 @@ def coverage(spans: Spans, nodes: int, edges: NDArray[np.float64]) -> NDArray[np
 
 
 def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock: str) -> None:
-    """Draw a row a node, its spans in the colours of their kinds, and each node's shares; the suffix is the format.
+    """Draw one row per node, spans in the colours of their kinds, and each node's shares; the suffix is the format.
 
-    Where a node has too many spans for the eye a second panel shows the first of them. Colours mix where spans are
+    If a node has too many spans to be seen, a second panel shows the first of them. Colours mix where spans are
     narrower than a pixel; time without a span is white.
 
     Parameters
     ----------
     spans
-        Rows (node, place in KINDS, begin, end), seconds.
+        Rows (node, index in KINDS, begin, end), in seconds.
     clock
         "wall" or "virtual".
 
@@ -102,7 +102,7 @@ def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock:
 
 
 def _beginning(spans: Spans, nodes: int) -> tuple[float, float]:
-    """Return when the first node begins to compute, and when one is first to have had so many spans since."""
+    """Return the interval of the second panel: from the first computation until some node has had `_CLOSE_UP` spans."""
     begin = float(spans[spans[:, 1] == COMPUTE, 2].min(initial=math.inf))
     begin = 0.0 if math.isinf(begin) else begin
     own = [np.sort(spans[(spans[:, 0] == node) & (spans[:, 2] >= begin), 3]) for node in range(nodes)]
@@ -110,7 +110,7 @@ def _beginning(spans: Spans, nodes: int) -> tuple[float, float]:
 
 
 def _panel(axis: Axes, spans: Spans, nodes: int, times: tuple[float, float], words: str) -> None:
-    """Draw what every node did between two times; `words` follow the unit below the axis."""
+    """Draw every node's activities between two times; `words` follow the unit below the axis."""
     from matplotlib.colors import to_rgb
 
     begin, until = times
@@ -132,7 +132,7 @@ def _panel(axis: Axes, spans: Spans, nodes: int, times: tuple[float, float], wor
 
 
 def _shares(axis: Axes, shares: NDArray[np.float64]) -> None:
-    """Draw what part of the time each node spent on each kind."""
+    """Draw the share of time that each node spent on each kind."""
     nodes = shares.shape[1]
     left = np.zeros(nodes)
     for kind, parts in zip(KINDS, shares, strict=True):
@@ -146,7 +146,7 @@ def _shares(axis: Axes, shares: NDArray[np.float64]) -> None:
 
 
 def _legend(shares: NDArray[np.float64]) -> list[Patch]:
-    """Return an entry for each kind that was seen, with its share of all nodes' time."""
+    """Return a legend entry for each kind that occurs, with its share of all nodes' time."""
     from matplotlib.patches import Patch
 
     means = dict(zip(KINDS, shares.mean(axis=1).tolist(), strict=True))

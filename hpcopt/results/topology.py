@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _INCHES = 7.0
-_NUMBERED = 300  # nodes up to which each shows its number
-_ARROWS = 500  # one-way edges up to which each is an arrow
-_MOST_EDGES = 20_000  # drawn; beyond that every so-many-th
-_MOST_LINES, _DENSE = 1000, 0.25  # with more edges than that, and that part of all pairs, lines hide one another
-_STUB = 0.45  # part of an edge across the border of a closed plane that is drawn at either end
+_NUMBERED = 300  # up to this many nodes, each shows its number
+_ARROWS = 500  # up to this many directed edges, each is drawn as an arrow
+_MOST_EDGES = 20_000  # most edges drawn; beyond that, every k-th
+_MOST_LINES, _DENSE = 1000, 0.25  # with more edges than this, and this fraction of all pairs, lines hide one another
+_STUB = 0.45  # fraction of an edge across the border of a periodic plane that is drawn at each end
 
 
 @dataclass(frozen=True, eq=False)
 class Diagram:
-    """What is drawn.
+    """The data of a picture.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class Diagram:
     one_way
         Whether a pair is (sender, receiver).
     box
-        Width and height of a plane whose opposite sides meet, as a torus' do: an edge across its border is drawn as
-        two stubs. None for an ordinary plane.
+        Width and height of a periodic plane, as for a torus: an edge across its border is drawn as two stubs. None for
+        an ordinary plane.
     sent
         Shape (edges,), bytes that each edge carried: drawn as colour and width.
     """
@@ -81,13 +81,13 @@ def draw_topology(diagram: Diagram, path: str | Path, title: str) -> None:
 
 
 def _is_dense(diagram: Diagram) -> bool:
-    """Tell whether edges would hide one another, and the nodes."""
+    """Return whether edges would hide one another and the nodes."""
     nodes, edges = len(diagram.positions), len(diagram.pairs)
     return edges > _MOST_LINES and edges > _DENSE * nodes * (nodes - 1) / 2
 
 
 def _matrix(figure: Figure, axis: Axes, diagram: Diagram) -> None:
-    """Draw a square for each edge, in the row of its one node and the column of the other."""
+    """Draw a square for each edge, in the row of one node and the column of the other."""
     nodes = len(diagram.positions)
     weights = np.ones(len(diagram.pairs)) if diagram.sent is None else diagram.sent
     squares = np.full((nodes, nodes), np.nan)
@@ -128,17 +128,17 @@ def _nodes(axis: Axes, diagram: Diagram) -> None:
 
 
 def _frame(axis: Axes, diagram: Diagram) -> None:
-    """Leave room around the nodes, also where they are one, or above each other."""
+    """Leave room around the nodes, even for a single node or nodes above each other."""
     low, high = diagram.positions.min(axis=0), diagram.positions.max(axis=0)
     longest = float((high - low).max()) or 1.0
-    room = 0.6 if diagram.box else 0.08 * longest  # a torus has its stubs there
+    room = 0.6 if diagram.box else 0.08 * longest  # room for the stubs of a torus
     across, up = np.where(high - low > room, room, 0.5 * longest)
     axis.set_xlim(low[0] - across, high[0] + across)
     axis.set_ylim(low[1] - up, high[1] + up)
 
 
 def _edges(figure: Figure, axis: Axes, diagram: Diagram, every: int) -> None:
-    """Draw the edges below the nodes, with a bar of colours where bytes are known."""
+    """Draw the edges below the nodes, with a colour bar if bytes are known."""
     from matplotlib.collections import LineCollection
 
     pairs = diagram.pairs[::every]
@@ -161,7 +161,7 @@ def _edges(figure: Figure, axis: Axes, diagram: Diagram, every: int) -> None:
 
 
 def edge_lines(diagram: Diagram, pairs: Pairs) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the lines to draw, shape (lines, 2, 2), and which edge each belongs to: two stubs across a border."""
+    """Return the lines to draw, shape (lines, 2, 2), and the edge of each; an edge across a border has two stubs."""
     first, second = diagram.positions[pairs[:, 0]], diagram.positions[pairs[:, 1]]
     edges = np.arange(len(pairs))
     if diagram.box is None:
@@ -180,7 +180,7 @@ def edge_lines(diagram: Diagram, pairs: Pairs) -> tuple[Floats, NDArray[np.int64
 
 
 def _heads(axis: Axes, lines: Floats, size: float) -> None:
-    """Draw the head of an arrow a little before the end of each line."""
+    """Draw an arrowhead shortly before the end of each line."""
     for start, end in lines:
         axis.annotate(
             "",

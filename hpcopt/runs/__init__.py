@@ -1,9 +1,9 @@
-"""Runs: from a specification to a finished folder. The driver alone measures, stops, records and reports.
+"""Runs: from a specification to a finished folder. Only the driver measures, stops, records and reports.
 
-cluster.py         the cluster that a specification asks for
+cluster.py         the cluster that a specification describes
 prepare.py         every node's shard, warm kernels     execute.py    one solver's run, from warm-up to folder
-driver.py          the one loop over a solver's rounds  course.py     what it knows of a run on its way
-asynchronous.py    the loop of solvers without rounds   measuring.py  what a record holds
-checkpoint.py      snapshots as plain data              replay.py     how asynchronous runs go on from one
-recorder.py        where records go meanwhile           start.py, fit.py   what `hpcopt run` and `fit` do
+driver.py          the loop over a solver's rounds      course.py     the driver's state during a run
+asynchronous.py    the loop of asynchronous solvers     measuring.py  the measurements of a record
+checkpoint.py      snapshots as plain data              replay.py     how asynchronous runs resume from one
+recorder.py        the output of records during a run   start.py, fit.py   implement `hpcopt run` and `fit`
 """

@@ -1,4 +1,4 @@
-"""Which solvers a run lets in: what `hpcopt.solvers.objections` finds ends the run before its first round."""
+"""Admission of solvers to a run: an objection (`hpcopt.solvers.objections`) ends the run before its first round."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def admit(
     force: bool | None,
     fitting: bool = False,
 ) -> Prepared:
-    """Return the problem laid out over the cluster, for solvers that nothing speaks against; collective.
+    """Return the problem distributed over the cluster, if there is no objection to any solver; collective.
 
-    What is known before the data are read is told before.
+    Objections that don't depend on the data are raised before the data are read.
 
     Parameters
     ----------
     rows
-        Where data.source is "arrays".
+        The rows, if data.source is "arrays".
     force
-        Whether to leave aside what goes beyond a solver's theory; None where the caller offers no such choice.
+        Whether to ignore objections of theory; None if the caller offers no such choice.
     fitting
-        Whether the run is to leave a model that fits the data.
+        Whether the purpose of the run is to fit a model to the data.
 
     Raises
     ------
     InputError
-        On every process: what speaks against a solver, with its label; whatever is wrong with the data.
+        On every process: the first objection to a solver, with its label; any error in the data.
     """
     setting = replace(spec.setting, topology=conditions.mixing, fitting=fitting)
     _refuse(spec, cluster, setting, force=force)

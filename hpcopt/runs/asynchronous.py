@@ -1,9 +1,9 @@
-"""The loop over an asynchronous solver's steps: measuring does not block, and all nodes end soon after one of them.
+"""The loop over an asynchronous solver's steps: measurements don't block, and all nodes end soon after one of them.
 
 Each node stores its model and its counts after every step. Surveys, non-blocking reductions, sum the stored data, so a
-record holds the mean of the models at one time, and neither the order of events nor the bytes of the run depend on how
-often it is measured. A rule of the stop table that any record or any node finds fulfilled ends the run: that node
-notifies all others, and nodes that wait for a partner are notified by the solver's own protocol.
+record holds the mean of the models at one time, and neither the order of events nor the bytes of the run depend on the
+frequency of measurements. The run ends when a record or a node finds that a stop rule holds: that node notifies all
+others, and nodes that wait for a partner are notified by the solver's own protocol.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hpcopt.runs.replay import Replay
 from hpcopt.solvers.base import Solver
 from hpcopt.solvers.parts.asynchronous import AsynchronousState
 
-STOP = 2**32  # counted apart from those who have ended, in one word
+STOP = 2**32  # stop notices and ended nodes are counted in separate halves of one word
 
 
 def drive_asynchronous(
@@ -44,9 +44,9 @@ def drive_asynchronous(
     Parameters
     ----------
     w0
-        Where to start, shape (d,); left alone.
+        The starting point, shape (d,); not modified.
     checkpoints
-        Of a node's own steps.
+        Snapshots, by the node's own steps.
     """
     replay = None
     if checkpoints != NO_CHECKPOINTS:
@@ -78,7 +78,7 @@ def drive_asynchronous(
         node.next_step(word.rest)
         word.tell_if_over(state.iteration)
         node.stopping = word.heard()
-    word.wait()  # who has left early still answers the others
+    word.wait()  # a node that has left early still serves the others
     survey.end()
     outcome = measured.outcome(state)
     if replay is not None:
@@ -87,12 +87,12 @@ def drive_asynchronous(
 
 
 class _Measured:
-    """The data that a node stores after a step, and the records that surveys make of them.
+    """The data that a node stores after each step, and the records made from them by surveys.
 
     Attributes
     ----------
     status
-        How the run ends, once a record has told.
+        The status, once a record has ended the run.
     """
 
     def __init__(
@@ -116,13 +116,13 @@ class _Measured:
         self._disagreement = Disagreement(node.size, model)
 
     def survey(self) -> Survey:
-        """Begin the surveys; collective."""
+        """Start the surveys; collective."""
         output = self._recording.output
         steps = self._node.size * (output.record_every or (1 if self._stop.measures else 0))
         return self._node.survey([self.mean, self.share], self.done, steps=steps, seconds=output.record_seconds)
 
     def lay_aside(self, state: AsynchronousState) -> None:
-        """Keep a step's results for the next survey."""
+        """Store a step's results for the next survey."""
         self._w = state.w.copy()
         self._counts = counted(self._node)
         self._progress = float(state.steps), float(state.iteration)
@@ -140,19 +140,19 @@ class _Measured:
         self._at, self._mean = float(total[1]) / there, total[2:] / there
         here, w, counts, (steps, iteration) = self._surveyed
         apart = here * float(np.sum((w - self._mean) ** 2)) / there
-        largest = np.zeros((3, self._node.size))  # a sum of such is a table of all nodes' numbers
+        largest = np.zeros((3, self._node.size))  # each node fills its column; the sum is a table of all nodes
         largest[:, self._node.rank] = counts.rounds, counts.busiest, iteration
         return np.concatenate((self._watch.share_of(self._mean, counts), [steps, apart], largest.ravel()))
 
     def done(self, sums: Vector) -> None:
-        """Tell the record, and end the run if it fulfils a rule."""
+        """Record the measurement, and end the run if a stop rule holds."""
         size = self._node.size
         shares, (steps, apart), largest = np.split(sums, [len(sums) - 2 - 3 * size, len(sums) - 3 * size])
         rounds, busiest, iteration = largest.reshape(3, size).max(axis=1)
         record = self._watch.record(shares, int(iteration), self._at, int(rounds))
         record = replace(record, consensus=float(np.sqrt(apart)), edge_bytes=int(busiest), gradients=int(steps))
         if self.status is not None or not self._there or record.seconds <= self._record.seconds:
-            return  # the run is over, all have left, or nothing has happened
+            return  # the run is over, all nodes have left, or there are no new steps
         self._record, self._model = record, self._mean
         verdict = self._stop.judged(record, self._first, self._convexity)
         self.status = verdict or self._disagreement.verdict(record, self._model)
@@ -160,12 +160,12 @@ class _Measured:
         if output.record_every or output.record_seconds or self.status is not None:
             self._recording.tell(record)
         if self.status is not None or self._stop.spent({"bytes": record.bytes}) is not None:
-            self._node.stopping = True  # of the other budgets each node knows its own part
+            self._node.stopping = True  # each node checks the other budgets itself
         elif record.objective < self._best.objective:
             self._best, self._kept = record, self._mean
 
     def outcome(self, state: AsynchronousState) -> Outcome:
-        """Return how the run ended; collective, when all nodes have."""
+        """Return the outcome; collective, after all nodes have ended."""
         node = self._node
         here = not node.leaving
         with node.monitoring():
@@ -185,12 +185,12 @@ class _Measured:
             self._record, self._model = last, model
         if self.status.diverged:
             return Outcome(self.status, self._kept, replace(self._best, **ending), self._record, state, edges)
-        record = replace(self._record, **ending)  # of the whole run, also where an earlier record ended it
+        record = replace(self._record, **ending)  # of the whole run, even if an earlier record ended it
         return Outcome(self.status, self._model, record, record, state, edges)
 
 
 class _Word:
-    """A word of every node in which others count: those who say that the run is to end, and those who have ended."""
+    """A word on every node in which the others count stop notices and ended nodes."""
 
     def __init__(self, node: Node, stop: StopRule) -> None:
         self._node = node
@@ -198,18 +198,18 @@ class _Word:
         self._window = node.window(1, "monitoring", by_edge=False)
 
     def tell_if_over(self, iteration: int) -> None:
-        """Tell all that the run is to end, if this node knows that and nobody has told; it is at that `iteration`."""
+        """Notify all nodes of the end of the run if this node, at `iteration`, knows it and none has notified it."""
         node = self._node
         used = {"round": node.ledger.solver.rounds, "iteration": iteration, "seconds": node.now()}
         if (node.stopping or self._stop.spent(used) is not None) and not self.heard():
             self._add(STOP)
 
     def heard(self) -> bool:
-        """Return whether anybody has told."""
+        """Return whether a stop notice has arrived."""
         return self._window.fetch_and_op(0, self._node.rank, 0, "no-op") >= STOP
 
     def rest(self, seconds: float) -> None:
-        """Pause for so many seconds, or until the run is to end; whom nobody can tell sits it out."""
+        """Pause for `seconds`, or until a stop notice arrives."""
         node = self._node
         if self._stop.seconds is not None:
             seconds = min(seconds, self._stop.seconds - node.now())
@@ -218,12 +218,12 @@ class _Word:
         if node.size == 1:
             node.idle(seconds)
             return
-        timeline, node.timeline = node.timeline, None  # nobody is waited for
+        timeline, node.timeline = node.timeline, None  # a pause is not waiting for others
         self._window.wait(0, lambda word: word >= STOP or node.stopping, seconds)
         node.timeline = timeline
 
     def wait(self) -> None:
-        """Say that this node has ended, and wait until somebody has told, or all have ended."""
+        """Report that this node has ended, and wait for a stop notice or until all nodes have ended."""
         if self.heard():
             return
         self._add(1)

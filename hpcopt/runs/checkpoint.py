@@ -1,8 +1,8 @@
-"""Snapshots of a run on one node, as plain data, and what is made of them: the state of a solver and the driver's own.
+"""Snapshots of a run on one node as plain data, and their conversion from and to solver states.
 
-A solver's state holds all of it that survives an iteration; `node.snapshot` holds what the fabric has counted and where
-the clock stands, the oracle which point it knows, the driver the rest. Plain is what a file without pickle can hold:
-dicts with keys that are strings, lists, numbers, strings, None and arrays of numbers.
+A solver's state holds everything that it keeps between iterations; `node.snapshot` holds the counts of the fabric and
+the clock, the oracle's snapshot its current point, and the driver's the rest. Plain data can be stored in a file
+without pickle: dicts with string keys, lists, numbers, strings, None and arrays of numbers.
 """
 
 from __future__ import annotations
@@ -18,26 +18,27 @@ from hpcopt.fabric.interface import Node
 from hpcopt.solvers.base import Solver, State
 
 Snapshot = dict[str, Any]
-"""What a run is on one node after a yield of its solver."""
+"""The state of a run on one node after a yield of its solver."""
 
 
 def _forget(snapshot: Snapshot) -> None:
-    """Keep nothing."""
+    """Discard a snapshot."""
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """When snapshots of a run are taken, who keeps them, and from which one the run goes on.
+    """When snapshots of a run are taken, where they go, and from which one the run resumes.
 
     Parameters
     ----------
     is_due
-        Told how often the solver has yielded on this node, whether a snapshot is taken then; the same on all nodes.
-        None: never.
+        Given the number of yields of the solver on this node, returns whether a snapshot is taken; the same on all
+        nodes. None: never.
     keep
         Called with each snapshot, on every node.
     resume
-        Go on from what `keep` was given on this node; None begins at the start. All nodes do the same.
+        The snapshot from which to resume, as passed to `keep` on this node; None: start from the beginning. All nodes
+        must do the same.
     """
 
     is_due: Callable[[int], bool] | None = None
@@ -49,25 +50,25 @@ NO_CHECKPOINTS = Checkpoints()
 
 
 def meet(node: Node) -> None:
-    """Wait for all nodes, as a part of monitoring."""
+    """Wait for all nodes, booked as monitoring."""
     with node.monitoring():
         node.world.barrier()
 
 
 def belonging(node: Node, solver: Solver[Any]) -> Snapshot:
-    """Return what a snapshot says of where it belongs."""
+    """Return the entries of a snapshot that identify its solver and node."""
     return {"solver": type(solver).name, "rank": node.rank, "size": node.size}
 
 
 def check_belonging(snapshot: Snapshot, node: Node, solver: Solver[Any]) -> None:
-    """Refuse a snapshot of another solver, or of another node."""
+    """Raise an error for a snapshot of another solver or node."""
     for name, value in belonging(node, solver).items():
         if snapshot.get(name) != value:
             raise InputError(f"resume: the checkpoint has {name} {snapshot.get(name)}, this run has {name} {value}")
 
 
 def packed(value: Any, where: str) -> Any:
-    """Return `value` as plain data, nothing of it shared; `where` is its name in messages.
+    """Return `value` as plain data, copied completely; `where` is its name in messages.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def packed(value: Any, where: str) -> Any:
 
 
 def unpacked(kind: Any, plain: Any) -> Any:
-    """Return what `packed` was given, an instance of `kind`: a dataclass, or an annotation of one of its fields."""
+    """Reverse `packed`: return an instance of `kind`, a dataclass or the annotation of one of its fields."""
     alternatives = [kind, *get_args(kind)]  # X | None is one of its arguments
     if isinstance(plain, dict):
         made: Any = next(found for found in alternatives if is_dataclass(found))
@@ -102,12 +103,12 @@ def unpacked(kind: Any, plain: Any) -> Any:
 
 
 def unpacked_state(solver: Solver[Any], plain: Snapshot) -> State:
-    """Return the state that `plain` was packed from; its class is the one that the solver names, `Solver[SGDState]`.
+    """Return the state from which `plain` was packed; its class is the solver's type argument, `Solver[SGDState]`.
 
     Raises
     ------
     InputError
-        If it does not fit that class.
+        If `plain` does not fit that class.
     """
     kind = _state_class(type(solver))
     try:
@@ -118,7 +119,7 @@ def unpacked_state(solver: Solver[Any], plain: Snapshot) -> State:
 
 
 def _state_class(kind: type[Solver[Any]]) -> type[State]:
-    """Return the class of a solver's states: what stands in brackets behind its base, or its base's base."""
+    """Return the class of a solver's states: the type argument of its base, or of its base's base."""
     bases = [base for parent in kind.__mro__ for base in vars(parent).get("__orig_bases__", ())]
     named = [name for base in bases for name in get_args(base) if isinstance(name, type) and issubclass(name, State)]
     return named[0] if named else State

@@ -1,4 +1,4 @@
-"""From a specification to the cluster that it asks for."""
+"""From a specification to the cluster that it describes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from hpcopt.runs.topology import connected
 from hpcopt.solvers.outside import file_of
 from hpcopt.spec.specification import Specification, as_toml_dict
 
-_NODE = 10_000  # bytes, at least, of a virtual node without any rows
+_NODE = 10_000  # bytes per virtual node without rows, at least
 
 
 @contextmanager
 def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tuple[Specification, Cluster, Conditions]]:
-    """Open what a specification asks for, close it at the end, and end the whole job if one rank fails meanwhile.
+    """Open the cluster of a specification, close it at the end, and end the whole job if one rank fails meanwhile.
 
-    The specification comes with its cluster and with the conditions of the runs there.
+    Yields the specification, its cluster and the conditions of its runs.
 
     Parameters and errors as in `open_cluster`.
     """
@@ -46,7 +46,7 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
 
 @contextmanager
 def one_thread(cluster: Cluster) -> Iterator[None]:
-    """Let BLAS use one thread where several nodes share the machine; a solo node keeps its threads."""
+    """Restrict BLAS to one thread if several nodes share the machine; a single node keeps its threads."""
     if cluster.size == 1:
         yield
         return
@@ -55,7 +55,7 @@ def one_thread(cluster: Cluster) -> Iterator[None]:
 
 
 def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[Specification, Cluster]:
-    """Read the specification on every process and return it with the cluster it asks for.
+    """Read the specification on every process and return it with its cluster.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
     Raises
     ------
     InputError
-        Whatever `read` raises, agreed on; a virtual cluster asked of several processes; a number of workers
-        that the job does not have.
+        Any error of `read`, agreed on by all processes; a virtual cluster on several processes; a number of workers
+        that differs from the job's.
     """
     if comm is None and started()[0] == 1:
         spec = read()
@@ -89,7 +89,7 @@ def open_cluster(read: Callable[[], Specification], comm: Any = None) -> tuple[S
 
 
 def _compare_notes(spec: Specification, processes: Group) -> None:
-    """Refuse ranks that have read different specifications or solvers (a stale copy on a network file system)."""
+    """Raise an error if ranks have read different specifications or solvers (stale copies on a network file system)."""
     loaded = [file for file in (file_of(type(solver)) for solver in spec.built) if file is not None]
     files = {Path(file.path).name: file.sha256 for file in loaded}
     notes = {"specification": as_toml_dict(spec), " or ".join(files): files}
@@ -98,11 +98,11 @@ def _compare_notes(spec: Specification, processes: Group) -> None:
     for what, first, *others in zip(notes, *(digest.reshape(len(notes), -1) for digest in digests), strict=True):
         different = [rank for rank, other in enumerate(others, start=1) if not np.array_equal(other, first)]
         if different:
-            raise AgreedError(f"rank {different[0]} has read another {what} than rank 0: is the file the same there?")
+            raise AgreedError(f"rank {different[0]} has read a different {what} than rank 0: is it the same file?")
 
 
 def _is_virtual(spec: Specification) -> bool:
-    """Tell whether the nodes live in one process; with kind "auto", a job started alone takes `workers` so."""
+    """Return whether the nodes are virtual; with kind "auto", `workers` means virtual nodes in a single process."""
     cluster = spec.cluster
     return cluster.kind == "virtual" or (cluster.kind == "auto" and cluster.workers is not None and started()[0] == 1)
 
@@ -124,7 +124,7 @@ def _ranks(spec: Specification, comm: Any) -> Cluster:
     if workers is not None and workers != cluster.size:
         cluster.close()
         raise AgreedError(
-            f"cluster.workers: {workers} asked for, but the job has {cluster.size} ranks; start {workers} of them, "
+            f"cluster.workers: {workers} requested, but the job has {cluster.size} ranks; start {workers} of them, "
             f'or set cluster.kind = "virtual"'
         )
     stranger = spec.cluster.stranger(cluster.size)

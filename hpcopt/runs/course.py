@@ -1,4 +1,4 @@
-"""What the driver knows of a run in rounds on its way: records, verdicts, the model that is kept."""
+"""The driver's state during a run in rounds: records, the status, the best model."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hpcopt.solvers.base import State
 
 
 class Course:
-    """A run under way on one node, apart from the solver's state; `begin` or `restore` it before anything else.
+    """A run in progress on one node, apart from the solver's state; call `begin` or `restore` first.
 
     Parameters
     ----------
     convexity
-        The objective's strong convexity, as far as it is known: for the stop rule's gap.
+        The objective's strong convexity, if known, for the stop rule's gap.
 
     Attributes
     ----------
     begun
-        Yields of the solver before this part of the run.
+        Number of yields of the solver before this part of the run.
     status
-        How the run ends, once that is known.
+        The status, once the run ends.
     """
 
     def __init__(self, node: Node, watch: Watch, stop: StopRule, recording: Recording, convexity: float) -> None:
@@ -38,10 +38,10 @@ class Course:
         self._stop = stop
         self._convexity = convexity
         self._tell = recording.tell
-        self._tells_all = recording.output.record_every > 0  # else only the first record and the last
+        self._tells_all = recording.output.record_every > 0  # otherwise only the first and the last record
 
     def begin(self, w: Vector) -> None:
-        """Measure the start."""
+        """Measure the starting point."""
         self._last, self._model = self._watch.measure(w, 0)
         self._first = self._best = self._last
         self._kept = self._model.copy()
@@ -50,7 +50,7 @@ class Course:
         self.status = self._stop.verdict(self._first, self._first, self._convexity)
 
     def measure(self, w: Vector, iteration: int) -> None:
-        """Measure an iterate, and find out whether the run ends there."""
+        """Measure an iterate, and determine whether the run ends there."""
         record, model = self._last, self._model = self._watch.measure(w, iteration)
         if self._tells_all:
             self._tell(record)
@@ -60,8 +60,8 @@ class Course:
             self._best, self._kept = record, model.copy()
 
     def outcome(self, state: State, iteration: int, *, exact: bool) -> Outcome:
-        """Return how the run ended, at `state`, after so many iterations; `exact` solvers reach the optimum."""
-        if self.status is None:  # the solver ended: what it sent after its last iterate counts too
+        """Return the outcome of a run that ended at `state` after `iteration` iterations; `exact`: without a floor."""
+        if self.status is None:  # the solver ended: its messages after the last iterate count too
             self._watch.scale()
             self._last, self._model = self._watch.measure(state.w, iteration)
             self.status = self._stop.ended(self._last, self._first, self._convexity, exact=exact)
@@ -75,7 +75,7 @@ class Course:
         return Outcome(self.status, self._model, self._last, self._last, state, edges)
 
     def snapshot(self, iteration: int) -> dict[str, Any]:
-        """Return as plain data what the rest of the run hangs on, after so many iterations."""
+        """Return the state after `iteration` iterations as plain data: all that the rest of the run depends on."""
         return {
             "iteration": iteration,
             "first": packed(self._first, "first"),
@@ -85,7 +85,7 @@ class Course:
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from what `snapshot` returned."""
+        """Restore the state that `snapshot` returned."""
         self.begun = snapshot["iteration"]
         self._first, self._best = (unpacked(Record, snapshot[name]) for name in ("first", "best"))
         self._kept = snapshot["kept"].copy()

@@ -1,4 +1,4 @@
-"""What run.json says: what runs where, with which versions, and how it ended."""
+"""The contents of run.json: what runs where, with which versions, and how it ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
 def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
-    """Return run.json as it stands while the run goes on."""
+    """Return the contents of run.json during the run."""
     cluster, conditions = prepared.cluster, prepared.conditions
     host = np.frombuffer(platform.node().encode(errors="surrogateescape"), dtype=np.uint8)
     hosts = [bytes(h).decode(errors="surrogateescape") for h in cluster.processes.allgather(host)]
@@ -56,7 +56,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
 
 
 def _origin(solver: Solver[Any]) -> dict[str, Any]:
-    """Return where a solver comes from that is none of this package: its file, or the package that brought it."""
+    """Return the origin of an external solver: its file, or the package that provides it."""
     file, package = file_of(type(solver)), SOLVERS.packages.get(solver.name)
     if file is not None:
         return {"solver_file": {"name": Path(file.path).name, "sha256": file.sha256}}
@@ -64,7 +64,7 @@ def _origin(solver: Solver[Any]) -> dict[str, Any]:
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:
-    """Return how the run ended, with the numbers of the model that is kept, as run.json has it."""
+    """Return the "result" of run.json: how the run ended, and the numbers of the final model."""
     last, kept = outcome.last, outcome.record.as_dict()
     result = {
         "status": outcome.status.name.lower(),

@@ -1,8 +1,8 @@
-"""The one loop over a solver's rounds: measure, record, decide to stop. The same on every node and cluster.
+"""The only loop over a solver's rounds: measure, record, decide to stop. It is the same on every node and cluster.
 
-Asynchronous solvers, which have no rounds in common, have a loop of their own in `hpcopt.runs.asynchronous`.
+Asynchronous solvers, which have no common rounds, have a separate loop in `hpcopt.runs.asynchronous`.
 
-With recording off and no rule but a number of rounds the loop adds a comparison to a round and nothing else.
+Without recording, and with a number of rounds as the only rule, the loop adds one comparison per round.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def drive(
     Parameters
     ----------
     w0
-        Where to start, shape (d,); left alone.
+        The starting point, shape (d,); not modified.
     checkpoints
-        When snapshots are taken, and the one from which the run goes on: then the records are those that come after
-        it, and the end is the same, to the last bit, as of a run that was not cut.
+        When snapshots are taken, and the one from which the run resumes. A resumed run has the records after the
+        snapshot, and its outcome is bitwise equal to that of an uninterrupted run.
 
     Raises
     ------
     InputError
-        If the snapshot is another run's, or an asynchronous solver is to go on on the clock of the wall.
+        If the snapshot is from another run, or an asynchronous solver is to resume on the wall clock.
     """
-    with np.errstate(all="ignore"):  # a diverging run overflows; its records say so
+    with np.errstate(all="ignore"):  # a diverging run overflows; its records show it
         if checkpoints.resume is not None:
             check_belonging(checkpoints.resume, node, solver)
         if solver.needs.pace == "own":
@@ -91,7 +91,7 @@ def _drive_rounds(
     else:
         state = _resumed(checkpoints.resume, node, f, solver, course)
 
-    every = recording.output.record_every or (1 if stop.measures else sys.maxsize)  # measure so often
+    every = recording.output.record_every or (1 if stop.measures else sys.maxsize)  # interval of measurements
     limit = math.inf if stop.rounds is None else stop.rounds
     last_iteration = math.inf if stop.iterations is None else stop.iterations
     account, is_due = node.ledger.solver, checkpoints.is_due
@@ -110,7 +110,7 @@ def _drive_rounds(
 
 
 def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: Snapshot) -> Snapshot:
-    """Return what the run is on this node; taken by all nodes, who meet before, and then again."""
+    """Return a snapshot of the run on this node; called by all nodes, with a barrier before and after."""
     meet(node)
     return {
         **belonging(node, solver),
@@ -122,7 +122,7 @@ def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: 
 
 
 def _resumed(snapshot: Snapshot, node: Node, f: Oracle, solver: Solver[Any], course: Course) -> State:
-    """Return the state that `snapshot` holds; node, oracle and course go on from it, too. Collective."""
+    """Return the state in `snapshot`; also restore node, oracle and course. Collective."""
     state = unpacked_state(solver, snapshot["state"])
     node.restore(snapshot["node"])
     f.recall(snapshot["oracle"])
@@ -132,9 +132,9 @@ def _resumed(snapshot: Snapshot, node: Node, f: Oracle, solver: Solver[Any], cou
 
 
 def stepped(node: Node, rounds: Iterator[State], limit: float | None) -> Iterator[State]:
-    """Yield what `rounds` yields; each begins a step of the node, when it is asked for.
+    """Yield the states of `rounds`; requesting the next one starts a step of the node.
 
-    No pause goes on beyond `limit`, seconds of the node's clock.
+    Pauses end at `limit`, seconds on the node's clock, at the latest.
     """
 
     def rest(seconds: float) -> None:

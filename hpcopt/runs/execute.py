@@ -1,4 +1,4 @@
-"""One solver's run over a prepared problem, from the first round to the folder it leaves behind."""
+"""One solver's run over a prepared problem, from the warm-up to the output folder."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class Run:
     Attributes
     ----------
     label
-        What it is called in tables.
+        Its name in tables.
     folder
-        What it left behind; None if nothing was to be written.
+        Its output folder; None if nothing was to be written.
     result
         As in run.json: status, message, reached, rounds, iterations, seconds, bytes, messages, work, objective,
         grad_norm.
     records
-        What was recorded (on MPI: kept by every rank, written by rank 0).
+        The records (on MPI: kept by every rank, written by rank 0).
     model
         The last iterate; after a divergence the best one.
     phases
-        What its time on the wall clock went into.
+        Its wall-clock time by phase.
     """
 
     label: str
@@ -66,12 +66,12 @@ class Run:
 
     @property
     def diverged(self) -> bool:
-        """Whether going on was hopeless."""
+        """Whether the run diverged."""
         return self.status.diverged
 
     @cached_property
     def trace(self) -> list[dict[str, Any]]:
-        """The records as the objects of trace.jsonl, a dict each; non-finite values are NaN or inf, not None."""
+        """The records as dicts, as in trace.jsonl; non-finite values are NaN or inf, not None."""
         return [record.as_dict() for record in self.records]
 
 
@@ -85,23 +85,23 @@ def execute(
     clear: Callable[[Path], None] = folders.clear,
     quiet: bool = False,
 ) -> Run:
-    """Run `solver`, which `admit` has let pass; collective over the processes of the cluster.
+    """Run `solver`, which `admit` has accepted; collective over the processes of the cluster.
 
     Parameters
     ----------
     folder
-        Where the run is written, checked before (`folder.check`); None: it is not.
+        The output folder, checked before by `folder.check`; None: nothing is written.
     clear
-        Makes the folder, without the run that it holds: last before the first iteration, when all that can be found
-        wrong beforehand would have been.
+        Creates or clears the folder. It is called immediately before the first iteration, after all errors that can be
+        detected in advance.
     quiet
-        Whether to tell nothing of the progress.
+        Whether to show no progress.
     """
     cluster = prepared.cluster
     speaks = cluster.local_nodes[0] == 0
-    out = folder if speaks else None  # where this process writes
+    out = folder if speaks else None  # the folder in which this process writes
     phases = prepared.phases.copy()
-    phases.begin("warm-up")  # before the folder's old run is cleared: a solver may fail here already
+    phases.begin("warm-up")  # before the folder is cleared, as a solver may fail here already
     windows = _warmed_up(prepared, solver)
     if windows is not None and speaks and not quiet:
         print(windows, flush=True)
@@ -135,7 +135,7 @@ def execute(
 
 
 def _warmed_up(prepared: Prepared, solver: Solver[Any]) -> str | None:
-    """Warm up; return how windows are made, in words, if they turned out to have no room as they were to be made."""
+    """Warm up; return a description of the windows if they had to be changed for lack of memory."""
     cluster = prepared.cluster
     if cluster.clock != "wall":
         return None
@@ -156,7 +156,7 @@ def _driven(
     recorder: Recorder,
     timelines: Timelines | None,
 ) -> list[Outcome]:
-    """Run `solver` on the cluster's nodes; return how it ended on those of this process, the first of which records."""
+    """Run `solver` on the cluster's nodes; return the outcomes on this process's nodes, the first of which records."""
     cluster, silent = prepared.cluster, Recording(spec.output)
 
     def program(node: Node) -> Outcome:
@@ -169,7 +169,7 @@ def _driven(
 
 
 def _edges(prepared: Prepared, outcomes: list[Outcome]) -> NDArray[np.int64]:
-    """Return sender, receiver and bytes of every edge that carried any, shape (edges, 3); collective."""
+    """Return sender, receiver and bytes of every used edge, shape (edges, 3); collective."""
     nodes = zip(prepared.cluster.local_nodes, outcomes, strict=True)
     rows = [(node, target, size) for node, outcome in nodes for target, size in sorted(outcome.edges.items())]
     own = np.array(rows, dtype=np.int64).reshape(-1)
@@ -191,7 +191,7 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
 
 
 def _draw(run: Run, folder: Path, described: dict[str, Any], goal: Goal) -> None:
-    """Draw what is written by now."""
+    """Draw the pictures of the files written so far."""
     picture, diagram = folder / folders.PICTURE, folder / folders.TOPOLOGY
     title = f"{run.label}: {described['problem']}"
     with drawn_last(picture):

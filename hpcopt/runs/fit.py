@@ -1,4 +1,4 @@
-"""From a data file to a model with defaults that just work: what `hpcopt fit` does."""
+"""From a data file to a model, with sensible defaults: implements `hpcopt fit`."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def fit(
     tables
         Further tables of the specification ("problem", "stop", ...), and keys of "data".
     overrides
-        `key.path=value` each; they come last, after the solver's `fit_defaults`.
+        `key.path=value` each; applied last, after the solver's `fit_defaults`.
     solver_file
         A Python file that registers the solver.
 
     Raises
     ------
     InputError
-        In one line, on every rank: whatever is wrong with the arguments or the data.
+        In one line, on every rank, for any error in the arguments or the data.
     """
     output = Path(output)
     read = partial(_specification, data, solver, tables, overrides, solver_file)

@@ -1,8 +1,9 @@
-"""What a finished run leaves behind, in the order of what it would cost to lose: model, result, the rest, pictures.
+"""Writes the output of a finished run, most important first: model, result, other files, pictures.
 
-A disk may be full by then, or the folder gone. The trace makes room for model and result, the only files that a run
-fails for; where the model's own place does not take it, the folder for temporary files does. What else cannot be
-written is a line on the error stream, and no part of it stays.
+The disk may be full by then, or the folder removed. If necessary, the trace is deleted to make room for model and
+result; only without these two does a run fail. If the model can't be written to its folder, it goes to the folder for
+temporary files. For any other file that can't be written, a line is printed to the error stream, and no partial file
+remains.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def save_model(model: Model, path: Path) -> None:
-    """Write `model` to `path`, or else where it is found again.
+    """Write `model` to `path`, or otherwise to the folder for temporary files.
 
     Raises
     ------
     InputError
-        Where `path` cannot be written, with the place where the model is instead.
+        If `path` cannot be written, with the path of the model instead.
     """
     try:
         model.save(path)
@@ -54,20 +55,20 @@ def leave_result(
     Parameters
     ----------
     described
-        run.json as it stood while the run went on.
+        The contents of run.json during the run.
     phases
-        Of the run, of which "write" goes on.
+        The run's phases, with "write" in progress.
     recorder
-        Of the run; its trace is given up where its room is needed.
+        The run's recorder; its trace is deleted if its space is needed.
 
     Raises
     ------
     InputError
-        Where one of them cannot be written, with the place where the model is.
+        If one of them cannot be written, with the path of the model.
     """
     path = folder / folders.RUN
     try:
-        folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it meanwhile
+        folder.mkdir(parents=True, exist_ok=True)  # it may have been removed meanwhile
         _in_the_traces_place(partial(model.save, folder / folders.MODEL), recorder)
     except OSError:
         save_model(model, folder / folders.MODEL)
@@ -81,7 +82,7 @@ def leave_result(
 def leave_rest(
     folder: Path, recorder: Recorder, edges: NDArray[np.int64] | None, spans: NDArray[np.float64] | None
 ) -> None:
-    """Write edges and timeline, of a run that has them, and the trace where it has vanished."""
+    """Write edges and timeline, if the run has them, and the trace if its file has been lost."""
     if edges is not None:
         _or_warn(partial(folders.write_edges, folder, edges))
     if spans is not None:
@@ -91,7 +92,7 @@ def leave_rest(
 
 
 def _in_the_traces_place(write: Callable[[], None], recorder: Recorder) -> None:
-    """Carry out `write`; where there is no room for it, once more in that of the trace."""
+    """Call `write`; if the disk is full, delete the trace and try again."""
     try:
         write()
     except OSError as error:
@@ -101,17 +102,17 @@ def _in_the_traces_place(write: Callable[[], None], recorder: Recorder) -> None:
 
 
 def _rescued(model: Model, name: str) -> str:
-    """Save the model where temporary files go; return the words that say where."""
+    """Save the model in the folder for temporary files; return a message with its path."""
     try:
         path = Path(tempfile.mkdtemp(prefix="hpcopt-")) / name
         model.save(path)
     except OSError as error:
-        return f"the model is lost, since {tempfile.gettempdir()} does not take it either ({error.strerror})"
+        return f"the model is lost, since it could not be written to {tempfile.gettempdir()} either ({error.strerror})"
     return f"the model is in {path}"
 
 
 def _or_warn(write: Callable[[], None]) -> None:
-    """Carry out `write`; what keeps it from being done is a line."""
+    """Call `write`; print a line if it fails."""
     try:
         write()
     except OSError as error:

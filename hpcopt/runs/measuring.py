@@ -1,4 +1,4 @@
-"""What a record holds, measured over all nodes and booked as monitoring: no bytes, work or time of the solver's."""
+"""The measurements of a record, over all nodes; booked as monitoring, not as the solver's bytes, work or time."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from hpcopt.results.record import Record
 
 @dataclass(frozen=True)
 class Counts:
-    """What a node has sent and read so far."""
+    """Counts of what a node has sent and read so far."""
 
     bytes: int
     messages: int
     touched: float
     rounds: int
     busiest: int  # bytes over its busiest edge
-    over_edges: int  # bytes over all of them
+    over_edges: int  # bytes over all its edges
 
 
 def counted(node: Node) -> Counts:
-    """Return the counts of `node` as they stand."""
+    """Return the current counts of `node`."""
     sent = node.ledger.solver
     by_edge = sent.by_edge.values()
     return Counts(sent.bytes, sent.messages, node.meter.touched, sent.rounds, max(by_edge, default=0), sum(by_edge))
 
 
 class Watch:
-    """Measures a node's run; its oracle is one of its own, so that it neither warms nor charges the solver's.
+    """Measures a node's run with a separate oracle, so that the solver's oracle is neither warmed nor charged.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Watch:
                 self._metric = self._oracle.metric(lambda v: self._node.world.sum(share * v), full=True)
 
     def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[Record, Vector]:
-        """Return the record of the model `w` and the model that it is about, the same on every node.
+        """Return the record of the model `w`, and the measured model, the same on every node.
 
         Of a decentralised solver, whose nodes have a `w` each, that is the mean model of the nodes that hold rows and
         are still `here`.
@@ -81,11 +81,11 @@ class Watch:
             return self._disagreement(self._record(mean, iteration, seconds), apart, objectives), mean
 
     def _record(self, w: Vector, iteration: int, seconds: float) -> Record:
-        """Return what every record has."""
+        """Return the columns that every record has."""
         node = self._node
         sums = node.world.sum(self.share_of(w, counted(node)))
         own = np.array([seconds, float(node.ledger.solver.rounds), self._scaled(sums)])
-        last, rounds, scaled = node.world.max(own)  # the same on all nodes, to the last bit
+        last, rounds, scaled = node.world.max(own)  # bitwise equal on all nodes
         record = self.record(sums, iteration, float(last), int(rounds))
         return record if self._metric is None else replace(record, scaled_gradient=float(scaled))
 
@@ -93,7 +93,7 @@ class Watch:
         return 0.0 if self._metric is None else self._metric.relative(sums[7:], float(sums[0]))
 
     def share_of(self, w: Vector, counts: Counts) -> Vector:
-        """Return what this node adds to the sums of a record about the model `w`, shape (7 + d,)."""
+        """Return this node's contribution to the sums of a record of the model `w`, shape (7 + d,)."""
         here = self._oracle.at(w)
         share = self._oracle.share
         tested, right = self._test(w)
@@ -101,7 +101,7 @@ class Watch:
         return np.concatenate((local, share * here.gradient))
 
     def record(self, sums: Vector, iteration: int, seconds: float, rounds: int) -> Record:
-        """Return what every record has, given the sums of all nodes' shares, shape (7 + d,)."""
+        """Return the columns that every record has, given the sums of all nodes' contributions, shape (7 + d,)."""
         objective, size, messages, touched, tests, hits, over_edges = (float(v) for v in sums[:7])
         tested = hits / tests if tests else None
         is_error = self._problem.formulation.loss.targets is Targets.REAL
@@ -122,9 +122,9 @@ class Watch:
         )
 
     def _surveyed(self, everyones: list[Vector]) -> tuple[Vector, float, Vector]:
-        """Return the mean of the nodes' models, their root mean squared distance to it, and this shard's f_k of each.
+        """Return the mean of the nodes' models, their rms distance to it, and this shard's f_k at each model.
 
-        The models are let go here: on a virtual cluster all nodes would else hold all of them while they wait.
+        The models are released here; otherwise, on a virtual cluster, all nodes would hold all of them while they wait.
         """
         models = np.array(everyones)
         mean = models.mean(axis=0)
@@ -132,11 +132,11 @@ class Watch:
         return mean, apart, self._oracle.values(models)
 
     def _disagreement(self, record: Record, apart: float, objectives: Vector) -> Record:
-        """Return `record` with how far the nodes' models are apart, and the objective of each over all the data."""
+        """Return `record` with the consensus distance and the objectives of the nodes' models over all the data."""
         node = self._node
         objectives = node.world.sum(self._oracle.share * objectives)
         busiest = counted(node).busiest
-        consensus, most = node.world.max(np.array([apart, float(busiest)]))  # the same on all nodes, to the last bit
+        consensus, most = node.world.max(np.array([apart, float(busiest)]))  # bitwise equal on all nodes
         return replace(
             record,
             consensus=float(consensus),
@@ -146,7 +146,7 @@ class Watch:
         )
 
     def _test(self, w: Vector) -> tuple[float, float]:
-        """Return (test rows here, how many are classified right, or the sum of their squared errors)."""
+        """Return (number of local test rows, number classified correctly or sum of squared errors)."""
         matrix, y = self._shard.test_matrix, self._shard.test_y
         if matrix is None or y is None or not len(y):
             return 0.0, 0.0

@@ -1,4 +1,4 @@
-"""What a run's time went into on the wall clock: reading, preparing, warming up, solving, writing."""
+"""The wall-clock time of a run by phase: reading, preparing, warming up, solving, writing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Phase = Literal["read", "prepare", "warm-up", "solve", "write"]
 
 
 class Phases:
-    """A stopwatch: a phase lasts until another one begins, or until `end`."""
+    """A stopwatch: a phase lasts until another one begins or until `end`."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -21,12 +21,12 @@ class Phases:
         self._since = 0.0
 
     def begin(self, phase: Phase) -> None:
-        """End the present phase and begin, or go on with, another one."""
+        """End the current phase and begin, or continue, another one."""
         self.end()
         self._phase, self._since = phase, time.perf_counter()
 
     def end(self) -> None:
-        """End the present phase."""
+        """End the current phase."""
         self._seconds, self._phase = self.seconds, None
 
     @property
@@ -38,13 +38,13 @@ class Phases:
         return {**self._seconds, self._phase: before + time.perf_counter() - self._since}
 
     def copy(self) -> Phases:
-        """Return a stopwatch that goes on from here, with no phase begun."""
+        """Return a copy with the times so far, and no phase in progress."""
         other = Phases()
         other._seconds = self.seconds
         return other
 
     def level(self, processes: Group) -> None:
-        """End the present phase, and take for each the most that any of the processes has spent in it; collective."""
+        """End the current phase, and set each phase to its maximum over the processes; collective."""
         self.end()
         most = processes.max(np.array(list(self._seconds.values())))
         self._seconds = dict(zip(self._seconds, most.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Pictures at the end of a run, when all that counts is written: one that fails costs a line, and nothing else."""
+"""Pictures at the end of a run, after everything else is written: a failure only prints a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpcopt.results.terminal import warn
 
 @contextmanager
 def drawn_last(picture: Path) -> Iterator[None]:
-    """Wrap all work on a picture; whatever fails is a line on the error stream."""
+    """Wrap all work on a picture; any failure becomes a line on the error stream."""
     try:
         with drawing(picture):
             yield

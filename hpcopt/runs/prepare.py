@@ -1,4 +1,4 @@
-"""From a checked specification to what a run needs: every node's shard, warm kernels, the start."""
+"""From a checked specification to a prepared problem: every node's shard, compiled kernels, the starting point."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from hpcopt.spec.specification import Specification
 
 @dataclass(frozen=True)
 class Prepared:
-    """A problem laid out over a cluster.
+    """A problem distributed over a cluster.
 
     Attributes
     ----------
     conditions
-        Of the runs there.
+        The conditions of its runs.
     shards
-        By node, for the nodes of this process; without rows on those that are no holders.
+        Node -> shard, for the nodes of this process; nodes that are not holders have shards without rows.
     hint
-        What a person should know of the features' units; None if nothing.
+        A hint about the features' units for the user; None if there is none.
     """
 
     cluster: Cluster
@@ -48,14 +48,14 @@ class Prepared:
     phases: Phases
 
     def words(self) -> str:
-        """Return what is solved where, for a headline."""
+        """Describe the data and the nodes in one line."""
         size = self.cluster.size
         nodes = ("virtual node" if self.cluster.kind == "virtual" else "MPI rank") + ("s" if size > 1 else "")
         return f"{self.loaded.name}, {self.loaded.rows:,} rows x {self.loaded.features:,} features on {size} {nodes}"
 
 
 def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows: Rows | None = None) -> Prepared:
-    """Read and distribute the data, or the `rows` handed over, compile the kernels, and set the start."""
+    """Read and distribute the data, or the given `rows`, compile the kernels, and set the starting point."""
     phases = Phases()
     phases.begin("read")
     loaded = load(spec.data, cluster, LOSSES[spec.problem.loss].targets, rows)
@@ -65,7 +65,7 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
     with agreed(cluster.processes):
         _ask(model, len(cluster.local_nodes))
         shards = {node: _shard(loaded, node, model, spec.data.storage) for node in cluster.local_nodes}
-    loaded = replace(loaded, shards={}, test_shards=None)  # the shards may be copies: do not hold the rows twice
+    loaded = replace(loaded, shards={}, test_shards=None)  # the new shards may be copies: don't keep the rows twice
     problem = Problem(formulation, model, total=loaded.rows, entries=_entries(shards, cluster.processes))
     hint = None
     if spec.data.scale == "none":
@@ -82,13 +82,13 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
 
 
 def _ask(model: SizedModel, nodes: int) -> None:
-    """Refuse a model whose vectors do not fit into the memory, before any is made."""
+    """Raise an error if the model's vectors do not fit into memory, before any is allocated."""
     ask_for_model(model.size, f"a model of {model.size} numbers")
     ask(model.size * nodes * DOUBLE, f"{nodes} nodes with a vector of {model.size} numbers each")
 
 
 def _warm(problem: Problem, shards: list[Shard]) -> None:
-    """Compile or load all kernels for such shards, and the linear algebra, so that no solver's clock pays for it."""
+    """Compile or load all kernels for such shards, and the linear algebra, outside the solver's measured time."""
     if not shards:
         return
     compile_safely(partial(problem.model.warm, shards[0].matrix, shards[0].y))
@@ -96,7 +96,7 @@ def _warm(problem: Problem, shards: list[Shard]) -> None:
 
 
 def _shard(loaded: Loaded, node: int, model: SizedModel, storage: str | None) -> Shard:
-    """Return what a node holds, its features stored as asked, or else as the data came."""
+    """Return a node's shard, with its features in the given storage, or by default as the data came."""
     table = loaded.shards.pop(node)
     test = loaded.test_shards.pop(node) if loaded.test_shards is not None else None
     return Shard(

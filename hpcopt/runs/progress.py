@@ -1,6 +1,6 @@
-"""What a person sees while data are read and a run goes on: a bar on a terminal, else a line every few seconds.
+"""Progress of reading and of a run: a bar on a terminal, otherwise a line every few seconds.
 
-Only the process that carries node 0 is to speak; the others are silent.
+Only the process that hosts node 0 reports; the others are silent.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from hpcopt.results.stopping import StopRule
 from hpcopt.results.terminal import is_terminal
 
 EVERY = 5.0  # seconds between two plain lines
-SOON = 1.0  # seconds of reading that need no bar
+SOON = 1.0  # seconds of reading without a bar
 _MEGABYTE = 1e6
 
 
 class Progress:
-    """Tells of a run's records as they come.
+    """Reports the progress of a run from its records.
 
     Parameters
     ----------
     label
-        What the run is called.
+        The label of the run.
     stop
-        Its budget of rounds gives the bar its length.
+        Its budget of rounds is the length of the bar.
     silent
-        Whether to tell nothing.
+        Whether to print nothing.
     """
 
     def __init__(self, label: str, stop: StopRule, *, silent: bool = False) -> None:
@@ -62,7 +62,7 @@ class Progress:
         return self
 
     def update(self, record: Record) -> None:
-        """Tell of one more record, if it is time."""
+        """Report another record, if it is time."""
         if self._silent:
             return
         if self._bar is not None:
@@ -78,7 +78,7 @@ class Progress:
                 f"gradient {record.grad_norm:.3g}",
                 flush=True,
             )
-        except OSError:  # nobody reads any more, or the log's disk is full
+        except OSError:  # the output is closed, or its disk is full
             self._silent = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -87,12 +87,12 @@ class Progress:
 
 
 class ReadingProgress:
-    """Tells meanwhile how far files have been read; a context manager.
+    """Reports how far files have been read; a context manager.
 
     Parameters
     ----------
     silent
-        Whether to tell nothing.
+        Whether to print nothing.
     """
 
     def __init__(self, *, silent: bool) -> None:
@@ -108,7 +108,7 @@ class ReadingProgress:
         return self
 
     def _update(self, path: Path, passed: int, total: int) -> None:
-        """Tell that `passed` bytes of the `total` in a file have been read, if it is time."""
+        """Report that `passed` of the `total` bytes of a file have been read, if it is time."""
         now = time.monotonic()
         if now - self._began < SOON:
             return
@@ -118,7 +118,7 @@ class ReadingProgress:
             self._spoke = now
             try:
                 print(f"reading {path.name}: {passed / _MEGABYTE:,.0f} of {total / _MEGABYTE:,.0f} MB", flush=True)
-            except OSError:  # nobody reads any more, or the log's disk is full
+            except OSError:  # the output is closed, or its disk is full
                 self._spoke = float("inf")
 
     def _move(self, path: Path, passed: int, total: int) -> None:

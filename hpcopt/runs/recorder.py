@@ -1,7 +1,7 @@
-"""Where the records of a run go while it goes on: kept, told to a person, written to its folder.
+"""The output of records during a run: kept in memory, reported as progress, written to the trace.
 
-Only the first of the three is needed for the run's result, so neither of the others can end it: what goes wrong with
-the trace is told in a line, and a reader of the progress who leaves is not missed.
+Only the first is needed for the run's result, so failures of the others don't end the run: an error of the trace is
+reported in a line, and a closed progress output is ignored.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from hpcopt.runs.progress import Progress
 
 
 class Recorder:
-    """What a process does with the records of one of its nodes; a context manager around the run.
+    """Handles the records of one of a process's nodes; a context manager around the run.
 
     Parameters
     ----------
     label
-        What the run is called.
+        The label of the run.
     stop
-        Its rule.
+        Its stop rule.
     folder
-        Where its trace is written; None: it is not.
+        The folder of the trace; None: no trace is written.
     silent
-        Whether a person is told nothing.
+        Whether no progress is shown.
 
     Attributes
     ----------
     records
-        All so far.
+        All records so far.
     """
 
     def __init__(self, label: str, stop: StopRule, folder: Path | None, *, silent: bool) -> None:
@@ -55,25 +55,25 @@ class Recorder:
 
     @property
     def trace_is_lost(self) -> bool:
-        """Whether the trace is not where it was written, though it could have been."""
+        """Whether the trace was written but its file has disappeared."""
         return self._file is not None and not self._file.path.exists()
 
     def tell(self, record: Record) -> None:
-        """Take one more record."""
+        """Handle another record."""
         self.records.append(record)
         self._progress.update(record)
         if self._file is not None:
             self._guarded(partial(self._file.append, record))
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """Carry out a step of writing the trace; give it up if that fails."""
+        """Perform a step of writing the trace; give up the trace if it fails."""
         try:
             step()
         except OSError as error:
             self.give_up_trace(error)
 
     def give_up_trace(self, error: OSError) -> bool:
-        """Remove the trace, part of which would pass for the whole, and tell why; return whether there was one."""
+        """Remove the trace, as a part could be mistaken for the whole, and report why; return whether there was one."""
         if self._file is None:
             return False
         self._file.remove()
@@ -84,4 +84,4 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
         if self._file is not None:
-            self._guarded(self._file.close)  # some file systems find out only now that there is no room
+            self._guarded(self._file.close)  # some file systems report a full disk only at this point

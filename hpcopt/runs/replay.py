@@ -1,8 +1,8 @@
-"""How an asynchronous run goes on: it is run again from the start, silently, until it is where it was.
+"""Resuming an asynchronous run: it is repeated from the start, without output, up to the checkpoint.
 
-Nodes that wait for each other in the middle of a step, and messages under way, cannot be saved. On the virtual cluster
-a run is deterministic, so a checkpoint need not hold them: it says how far the node was, and a digest of all that had
-happened to it, by which a run that is another one is found out.
+Nodes that wait for each other in the middle of a step, and messages in flight, cannot be saved. On the virtual cluster
+a run is deterministic, so a checkpoint need not contain them: it holds the progress of the node and a digest of its
+history, which detects a different run.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from hpcopt.solvers.base import State
 
 
 class Replay:
-    """What has happened so far to one node: its steps and its records.
+    """The history of one node: its steps and its records.
 
     Parameters
     ----------
     recording
-        Is told the records from where the run goes on.
+        Receives the records after the checkpoint.
 
     Raises
     ------
     InputError
-        On a clock of the wall, where no run is like another.
+        On the wall clock, where runs are not reproducible.
     """
 
     def __init__(self, node: Node, checkpoints: Checkpoints, recording: Recording, belongs: Snapshot) -> None:
@@ -45,19 +45,19 @@ class Replay:
         self._digest = hashlib.blake2b(digest_size=16)
 
     def tell(self, record: Record) -> None:
-        """Take one more record, and tell it unless it was told before."""
+        """Add a record, and pass it on unless the original run has done so."""
         self._digest.update(record.line().encode())
         self._records += 1
         if self._records > self._until["records"]:
             self._recording.tell(record)
 
     def stepped(self, state: State) -> None:
-        """Take one more step.
+        """Add a step.
 
         Raises
         ------
         InputError
-            If the run is where it was, and something else has happened.
+            If the run has reached the checkpoint with a different history.
         """
         sent = self._node.ledger.solver
         counts = [self._node.now(), sent.rounds, sent.messages, sent.bytes, self._node.meter.touched]
@@ -72,7 +72,7 @@ class Replay:
             self._checkpoints.keep(here)
 
     def end(self) -> None:
-        """Refuse a run that has ended before it was where it had been."""
+        """Raise an error for a run that has ended before the checkpoint."""
         if self._steps < self._until["steps"]:
             self._refuse(f"it ended after {self._steps} steps of node {self._node.rank}")
 

@@ -1,4 +1,4 @@
-"""A word to a person whose features have units far apart: most solvers are slow on them, and the penalty unfair."""
+"""A hint for features with very different units: most solvers are slow on them, and the penalty is uneven."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hpcopt.fabric.interface import Group
 from hpcopt.problems import columns
 from hpcopt.problems.problem import Shard
 
-APART = 1e6  # largest over smallest size of a feature, its root mean square
-OFFSET = 1e3  # a mean over the standard deviation beside it
-CONSTANT = 1e-12  # a standard deviation beside the mean: what rounding leaves of a constant's
+APART = 1e6  # ratio of the largest to the smallest root mean square of a feature
+OFFSET = 1e3  # ratio of a feature's mean to its standard deviation
+CONSTANT = 1e-12  # ratio of standard deviation to mean: the roundoff of a constant feature
 
 
 def scaling_hint(shards: Sequence[Shard], features: int, rows: int, processes: Group) -> str | None:
-    """Return in a line which features ask for data.scale, None if none does; collective over `processes`.
+    """Return a one-line hint on features that need data.scale, or None; collective over `processes`.
 
     Parameters
     ----------
     shards
-        Of the nodes of this process; the first `features` columns of their rows are looked at.
+        The shards of this process's nodes; the first `features` columns of their rows are examined.
     rows
-        Of all shards together.
+        Number of rows of all shards together.
     """
     matrices = [shard.matrix for shard in shards]
     with np.errstate(over="ignore", invalid="ignore"):

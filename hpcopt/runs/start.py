@@ -40,21 +40,21 @@ def run(
     Parameters
     ----------
     specification
-        A TOML file, or a dict of what it would hold.
+        A TOML file, or a dict with the same contents.
     rows
-        The rows, as `hpcopt.data.from_arrays` takes them, where data.source is "arrays".
+        The rows, from `hpcopt.data.from_arrays`, if data.source is "arrays".
     comm
-        An mpi4py communicator; default all ranks of the job (one node where there is no MPI).
+        An mpi4py communicator; default: all ranks of the job (one node without MPI).
     overrides
         `key.path=value` each.
     folder
-        Where to write; default what the specification says, for a dict nothing is written unless it says so.
+        The output folder; default: that of the specification. For a dict without one, nothing is written.
     overwrite
         Whether another run in that folder may be replaced.
     quiet
         Whether to print nothing.
     force
-        Whether to run also where a condition of the solver's theory does not hold.
+        Whether to run even if a condition of the solver's theory does not hold.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def run(
     Raises
     ------
     InputError
-        In one line, on every rank: whatever is wrong with the specification, the data or the folder.
+        In one line, on every rank, for any error in the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=False)
     with opened(read, comm) as (spec, cluster, conditions):
@@ -82,7 +82,7 @@ def run(
 def reading(
     specification: str | Path | Mapping[str, Any], overrides: Iterable[str], folder: str | Path | None, *, many: bool
 ) -> Specification:
-    """Read and check a specification, from a file or a dict, with the output folder given on the way."""
+    """Return a function that reads and checks a specification, from a file or a dict, written to `folder`."""
     more = [*overrides, *([] if folder is None else [f"output.folder={json.dumps(str(folder), ensure_ascii=False)}"])]
     if isinstance(specification, Mapping):
         return specification_from(specification, many=many, overrides=more)
@@ -97,12 +97,12 @@ def checked_folder(
     *,
     overwrite: bool,
 ) -> Path | None:
-    """Return the output folder, looked at by the process that writes but not yet touched; collective.
+    """Return the output folder, checked by the process that writes but not modified yet; collective.
 
     Parameters
     ----------
     specification
-        As it was given: its file is one that is read.
+        The specification as given; its file is one of the inputs.
     inner
         The names of the folders of a comparison's runs.
     """
@@ -115,23 +115,23 @@ def checked_folder(
 
 
 def kept_if_interrupted(out: Path | None) -> AbstractContextManager[None]:
-    """Return the context in which an interrupt says what the output folder holds by then."""
+    """Return a context in which an interrupt reports what the output folder contains so far."""
     return nullcontext() if out is None else keeping(partial(folders.kept, out))
 
 
 def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) -> str | None:
-    """Return how windows work here, in words, if a solver needs them and there is anything to tell; collective.
+    """Return a description of the windows, if a solver needs them and there is one; collective.
 
     Raises
     ------
     AgreedError
-        If one-sided operations were insisted on and do not work.
+        If one-sided operations are required and do not work.
     """
     return cluster.probe_windows() if any(solver.needs.pace == "own" for _, solver in solvers) else None
 
 
 def announce(label: str, spec: Specification, prepared: Prepared, windows: str | None = None) -> None:
-    """Print what is about to run: data and nodes, the objective with scikit-learn's, heterogeneity, topology."""
+    """Print a summary of the run: data and nodes, the objective and scikit-learn's, heterogeneity, topology."""
     library = mpi_library() if prepared.cluster.kind == "mpi" else None
     print(f"hpcopt {label}: {prepared.words()}" + (f" ({library})" if library else ""))
     for remark in prepared.loaded.remarks:

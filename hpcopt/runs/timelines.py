@@ -1,4 +1,4 @@
-"""The timelines of a run's nodes, on their way to the one process that writes them."""
+"""The timelines of a run's nodes, and their collection on the process that writes them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.timeline import Timeline
 from hpcopt.results.terminal import warn
 
-MOST_SPANS = 1_000_000  # of all nodes together: a file of 40 MB
+MOST_SPANS = 1_000_000  # for all nodes together: a file of 40 MB
 
 
 class Timelines:
-    """Those of the nodes that this process carries."""
+    """The timelines of the nodes that this process hosts."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -21,15 +21,15 @@ class Timelines:
         self._kept: dict[int, Timeline] = {}
 
     def begin(self, node: Node) -> None:
-        """Let the node record from here on."""
+        """Start recording on the node."""
         node.record(self._limit)
         assert node.timeline is not None
         self._kept[node.rank] = node.timeline
 
     def gathered(self) -> NDArray[np.float64]:
-        """Return all nodes' spans as rows (node, kind, begin, end) where node 0 lives, none elsewhere; collective.
+        """Return all nodes' spans as rows (node, kind, begin, end) on node 0's process, none elsewhere; collective.
 
-        There a line is printed if spans were dropped.
+        That process prints a line if spans were dropped.
         """
         processes = self._cluster.processes
         own = np.concatenate([timeline.rows(node) for node, timeline in sorted(self._kept.items())]).reshape(-1)

@@ -1,4 +1,4 @@
-"""The topology of a decentralised run: built once for all ranks, and drawn with the bytes that its edges carried."""
+"""The topology of a decentralised run: built once for all ranks, and drawn with the bytes sent over its edges."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
     Raises
     ------
     InputError
-        On every process: whatever is wrong with the topology for this number of nodes.
+        On every process, if the topology is invalid for this number of nodes.
     """
     group = cluster.processes
     packed = b""
@@ -36,7 +36,7 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
                 mixing = build(spec.topology, cluster.size, spec.seed)
             except InputError as error:
                 raise InputError(f"cluster.topology: {error}") from None
-            mixing.words()  # finds the spectral gap, which then travels along
+            mixing.words()  # computes the spectral gap, so that it is sent along
             packed = pickle.dumps(mixing)
     parts = group.allgather(np.frombuffer(packed, dtype=np.uint8))
     received: Mixing = pickle.loads(parts[0].tobytes())
@@ -44,16 +44,16 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
 
 
 def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> None:
-    """Draw the topology of a run and the bytes that each edge carried, both ways together, into `picture`.
+    """Draw the topology of a run, with the bytes sent over each edge in both directions together, into `picture`.
 
-    For a solver without a topology all pairs of nodes that exchanged messages are drawn.
+    For a solver without a topology, all pairs of nodes that exchanged messages are drawn.
 
     Parameters
     ----------
     described
         The run's run.json.
     folder
-        The run's, with its edges.csv.
+        The run's folder, with its edges.csv.
 
     Raises
     ------

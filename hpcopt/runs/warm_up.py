@@ -16,18 +16,18 @@ from hpcopt.runs.prepare import Prepared
 from hpcopt.solvers.base import Solver
 
 ROWS, ROUNDS = 64, 12
-ALONE = 2**25  # numbers that one process can hold for all: every node's model at every node
+ALONE = 2**25  # most numbers held by one process for all nodes: every node's model on every node
 
 
 def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
     """Run a few rounds on a few rows and discard the result.
 
-    First calls are slow (caches, lazy connections, initialisation of libraries). Without the warm-up the
-    solver that is run first would pay for all of them.
+    First calls are slow (caches, lazy connections, initialisation of libraries). Without the warm-up they would count
+    against the solver that runs first.
     """
     few = {rank: Shard(shard.matrix.head(ROWS), shard.y[:ROWS]) for rank, shard in prepared.shards.items()}
     stop, cluster = StopRule(rounds=ROUNDS), prepared.cluster
-    conditions = Conditions(mixing=prepared.conditions.mixing)  # without delays, which are not measured here
+    conditions = Conditions(mixing=prepared.conditions.mixing)  # without delays, since nothing is measured
 
     rows = few[cluster.local_nodes[0]]
     none = Shard(rows.matrix.head(0), rows.y[:0])
@@ -41,5 +41,5 @@ def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
             VirtualCluster(cluster.size, holders=cluster.holders).run(program, conditions)
 
     if cluster.processes.size > 1 and cluster.size**2 * len(prepared.w0) <= ALONE:
-        cluster.led(alone)  # so that one process of a host compiles what the solver needs, not all at once
+        cluster.led(alone)  # so that one process per host compiles the solver's kernels, not all of them at once
     cluster.run(program, conditions)

@@ -1,7 +1,7 @@
-"""What a specification may hold, read from the classes that check it: tables, keys, and the names that are values.
+"""The contents of a specification, read from the classes that check it: tables, keys, and named values.
 
-A key is declared once, by a field of a frozen dataclass: its annotation says what it may be, the class's docstring what
-it means. A list `- "name": meaning` there says what each of its names means.
+A key is declared once, by a field of a frozen dataclass: its annotation gives the type, the class's docstring the
+meaning. A list `- "name": meaning` in the docstring explains each named value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hpcopt.spec.specification import Tables
 from hpcopt.topology import TOPOLOGIES
 
 WHOLE = "specification"
-"""What the outermost table is called."""
+"""The name of the outermost table."""
 REGISTRIES: dict[str, tuple[Registry[Any], str]] = {
     "solvers": (SOLVERS, "solver"),
     "compressors": (COMPRESSORS, "solver.compressor"),
@@ -36,7 +36,7 @@ REGISTRIES: dict[str, tuple[Registry[Any], str]] = {
     "losses": (LOSSES, "problem"),
     "penalties": (PENALTIES, "problem.penalty"),
 }
-"""The registries by the plural of their kind, each with the table that its parts' parameters stand in."""
+"""Plural of the kind -> (registry, table that contains the parameters of its parts)."""
 
 _ITEM = re.compile(r'^- "(?P<name>[^"]+)": (?P<meaning>.*(?:\n {2,}\S.*)*)', re.MULTILINE)
 
@@ -48,17 +48,17 @@ class Key:
     Parameters
     ----------
     path
-        With the tables around it: "data.partition".
+        The key with its enclosing tables: "data.partition".
     kind, part
-        Of a registered part's parameter: "solvers" and the part's name; else empty.
+        For a parameter of a registered part: "solvers" and the part's name; otherwise empty.
     allowed
-        What its value may be, in words.
+        The allowed values, in words.
     default
-        As a specification would give it; empty where there is none that could be written, None where it is required.
+        The default in TOML; empty if it can't be written in TOML, None if the key is required.
     together, text
-        What its class's docstring says of it, perhaps together with others.
+        The keys that its class's docstring describes together, and the description.
     names
-        The values that it takes by name, and what each means, where the docstring says so.
+        Its named values and their meanings, if the docstring lists them.
     """
 
     path: str
@@ -77,7 +77,7 @@ class Key:
 
 
 def summary(kind: type) -> str:
-    """Return what the first paragraph of a class's docstring says, in one line."""
+    """Return the first paragraph of a class's docstring in one line."""
     return " ".join(_sections(kind)[0].partition("\n\n")[0].split())
 
 
@@ -87,12 +87,12 @@ def description(kind: type) -> str:
 
 
 def tables() -> dict[str, type]:
-    """Return the classes of all tables by their path; the whole is the table `WHOLE`."""
+    """Return the classes of all tables by path; the outermost table is `WHOLE`."""
     return {WHOLE: Tables, **dict(_tables(Tables, ""))}
 
 
 def table_keys(kind: type, path: str = "", of: tuple[str, str] = ("", "")) -> list[Key]:
-    """Return the keys of the table, or the parameters of the part, that `kind` is the class of."""
+    """Return the keys of the table, or the parameters of the part, with class `kind`."""
     told = _parameters(kind)
     info = _types(kind)
     keys = []
@@ -107,7 +107,7 @@ def table_keys(kind: type, path: str = "", of: tuple[str, str] = ("", "")) -> li
 
 
 def all_keys(registries: Mapping[str, tuple[Registry[Any], str]] = REGISTRIES) -> list[Key]:
-    """Return the keys of all tables, and the parameters of all registered parts, those of parts inside included."""
+    """Return the keys of all tables and the parameters of all registered parts, including nested parts."""
     of_tables = [key for path, kind in tables().items() for key in table_keys(kind, "" if path == WHOLE else path)]
     known = {key.path for key in of_tables}
     of_parts = []
@@ -120,7 +120,7 @@ def all_keys(registries: Mapping[str, tuple[Registry[Any], str]] = REGISTRIES) -
 
 
 def _tables(kind: type, path: str) -> Iterator[tuple[str, type]]:
-    """Yield paths and classes of the tables inside the table at `path`, in the order of its keys."""
+    """Yield path and class of each table inside the table at `path`, in the order of its keys."""
     for name, info in _types(kind).items():
         for inner in _classes(info):
             place = f"{path}.{name}".lstrip(".")
@@ -135,7 +135,7 @@ def _types(kind: type) -> dict[str, kinds.Type]:
 
 
 def _classes(info: kinds.Type) -> Iterator[type]:
-    """Yield the classes of tables that a value of type `info`, or an item of such a list, may be."""
+    """Yield the table classes allowed for a value of type `info`, or for an item of such a list."""
     if isinstance(info, kinds.DataclassType):
         yield info.cls
     elif isinstance(info, (kinds.ListType, kinds.VarTupleType)):
@@ -165,7 +165,7 @@ def _as_toml(value: Any) -> str:
 
 @cache
 def _parameters(kind: type) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Return what docstrings of a class and its bases say of each parameter, with those it is said of together."""
+    """Return each parameter's description in the docstrings of a class and its bases, and those described with it."""
     told: dict[str, tuple[tuple[str, ...], str]] = {}
     for base in reversed(kind.__mro__):
         section = _sections(base)[1].get("Parameters", "")
@@ -177,7 +177,7 @@ def _parameters(kind: type) -> dict[str, tuple[tuple[str, ...], str]]:
 
 
 def _sections(kind: type) -> tuple[str, dict[str, str]]:
-    """Return a class's own docstring up to its first section, and its sections by their heads (numpydoc)."""
+    """Return a class's own docstring up to its first section, and its sections by title (numpydoc)."""
     text = inspect.cleandoc(kind.__doc__ or "")
     before, *pieces = re.split(r"^(\S.*)\n-{3,}$", text, flags=re.MULTILINE)
     return before.strip(), {head: body.strip("\n") for head, body in zip(pieces[::2], pieces[1::2], strict=True)}

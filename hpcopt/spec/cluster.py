@@ -75,6 +75,6 @@ class ClusterTable:
             raise InputError(stranger)
 
     def stranger(self, size: int) -> str | None:
-        """Return what is wrong with the first node named in the tables that is none of `size`; None if all are."""
+        """Return an error message for the first configured node outside 0 .. size - 1; None if there is none."""
         stranger = None if self.stragglers is None else self.stragglers.stranger(size)
         return stranger and f"stragglers.{stranger}"

@@ -1,6 +1,6 @@
 """`--set key.path=value`: changes to a specification from the command line.
 
-Values are TOML (`true`, `3`, `[1, 2]`, `"1/n"`); what is no TOML value is text, so that quotes are rarely needed.
+Values are TOML (`true`, `3`, `[1, 2]`, `"1/n"`); anything else is text, so that quotes are rarely needed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hpcopt.spec.toml_lines import DEEPEST, parsed
 
 
 def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[KeyPath, str]:
-    """Change `tables` in place; return the text of each override by the path that it set.
+    """Change `tables` in place; return the text of each override by the path that it sets.
 
     Raises
     ------
     InputError
-        No `=`, an empty name, a place in a list that isn't there, a key inside something that is no table.
+        For a missing `=`, an empty name, an index out of a list's range, or a key inside something that is not a table.
     """
     texts: dict[KeyPath, str] = {}
     for text in overrides:
@@ -35,7 +35,7 @@ def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[Ke
 
 
 def _put(tables: dict[str, Any], names: list[str], value: object, text: str) -> KeyPath:
-    """Set the key `names` of `tables`, making tables on the way; return its path."""
+    """Set the key `names` of `tables`, creating tables as needed; return its path."""
     path: KeyPath = ()
     here: Any = tables
     for depth, name in enumerate(names):
@@ -49,19 +49,19 @@ def _put(tables: dict[str, Any], names: list[str], value: object, text: str) -> 
 
 
 def _step(here: object, name: str, path: KeyPath, text: str) -> str | int:
-    """Return `name` as the key of the table, or as the place in the list, that `here` is."""
+    """Return `name` as a key if `here` is a table, or as an index if it is a list."""
     if isinstance(here, dict):
         return name
     outer = ".".join(map(str, path))
     if not isinstance(here, list):
-        raise InputError(f"--set {text}: {outer} is no table, it has no key '{name}'")
+        raise InputError(f"--set {text}: {outer} is not a table and has no key '{name}'")
     if not (name.isdecimal() and int(name) < len(here)):
-        raise InputError(f"--set {text}: {outer} is a list with places 0 to {len(here) - 1}, got '{name}'")
+        raise InputError(f"--set {text}: {outer} is a list with indices 0 to {len(here) - 1}, got '{name}'")
     return int(name)
 
 
 def _value(text: str) -> object:
-    """Return the TOML value written in `text`, or `text` itself where it is none (a date is text, too)."""
+    """Return the TOML value in `text`, or `text` itself if it is not one (dates are text, too)."""
     try:
         tables = parsed(f"value = {text}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Registered parts from the tables that name them, and back: solvers, compressors, topologies."""
+"""Conversion between tables and registered parts: solvers, compressors, topologies."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def build_part(registry: Registry[Any], table: Any, where: KeyPath = (), origin:
     Parameters
     ----------
     table
-        `name` and parameters; those not given keep the part's default, also inside nested tables. A parameter that
-        is a part itself (a solver's compressor) is such a table, or its name alone.
+        `name` and parameters; missing ones keep the part's defaults, also inside nested tables. A parameter that is
+        itself a part (a solver's compressor) is such a table, or its name alone.
     where
         The table's path, for messages.
     origin
-        Where it came from, for messages.
+        Where the table came from, for messages.
 
     Raises
     ------
     InputError
-        An unknown name or parameter, a parameter of the wrong type or out of range.
+        For an unknown name or parameter, or a parameter of the wrong type or out of range.
     """
     origin = origin or Origin()
     if isinstance(table, str):
@@ -57,7 +57,7 @@ def build_part(registry: Registry[Any], table: Any, where: KeyPath = (), origin:
 
 
 def as_table(part: Any) -> dict[str, Any]:
-    """Return the table of a part's parameters, all filled in; parts inside it with their names."""
+    """Return the table of a part's parameters with all defaults; nested parts include their names."""
     table: dict[str, Any] = {}
     for parameter in fields(part):
         value = getattr(part, parameter.name)

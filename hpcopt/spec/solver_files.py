@@ -1,4 +1,4 @@
-"""Tables of solvers that come from a file of one's own: `file` in the table, or `solver_file` for all of them."""
+"""Tables of external solvers: `file` in a table, or `solver_file` for all of them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from hpcopt.spec.validation import Origin
 def with_files(
     tables: list[tuple[KeyPath, dict[str, Any]]], solver_file: str | None, found: Callable[[str], str], origin: Origin
 ) -> list[dict[str, Any]]:
-    """Return the solvers' tables with the places of their files.
+    """Return the solvers' tables with the paths of their files.
 
     Parameters
     ----------
     tables
-        With their paths.
+        The tables with their paths.
     solver_file
-        The `file` of those tables, without one, that name a solver which it registers.
+        The `file` of those tables without one that name a solver registered by it.
     found
-        Returns where a file is that a specification names.
+        Returns the location of a file named in the specification.
 
     Raises
     ------
     InputError
-        For a `file` that is no path, for a `solver_file` that can't be loaded or that no table names a solver of.
+        For a `file` that is not a path, and for a `solver_file` that can't be loaded or whose solvers no table names.
     """
     located = []
     for path, table in tables:
@@ -50,7 +50,7 @@ def with_files(
 
 
 def solvers_of(file: str, where: KeyPath, origin: Origin) -> Registry[type[Solver[Any]]]:
-    """Return what a file registers; `where` is the key that names it."""
+    """Return the solvers that a file registers; `where` is the key that names it."""
     try:
         return load_file(file).solvers
     except InputError as error:
@@ -58,7 +58,7 @@ def solvers_of(file: str, where: KeyPath, origin: Origin) -> Registry[type[Solve
 
 
 def own_solvers(table: Mapping[str, Any], where: KeyPath, origin: Origin) -> Registry[type[Solver[Any]]]:
-    """Return the solvers of the file that the table at `where` names, with the one that it asks for among them."""
+    """Return the solvers of the file that the table at `where` names; they include the solver of that table."""
     own, name = solvers_of(table["file"], (*where, "file"), origin), table.get("name")
     if isinstance(name, str) and name not in own:
         raise origin.error((*where, "name"), f"'{name}' is not in {table['file']}, which has {', '.join(own)}")

@@ -1,7 +1,7 @@
-"""The run specification: read from TOML or a dict, checked before anything runs, written resolved.
+"""The run specification: read from TOML or a dict, checked before anything runs, written with all defaults.
 
-A mistyped key that is silently ignored costs a night of computing; here every key is known, typed and in
-range, and every complaint names file, line and key.
+A mistyped key that is silently ignored costs a night of computing. So unknown keys, wrong types and values out of range
+are errors, and every message names file, line and key.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<colu
 _LABEL = re.compile(r"[^\x00-\x1f/\\]{1,80}")
 
 SolverTable = dict[str, Any]
-"""`name`, perhaps `label` and `file`, and the parameters given: the fields of the registered dataclass."""
+"""`name`, optionally `label` and `file`, and parameters: fields of the registered dataclass."""
 _NO_PARAMETERS = {"label", "file"}
 
 
@@ -83,20 +83,20 @@ class Tables:
 
     @property
     def setting(self) -> Setting:
-        """What is known of where the solvers are to run before any data are read or nodes are met."""
+        """The setting of the solvers as far as it is known before data are read and the cluster is set up."""
         return Setting(problem=self.problem.formulation(1), heterogeneity=self.cluster.stragglers or EVEN)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Specification(Tables):
-    """A checked specification: every default filled in except in the solvers' tables, and what tables name built.
+    """A checked specification, with all defaults except in the solvers' tables, and with the named parts built.
 
     Parameters
     ----------
     built
         The solvers, in the order of their tables.
     topology
-        Of the cluster; None if no solver needs one and none is given.
+        The cluster's topology; None if no solver needs one and none is given.
     """
 
     built: tuple[Solver[Any], ...]
@@ -104,7 +104,7 @@ class Specification(Tables):
 
     @property
     def goal(self) -> Goal:
-        """What the runs are judged by."""
+        """The measure by which the runs are judged."""
         return Goal(self.stop.target, self.stop.target_on, self.problem.optimum)
 
     @property
@@ -114,7 +114,7 @@ class Specification(Tables):
 
     @property
     def files(self) -> list[Path]:
-        """The files that are read for a run, beside the specification's own."""
+        """The files that a run reads, apart from the specification itself."""
         named = [table["file"] for _, table in self.solver_tables() if "file" in table]
         if self.problem.start not in STARTS:
             named.append(self.problem.start)
@@ -123,7 +123,7 @@ class Specification(Tables):
         return [*self.data.files, *map(Path, named)]
 
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
-        """Return the solvers, each under a label that no other one has."""
+        """Return the solvers, each with a unique label."""
         return list(zip(labels([table for _, table in self.solver_tables()]), self.built, strict=True))
 
 
@@ -137,12 +137,12 @@ def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bo
     overrides
         `key.path=value` each, with a TOML value or plain text.
     many
-        Whether several solvers ([[solvers]]) are allowed, or exactly one ([solver]) is wanted.
+        Whether several solvers ([[solvers]]) are allowed; otherwise exactly one ([solver]) is expected.
 
     Raises
     ------
     InputError
-        With file, line and key, for whatever is wrong.
+        With file, line and key, for any error.
     """
     text = _read(path)
     try:
@@ -154,14 +154,14 @@ def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bo
 
 
 def specification_from(tables: Mapping[str, Any], overrides: Iterable[str] = (), many: bool = False) -> Specification:
-    """Return the specification given as a dict of what the TOML file would hold; the dict stays as it is.
+    """Return the specification given as a dict with the contents of a TOML file; the dict is not modified.
 
     Parameters as in `read_specification`.
 
     Raises
     ------
     InputError
-        With the key, for whatever is wrong.
+        With the key, for any error.
     """
     own = plain(tables)
     origin = Origin(overrides=apply_overrides(own, overrides))
@@ -169,9 +169,9 @@ def specification_from(tables: Mapping[str, Any], overrides: Iterable[str] = (),
 
 
 def as_toml_dict(specification: Specification) -> dict[str, Any]:
-    """Return all of it as plain tables, solvers' defaults filled in, unset keys left out.
+    """Return the whole specification as plain tables, with the solvers' defaults and without unset keys.
 
-    `specification_from` makes a specification of the same run of it.
+    `specification_from` turns it into a specification of the same run.
     """
     tables = {table.name: getattr(specification, table.name) for table in fields(Tables)}
     resolved: dict[str, Any] = _without_none(msgspec.to_builtins(tables))
@@ -190,14 +190,14 @@ def as_toml_dict(specification: Specification) -> dict[str, Any]:
 
 
 def _filled_penalty(problem: ProblemTable) -> dict[str, Any]:
-    """Return the penalty's table with all its parameters, those given as they were."""
+    """Return the penalty's table with all its parameters; given values are unchanged."""
     penalty = build_part(PENALTIES, problem.penalty_table(1))
     given = problem.penalty if isinstance(problem.penalty, dict) else {}
     return {"name": penalty.name, **_without_none(as_table(penalty)), **given}
 
 
 def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin: Origin | None = None) -> Solver[Any]:
-    """Return the solver that `table` names, from its `file` if it has one; a `label` is left aside.
+    """Return the solver that `table` names, from its `file` if it has one; a `label` is ignored.
 
     Raises
     ------
@@ -211,9 +211,9 @@ def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin:
 
 
 def labels(tables: list[SolverTable]) -> list[str]:
-    """Return a different label for each solver's table.
+    """Return a unique label for each solver's table.
 
-    Its own `label`; else its name, followed by the parameters that tell it from others of that name.
+    Its own `label`; otherwise its name, followed by the parameters that distinguish it from others of that name.
     """
     parameters = [
         dict(_flat({key: table[key] for key in table.keys() - {"name", *_NO_PARAMETERS}})) for table in tables
@@ -252,7 +252,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
 
 
 def _with_files(given: Tables, origin: Origin, file: Path | None) -> Tables:
-    """Return the tables with those of the solvers saying which file they come from, if from one."""
+    """Return the tables, with the `file` of each external solver."""
     tables = with_files(given.solver_tables(), given.solver_file, partial(_found, file=file), origin)
     several = given.solver is None and given.solvers is not None
     one = None if given.solver is None else tables[0]
@@ -260,7 +260,7 @@ def _with_files(given: Tables, origin: Origin, file: Path | None) -> Tables:
 
 
 def _with_seeds(tables: dict[str, Any]) -> None:
-    """Give the tables that draw numbers the run's seed, where they have none of their own."""
+    """Set the run's seed in tables that draw random numbers and have no seed of their own."""
     seed, cluster = tables.get("seed", 0), tables.get("cluster")
     stragglers = cluster.get("stragglers") if isinstance(cluster, dict) else None
     for table in (tables.get("data"), stragglers):
@@ -281,13 +281,13 @@ def _topology_table(
 
 
 def _formulation(problem: ProblemTable, origin: Origin) -> Formulation:
-    """Return the objective as for one row, its penalty checked."""
+    """Return the objective for a single row, with its penalty checked."""
     build_part(PENALTIES, problem.penalty_table(1), ("problem", "penalty"), origin)
     return problem.formulation(1)
 
 
 def _check_gap(tables: Tables, formulation: Formulation, origin: Origin) -> None:
-    """Refuse a certificate that rests on strong convexity where there is none."""
+    """Raise an error for the certified gap without strong convexity."""
     if tables.stop.gap is None:
         return
     nonconvex, where = formulation.without("convex"), ("stop", "gap")
@@ -300,7 +300,7 @@ def _check_gap(tables: Tables, formulation: Formulation, origin: Origin) -> None
 
 
 def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[Any], ...]:
-    """Return the solvers; refuse what is wrong with their tables: how many there are, and what each holds."""
+    """Return the solvers; raise an error for a wrong number of tables or an invalid table."""
     one, several = tables.solver, tables.solvers
     if one is not None and several is not None:
         raise origin.error(("solvers",), "given together with [solver]; remove one of the two")
@@ -328,7 +328,7 @@ def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[A
 
 
 def _check_needs(solver: Solver[Any], path: KeyPath, setting: Setting, origin: Origin) -> None:
-    """Refuse a solver that cannot run; what a person may insist on is told later, when more is known."""
+    """Raise an error for a solver that cannot run; overridable objections are raised later, when more is known."""
     for objection in objections(solver, setting):
         if not objection.can_be_forced:
             table, *key = objection.key.split(".")
@@ -358,7 +358,7 @@ def _syntax(message: str) -> str:
 
 
 def _found(given: str, file: Path | None) -> str:
-    """Return where `given` is: as written if there is such a file from here, else beside the specification's file."""
+    """Return the path of `given`: relative to the current folder if it exists there, else to the specification."""
     if file is None or Path(given).exists():
         return given
     beside = file.parent / given

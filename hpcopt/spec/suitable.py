@@ -1,4 +1,4 @@
-"""What suits an objective where nothing else is asked for: the usual solver, and the usual tolerance."""
+"""The default solver and the default tolerance of an objective."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from hpcopt.problems.penalties import PENALTIES
 
 
 def usual_solver(model: str, loss: str) -> str:
-    """Return the name of the solver to take where none is asked for; `loss` may be empty for the model's usual one."""
+    """Return the name of the default solver; an empty `loss` stands for the model's default loss."""
     formulation = _formulation(model, loss)
     return "newton-cg" if formulation is None or formulation.hessian else "lbfgs"
 
 
 def usual_tolerance(model: str, loss: str) -> float:
-    """Return the scaled gradient to stop at where none is asked for.
+    """Return the default tolerance of the scaled gradient.
 
-    Where the objective is not convex it has kinks or saddles, at which gradients stay large long after the model is
-    good.
+    A nonconvex objective has kinks or saddles, at which gradients stay large long after the model is good.
     """
     formulation = _formulation(model, loss)
     return 1e-8 if formulation is None or formulation.convex else 1e-2
 
 
 def _formulation(model: str, loss: str) -> Formulation | None:
-    """Return the objective of these names; None where there is none of them, which the specification will tell."""
+    """Return the objective with these names; None for unknown names, which the specification reports."""
     if model not in MODELS or (loss or MODELS[model].usual_loss) not in LOSSES:
         return None
     return Formulation(MODELS[model](), LOSSES[loss or MODELS[model].usual_loss](), PENALTIES["none"]())

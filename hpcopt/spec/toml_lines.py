@@ -1,7 +1,7 @@
 """A TOML text read, and the line of every key in it.
 
-TOML readers give values and forget where they stood; a message about a bad value has to name its line. The
-scanner here runs over text that `tomllib` has accepted, so it follows the grammar but judges nothing.
+TOML readers don't report the positions of values, but a message about an invalid value has to name its line. This
+scanner reads text that `tomllib` has accepted, so it follows the grammar without checking it.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
 
 class _Scanner:
-    """One pass over the text; `at` is the offset of the next character, `lines` what was found."""
+    """One pass over the text; `at` is the offset of the next character, `lines` the result so far."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.lines: dict[KeyPath, int] = {}
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._tables_in: dict[KeyPath, int] = {}  # arrays of tables: how many so far
+        self._tables_in: dict[KeyPath, int] = {}  # array of tables -> number of its tables so far
 
     def scan(self) -> None:
         table: KeyPath = ()
@@ -112,12 +112,12 @@ class _Scanner:
         return path
 
     def _inside(self, path: KeyPath) -> KeyPath:
-        """Return `path`, with the place of its newest table where it is an array of tables."""
+        """Return `path`, with the index of the latest table if it is an array of tables."""
         count = self._tables_in.get(path)
         return path if count is None else (*path, count - 1)
 
     def _assignment(self, table: KeyPath) -> None:
-        """Read `a.b = value` standing in `table`."""
+        """Read `a.b = value` in `table`."""
         self._skip(_BLANK)
         start = self.at
         path = table
@@ -168,7 +168,7 @@ class _Scanner:
             self._assignment(path)
 
     def _closes(self, bracket: str) -> bool:
-        """Skip what stands between two items; tell whether `bracket` ended the list, and pass over it then."""
+        """Skip to the next item; if `bracket` ends the list, skip it, too, and return true."""
         self._skip(_BLANK)
         if self._sees(","):
             self.at += 1

@@ -1,7 +1,7 @@
-"""From plain tables to checked objects, with errors in a user's words.
+"""From plain tables to checked objects, with errors in the user's terms.
 
-`hpcopt.annotations` tells what is wrong with a value and at which path; here come the file, the line, or the `--set`
-that it came from.
+`hpcopt.annotations` reports the error in a value and its path; this module adds the file and line, or the `--set`, that
+it came from.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the values came from; begins every message about them.
+    """The origin of values; every message about them begins with it.
 
     Parameters
     ----------
     name
-        The file as the person named it; empty for tables made in Python.
+        The file as the user named it; empty for tables from Python.
     lines
         The line of every key of that file.
     overrides
-        The text of each `--set`, by the path that it set.
+        Path -> text of the `--set` that set it.
     """
 
     name: str = ""
@@ -39,7 +39,7 @@ class Origin:
     overrides: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def error(self, path: KeyPath, message: str) -> InputError:
-        """Return the error that tells `message` about the key at `path`."""
+        """Return the error with `message` about the key at `path`."""
         outwards = [path[:length] for length in range(len(path), 0, -1)]  # the key, its table, ...
         key = ".".join(map(str, path))
         for around in outwards:
@@ -54,23 +54,23 @@ class Origin:
 
 
 def checked(value: object, kind: type[T], path: KeyPath = (), origin: Origin | None = None) -> T:
-    """Return `value`, tables and lists as TOML gives them, as an object of type `kind`.
+    """Convert `value`, tables and lists from TOML, to an object of type `kind`.
 
     Parameters
     ----------
     value
-        What a person gave.
+        The user's value.
     kind
         A `msgspec.Struct` or dataclass; its `__post_init__` may raise `InputError("field: what is wrong")`.
     path
-        Where `value` stands in the whole.
+        The path of `value` in the specification.
     origin
-        Where it came from.
+        The origin of `value`.
 
     Raises
     ------
     InputError
-        An unknown key (with the nearest known one), a wrong type, a value out of range, a missing key.
+        For an unknown key (with the nearest known one), a wrong type, a value out of range, or a missing key.
     """
     origin = origin or Origin()
     info = kinds.type_info(kind)
@@ -86,7 +86,7 @@ def checked(value: object, kind: type[T], path: KeyPath = (), origin: Origin | N
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:
-    """Return the message about a key that nobody knows."""
+    """Return the message about an unknown key."""
     guess = nearest(name, known)
     return f"unknown key{guess}" if guess else f"unknown key (known: {', '.join(known) or 'none'})"
 

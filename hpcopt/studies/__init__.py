@@ -1,1 +1,1 @@
-"""Studies: what is made of several runs: comparisons, and pictures of runs that are there already."""
+"""Studies of several runs: comparisons, and pictures of finished runs."""

@@ -1,4 +1,4 @@
-"""Whether finished runs may stand in one picture: on one problem, or side by side only to whoever insists."""
+"""Whether finished runs can be drawn in one picture: they must be of the same problem, unless the user overrides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpcopt.results.record import Record
 Value = str | float | None
 
 _ELSEWHERE = {"test", "test_labels", "storage", "start", "optimum"}
-"""Keys of [data] and [problem] that leave the objective as it is, or are looked at by themselves."""
+"""Keys of [data] and [problem] that do not affect the objective, or are compared separately."""
 
 _FILES = {"path", "labels"}
 _SAME = 1e-6  # relative, between a start stored in float32 and one in float64
@@ -21,10 +21,10 @@ _START = "the data (objective and gradient at the start)"
 
 
 def differences(runs: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> dict[str, list[Value]]:
-    """Return what makes the problems of runs others, given run.json and records of each: the key, and its values.
+    """Return the differences between the problems of runs, given run.json and records of each: key -> values.
 
-    Compared are the tables [data] and [problem] but for what does not change the objective, numbers of rows and
-    features, and the first records: from one start and on one problem, objective and gradient's norm are the same.
+    Compared are the tables [data] and [problem], except for keys that do not affect the objective; the numbers of rows
+    and features; and the first records: for the same problem and starting point, objective and gradient norm are equal.
     """
     told = [_problem(described) for described, _ in runs]
     keys = dict.fromkeys(key for one in told for key in one)
@@ -40,9 +40,9 @@ def differences(runs: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> d
 
 
 def circumstances(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what each curve's name must tell beside the label, given run.json of each: empty where all are the same.
+    """Return additions to each curve's label, given run.json of each; empty if all are the same.
 
-    Nodes, clock and start; and that a run has not ended.
+    These are nodes, clock and start, and whether a run is unfinished.
     """
     told = [_circumstances(described) for described in runs]
     keys = [key for key in told[0] if any(one[key] != told[0][key] for one in told)]
@@ -54,7 +54,7 @@ def circumstances(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _problem(described: Mapping[str, Any]) -> dict[str, Value]:
-    """Return what decides what the objective is, by its keys."""
+    """Return the keys and values that determine the objective."""
     tables = {name: described["specification"].get(name, {}) for name in ("data", "problem")}
     sizes = described.get("data", {})
     values = {f"{name}.{key}": value for name, table in tables.items() for key, value in _flat(table)}
@@ -81,7 +81,7 @@ def _circumstances(described: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _start(described: Mapping[str, Any], records: Sequence[Record]) -> tuple[str, float, float] | None:
-    """Return the start with its objective and gradient's norm; None if the nodes' starts differ or are drawn."""
+    """Return the start with its objective and gradient norm; None if the nodes' starts differ or are random."""
     start = described["specification"].get("problem", {}).get("start", "zeros")
     if not records or records[0].consensus or start == "random":
         return None

@@ -1,4 +1,4 @@
-"""Several solvers on the same problem, cluster and start: one table, one picture, a run's folder for each."""
+"""Several solvers on the same problem, cluster and start: one table, one picture, and a folder for each run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.runs.start import announce, checked_folder, kept_if_interrupted, reading, windows_for
 
-LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
+LONGEST_NAME = 200  # bytes of a folder's name; file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Comparison:
     Attributes
     ----------
     goal
-        What they are judged by.
+        The measure by which they are judged.
     title
-        What is solved where.
+        The problem and the nodes.
     """
 
     runs: list[Run]
@@ -63,7 +63,7 @@ def compare(
     Raises
     ------
     InputError
-        In one line, on every rank: whatever is wrong with the specification, the data or the folder.
+        In one line, on every rank, for any error in the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=True)
     with opened(read, comm) as (spec, cluster, conditions):
@@ -85,7 +85,7 @@ def compare(
                 runs.append(execute(spec, prepared, label, solver, place, clear=clear, quiet=quiet))
                 with agreed(cluster.processes, one_tells=True):
                     if out is not None and speaks:
-                        write_csv(comparison.rows(), out / folders.TABLE)  # now, since the next solver may fail
+                        write_csv(comparison.rows(), out / folders.TABLE)  # now, as the next solver may fail
                 if speaks and not quiet:
                     print(f"{label}: {runs[-1].status.value}", flush=True)
             if out is not None and speaks:
@@ -94,7 +94,7 @@ def compare(
 
 
 def _folder_names(labels: list[str]) -> list[str]:
-    """Return the name of each run's folder: its label, without what file systems dislike, and no two the same."""
+    """Return a unique name for each run's folder: its label without characters that file systems reject."""
     names: list[str] = []
     for label in labels:
         known = label.encode(sys.getfilesystemencoding(), "replace").decode(sys.getfilesystemencoding())
@@ -107,7 +107,7 @@ def _folder_names(labels: list[str]) -> list[str]:
 
 
 def _begin(names: list[str], place: Path) -> None:
-    """Clear the comparison's folder, in which `place` is the first run's, and write the list of its runs."""
+    """Clear the comparison's folder, which contains the first run's folder `place`, and write the list of its runs."""
     folders.clear(place.parent)
     folders.write_json(place.parent / folders.INDEX, {"runs": names})
     folders.clear(place)

@@ -1,4 +1,4 @@
-"""Pictures of runs that are already there."""
+"""Pictures of finished runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hpcopt.results.timeline import draw_timeline, write_events
 from hpcopt.runs.topology import draw_edges
 from hpcopt.studies.comparable import Value, circumstances, differences
 
-_MOST_NAMED = 3  # problems in a title
+_MOST_NAMED = 3  # most problems named in a title
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A run as its folder tells it."""
+    """A run as read from its folder."""
 
     path: Path
     described: dict[str, Any]
@@ -31,12 +31,12 @@ class _Read:
 
 
 def check_pictures(paths: list[Path], output: Path | None = None, *, timeline: bool = False) -> None:
-    """Refuse pictures that cannot be written, or would replace what they are drawn from; nothing is read yet.
+    """Raise an error for pictures that cannot be written or would overwrite their inputs; no run is read yet.
 
     Raises
     ------
     InputError
-        With the file; also if a folder holds no run.
+        With the file; also if a folder contains no run.
     """
     if output is not None:
         check_file(output)
@@ -56,17 +56,17 @@ def check_pictures(paths: list[Path], output: Path | None = None, *, timeline: b
 
 
 def replot(paths: list[Path], output: Path | None = None, *, force: bool = False) -> list[Path]:
-    """Draw one run, several runs, or a comparison's runs in one picture; of one gossip run its topology as well.
+    """Draw one run, several runs, or a comparison's runs in one picture; for one gossip run also its topology.
 
-    Of an interrupted comparison those runs are drawn that have begun; which have not is told on the error stream and in
-    the picture, and so is which have not ended.
+    For an interrupted comparison, the runs that have begun are drawn; missing and unfinished runs are named on the
+    error stream and in the picture.
 
     Parameters
     ----------
     output
         The picture; default: in the (first) folder.
     force
-        Whether runs on different problems may stand in one picture; what differs then is in the legend.
+        Whether runs of different problems may be drawn in one picture; the legend then shows the differences.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def replot(paths: list[Path], output: Path | None = None, *, force: bool = False
     Raises
     ------
     InputError
-        If a folder holds no run, or a single one without a record; if runs are of different problems.
+        If a folder contains no run, or only one without records; if runs are of different problems.
     """
     read, missing = _read(paths)
     if len(read) == 1 and not missing and read[0].path == paths[0]:
@@ -88,13 +88,13 @@ def replot(paths: list[Path], output: Path | None = None, *, force: bool = False
     with drawing(picture):
         curves = list(zip(_names(read, len(paths), unlike), (one.records for one in read), strict=True))
         goal = _common([Goal.of(one.described["specification"]) for one in read])
-        goal = replace(goal, optimum=None) if unlike else goal  # there is one for each problem
+        goal = replace(goal, optimum=None) if unlike else goal  # each problem has its own
         draw_compare(curves, picture, _title(read, missing), goal)
     return [picture]
 
 
 def _read(paths: list[Path]) -> tuple[list[_Read], list[str]]:
-    """Return the runs that have recorded something, and the folders' names of those of comparisons that have not."""
+    """Return the runs with records, and the folder names of a comparison's runs without records."""
     read: list[_Read] = []
     missing: list[str] = []
     for place in paths:
@@ -113,7 +113,7 @@ def _read(paths: list[Path]) -> tuple[list[_Read], list[str]]:
 
 
 def _refusal(read: list[_Read], unlike: dict[str, list[Value]]) -> str:
-    """Return a line that names what differs first, and between whom."""
+    """Return a line that names the first difference and the two runs."""
     key, values = next(iter(unlike.items()))
     other = next(place for place, value in enumerate(values) if value != values[0])
     told = ["not given" if value is None else str(value) for value in (values[0], values[other])]
@@ -122,7 +122,7 @@ def _refusal(read: list[_Read], unlike: dict[str, list[Value]]) -> str:
 
 
 def _names(read: list[_Read], places: int, unlike: dict[str, list[Value]]) -> list[str]:
-    """Return the curves' names: the run's label, its folder where several were given, and what is not as elsewhere."""
+    """Return the curves' names: the run's label, its folder if several were given, and its differences."""
     names = []
     for place, (one, more) in enumerate(zip(read, circumstances([one.described for one in read]), strict=True)):
         label = one.described["label"] if places == 1 else f"{one.described['label']} ({one.path})"
@@ -140,7 +140,7 @@ def _title(read: list[_Read], missing: list[str]) -> str:
 
 
 def _common(goals: list[Goal]) -> Goal:
-    """Return what all runs can be judged by: a target or an optimum if those that have one agree on it."""
+    """Return the common measure of all runs: a target or an optimum if the runs that have one agree on it."""
     columns, targets, optima = ({getattr(goal, name) for goal in goals} for name in ("column", "target", "optimum"))
     target, optimum = (
         next(iter(known)) if len(known := values - {None}) == 1 else None for values in (targets, optima)
@@ -149,7 +149,7 @@ def _common(goals: list[Goal]) -> Goal:
 
 
 def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path]:
-    """Draw the timeline of each run, or of each of a comparison's, and write it as events beside the picture.
+    """Draw the timeline of each run, or of each run of a comparison, and write its events next to the picture.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path
     Raises
     ------
     InputError
-        If a folder holds no run, or one that kept no timeline; if several runs are to go into one file.
+        If a folder contains no run, or one without a timeline; if one file is given for several runs.
     """
     folders_of_runs = [path for place in paths for path in _runs(place)]
     if output is not None and len(folders_of_runs) > 1:
@@ -206,12 +206,12 @@ def _one(run: _Read, output: Path | None) -> list[Path]:
 
 
 def _beside(picture: Path, output: Path | None) -> str:
-    """Return the name of the picture of the topology beside the curves'."""
+    """Return the name of the topology's picture, given that of the curves."""
     return folders.TOPOLOGY if output is None else f"{picture.stem}-topology{picture.suffix}"
 
 
 def _runs(path: Path) -> list[Path]:
-    """Return the run's folder itself, or those of the runs of a comparison in the order they were run."""
+    """Return the run's folder, or the folders of a comparison's runs in order."""
     if (path / folders.RUN).exists():
         return [path]
     inner = [path / name for name in folders.listed(path)]

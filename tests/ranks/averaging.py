@@ -1,6 +1,6 @@
-"""DSGD-AAU on real ranks: all its invariants, with random delays, both engines, a slow rank and poisoned memory.
+"""DSGD-AAU on real ranks: all invariants, with random delays, both engines, a slow rank and poisoned memory.
 
-Arguments: the engine, iterations, the first seed, runs. A run that hangs shows where every rank was.
+Arguments: engine, iterations, first seed, runs. A hanging run shows the stack of every rank.
 """
 
 import faulthandler
@@ -31,12 +31,12 @@ def poisoned(node, d):
     return publication.Publication(node.window(words), d, poison=True)
 
 
-Node.publication = poisoned  # a slot is full of NaN before it is written
+Node.publication = poisoned  # a slot is filled with NaN before it is written
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delayed(Logged):
-    """Workers whose steps take as long as a stream of random numbers says; once, one takes long."""
+    """Workers with random step times; one step of one worker takes long."""
 
     seed: int
     most: float  # seconds
@@ -77,7 +77,7 @@ def run(engine, iterations, seed, topology):
 
 
 def _check_straggler(log, mixing):
-    """While one rank takes long the others go on, at most until the edges are used up that are not its own (I9)."""
+    """While one rank takes long, the others continue, at most until all edges without that rank are used (I9)."""
     slow = mixing.n - 1
     ks = sorted(entry.k for entry in log if entry.rank == slow)
     meanwhile = [later - earlier - 1 for earlier, later in pairwise(ks)]
@@ -86,7 +86,7 @@ def _check_straggler(log, mixing):
 
 
 def warm():
-    """Let one rank compile what all need, before patience is measured."""
+    """Let one rank compile the kernels for all before times are measured."""
     few, ring = logistic(n=20, nodes=2, seed=0), build(TOPOLOGIES["ring"](), 2, 0)
     cluster = MPICluster()
     cluster.led(lambda: solve(DSGDAAU(step_size=0.2), few, topology=ring, iterations=1))

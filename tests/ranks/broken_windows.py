@@ -1,4 +1,4 @@
-"""The test before the first window, on MPIs that are broken in one way or another, on one rank."""
+"""The self-test before the first window, with MPI broken in various ways on one rank."""
 
 import time
 from types import SimpleNamespace
@@ -17,14 +17,14 @@ Window, ends, read = self_test.MPIWindow, self_test._ends, self_test._read
 
 
 class Forgetful(Window):
-    """Loses what is swapped."""
+    """Loses the swapped value."""
 
     def compare_and_swap(self, expected, desired, target, at):  # noqa: ARG002
         return super().compare_and_swap(expected, expected, target, at)
 
 
 class Apart(Window):
-    """Has a public and a private copy."""
+    """Has separate public and private copies."""
 
     def __init__(self, *arguments, **settings):
         super().__init__(*arguments, **settings)

@@ -1,6 +1,6 @@
-"""The asynchronous comparators on real ranks among stragglers: means and masses are kept, targets reached, all end.
+"""The asynchronous comparators on real ranks with stragglers: mean and mass are preserved, targets reached.
 
-Arguments: the engines. Synchronous SGP takes the steps of the virtual cluster, to the last bit.
+Arguments: the engines. The iterates of synchronous SGP are bitwise equal to those on the virtual cluster.
 """
 
 import faulthandler
@@ -19,7 +19,7 @@ from hpcopt.solvers.sgp import SGP
 from hpcopt.topology import TOPOLOGIES
 from tests.test_asynchronous_solvers import NO_STEP, STRAGGLERS, apart
 
-PATIENCE = 50  # seconds, after which a run that hangs shows where every rank is
+PATIENCE = 50  # seconds after which a hanging run shows the stack of every rank
 LAST = MPI.COMM_WORLD.size - 1
 
 world = MPI.COMM_WORLD
@@ -37,7 +37,7 @@ def run(solver, engine, heterogeneity=STRAGGLERS, topology="ring", **stop):
     return solved.outcome
 
 
-# A rank that the machine does not let run for long is far behind: its neighbours' weights would drain into it.
+# A rank that is not scheduled for long falls far behind: its neighbours' weights would drain into it.
 GUARDED = {"agp": {"ahead": 3}}
 
 for engine in sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""Compressed gossip on real ranks beside the virtual cluster: the same iterates to the last bit, the same bytes."""
+"""Compressed gossip on real ranks and on the virtual cluster: bitwise equal iterates and equal bytes."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A command one of whose ranks gets a signal at a given moment, and then stands still as if in a long call."""
+"""A command of which one rank gets a signal at a given moment and then blocks, as in a long call."""
 
 import importlib.abc
 import os
@@ -22,7 +22,7 @@ def strike():
 
 
 def before(owner, name):
-    """Strike when `owner.name` is called."""
+    """Send the signal when `owner.name` is called."""
     healthy = getattr(owner, name)
 
     def struck(*arguments, **options):

@@ -1,4 +1,4 @@
-"""Every synchronous solver on real ranks and on the virtual cluster: the same iterates; with ordered sums, bits."""
+"""Every synchronous solver has the same iterates on real ranks and the virtual cluster, bitwise if ordered."""
 
 import numpy as np
 from mpi4py import MPI

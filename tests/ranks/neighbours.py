@@ -1,11 +1,11 @@
-"""Neighbourhoods of real ranks: who hears whom, and that the ledger holds the lengths of the buffers given to MPI."""
+"""Neighbourhoods of real ranks: who receives from whom, and that the ledger has the buffer lengths given to MPI."""
 
 import numpy as np
 
 from hpcopt.fabric.mpi import neighbourhood
 from hpcopt.fabric.mpi.cluster import MPICluster
 
-handed_over = []  # bytes of each buffer given to MPI, once a target
+handed_over = []  # bytes of each buffer given to MPI, once per target
 Channel = neighbourhood._Channel
 
 

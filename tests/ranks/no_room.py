@@ -1,4 +1,4 @@
-"""Windows where shared memory has room for small ones only, as the patched function says."""
+"""Windows with shared memory, simulated by a patch, that has space for small ones only."""
 
 import pytest
 from mpi4py import MPI
@@ -10,7 +10,7 @@ from tests.ranks.windows import boards, operations
 
 ROOM, LARGE = 3_000_000, 200_000  # bytes, words
 
-if MPI.COMM_WORLD.rank == 1:  # of another host, as it were
+if MPI.COMM_WORLD.rank == 1:  # simulates another host
     shared_memory.free = lambda: ROOM
 
 

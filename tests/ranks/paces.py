@@ -1,4 +1,4 @@
-"""A rank has the pace of the virtual node of its number, and is slow for real."""
+"""A rank has the pace of the virtual node with its number, by real delays."""
 
 import time
 

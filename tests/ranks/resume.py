@@ -1,4 +1,4 @@
-"""Real ranks that add in rank order go on from every yield to the bits and counts of a run that was not cut."""
+"""Real ranks with ordered sums resume from every yield with the same bits and counts as an uninterrupted run."""
 
 import numpy as np
 from mpi4py import MPI

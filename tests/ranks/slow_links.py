@@ -1,4 +1,4 @@
-"""Links are slow for real: every operation over one takes as much longer as the model says, and over others it doesn't.
+"""Slow links cause real delays: operations over one take longer by the model's delay, those over others do not.
 
 Argument: the engine of windows.
 """
@@ -18,10 +18,10 @@ from hpcopt.fabric.virtual.cluster import VirtualCluster
 
 BANDWIDTH, FACTOR, WORDS = 1e6, 11.0, 1000
 LONG = (FACTOR - 1.0) * 8 * WORDS / BANDWIDTH  # seconds: 0.08
-LEAST = 0.9 * LONG  # a sleep may be owed a little of what an earlier one took too long
+LEAST = 0.9 * LONG  # a sleep may be shorter, to compensate for an earlier one that took too long
 rank, size = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
 assert size == 4
-unlike = next(  # slow are 0-2 and 1-3, and nothing else
+unlike = next(  # only 0-2 and 1-3 are slow
     tried
     for tried in (Heterogeneity(seed=seed, slow_links=0.5, link_slowdown=FACTOR) for seed in range(1000))
     if [tried.link_factor(*pair) > 1.0 for pair in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))]
@@ -83,10 +83,10 @@ def program(node):
     seconds = {name: took(node, what) for name, what in slow.items()}
     assert all(t >= LEAST for t in seconds.values()), seconds
     booked = node.ledger.solver.bytes
-    for name, what in fast.items():  # the least of some: others may have the core
+    for name, what in fast.items():  # the minimum of several, as others may use the core
         assert min(took(node, what) for _ in range(3)) < LEAST, name
     assert node.ledger.solver.bytes > booked
-    top = rank < 2  # of the pair: hears, then answers
+    top = rank < 2  # the second of the pair receives, then answers
     assert took(node, lambda: pair.sum(x)) >= (LEAST if top else 2 * LEAST)
     assert took(node, lambda: pair.broadcast(x)) >= (0.0 if top else LEAST)
     for what in (

@@ -1,4 +1,4 @@
-"""Timelines of real ranks: recording changes nothing of what is computed and booked, and spans follow one another."""
+"""Timelines of real ranks: recording does not affect results or bookings, and spans don't overlap."""
 
 import sys
 
@@ -10,14 +10,14 @@ from hpcopt.fabric.timeline import COMPUTE, EXCHANGE
 
 
 def speak(node):
-    """Use every operation; return what was heard."""
+    """Use every operation; return what was received."""
     size, rank = node.size, node.rank
     ring = sorted({(rank - 1) % size, (rank + 1) % size} - {rank})
     links = node.neighbourhood(ring, ring)
     own = node.group([rank])
     near = node.neighbourhood([], [], among=[rank])
     mine = np.full(rank + 2, float(rank))
-    box = links.outbox(1)  # as long as what tells waiting from exchanging
+    box = links.outbox(1)  # long enough to distinguish waiting from exchanging
     heard = []
     for turn in range(3):
         with node.meter.working(1.0, 0.0):

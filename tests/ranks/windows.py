@@ -1,4 +1,4 @@
-"""Windows, publications, boards, mailboxes and surveys of real ranks, under random sleeps, with each engine."""
+"""Windows, publications, boards, mailboxes and surveys on real ranks, with random sleeps, with each engine."""
 
 import itertools
 import sys
@@ -46,7 +46,7 @@ def operations(node):
     assert list(back) == list(np.arange(5) + 10 * rank)
     assert list(halves) == [rank + 0.5] * 3
     node.world.barrier()
-    for target in range(size):  # all add to all
+    for target in range(size):  # all ranks add to all ranks
         window.accumulate(np.array([1, rank]), target, 20)
         window.accumulate(np.array([0.5, rank]), target, 22)
         window.flush(target)
@@ -71,7 +71,7 @@ def operations(node):
 
 
 def swaps(node):
-    """Count up by compare-and-swap: nobody's step is lost, and no word is seen twice."""
+    """Count by compare-and-swap: no increment is lost, and no value is seen twice."""
     window = node.window(1)
     seen = []
     word = 0
@@ -87,7 +87,7 @@ def swaps(node):
 
 
 def notifications(node):
-    """Pass a vector round the ring: who sees the flag sees the vector."""
+    """Pass a vector around the ring: a rank that sees the flag sees the vector."""
     window = node.window(40)
     right = (node.rank + 1) % node.size
     mine = np.arange(30) + (0 if node.rank else 1)
@@ -104,7 +104,7 @@ def notifications(node):
 
 
 def publications(node):
-    """Read each other's vectors in pairs drawn by all alike, while owners go on to the next."""
+    """Read each other's vectors in random pairs, the same on all ranks, while owners continue to publish."""
     d = 500
     window = node.window(Publication.words(d))
     posts = Publication(window, d, poison=True)
@@ -120,7 +120,7 @@ def publications(node):
         mine = [owner for owner in range(node.size) if node.rank in readers[owner]]
         for owner in mine:
             assert told.wait(owner, lambda number, turn=turn: number >= turn) >= turn
-        # who was told of a later one has missed none: the owner waits for its readers two back
+        # no publication is missed: the owner waits for the readers of the slot's previous one
         posts.fetch(mine, [turn] * len(mine))
         for owner, vector in zip(mine, posts.fetched(mine, [turn] * len(mine)), strict=True):
             assert (vector == owner + turn / 32).all()
@@ -142,7 +142,7 @@ def boards(node):
     assert list(told[:, 2]) == list(range(posts))
     numbers = np.concatenate(node.world.allgather(told[:, 0]))
     assert sorted(numbers) == list(range(1, size * posts + 1))  # each event once, in one order
-    many = SLOTS + 5  # mails that nobody takes for a while: senders wait for room, and receive meanwhile
+    many = SLOTS + 5  # mails that are not taken for a while: senders wait for a slot, and receive meanwhile
     for turn in range(many):
         board.post(1, turn)
     heard = np.array([board.wait() for _ in range(many * size)])
@@ -180,14 +180,14 @@ def mailboxes(node):
 
 
 def surveys(node):
-    """Be surveyed while working, and end at very different times."""
+    """Take surveys while the ranks work and end at very different times."""
     model = np.zeros(3)
     results = []
 
     def sums(at, total):
         assert at >= 0.0
         assert total.size == 0
-        with node.monitoring(), node.meter.working(1e3, 0.0):  # as an oracle would; that pokes
+        with node.monitoring(), node.meter.working(1e3, 0.0):  # like an oracle call, which polls
             return np.append(model, 1.0)
 
     def spread(at, total):
@@ -203,13 +203,13 @@ def surveys(node):
         survey.stepped()
     survey.end()
     told = node.world.allgather(np.concatenate([[len(results)], *results]))
-    assert all(np.array_equal(part, told[0]) for part in told)  # the same bits
+    assert all(np.array_equal(part, told[0]) for part in told)  # bitwise equal
     assert told[0][0] >= 1
-    assert (node.meter.flops - flops) % 1e4 == 0  # the survey's work is not the solver's
+    assert (node.meter.flops - flops) % 1e4 == 0  # the survey's work is not booked as the solver's
 
 
 def surveys_go_on(node):
-    """Be surveyed while one waits in a collective for the others."""
+    """Take surveys while a rank waits for the others in a collective."""
     results = []
     survey = node.survey([lambda at, total: np.ones(1)], results.append, seconds=2e-3)  # noqa: ARG005
     while node.rank + 1 < node.size and len(results) < 3:
@@ -223,7 +223,7 @@ def surveys_go_on(node):
 
 
 def surveys_in_a_pause(node):
-    """Wait for a time in which surveys are taken: what they take is none of it."""
+    """Wait for a time during which surveys are taken; their time does not count."""
     window = node.window(1)
 
     def slow(at, total):

@@ -1,4 +1,4 @@
-"""Gradient descent with a step size of one's own choice: a solver as somebody outside the package writes it."""
+"""Gradient descent with a given step size: an external solver."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""Losses by name: functions of a row's outputs and its target, and what a solver may assume of them.
+"""Losses by name: functions of a row's outputs and its target, and their properties.
 
-Each file in this folder that registers a class is a loss: importing the folder imports them all. The targets that a
-loss requires, and the number of outputs of a row, are data on its class; a model declares the losses it supports.
+Each file in this package that registers a class is a loss; importing the package imports them all. A loss's class
+declares the targets that it requires and the number of outputs per row; a model declares the losses that it supports.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The base of all losses: of one margin, by a code of the kernels, or of several outputs, by a function of arrays."""
+"""The base of all losses: of one margin, computed by the kernels, or of several outputs, by a function of arrays."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Loss(abc.ABC):
     hessian
         Whether its second derivatives are available.
     curvature_bound
-        Upper bound of the second derivative in the outputs; of several, of its largest eigenvalue. None: there is none.
+        Upper bound on the second derivative in the output, or for several outputs on its largest eigenvalue; None if
+        there is none.
     """
 
     name: ClassVar[str]
@@ -41,37 +42,37 @@ class Loss(abc.ABC):
 
     @property
     def bounded(self) -> bool:
-        """Whether its slope has a Lipschitz constant, which a step size "c/L" asks for."""
+        """Whether its slope has a Lipschitz constant, as a step size "c/L" requires."""
         return self.curvature_bound is not None
 
     def prediction(self, z: Outputs) -> Outputs:
-        """Return what outputs `z` predict of targets that are real numbers, shape as `z`: the outputs themselves."""
+        """Return the predictions of real targets from outputs `z`, shape as `z`: by default the outputs themselves."""
         return z
 
     @abc.abstractmethod
     def score(self, z: Outputs, y: Vector) -> float:
-        """Return how many of the rows with outputs `z` are classified right, or the sum of their squared errors."""
+        """Return the number of rows with outputs `z` that are classified correctly, or the sum of squared errors."""
 
     def peer(self, strength: float, outputs: int) -> str | None:  # noqa: ARG002
-        """Return the parameter of scikit-learn's estimator of the same objective; None where there is none.
+        """Return the parameter of scikit-learn's estimator for the same objective; None if there is none.
 
         Parameters
         ----------
         strength
-            n l2: the weight of the penalty beside the sum of the losses.
+            n l2: the weight of the penalty relative to the sum of the losses.
         outputs
-            Of a row.
+            Number of outputs per row.
         """
         return None
 
 
 class MarginLoss(Loss):
-    """A loss of one output of a row, which the linear model calls its margin z = x.w.
+    """A loss of one output per row, for the linear model the margin z = x.w.
 
     Class attributes
     ----------------
     code
-        The kernels' number for it.
+        Its code in the kernels.
     """
 
     code: ClassVar[int]
@@ -89,17 +90,17 @@ class OutputLoss(Loss):
 
     @abc.abstractmethod
     def as_targets(self, y: Vector, count: int) -> NDArray[Any]:
-        """Return the targets `y`, shape (n,), as `differentiate` wants them for `count` outputs.
+        """Convert the targets `y`, shape (n,), to the form that `differentiate` expects for `count` outputs.
 
         Raises
         ------
         ValueError
-            If they are none.
+            If they are not valid targets.
         """
 
     @abc.abstractmethod
     def differentiate(self, z: Outputs, y: NDArray[Any]) -> float:
-        """Return the sum of the losses of the rows with outputs `z`, (m, count), and turn `z` into its derivative."""
+        """Return the sum of the losses of the rows with outputs `z`, (m, count), and replace `z` by the derivative."""
 
     def score(self, z: Outputs, y: Vector) -> float:
         return float(np.count_nonzero(z.argmax(axis=1) == y))

@@ -16,9 +16,10 @@ from hpcopt.problems.targets import Targets
 class Relu(MarginLoss):
     """Squared loss of a rectified margin, (max(z, 0) - y)^2 / 2, for real targets; not convex.
 
-    Rows with z <= 0 have slope and curvature 0, so w = 0 is a stationary point and cannot be the start. Elsewhere it
-    is 1: the Gauss-Newton matrix, which is the Hessian wherever that exists. At z = 0 the slope jumps by -y, so the
-    curvature bound holds on either side of it only. From the DeLi-CoCo experiments (Hashemi et al., arXiv 2011.10643).
+    Rows with z <= 0 have slope and curvature 0, so w = 0 is a stationary point and cannot be the start. Elsewhere the
+    curvature is 1, which gives the Gauss-Newton matrix; it equals the Hessian wherever that exists. At z = 0 the slope
+    jumps by -y, so the curvature bound holds only on either side. From the DeLi-CoCo experiments (Hashemi et al., arXiv
+    2011.10643).
     """
 
     code = RELU

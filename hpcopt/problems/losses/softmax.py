@@ -31,5 +31,5 @@ class Softmax(OutputLoss):
         return cross_entropy(z, y)
 
     def peer(self, strength: float, outputs: int) -> str | None:
-        # of two classes scikit-learn has one vector, the difference of ours, which weighs half as much: w/2 and -w/2
+        # for two classes, scikit-learn has one vector w, ours are w/2 and -w/2, whose penalty is half as large
         return f"C = {(2.0 if outputs == 2 else 1.0) / strength:.6g}"

@@ -1,7 +1,7 @@
 """Models by name: the map from a row to outputs, the meaning of a solver's vector, and the oracle.
 
-A file in this folder that registers a class is a model family: importing the folder imports them all. A *trained*
-model, which a run leaves behind, is one member of a family (`hpcopt.models`).
+A file in this package that registers a class is a model family; importing the package imports them all. A *trained*
+model, the output of a run, is one member of a family (`hpcopt.models`).
 """
 
 import importlib

@@ -35,30 +35,30 @@ class SizedModel(abc.ABC):
     @property
     @abc.abstractmethod
     def size(self) -> int:
-        """Coordinates of the vector w of a solver, d."""
+        """d, the number of coordinates of the solver's vector w."""
 
     @property
     @abc.abstractmethod
     def penalised(self) -> int:
-        """The first so many of them carry the penalty."""
+        """Number of leading coordinates with the penalty."""
 
     @property
     @abc.abstractmethod
     def outputs(self) -> int:
-        """Outputs of a row."""
+        """Number of outputs per row."""
 
     @property
     def activation(self) -> str | None:
-        """What follows each layer but the last; None where there is one layer only."""
+        """The activation after each layer but the last; None if there is only one layer."""
         return None
 
     @abc.abstractmethod
     def random_start(self, seed: int) -> Vector:
-        """Return a random start, shape (size,), of outputs that vary about as much as the features."""
+        """Return a random starting point, shape (size,), whose outputs vary about as much as the features."""
 
     @abc.abstractmethod
     def rows(self, X: Any) -> Any:
-        """Return the features `X`, (n, features), numpy array or scipy CSR, as the oracle wants to have them."""
+        """Return the features `X`, (n, features), numpy array or scipy CSR, in the form that the oracle expects."""
 
     @abc.abstractmethod
     def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> Oracle:
@@ -71,22 +71,22 @@ class SizedModel(abc.ABC):
         y
             Its targets, shape (n_k,).
         total
-            Rows of all shards together.
+            Number of rows of all shards.
         meter
-            Where work is reported.
+            The meter that counts its work.
         """
 
     @abc.abstractmethod
     def warm(self, matrix: Matrix, y: Vector) -> None:
-        """Compile, or load, every kernel that the oracle uses, by asking it for everything on a few rows."""
+        """Compile or load every kernel that the oracle uses, by calling all its methods on a few rows."""
 
     @abc.abstractmethod
     def score(self, w: Vector, matrix: Matrix, y: Vector) -> float:
-        """Return how many rows the model `w` classifies right, or the sum of its squared errors on real targets."""
+        """Return the number of rows that the model `w` classifies correctly, or the sum of squared errors."""
 
     @abc.abstractmethod
     def layers(self, w: Vector) -> list[Affine]:
-        """Return the layers that `w` is, the first one with coefficients of the features as the solver saw them."""
+        """Return the layers in `w`; the first one has the coefficients of the features as seen by the solver."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +98,14 @@ class ModelFamily(abc.ABC):
     Class attributes
     ----------------
     convex, hessian, bounded
-        Whether the objective is convex in w where the loss is; whether the oracle has second derivatives, and a
-        Lipschitz constant of the gradient, where the loss has them.
+        Whether, for a loss with the respective property, the objective is convex in w, and the oracle has second
+        derivatives and a Lipschitz constant of the gradient.
     layered
-        Whether there are layers between a row and the outputs.
+        Whether there are hidden layers.
     usual_loss
-        The name of the loss where none is asked for.
+        The name of the default loss.
     equal_weights
-        What goes wrong from a start whose weights are all equal; None if nothing.
+        The problem with a starting point of equal weights; None if there is none.
     """
 
     name: ClassVar[str]
@@ -123,15 +123,15 @@ class ModelFamily(abc.ABC):
 
     @staticmethod
     def takes(loss: type[Loss]) -> bool:  # noqa: ARG004
-        """Tell whether it can be had with `loss`."""
+        """Return whether it supports `loss`."""
         return True
 
     @abc.abstractmethod
     def sized(self, loss: Loss, features: int, classes: int) -> SizedModel:
-        """Return the model of `features` with `loss`, of `classes` where these are its targets."""
+        """Return the model for `features` and `loss` and, if the loss's targets are classes, for `classes`."""
 
     def words(self) -> str:
-        """Return what stands behind the loss where the objective is told; empty for the linear model."""
+        """Return the part after the loss in the description of the objective; empty for the linear model."""
         return ""
 
 

@@ -1,4 +1,4 @@
-"""The linear model: outputs are X w, one margin of a row, or one for each class where the loss is of classes."""
+"""The linear model: outputs are X w, one margin per row, or one output per class for a loss of classes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Linear(ModelFamily):
 
 @dataclass(frozen=True)
 class Margins(SizedModel):
-    """One margin z = x.w of a row; an intercept is the last coordinate of w, whose feature is a column of ones."""
+    """One margin z = x.w per row; an intercept is the last coordinate of w, whose feature is a column of ones."""
 
     loss: MarginLoss
     features: int
@@ -80,7 +80,7 @@ class Margins(SizedModel):
     def warm(self, matrix: Matrix, y: Vector) -> None:
         few = matrix.head(2)
         warm(few, self.loss.code, y[: few.n])
-        penalty = L2(weight=1.0)  # so that no Hessian is singular
+        penalty = L2(weight=1.0)  # avoids singular Hessians
         start = self.oracle(few, y[: few.n], penalty, total=few.n, meter=Meter()).at(np.zeros(self.size))
         start.along(start.newton_direction()).values(np.ones(1))
 

@@ -1,4 +1,4 @@
-"""What several outputs of a row have in common, with layers between or without: softmax regression and perceptrons."""
+"""Models with several outputs per row, with or without hidden layers: softmax regression and perceptrons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpcopt.problems.perceptron import Perceptron, blocks, outputs
 
 @dataclass(frozen=True)
 class Network(SizedModel):
-    """The outputs of layers of that shape for a row; the penalty is on their weights, not on their biases."""
+    """A network with the given layers; the penalty acts on the weights, not on the biases."""
 
     loss: OutputLoss
     shape: Layers
@@ -45,7 +45,7 @@ class Network(SizedModel):
         return self.shape.random_start(seed)
 
     def rows(self, X: Any) -> Any:
-        return X  # biases are no feature
+        return X  # biases are not a feature
 
     def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> Perceptron:
         return Perceptron(matrix, y, self.loss, self.shape, penalty, total=total, meter=meter)

@@ -1,6 +1,6 @@
 """Penalties by name: functions of the weights that are added to the mean loss.
 
-Each file in this folder that registers a class is a penalty: importing the folder imports them all.
+Each file in this package that registers a class is a penalty; importing the package imports them all.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """The base of all penalties: convex functions r of the weights with a proximal operator.
 
-The smooth part is (c/2) ||w||^2 for every penalty in use, c >= 0, so that one number, the `curvature`, is all that the
-oracle and its fused kernels need: c w for gradients, c on the diagonal of Hessians.
+The smooth part of every penalty is (c/2) ||w||^2 with c >= 0, so the oracle and its fused kernels need only one number,
+the `curvature`: c w in gradients, c on the diagonal of Hessians.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from hpcopt.arrays import Vector
 from hpcopt.registry import Registry
 
 Weight = Annotated[float, Meta(ge=0, extra={"words": 'a number >= 0 or "c/n"'})]
-"""A number of a penalty's table, in which a person may write "c/n"."""
+"""A number in a penalty's table, which may be written as "c/n"."""
 
 
 class Penalty(abc.ABC):
     """Base of all penalties; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
-    Its methods are given the coordinates that it acts on, the first `penalised` of a model: weights, so neither
-    an intercept nor biases.
+    Its methods receive the coordinates that it acts on, the first `penalised` of a model: the weights, without
+    intercept or biases.
 
     Class attributes
     ----------------
     convex, smooth, hessian, bounded
-        Whether it is convex; whether the smooth part is all of it; with second derivatives, and a Lipschitz constant
-        of its gradient.
+        Whether it is convex; whether it is smooth; whether it has second derivatives, and a Lipschitz constant of its
+        gradient.
     """
 
     name: ClassVar[str]
@@ -53,7 +53,7 @@ class Penalty(abc.ABC):
 
     @abc.abstractmethod
     def along(self, w: Vector, p: Vector) -> Callable[[Vector], Vector]:
-        """Return the function that gives r(w - t p) for each of many t, shape (m,), for `w` and `p` (penalised,)."""
+        """Return the function that maps many t, shape (m,), to r(w - t p), for `w` and `p` (penalised,)."""
 
     @abc.abstractmethod
     def prox(self, w: Vector, step: float, metric: Vector | None = None) -> Vector:
@@ -62,16 +62,16 @@ class Penalty(abc.ABC):
         Parameters
         ----------
         w
-            Shape (penalised,); left alone.
+            Shape (penalised,); not modified.
         step
             Above 0.
         metric
-            Shape (penalised,), above 0; default ones.
+            Shape (penalised,), above 0; default: ones.
         """
 
     @abc.abstractmethod
     def words(self) -> str:
-        """Return it as a term of the objective, in words; empty if it adds nothing."""
+        """Describe it as a term of the objective; empty if it adds nothing."""
 
 
 PENALTIES: Registry[type[Penalty]] = Registry("penalty")
