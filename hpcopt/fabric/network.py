@@ -9,8 +9,9 @@ linked (a star, as with a parameter server or object storage):
 Links are full-duplex. Messages on different links share:
 
     pairs    nothing: each pair of nodes has its own cable
-    ports    each node has one output and one input port, each of the given bandwidth: messages that leave a node are
-             sent one after another, and so are those that arrive at one (they wait in the switch, not at their sender)
+    ports    each node has one output and one input port, each as fast as the message's link: messages that leave a node
+             are sent one after another, and so are those that arrive at one (they wait in the switch, not at their
+             sender)
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hpcopt.annotations import AtLeastZero, Positive, check_types
 from hpcopt.fabric.heterogeneity import Heterogeneity
 
 KEPT = 256  # spans that a port remembers
@@ -73,6 +75,30 @@ class Port:
         self._forgotten = float(snapshot["forgotten"])
 
 
+@dataclass(frozen=True)
+class Link:
+    """The cost of a message between two nodes.
+
+    Parameters
+    ----------
+    latency
+        Seconds per message.
+    bandwidth
+        Bytes per second.
+
+    Raises
+    ------
+    InputError
+        For a value of a wrong type or out of range.
+    """
+
+    latency: AtLeastZero = 1e-5
+    bandwidth: Positive = 1e9
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+
 @dataclass
 class Network:
     """Links between nodes, and the arrival times of messages.
@@ -89,6 +115,9 @@ class Network:
         "pairs" or "ports", see above.
     factor
         Returns the factor on the time per byte between two nodes; default 1.
+    route
+        Returns latency and bandwidth from one node to another; default those above for all pairs. Boards always use
+        those above.
     """
 
     latency: float = 1e-5
@@ -96,13 +125,19 @@ class Network:
     collective: Literal["tree", "star"] = "tree"
     links: Literal["pairs", "ports"] = "pairs"
     factor: Callable[[int, int], float] | None = None
+    route: Callable[[int, int], Link] | None = None
     _free: dict[tuple[int, int], float] = field(init=False, default_factory=dict)  # link -> time from which it is free
     _out: dict[int, Port] = field(init=False, default_factory=dict)
     _in: dict[int, Port] = field(init=False, default_factory=dict)
 
     def idle(self, heterogeneity: Heterogeneity) -> Network:
         """Return the same network without messages, with the slow links of `heterogeneity`."""
-        return replace(self, factor=cache(heterogeneity.link_factor) if heterogeneity.slow_links else None)
+        factor = cache(heterogeneity.link_factor) if heterogeneity.slow_links else None
+        return replace(self, factor=factor, route=None if self.route is None else cache(self.route))
+
+    def latency_between(self, source: int, target: int) -> float:
+        """Return the seconds per message from one node to another."""
+        return self.latency if self.route is None else self.route(source, target).latency
 
     def send(self, source: int, target: int, size: int, at: float) -> float:
         """Return when a message of `size` bytes, ready at time `at`, arrives; messages on a link don't overtake.
@@ -112,15 +147,19 @@ class Network:
         if source == target:
             return at
         link = (source, target)
-        seconds = size / self.bandwidth
+        if self.route is None:
+            latency, seconds = self.latency, size / self.bandwidth
+        else:
+            between = self.route(source, target)
+            latency, seconds = between.latency, size / between.bandwidth
         if self.factor is not None:
             seconds *= self.factor(source, target)
         free = self._free.get(link, 0.0)
         if self.links == "pairs":
             left = self._free[link] = max(at, free) + seconds
-            return left + self.latency
+            return left + latency
         begun = self._out.setdefault(source, Port()).take(at, seconds)
-        came = max(begun + self.latency, free)  # arrival of the first byte, after the last byte of the previous message
+        came = max(begun + latency, free)  # arrival of the first byte, after the last byte of the previous message
         arrived = self._free[link] = self._in.setdefault(target, Port()).take(came, seconds) + seconds
         return arrived
 

@@ -45,7 +45,7 @@ class VirtualMailbox(Mailbox):
         sent.flags.writeable = False
         self._mail.under_way[target] += 1
         arrival = self._network.send(node.rank, target, message.nbytes, self._loop.now)
-        self._left = max(self._left, arrival - self._network.latency)
+        self._left = max(self._left, arrival - self._network.latency_between(node.rank, target))
         self._loop.at(arrival, lambda: self._deliver(target, sent))
 
     def _flush(self) -> None:

@@ -86,7 +86,7 @@ class VirtualWindow(Window):
         def land() -> None:
             write(there, data)
             self._changed(target)
-            loop.at(loop.now + self._network.latency, lambda: self._done(target))
+            loop.at(loop.now + self._network.latency_between(target, self.rank), lambda: self._done(target))
 
         self._under_way[target] += 1
         loop.at(self._network.send(self.rank, target, data.nbytes, loop.now), land)
@@ -104,7 +104,7 @@ class VirtualWindow(Window):
             loop.at(arrival, lambda: self._done(target))
 
         self._under_way[target] += 1
-        loop.at(loop.now + self._network.latency, answer)
+        loop.at(loop.now + self._network.latency_between(self.rank, target), answer)
 
     def _done(self, target: int) -> None:
         self._under_way[target] -= 1
@@ -141,9 +141,9 @@ class VirtualWindow(Window):
         def there() -> None:
             nonlocal before
             before = self._change(target, at, change)
-            loop.wake(sleeper, loop.now + self._network.latency)
+            loop.wake(sleeper, loop.now + self._network.latency_between(target, self.rank))
 
-        loop.at(loop.now + self._network.latency, there)
+        loop.at(loop.now + self._network.latency_between(self.rank, target), there)
         node.waits_in = "an atomic operation"
         loop.block()
         node.time = loop.now
