@@ -74,6 +74,9 @@ def table(pages: set[str]) -> str:
         if kind.needs.pace == "own":  # who talks to whom is found out on the way
             lines.append((*said, "one a step of its own", "see its page"))
             continue
+        if kind.needs.topology == "hubs":  # what is sent depends on the levels and on who is a hub
+            lines.append((*said, "1, and 3 if the hubs mix", "$d$ in a sub-network, $d$ from hub to hub"))
+            continue
         each = what_iterations_cost(kind())
         rounds = _span([str(rounds) for rounds, _, _ in sorted(each)])
         doubles = _span([_linear(a, b) for _, a, b in sorted(each)]) + (EACH if kind.needs.models == "own" else "")

@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, ClassVar, get_origin, get_type_hints
 
 import msgspec
 import msgspec.inspect as kinds
@@ -52,6 +52,8 @@ def check_types(table: object) -> None:
         "key: what is allowed, what was given".
     """
     for name, hint in get_type_hints(type(table), include_extras=True).items():
+        if get_origin(hint) is ClassVar:
+            continue
         given = plain(getattr(table, name))
         try:
             for where, message in unusable(given):

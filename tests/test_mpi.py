@@ -65,6 +65,12 @@ def test_compressed_gossip_has_the_bits_of_the_virtual_cluster(ranks, topology):
     ranks_of(ranks, "gossip.py", topology, timeout=100)
 
 
+@pytest.mark.parametrize("ranks", [1, 3, 6, 7])
+def test_hub_networks_have_the_bits_of_the_virtual_cluster(ranks):
+    """Seven ranks are two hubs with three and two workers, and two of four and three workers that are hubs, too."""
+    ranks_of(ranks, "hubs.py", timeout=100)
+
+
 def test_sub_communicators_run_side_by_side(tmp_path):
     ranks_of(4, "halves.py", tmp_path)
     assert json.loads((tmp_path / "1" / "run.json").read_text())["nodes"] == 2

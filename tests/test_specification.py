@@ -259,7 +259,7 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
     ("override", "message"),
     [
         ("solver.local_stpes=2", "--set solver.local_stpes=2: unknown key; did you mean 'local_steps'?"),
-        ("cluster.hubs.hubs=3", "--set cluster.hubs.hubs=3: cluster.hubs: unknown key (known: "),
+        ("cluster.racks.hubs=3", "--set cluster.racks.hubs=3: cluster.racks: unknown key (known: "),
         ("cluster.speeds=[1, 0]", "--set cluster.speeds=[1, 0]: cluster.speeds.1: expected a number > 0, got 0"),
         ("cluster.bandwidth=0", "--set cluster.bandwidth=0: expected a number > 0, got 0"),
         ("data.test_fraction=1", "--set data.test_fraction=1: expected a number >= 0 and < 1, got 1"),

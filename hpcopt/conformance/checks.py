@@ -29,6 +29,7 @@ from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.results.stopping import Status
 from hpcopt.topology import TOPOLOGIES
+from hpcopt.topology.hubs import Hubs
 
 CHECKS: list[Check] = []
 """All checks, in the order of their execution."""
@@ -68,7 +69,13 @@ def _is_decentralised(kind: Kind) -> str | None:
 
 
 def _has_a_centre(kind: Kind) -> str | None:
+    if kind.needs.topology == "hubs":
+        return "it has hubs: its bytes are compared level by level"
     return _is_asynchronous(kind) if kind.needs.models == "own" else "it is not decentralised"
+
+
+def _has_no_hubs(kind: Kind) -> str | None:
+    return None if kind.needs.topology == "hubs" else "it has no hub network"
 
 
 def _is_asynchronous(kind: Kind) -> str | None:
@@ -194,6 +201,19 @@ def the_ledger_shows_the_bytes_that_it_declares_to_each_neighbour(
     )
 
 
+@check({f"logistic, 7 nodes under {n} hubs": Hubs(hubs=n, graph="path") for n in (1, 2, 3, 7)}, _has_no_hubs)
+def the_ledger_shows_the_bytes_that_it_declares_at_each_level(kind: Kind, hubs: Hubs) -> None:
+    """Expect them for each class of links, summed over all nodes."""
+    spread = logistic(nodes=7)
+    solver: Any = kind()
+    solved = solve(solver, spread, rounds=13, hubs=hubs)
+    state = solved.outcome.state
+    reduced = 2 * (spread.nodes - 1) * 8 * solver.doubles(state, spread.d)
+    declared = {**solver.by_level(state, spread.d, hubs.network(7)), "world": reduced}
+    booked = solved.records[-1].bytes_by_link
+    expect(booked == declared, f"by_level() says {declared} bytes; the ledger has {booked}")
+
+
 @check()
 def it_does_not_modify_its_inputs(kind: Kind, problem: Callable[..., Spread]) -> None:
     """Expect unchanged data and starting point."""
@@ -280,7 +300,8 @@ def another_order_of_the_nodes_gives_the_same_iterates(kind: Kind, problem: Call
     moved = Spread(spread.loss, spread.X[rows], spread.y[rows], spread.l2, equal(len(rows), 4))
     everyone = TOPOLOGIES["complete"]()  # symmetric in all nodes
     here, there = (
-        solve(made(kind, batch=0, scatter=0.0), data, rounds=9, topology=everyone) for data in (spread, moved)
+        solve(made(kind, batch=0, scatter=0.0), data, rounds=9, topology=everyone, hubs=Hubs(hubs=1))
+        for data in (spread, moved)
     )
     expect_close("the model with the nodes in another order", there.w, here.w, rtol=1e-9, atol=1e-11)
 

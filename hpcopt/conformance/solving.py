@@ -22,6 +22,7 @@ from hpcopt.runs.checkpoint import NO_CHECKPOINTS, Checkpoints, Snapshot
 from hpcopt.runs.driver import drive
 from hpcopt.solvers import Solver
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build
+from hpcopt.topology.hubs import Hubs
 
 RING = TOPOLOGIES["ring"]()
 
@@ -91,6 +92,8 @@ def solve(  # noqa: PLR0913  (each parameter is varied by some check)
     record_every: int = 1,
     seed: int = 0,
     topology: Topology | Mixing | None = None,
+    hubs: Hubs | None = None,
+    rates: tuple[float, ...] | None = None,
     heterogeneity: Heterogeneity = EVEN,
     checkpoints: Callable[[int], Checkpoints] = _none,
     **stop: Any,
@@ -103,6 +106,10 @@ def solve(  # noqa: PLR0913  (each parameter is varied by some check)
         The starting point, shape (d,); default: zeros.
     topology
         The topology of a decentralised solver, or its mixing matrix; default: a ring.
+    hubs
+        The hub network of a solver that needs one; default: the default of its table.
+    rates
+        The operating rate of each node.
     checkpoints
         Returns the checkpoints of a node, given its rank.
     stop
@@ -110,7 +117,7 @@ def solve(  # noqa: PLR0913  (each parameter is varied by some check)
     """
     cluster = cluster or VirtualCluster(spread.nodes, seed=seed)
     mixing = None
-    if solver.needs.models == "own":
+    if solver.needs.topology != "hubs" and solver.needs.models == "own":
         mixing = topology if isinstance(topology, Mixing) else build(topology or RING, spread.nodes, seed)
     shards, problem = spread.shards(), spread.problem
     w0 = np.zeros(spread.d) if start is None else start
@@ -131,5 +138,11 @@ def solve(  # noqa: PLR0913  (each parameter is varied by some check)
             checkpoints(node.rank),
         )
 
-    outcomes = cluster.run(program, Conditions(mixing=mixing, heterogeneity=heterogeneity))
+    network = None
+    if hubs is not None or solver.needs.topology == "hubs":
+        network = (hubs or Hubs()).network(spread.nodes, seed)
+    if network is not None:
+        cluster.holders = network.workers
+    conditions = Conditions(mixing=mixing, hubs=network, heterogeneity=heterogeneity, rates=rates)
+    outcomes = cluster.run(program, conditions)
     return Solved(outcomes[0], records, outcomes, sorted(nodes, key=lambda node: node.rank))

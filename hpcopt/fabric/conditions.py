@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
+from hpcopt.topology.hubs import HubNetwork
 from hpcopt.topology.mixing import Mixing
 
 
@@ -18,12 +19,22 @@ class Conditions:
     ----------
     mixing
         The mixing matrix of the topology, for decentralised solvers; None if there is none.
+    hubs
+        The hub network, for solvers that average in sub-networks; None if there is none.
     heterogeneity
         Which nodes and links are slow, and when; every run starts it afresh.
+    rates
+        The operating rate of each node, shape (size,), in (0, 1]: the probability that it makes a step in a time slot.
+        None if every worker makes a step in every slot.
+    slot
+        Seconds that a time slot lasts; None: as long as a step of the node.
     """
 
     mixing: Mixing | None = None
+    hubs: HubNetwork | None = None
     heterogeneity: Heterogeneity = EVEN
+    rates: tuple[float, ...] | None = None
+    slot: float | None = None
 
 
 PLAIN = Conditions()

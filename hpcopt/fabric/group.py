@@ -172,6 +172,15 @@ class Group(abc.ABC):
     def _alltoall(self, parts: Sequence[Array]) -> list[Array]: ...
 
     @final
+    def count_rounds(self, rounds: int) -> None:
+        """Count rounds of other groups that this node waits for without taking part, as under hubs that meet."""
+        self._op.rounds = rounds
+        op = self._begin("round", 0, 0)
+        for end in self._seam.ends:
+            end(op, None)
+        op.rounds = 1
+
+    @final
     def barrier(self) -> None:
         """Wait until every member has arrived. Not a round: it carries no data."""
         if self._seam.quiet:

@@ -19,6 +19,7 @@ from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.publication import Publication
 from hpcopt.fabric.seam import Seam
+from hpcopt.fabric.slots import Slots
 from hpcopt.fabric.streams import Draws, key
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timeline import WAIT, Recorder, Timeline
@@ -57,10 +58,21 @@ class Node(abc.ABC):
         self.meter = Meter(self._work)
         self.mixing = conditions.mixing
         """The mixing matrix of the run's topology; None if the run has none."""
+        self.hubs = conditions.hubs
+        """The hub network; None if the run has none."""
+        self.weight: float | None = None
+        """This node's weight in the mean model that is measured, 0 if it has no part in it; None: all are equal."""
         self.pace = conditions.heterogeneity.pace(rank, size)
         """The speed of this node at its current step."""
+        self.slots = Slots(self, None if conditions.rates is None else conditions.rates[rank], conditions.slot)
+        """The time slots that have passed on this node, and the steps made in them."""
         self._seed = seed
         self._draws = Draws()
+
+    @property
+    def workers(self) -> int:
+        """Number of nodes that hold rows: all, but for dedicated hubs."""
+        return self.size if self.hubs is None else len(self.hubs.workers)
 
     @abc.abstractmethod
     def _work(self, flops: float, seconds: float) -> None:
@@ -206,7 +218,7 @@ class Node(abc.ABC):
         self.leaving = self.pace.left(self.now())
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the node's state between iterations as plain data: ledger, meter, pace and clock.
+        """Return the node's state between iterations as plain data: ledger, meter, pace, slots and clock.
 
         Called by all nodes together while no message is in flight, with a barrier before and after.
 
@@ -219,6 +231,7 @@ class Node(abc.ABC):
             "ledger": self.ledger.snapshot(),
             "meter": self.meter.snapshot(),
             "pace": self.pace.snapshot(),
+            "slots": self.slots.snapshot(),
             "clock": self.now(),
         }
 
@@ -231,6 +244,7 @@ class Node(abc.ABC):
         self.ledger.restore(snapshot["ledger"])
         self.meter.restore(snapshot["meter"])
         self.pace.restore(snapshot["pace"])
+        self.slots.restore(snapshot["slots"])
 
     def record(self, limit: int) -> None:
         """Record a timeline of at most `limit` spans from now on; called once, by all nodes together."""

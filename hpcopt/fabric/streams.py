@@ -22,6 +22,7 @@ class Draw(IntEnum):
     EDGE_MESSAGE = 3  # the dither of a message to one neighbour
     PARTNER = 4  # the worker's partner for averaging, and its back-off if the partner is busy
     GROUPS = 5  # the seed of a group generator
+    SLOTS = 6  # the time slots in which a worker makes a step
     PROBE = 2**32  # vectors and messages of a gossip benchmark
     SCATTER = 2**33  # the nodes' individual starting points
     LINKS = 0x6C696E6B  # which links are slow,

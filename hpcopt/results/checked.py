@@ -80,6 +80,7 @@ class _Described:
     cluster: str = ""
     clock: str = ""
     topology: str = ""
+    hub_ranks: tuple[Whole, ...] = ()
     result: dict[str, Any] | None = None
 
 
@@ -102,9 +103,12 @@ def description(path: Path) -> dict[str, Any]:
     if isinstance(content, dict) and "network" in content:  # the name of `topology` in earlier versions
         content["topology"] = content.pop("network")
     described: dict[str, Any] = _checked(path, content, _Described)
+    nodes, hubs = described.get("nodes"), described.get("hub_ranks", [])
     workers = described["specification"].get("cluster", {}).get("workers")
-    if described.get("cluster") == "virtual" and workers is not None and described.get("nodes") != workers:
-        raise InputError(f"{path}: damaged: nodes: {described.get('nodes')}, but cluster.workers is {workers}")
+    if described.get("cluster") == "virtual" and workers not in {None, nodes, (nodes or 0) - len(hubs)}:
+        raise InputError(f"{path}: damaged: nodes: {nodes}, but cluster.workers is {workers}")
+    if len(set(hubs)) < len(hubs) or max(hubs, default=-1) >= (nodes or 1):
+        raise InputError(f"{path}: damaged: hub_ranks: expected different ones of the {nodes} nodes")
     return described
 
 

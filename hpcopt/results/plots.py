@@ -122,8 +122,9 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal |
 def draw_convergence(records: Sequence[Record], path: str | Path, title: str, goal: Goal | None = None) -> None:
     """Draw one run into the picture `path`.
 
-    Upper panels: the objective over rounds, bytes and seconds. Lower panels, over rounds: the gradient norm, the nodes'
-    distance to their mean if they have their own models, and the test measure if there is one.
+    Upper panels: the objective over rounds (time slots, if workers make their steps in slots), bytes (in a hub network
+    those of each level) and seconds. Lower panels, over rounds or slots: the gradient norm, the nodes' distance to
+    their mean if they have their own models, and the test measure if there is one.
 
     Parameters
     ----------
@@ -146,7 +147,10 @@ def draw_convergence(records: Sequence[Record], path: str | Path, title: str, go
     with new_picture(Path(path), 13.0, 3.8 * rows) as figure:
         panels = figure.subplots(rows, columns, squeeze=False)
         for axis, measure in zip(panels[0], measures, strict=False):
-            _curve(axis, measure, height, runs[0][1], 0)
+            parts = _parts(measure, records)
+            curves = [_curve(axis, part, height, runs[0][1], place) for place, part in enumerate(parts)]
+            if len(parts) > 1:
+                axis.legend(curves, [part.name for part in parts], frameon=False)
             more = _mark_target(axis, measure, height, runs, goal)
             _set_heights(axis, height, runs, goal)
             _dress(axis, measure, runs)
@@ -161,10 +165,11 @@ def draw_convergence(records: Sequence[Record], path: str | Path, title: str, go
 
 @dataclass(frozen=True)
 class _Measure:
-    """A horizontal quantity: the label of its axis, and how to get it from a record."""
+    """A horizontal quantity: the label of its axis, how to get it from a record, and the size of a unit of bytes."""
 
     name: str
     of: Callable[[Record], float]
+    size: float = 0.0
 
 
 def _all_measures(runs: Sequence[Run]) -> list[_Measure]:
@@ -172,11 +177,24 @@ def _all_measures(runs: Sequence[Run]) -> list[_Measure]:
     sent = max((float(record.bytes) for _, records in runs for record in records), default=0.0)
     size, unit = next(((size, unit) for size, unit in UNITS if sent >= size), UNITS[-1])
     clock = " and ".join(sorted({record.clock for _, records in runs for record in records[:1]}))
+    in_slots = all(record.slots is not None for _, records in runs for record in records[:1])
     return [
-        _Measure("rounds", lambda record: float(record.round)),
-        _Measure(f"{unit} sent", lambda record: record.bytes / size),
+        _Measure("time slots", lambda record: float(record.slots or 0))
+        if in_slots
+        else _Measure("rounds", lambda record: float(record.round)),
+        _Measure(f"{unit} sent", lambda record: record.bytes / size, size),
         _Measure(f"seconds ({clock} clock)", lambda record: record.seconds),
     ]
+
+
+def _parts(measure: _Measure, records: Sequence[Record]) -> list[_Measure]:
+    """Return the measures that one is the sum of: of bytes in a hub network, those of each level that carried any."""
+    links = (records[-1].bytes_by_link or {}) if records and measure.size else {}
+
+    def part(link_class: str) -> _Measure:
+        return _Measure(link_class, lambda record: (record.bytes_by_link or {}).get(link_class, 0) / measure.size)
+
+    return [part(link_class) for link_class, sent in links.items() if sent] or [measure]
 
 
 def _measures(runs: Sequence[Run]) -> list[_Measure]:
@@ -214,12 +232,13 @@ def _curve(axis: Axes, measure: _Measure, height: Height, records: Sequence[Reco
 
 
 def _plain_curve(axis: Axes, records: Sequence[Record], key: str, whose: str) -> None:
-    """Draw one column of a trace over rounds."""
+    """Draw one column of a trace over rounds, or time slots."""
     words, logarithmic = _BELOW[key]
     drawn = _values(records, key)
     values = [value for _, value in drawn]
     look = _look(1, [record for record, _ in drawn])
-    axis.plot([float(record.round) for record, _ in drawn], values, **look)
+    across = _all_measures([("", records)])[0]
+    axis.plot([across.of(record) for record, _ in drawn], values, **look)
     axis.set_ylabel(_upwards(words + whose))
     if logarithmic:
         axis.set_yscale("log")
@@ -256,7 +275,7 @@ def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
         axis.set_xlim(left=-0.1 * first)
     elif ends:
         axis.set_xlim(-0.02 * max(ends), 1.03 * max(ends))
-        axis.locator_params(axis="x", nbins=6, integer=measure.name == "rounds")
+        axis.locator_params(axis="x", nbins=6, integer=measure.name in {"rounds", "time slots"})
     else:
         axis.set_xticks([0.0])
     axis.set_xlabel(measure.name)

@@ -102,7 +102,7 @@ class Record:
         default=None,
         metadata=_column(
             "steps",
-            "asynchronous solvers: local steps completed so far, on all nodes",
+            "asynchronous solvers and [operating rates](clusters.md): local steps completed so far, on all nodes",
             decentralised=True,
         ),
     )
@@ -112,6 +112,23 @@ class Record:
             "steps",
             "of asynchronous solvers, in the last record: those of them that were under way when the run ended, and "
             "went into no model",
+            decentralised=True,
+        ),
+    )
+    slots: int | None = field(
+        default=None,
+        metadata=_column(
+            "slots",
+            "hub networks and operating rates: time slots so far, on the node with the most",
+            decentralised=True,
+        ),
+    )
+    bytes_by_link: dict[str, int] | None = field(
+        default=None,
+        metadata=_column(
+            "bytes",
+            "hub networks: `bytes` by class of link: `worker-hub`, `hub-hub`, the levels between, and `world` for "
+            "reductions over all nodes",
             decentralised=True,
         ),
     )

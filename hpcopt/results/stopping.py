@@ -34,6 +34,7 @@ class Status(enum.Enum):
     ITERATIONS = "reached the limit of iterations"
     SECONDS = "reached the limit of seconds"
     BYTES = "reached the limit of bytes"
+    SLOTS = "reached the limit of time slots"
     PRECISION = "the gradient is zero to double precision"
     STALLED = "the solver stopped short of the optimum: no trial step decreases the objective"
     FINISHED = "the solver has finished"
@@ -129,6 +130,9 @@ class Disagreement:
         )
 
 
+BUDGETS = ("rounds", "iterations", "seconds", "bytes", "slots")
+
+
 @dataclass(frozen=True, kw_only=True)
 class StopRule:
     """When a run ends, the table [stop] of a specification: at the first of these that is reached.
@@ -141,6 +145,8 @@ class StopRule:
         Budgets: communication rounds; steps of the solver's listing.
     seconds, bytes
         Budgets: on the run's clock (wall or virtual); sent by all nodes together. Monitoring is left out of both.
+    slots
+        Budget: time slots, of solvers that make their steps in slots, in hub networks or with operating rates.
     target
         Goal: the objective.
     target_on
@@ -168,6 +174,7 @@ class StopRule:
     iterations: Whole | None = None
     seconds: Positive | None = None
     bytes: Positive | None = None
+    slots: Whole | None = None
     target: float | None = None
     target_on: Literal["objective", "mean_objective", "worst_objective"] = "objective"
     gradient_norm: Positive | None = None
@@ -177,7 +184,7 @@ class StopRule:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if all(getattr(self, budget) is None for budget in ("rounds", "iterations", "seconds", "bytes")):
+        if all(getattr(self, budget) is None for budget in BUDGETS):
             fill(self, rounds=GOAL_ROUNDS if self.measures else DEFAULT_ROUNDS)
 
     @property
@@ -191,7 +198,7 @@ class StopRule:
 
         Divergence takes precedence over goals, and goals over budgets.
         """
-        used = {column: getattr(record, column) for column in ("round", "iteration", "seconds", "bytes")}
+        used = {column: getattr(record, column) or 0 for column in ("round", "iteration", "seconds", "bytes", "slots")}
         return self.judged(record, first, strong_convexity) or self.spent(used)
 
     def judged(self, record: Record, first: Record, strong_convexity: float) -> Status | None:
@@ -242,6 +249,7 @@ class StopRule:
             (Status.ITERATIONS, self.iterations, "iteration"),
             (Status.SECONDS, self.seconds, "seconds"),
             (Status.BYTES, self.bytes, "bytes"),
+            (Status.SLOTS, self.slots, "slots"),
         )
         for status, budget, column in budgets:
             if budget is not None and used.get(column, 0.0) >= budget:

@@ -106,6 +106,9 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     )
     table.add_column("\nsolver", overflow="fold")
     tests = [name for name in ("test_accuracy", "test_error") if any(row[name] is not None for row in rows)]
+    slots = any(row["slots"] is not None for row in rows)
+    if slots:
+        table.add_column("\nslots", justify="right", no_wrap=True)
     for name in ("\nrounds", "\nMB", "\nseconds", "final\nobjective", "gradient\nnorm", "passes\nover data"):
         table.add_column(name, justify="right", no_wrap=True)
     if any(apart):
@@ -116,6 +119,7 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     for row in rows:
         table.add_row(
             escape(row["solver"]),
+            *([_number(row["slots"], ",d")] if slots else []),
             *(_cost(row, key, best[key]) for key in _COSTS),
             "diverged" if Status[row["status"].upper()].diverged else _number(_judged(row, goal.column), "#.6g"),
             _number(row["grad_norm"], ".1e"),
@@ -162,7 +166,9 @@ def summary_table(
         f"gradient norm{mean}": _number(result["grad_norm"], ".3e"),
         "rounds": _number(result["rounds"], ",d"),
         "sent": f"{_megabytes(result['bytes'])} MB",
+        **{f"of which {link_class}": f"{_megabytes(sent)} MB" for link_class, sent in _by_link(result).items()},
         "of which over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
+        "time slots": f"{result['slots']:,d}" if "slots" in result else "",
         "seconds": f"{_number(result['seconds'], '.4g')} ({clock} clock)",
         "seconds by phase": ", ".join(f"{phase} {spent:.3g}" for phase, spent in (phases or {}).items()),
         "passes over the data": _number(result["work"], ",.1f"),
@@ -186,6 +192,11 @@ def _objectives(result: Mapping[str, Any]) -> dict[str, str]:
     if result.get("consensus") is None:
         return {"objective": _number(result["objective"], ".12g")}
     return {f"objective {whose}": _number(result.get(column), ".12g") for column, whose in WHOSE.items()}
+
+
+def _by_link(result: Mapping[str, Any]) -> dict[str, int]:
+    """Return the bytes of each level of a hub network that carried any."""
+    return {link_class: sent for link_class, sent in (result.get("bytes_by_link") or {}).items() if sent}
 
 
 def _gradients(result: Mapping[str, Any]) -> str:
@@ -218,7 +229,7 @@ def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
         there = first_at(goal.judged(run.records), goal.target)
         reached, found = there is not None, {} if there is None else there.as_dict()
         cost = {key: found.get(_IN_TRACE.get(key, key)) for key in _COSTS}
-        beside = {key: found[key] for key in ("model_bytes", "gradients") if key in found}
+        beside = {key: found[key] for key in ("model_bytes", "gradients", "slots", "bytes_by_link") if key in found}
     row = {
         **result,
         **cost,
@@ -250,4 +261,6 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={number}" for name, number in value.items())
     return str(value).lower() if isinstance(value, bool) else value

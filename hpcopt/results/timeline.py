@@ -65,7 +65,7 @@ def coverage(spans: Spans, nodes: int, edges: NDArray[np.float64]) -> NDArray[np
     return parts
 
 
-def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock: str) -> None:
+def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock: str, hubs: Sequence[int] = ()) -> None:
     """Draw one row per node, spans in the colours of their kinds, and each node's shares; the suffix is the format.
 
     If a node has too many spans to be seen, a second panel shows the first of them. Colours mix where spans are
@@ -77,12 +77,16 @@ def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock:
         Rows (node, index in KINDS, begin, end), in seconds.
     clock
         "wall" or "virtual".
+    hubs
+        The ranks of a hub network's hubs, which are drawn above the workers.
 
     Raises
     ------
     MissingLibraryError
         Without matplotlib.
     """
+    order = [*hubs, *(node for node in range(nodes) if node not in set(hubs))]  # node of each row
+    spans = np.column_stack((np.argsort(order)[spans[:, 0].astype(np.int64)], spans[:, 1:]))
     end = float(spans[:, 3].max(initial=0.0)) or 1.0
     shares = coverage(spans, nodes, np.array([0.0, end]))[:, :, 0]
     busiest = int(np.bincount(spans[:, 0].astype(np.int64)).max(initial=0))
@@ -94,6 +98,7 @@ def draw_timeline(spans: Spans, nodes: int, path: str | Path, title: str, clock:
         panels = figure.subplots(len(shown), 2, width_ratios=(11, 2), sharey=True, squeeze=False)
         for (left, right), (words, times) in zip(panels, shown.items(), strict=True):
             _panel(left, spans, nodes, times, words)
+            _name_rows(left, order, len(hubs))
             _shares(right, shares)
             right.set_visible(times == (0.0, end))
         handles = _legend(shares)
@@ -126,9 +131,17 @@ def _panel(axis: Axes, spans: Spans, nodes: int, times: tuple[float, float], wor
     )
     for border in np.arange(nodes - 1) + 0.5 if nodes <= _SEPARATE else ():
         axis.axhline(border, color="white", linewidth=min(4.0, 40.0 / nodes))
-    axis.set_yticks(range(0, nodes, 2 ** max(0, math.ceil(math.log2(nodes / _NUMBERED)))))
     axis.set_xlabel(f"{unit} ({words})")
-    axis.set_ylabel("node")
+
+
+def _name_rows(axis: Axes, order: Sequence[int], hubs: int) -> None:
+    """Label some rows with their nodes; draw a line below those of the hubs, which are first."""
+    nodes = len(order)
+    rows = range(0, nodes, 2 ** max(0, math.ceil(math.log2(nodes / _NUMBERED))))
+    axis.set_yticks(rows, [f"hub {order[row]}" if row < hubs else f"{order[row]}" for row in rows])
+    axis.set_ylabel("worker" if hubs else "node")
+    if 0 < hubs < nodes:
+        axis.axhline(hubs - 0.5, color="black", linewidth=1.0)
 
 
 def _shares(axis: Axes, shares: NDArray[np.float64]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -85,6 +85,8 @@ def packed(value: Any, where: str) -> Any:
         return {f.name: packed(getattr(value, f.name), f"{where}.{f.name}") for f in fields(value)}
     if isinstance(value, list | tuple):
         return [packed(item, f"{where}[{place}]") for place, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {name: packed(item, f"{where}.{name}") for name, item in value.items()}
     raise TypeError(f"{where}: a checkpoint holds numbers, strings, arrays and dataclasses of such; got {value!r}")
 
 
@@ -92,13 +94,15 @@ def unpacked(kind: Any, plain: Any) -> Any:
     """Reverse `packed`: return an instance of `kind`, a dataclass or the annotation of one of its fields."""
     alternatives = [kind, *get_args(kind)]  # X | None is one of its arguments
     if isinstance(plain, dict):
-        made: Any = next(found for found in alternatives if is_dataclass(found))
+        made: Any = next(found for found in alternatives if is_dataclass(found) or get_origin(found) is dict)
+        if get_origin(made) is dict:
+            return {name: unpacked(get_args(made)[1], value) for name, value in plain.items()}
         hints = get_type_hints(made)
         return made(**{name: unpacked(hints[name], value) for name, value in plain.items()})
     if isinstance(plain, list):
-        lists = next(found for found in alternatives if getattr(found, "__origin__", None) in {list, tuple})
+        lists = next(found for found in alternatives if get_origin(found) in {list, tuple})
         items = [unpacked(get_args(lists)[0], item) for item in plain]
-        return tuple(items) if lists.__origin__ is tuple else items
+        return tuple(items) if get_origin(lists) is tuple else items
     return plain.copy() if isinstance(plain, np.ndarray) else plain
 
 

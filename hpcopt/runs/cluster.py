@@ -20,8 +20,9 @@ from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.join import join
 from hpcopt.fabric.launch import abort_on_error, started
-from hpcopt.fabric.network import Network
+from hpcopt.fabric.network import Link, Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
+from hpcopt.runs.hubs import hub_network, rates_by_rank, shared_hub_network
 from hpcopt.runs.topology import connected
 from hpcopt.solvers.outside import file_of
 from hpcopt.spec.specification import Specification, as_toml_dict
@@ -41,7 +42,20 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
         spec, cluster = open_cluster(read, comm)
         with closing(cluster), one_thread(cluster):
             mixing = connected(spec, cluster) if spec.needs_topology else None
-            yield spec, cluster, Conditions(mixing=mixing, heterogeneity=spec.cluster.stragglers or EVEN)
+            hubs = shared_hub_network(spec, cluster)
+            if hubs is not None:
+                cluster.holders = hubs.workers
+            yield (
+                spec,
+                cluster,
+                Conditions(
+                    mixing=mixing,
+                    hubs=hubs,
+                    heterogeneity=spec.cluster.stragglers or EVEN,
+                    rates=rates_by_rank(spec, hubs, cluster.size),
+                    slot=spec.cluster.slot,
+                ),
+            )
 
 
 @contextmanager
@@ -111,21 +125,27 @@ def _virtual(spec: Specification) -> Cluster:
     asked = spec.cluster
     if asked.workers is None:
         raise InputError('cluster.workers: missing; kind = "virtual" requires it', Remedy.WORKERS)
-    ask(asked.workers * _NODE, f"cluster.workers: {asked.workers:,} nodes")
-    network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links)
-    return VirtualCluster(asked.workers, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
+    nodes = asked.nodes() or asked.workers
+    ask(nodes * _NODE, f"cluster.workers: {nodes:,} nodes")
+    route = None
+    if asked.hubs is not None:
+        route = asked.hubs.route(hub_network(asked.hubs, nodes, spec.seed), Link(asked.latency, asked.bandwidth))
+    network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links, route=route)
+    return VirtualCluster(nodes, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
 
 
 def _ranks(spec: Specification, comm: Any) -> Cluster:
     asked = spec.cluster
     ordered = asked.reduction == "ordered"
     cluster = join(comm, seed=spec.seed, ordered=ordered, windows=asked.windows, bandwidth=asked.bandwidth)
-    workers = spec.cluster.workers
-    if workers is not None and workers != cluster.size:
+    nodes = asked.nodes()
+    if nodes is not None and nodes != cluster.size:
         cluster.close()
+        told = f"cluster.workers: {asked.workers} requested"
+        if nodes != asked.workers:
+            told = f"cluster.hubs: {nodes} ranks needed"
         raise AgreedError(
-            f"cluster.workers: {workers} requested, but the job has {cluster.size} ranks; start {workers} of them, "
-            f'or set cluster.kind = "virtual"'
+            f'{told}, but the job has {cluster.size} ranks; start {nodes} of them, or set cluster.kind = "virtual"'
         )
     stranger = spec.cluster.stranger(cluster.size)
     if stranger is not None:

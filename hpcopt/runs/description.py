@@ -29,6 +29,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
     hosts = [bytes(h).decode(errors="surrogateescape") for h in cluster.processes.allgather(host)]
     windows = cluster.probe_windows() if solver.needs.pace == "own" else None
     heterogeneity = conditions.heterogeneity.words(cluster.size)
+    hubs = conditions.hubs
     mixing = conditions.mixing if solver.needs.topology == "graph" else None
     return {
         "hpcopt": __version__,
@@ -42,6 +43,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "cluster": cluster.kind,
         "nodes": cluster.size,
         **({"topology": mixing.words()} if mixing is not None else {}),
+        **({"hubs": hubs.words(), "hub_ranks": list(hubs.hubs)} if hubs is not None else {}),
         **({"heterogeneity": heterogeneity} if heterogeneity else {}),
         **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,

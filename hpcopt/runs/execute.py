@@ -17,6 +17,7 @@ from hpcopt.models.model import Model
 from hpcopt.models.trained import trained
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
+from hpcopt.results.hubs import draw_hubs
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
 from hpcopt.results.record import Record
@@ -33,6 +34,8 @@ from hpcopt.runs.topology import draw_edges
 from hpcopt.runs.warm_up import warm_up
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification
+from hpcopt.topology.hubs import HubNetwork
+from hpcopt.topology.hubs.layout import lay_out_hubs
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,12 @@ def execute(
         if out is not None:
             leave_result(model, out, described, phases, result, recorder)
     run = Run(label, folder, outcome.status, result, recorder.records, model, phases)
-    edges = _edges(prepared, outcomes) if solver.needs.models == "own" else None
+    by_edge = solver.needs.models == "own" and solver.needs.topology != "hubs"
+    edges = _edges(prepared, outcomes) if by_edge else None
     spans = None if timelines is None else timelines.gathered()
     if out is not None:
         leave_rest(out, recorder, edges, spans)
-        _draw(run, out, described, spec.goal)
+        _draw(run, out, described, spec.goal, prepared.conditions.hubs if solver.needs.topology == "hubs" else None)
     phases.level(cluster.processes)
     return run
 
@@ -190,12 +194,14 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
     return trained(problem, loaded, outcome.w, meta)
 
 
-def _draw(run: Run, folder: Path, described: dict[str, Any], goal: Goal) -> None:
-    """Draw the pictures of the files written so far."""
+def _draw(run: Run, folder: Path, described: dict[str, Any], goal: Goal, hubs: HubNetwork | None) -> None:
+    """Draw the pictures of the files written so far, and the hub network."""
     picture, diagram = folder / folders.PICTURE, folder / folders.TOPOLOGY
     title = f"{run.label}: {described['problem']}"
     with drawn_last(picture):
         draw_convergence(run.records, picture, title, goal)
     with drawn_last(diagram):
-        if (folder / folders.EDGES).exists():
+        if hubs is not None:
+            draw_hubs(hubs, lay_out_hubs(hubs), diagram, f"{run.label}\n{hubs.words()}")
+        elif (folder / folders.EDGES).exists():
             draw_edges(described, folder, diagram)

@@ -70,15 +70,18 @@ class Watch:
         """Return the record of the model `w`, and the measured model, the same on every node.
 
         Of a decentralised solver, whose nodes have a `w` each, that is the mean model of the nodes that hold rows and
-        are still `here`.
+        are still `here`; by their weights, if they have any.
         """
         seconds = self._node.now()
         with self._node.monitoring():
             if not self._decentralised:
                 return self._record(w, iteration, seconds), w
-            everyones = self._node.world.allgather(w if here and self.holds else w[:0])
-            mean, apart, objectives = self._surveyed([model for model in everyones if model.size])
-            return self._disagreement(self._record(mean, iteration, seconds), apart, objectives), mean
+            weight = self._node.weight
+            counts = here and (self.holds if weight is None else weight > 0.0)
+            everyones = self._node.world.allgather(w if counts else w[:0])
+            weights = None if weight is None else self._weights(weight)
+            mean, apart, objectives = self._surveyed([model for model in everyones if model.size], weights)
+            return self._disagreement(self._record(mean, iteration, seconds), apart, objectives, weights), mean
 
     def _record(self, w: Vector, iteration: int, seconds: float) -> Record:
         """Return the columns that every record has."""
@@ -86,8 +89,21 @@ class Watch:
         sums = node.world.sum(self.share_of(w, counted(node)))
         own = np.array([seconds, float(node.ledger.solver.rounds), self._scaled(sums)])
         last, rounds, scaled = node.world.max(own)  # bitwise equal on all nodes
-        record = self.record(sums, iteration, float(last), int(rounds))
+        record = self._slotted(self.record(sums, iteration, float(last), int(rounds)))
         return record if self._metric is None else replace(record, scaled_gradient=float(scaled))
+
+    def _slotted(self, record: Record) -> Record:
+        """Return `record` with slots and steps, and bytes by class of link, where nodes have rates or hubs."""
+        node, hubs = self._node, self._node.hubs
+        if hubs is None and node.slots.rate is None:
+            return record
+        classes = () if hubs is None else (*hubs.link_classes, "world")
+        sent = node.ledger.solver.by_class
+        counts = [node.slots.steps, *(sent.get(link_class, 0) for link_class in classes)]
+        steps, *sizes = node.world.sum(np.array(counts, dtype=np.float64)).tolist()
+        slots = node.world.max(np.array([float(node.slots.count)]))[0]
+        by_link = {link_class: int(size) for link_class, size in zip(classes, sizes, strict=True)}
+        return replace(record, slots=int(slots), gradients=int(steps), bytes_by_link=by_link or None)
 
     def _scaled(self, sums: Vector) -> float:
         return 0.0 if self._metric is None else self._metric.relative(sums[7:], float(sums[0]))
@@ -121,17 +137,23 @@ class Watch:
             model_bytes=int(over_edges) if self._decentralised else None,
         )
 
-    def _surveyed(self, everyones: list[Vector]) -> tuple[Vector, float, Vector]:
+    def _weights(self, weight: float) -> Vector:
+        """Return the weights of the nodes that have one, ascending by rank; they sum to one."""
+        everyones = np.concatenate(self._node.world.allgather(np.array([weight])))
+        present: Vector = everyones[everyones > 0.0]
+        return present
+
+    def _surveyed(self, everyones: list[Vector], weights: Vector | None) -> tuple[Vector, float, Vector]:
         """Return the mean of the nodes' models, their rms distance to it, and this shard's f_k at each model.
 
         The models are released here; otherwise, on a virtual cluster, all nodes would hold all of them while they wait.
         """
         models = np.array(everyones)
-        mean = models.mean(axis=0)
-        apart = float(np.sqrt(np.mean(np.sum((models - mean) ** 2, axis=1))))
+        mean = np.average(models, axis=0, weights=weights)
+        apart = float(np.sqrt(np.average(np.sum((models - mean) ** 2, axis=1), weights=weights)))
         return mean, apart, self._oracle.values(models)
 
-    def _disagreement(self, record: Record, apart: float, objectives: Vector) -> Record:
+    def _disagreement(self, record: Record, apart: float, objectives: Vector, weights: Vector | None) -> Record:
         """Return `record` with the consensus distance and the objectives of the nodes' models over all the data."""
         node = self._node
         objectives = node.world.sum(self._oracle.share * objectives)
@@ -140,9 +162,10 @@ class Watch:
         return replace(
             record,
             consensus=float(consensus),
-            mean_objective=float(objectives.mean()),
+            mean_objective=float(np.average(objectives, weights=weights)),
             worst_objective=float(objectives.max()),
-            edge_bytes=int(most),
+            edge_bytes=int(most) if weights is None else None,
+            model_bytes=record.model_bytes if weights is None else None,
         )
 
     def _test(self, w: Vector) -> tuple[float, float]:

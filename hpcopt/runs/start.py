@@ -18,6 +18,7 @@ from hpcopt.results import folder as folders
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.hubs import rates_in_words
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.solvers.base import Solver
@@ -147,6 +148,10 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
         print(f"heterogeneity: {heterogeneity}", flush=True)
     if prepared.conditions.mixing is not None:
         print(f"topology: {prepared.conditions.mixing.words()}", flush=True)
+    if prepared.conditions.hubs is not None:
+        print(f"hub network: {prepared.conditions.hubs.words()}", flush=True)
+    if spec.rates is not None:
+        print(f"operating rates: {rates_in_words(prepared.conditions)}", flush=True)
     if windows is not None:
         print(windows, flush=True)
     if prepared.cluster.crowding is not None:

@@ -27,7 +27,8 @@ def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
     """
     few = {rank: Shard(shard.matrix.head(ROWS), shard.y[:ROWS]) for rank, shard in prepared.shards.items()}
     stop, cluster = StopRule(rounds=ROUNDS), prepared.cluster
-    conditions = Conditions(mixing=prepared.conditions.mixing)  # without delays, since nothing is measured
+    given = prepared.conditions
+    conditions = Conditions(mixing=given.mixing, hubs=given.hubs)  # without delays, since nothing is measured
 
     rows = few[cluster.local_nodes[0]]
     none = Shard(rows.matrix.head(0), rows.y[:0])

@@ -1,7 +1,8 @@
 """Local SGD (FedAvg with all nodes): SGD steps on each node's own shard, then one average of the models.
 
 The first-order analogue of LocalNewton and its baseline in the paper, which averages once per local epoch with a batch
-of one. McMahan et al. 2017 (arXiv 1602.05629); Stich 2019 (arXiv 1805.09767).
+of one. Where workers have operating rates, a round lasts until the slowest has made its steps. McMahan et al. 2017
+(arXiv 1602.05629); Stich 2019 (arXiv 1805.09767).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
+from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.batches import shuffled_rows
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
@@ -47,6 +49,7 @@ class LocalSGD(Solver[LocalSGDState]):
         Of the mean: "equal" (1/K) or "rows" (n_k/n).
     """
 
+    needs = Needs(rates=True, rowless=True)
     paper = "McMahan et al. 2017, arXiv 1602.05629; Stich 2019, arXiv 1805.09767"
     floor = "constant step size: gap proportional to the step size, the local steps and the gradient variance"
     randomised = True
@@ -67,13 +70,18 @@ class LocalSGD(Solver[LocalSGDState]):
     def rounds(self, node: Node, f: Oracle, s: LocalSGDState) -> Iterator[LocalSGDState]:
         s.schedule = s.schedule or resolve(self.step_size, node, f)
         batch = min(self.batch or f.n, f.n)
-        count = self.local_steps or -(-f.n // batch)
+        count = self.local_steps or (-(-f.n // batch) if f.n else 0)
+        weight = f.share if self.weights == "rows" else float(f.n > 0) / node.workers
         while True:
-            draws = node.draws(Draw.BATCH, s.steps)
-            rows = shuffled_rows(draws, f.n, batch * count if self.local_steps else f.n)
-            w = f.sgd(s.w, rows, batch, s.schedule.sizes(s.steps, count))
+            w = s.w
+            if f.n:
+                draws = node.draws(Draw.BATCH, s.steps)
+                rows = shuffled_rows(draws, f.n, batch * count if self.local_steps else f.n)
+                with node.slots.until(count):
+                    w = f.sgd(w, rows, batch, s.schedule.sizes(s.steps, count))
+            node.slots.meet(node.world)
             s.steps += count
-            s.w = node.world.mean(w, weight=f.share if self.weights == "rows" else None)
+            s.w = node.world.mean(w, weight=weight)
             s.means += 1
             yield s
 

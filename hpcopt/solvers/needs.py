@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.problems.formulation import Formulation
+from hpcopt.topology.hubs import HubNetwork
 from hpcopt.topology.mixing import Mixing
 
 
@@ -27,6 +28,10 @@ class Setting:
         Number of coordinates of a model; known once the data are read.
     topology
         The cluster's mixing matrix, if it has one; known once the cluster is set up.
+    hubs
+        The cluster's hub network, if it has one; known once the cluster is set up.
+    rates
+        Whether the cluster's workers have operating rates.
     heterogeneity
         The heterogeneity of the cluster's nodes and links.
     fitting
@@ -36,6 +41,8 @@ class Setting:
     problem: Formulation | None = None
     d: int | None = None
     topology: Mixing | None = None
+    hubs: HubNetwork | None = None
+    rates: bool = False
     heterogeneity: Heterogeneity | None = None
     fitting: bool = False
 
@@ -89,7 +96,8 @@ class Needs:
         "rounds": synchronous, all nodes take part in each round; "own": asynchronous, each node iterates and yields
         by itself, and only surveys (non-blocking reductions) can measure the run.
     topology
-        "none", or "graph": nodes communicate with their neighbours in the cluster's topology only.
+        "none"; "graph": nodes communicate with their neighbours in the cluster's topology only; "hubs": in the
+        cluster's hub network.
     weights
         What the theory requires of the mixing matrix: "any", "doubly-stochastic" (mixing preserves the mean), or
         "symmetric" in addition.
@@ -102,18 +110,24 @@ class Needs:
         themselves are sent, since the compression error would then not vanish.
     hessian
         Whether the oracle must provide second derivatives.
+    rates
+        Whether nodes make their steps in time slots, so that operating rates have a meaning.
+    rowless
+        Whether nodes without rows may take part: the dedicated hubs of a hub network.
     also
         Further conditions. A `step_size` that is a multiple of 1/L needs no declaration: it implies that L is required.
     """
 
     models: Literal["one", "own"] = "one"
     pace: Literal["rounds", "own"] = "rounds"
-    topology: Literal["none", "graph"] = "none"
+    topology: Literal["none", "graph", "hubs"] = "none"
     weights: Literal["any", "doubly-stochastic", "symmetric"] = "any"
     fixed_graph: bool = False
     two_way: bool = False
     compressor: Literal["any", "contractive", "exact"] = "any"
     hessian: bool = False
+    rates: bool = False
+    rowless: bool = False
     also: tuple[Condition, ...] = ()
 
     def words(self) -> str:
@@ -122,7 +136,7 @@ class Needs:
         topology += f" with {self.weights.replace('-', ' ')} weights" if self.weights != "any" else ""
         asked = (
             "second derivatives" if self.hessian else "",
-            topology if self.topology == "graph" else "",
+            topology if self.topology == "graph" else "hub network" if self.topology == "hubs" else "",
             f"{self.compressor} compressor" if self.compressor != "any" else "",
             *(condition.words for condition in self.also),
         )

@@ -62,6 +62,21 @@ def _departures(solver: Solver[Any], setting: Setting) -> Objection | None:
     return Objection("cluster.stragglers.departures", what, can_be_forced=False)
 
 
+def _rates(solver: Solver[Any], setting: Setting) -> Objection | None:
+    if solver.needs.rates or not setting.rates:
+        return None
+    names = ", ".join(name for name in SOLVERS if SOLVERS[name].needs.rates)
+    what = f"{solver.name} makes no steps in time slots, which operating rates are about; choose one of {names}"
+    return Objection("cluster.rates", what, can_be_forced=False)
+
+
+def _rowless(solver: Solver[Any], setting: Setting) -> Objection | None:
+    if solver.needs.rowless or setting.hubs is None or setting.hubs.placement == "colocated":
+        return None
+    what = f'{solver.name} needs rows on every node, and dedicated hubs hold none; use placement = "colocated"'
+    return Objection("cluster.hubs.placement", what, can_be_forced=False)
+
+
 def _compressible(solver: Solver[Any], setting: Setting) -> Objection | None:
     compressor = getattr(solver, "compressor", None)
     refusal = None if compressor is None or setting.d is None else compressor.refuses(setting.d)
@@ -113,5 +128,5 @@ def _weights(solver: Solver[Any], setting: Setting) -> Objection | None:
     return None
 
 
-_IMPOSSIBLE = (_purpose, _hessian, _smoothness, _departures, _compressible)
+_IMPOSSIBLE = (_purpose, _hessian, _smoothness, _departures, _rates, _rowless, _compressible)
 _BEYOND_THEORY = (_edges, _compressor, _neighbours, _weights)

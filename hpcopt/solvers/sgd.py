@@ -76,7 +76,7 @@ class SGD(Solver[SGDState]):
         "none"; "ef": the compression error is added to the next gradient; "ef21": differences to a copy are sent.
     """
 
-    needs = Needs(also=(Condition("unbiased compressor, or contractive with error feedback", _feedback),))
+    needs = Needs(rates=True, also=(Condition("unbiased compressor, or contractive with error feedback", _feedback),))
     paper = "Robbins and Monro 1951; Polyak 1964 (momentum)"
     floor = "minibatches and a constant step size: gap proportional to the step size and the gradient variance"
     randomised = True
@@ -102,10 +102,12 @@ class SGD(Solver[SGDState]):
         s.schedule = s.schedule or resolve(self.step_size, node, f)
         compressed = CompressedMean(node, self.compressor, self.error_feedback, s.memory, s.copies)
         while True:
-            if 0 < self.batch < f.n:
-                gradient = f.gradient_of_rows(s.w, batch_rows(node, f.n, self.batch, s.steps))
-            else:
-                gradient = f.at(s.w).gradient
+            with node.slots.until(1):
+                if 0 < self.batch < f.n:
+                    gradient = f.gradient_of_rows(s.w, batch_rows(node, f.n, self.batch, s.steps))
+                else:
+                    gradient = f.at(s.w).gradient
+            node.slots.meet(node.world)
             step = s.schedule.sizes(s.steps, 1)[0]
             if isinstance(self.compressor, Identity):
                 change = step * node.world.mean(gradient, weight=f.share)

@@ -18,6 +18,7 @@ import msgspec.inspect as kinds
 
 from hpcopt.annotations import allowed, choices
 from hpcopt.compression import COMPRESSORS
+from hpcopt.fabric.rates import RATES
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
@@ -32,6 +33,7 @@ REGISTRIES: dict[str, tuple[Registry[Any], str]] = {
     "solvers": (SOLVERS, "solver"),
     "compressors": (COMPRESSORS, "solver.compressor"),
     "topologies": (TOPOLOGIES, "cluster.topology"),
+    "rates": (RATES, "cluster.rates"),
     "models": (MODELS, "problem"),
     "losses": (LOSSES, "problem"),
     "penalties": (PENALTIES, "problem.penalty"),

@@ -10,6 +10,8 @@ from msgspec import Meta
 from hpcopt.annotations import AtLeastZero, Count, Positive, check_types, named
 from hpcopt.errors import InputError
 from hpcopt.fabric.heterogeneity import Heterogeneity
+from hpcopt.fabric.place import HubTable
+from hpcopt.fabric.rates import RATES
 from hpcopt.fabric.window import Windows
 from hpcopt.topology import TOPOLOGIES
 
@@ -25,7 +27,7 @@ class ClusterTable:
     kind
         "mpi": the ranks of the job; "virtual": `workers` nodes in one process; "auto": the job's ranks.
     workers
-        Number of nodes of a virtual cluster.
+        Number of nodes of a virtual cluster; with dedicated hubs, of the workers among them.
     latency, bandwidth
         Seconds per message and bytes per second (virtual; on ranks the delays of slow links are relative to this
         bandwidth).
@@ -44,6 +46,14 @@ class ClusterTable:
     topology
         The graph of decentralised solvers and its weights: `name` (`hpcopt list topologies`) and its parameters
         (`hpcopt show NAME`), or the name alone; default "ring".
+    hubs
+        The hub network of solvers that average in sub-networks: workers under hubs.
+    rates
+        Operating rates: the probability, above 0 and at most 1, with which a worker makes a step in a time slot. A
+        number for all workers, a list with one for each, or a distribution: `name` (`hpcopt list rates`) and its
+        parameters, or the name alone. Without it every worker makes a step in every slot.
+    slot
+        Seconds that a time slot lasts; default as long as a step of the worker.
     stragglers
         Heterogeneity: nodes and links that are slower than others, permanently or temporarily.
 
@@ -64,15 +74,32 @@ class ClusterTable:
     windows: Windows = "auto"
     links: Literal["pairs", "ports"] = "pairs"
     topology: Annotated[str, named(TOPOLOGIES)] | dict[str, Any] | None = None
+    hubs: HubTable | None = None
+    rates: float | tuple[float, ...] | Annotated[str, named(RATES)] | dict[str, Any] | None = None
+    slot: Positive | None = None
     stragglers: Heterogeneity | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
         if self.speeds is not None and self.workers is not None and len(self.speeds) != self.workers:
             raise InputError(f"speeds: expected one for each of the {self.workers} workers, got {len(self.speeds)}")
-        stranger = None if self.workers is None else self.stranger(self.workers)
+        bad = next((rate for rate in self.rates if not 0 < rate <= 1), None) if isinstance(self.rates, tuple) else None
+        if bad is not None:
+            raise InputError(f"rates: expected numbers above 0 and at most 1, got {bad:g}")
+        nodes = self.nodes()
+        stranger = None if nodes is None else self.stranger(nodes)
         if stranger is not None:
             raise InputError(stranger)
+
+    def nodes(self) -> int | None:
+        """Return how many nodes a cluster of so many `workers` has; None if no number of workers is given."""
+        return self.workers if self.hubs is None else self.hubs.nodes_for(self.workers)
+
+    def rates_table(self) -> dict[str, Any] | tuple[float, ...] | None:
+        """Return the rates as a list with one for each worker or as the table of a distribution."""
+        if isinstance(self.rates, (int, float)):
+            return {"name": "fixed", "rate": self.rates}
+        return {"name": self.rates} if isinstance(self.rates, str) else self.rates
 
     def stranger(self, size: int) -> str | None:
         """Return an error message for the first configured node outside 0 .. size - 1; None if there is none."""

@@ -19,6 +19,8 @@ from hpcopt.annotations import KeyPath, Whole, plain, shown
 from hpcopt.data.request import DataRequest
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import EVEN
+from hpcopt.fabric.place import HubTable
+from hpcopt.fabric.rates import RATES, Rates
 from hpcopt.files import text_of
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.penalties import PENALTIES
@@ -29,6 +31,7 @@ from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
 from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
+from hpcopt.spec.between import check_gap, check_slots
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
@@ -84,7 +87,12 @@ class Tables:
     @property
     def setting(self) -> Setting:
         """The setting of the solvers as far as it is known before data are read and the cluster is set up."""
-        return Setting(problem=self.problem.formulation(1), heterogeneity=self.cluster.stragglers or EVEN)
+        cluster = self.cluster
+        return Setting(
+            problem=self.problem.formulation(1),
+            heterogeneity=cluster.stragglers or EVEN,
+            rates=cluster.rates is not None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +105,13 @@ class Specification(Tables):
         The solvers, in the order of their tables.
     topology
         The cluster's topology; None if no solver needs one and none is given.
+    rates
+        The distribution of the workers' operating rates, or one for each; None if they have none.
     """
 
     built: tuple[Solver[Any], ...]
     topology: Topology | None
+    rates: Rates | tuple[float, ...] | None
 
     @property
     def goal(self) -> Goal:
@@ -186,6 +197,8 @@ def as_toml_dict(specification: Specification) -> dict[str, Any]:
     if specification.topology is not None:
         named = {"name": specification.topology.name, **_without_none(as_table(specification.topology))}
         resolved["cluster"]["topology"] = named
+    if isinstance(specification.rates, Rates):
+        resolved["cluster"]["rates"] = {"name": specification.rates.name, **as_table(specification.rates)}
     return resolved
 
 
@@ -234,9 +247,14 @@ def labels(tables: list[SolverTable]) -> list[str]:
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     _with_seeds(tables)
     given = _with_files(checked(tables, Tables, origin=origin), origin, file)
-    _check_gap(given, _formulation(given.problem, origin), origin)
+    check_gap(given.stop, given.problem, _formulation(given.problem, origin), origin)
     built = _built_solvers(given, many, origin)
+    check_slots(given.stop, given.cluster, built, origin)
     table = _topology_table(given.cluster, built, file)
+    hubs = given.cluster.hubs or (HubTable() if any(solver.needs.topology == "hubs" for solver in built) else None)
+    rates = given.cluster.rates_table()
+    if isinstance(rates, dict):
+        rates = build_part(RATES, rates, ("cluster", "rates"), origin)
     topology = None if table is None else build_part(TOPOLOGIES, table, ("cluster", "topology"), origin)
     data, problem, output = given.data, given.problem, given.output
     start = problem.start if problem.start in STARTS else _found(problem.start, file)
@@ -245,10 +263,10 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
         given,
         data=data.located(partial(_found, file=file)),
         problem=replace(problem, start=start or problem.start),
-        cluster=replace(given.cluster, topology=table),
+        cluster=replace(given.cluster, topology=table, hubs=hubs),
         output=replace(output, folder=folder),
     )
-    return Specification(**vars(resolved), built=built, topology=topology)
+    return Specification(**vars(resolved), built=built, topology=topology, rates=rates)
 
 
 def _with_files(given: Tables, origin: Origin, file: Path | None) -> Tables:
@@ -284,19 +302,6 @@ def _formulation(problem: ProblemTable, origin: Origin) -> Formulation:
     """Return the objective for a single row, with its penalty checked."""
     build_part(PENALTIES, problem.penalty_table(1), ("problem", "penalty"), origin)
     return problem.formulation(1)
-
-
-def _check_gap(tables: Tables, formulation: Formulation, origin: Origin) -> None:
-    """Raise an error for the certified gap without strong convexity."""
-    if tables.stop.gap is None:
-        return
-    nonconvex, where = formulation.without("convex"), ("stop", "gap")
-    if formulation.penalty.curvature == 0:
-        raise origin.error(where, "requires problem.l2 > 0, which the bound ||gradient||^2 / (2 l2) is based on")
-    if nonconvex is not None:
-        raise origin.error(where, f"requires a convex {nonconvex[0]}; {nonconvex[1]} is not convex")
-    if tables.problem.intercept:
-        raise origin.error(where, "requires problem.intercept = false: the intercept is not penalised")
 
 
 def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[Any], ...]:

@@ -187,7 +187,8 @@ def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:
     events = folder / folders.TIMELINE_EVENTS if output is None else output.with_suffix(".trace.json")
     write_events(spans, nodes, events, title)
     with drawing(picture):
-        draw_timeline(spans, nodes, picture, title, described.get("clock", "unknown"))
+        hubs = described.get("hub_ranks", ())
+        draw_timeline(spans, nodes, picture, title, described.get("clock", "unknown"), hubs)
     return picture, events
 
 

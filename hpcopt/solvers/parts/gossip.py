@@ -13,6 +13,7 @@ Columns are nodes, as in the papers; W is symmetric where the theory requires it
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ from hpcopt.solvers.base import S, Solver, State
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.batches import batch_rows
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, check_step_size, schedule_of
-from hpcopt.topology.mixing import Row
+from hpcopt.topology.mixing import Mixing, Row
 
 BLOCK = 8192  # numbers mixed at a time: a few such arrays fit into the cache
 
@@ -68,20 +69,38 @@ class Gossip:
     Parameters
     ----------
     node
-        The node, with a topology (`node.mixing`).
+        The node, with a topology (`node.mixing`) unless `mixing` is given.
     compressor
         The compressor of all messages.
     d
         Length of the vectors.
+    mixing, among, link_class
+        Of links between some nodes only: their mixing matrix, their ranks in its order, and the class of links that
+        the ledger books; default the cluster's topology of all nodes.
     """
 
-    def __init__(self, node: Node, compressor: Compressor, d: int) -> None:
-        assert node.mixing is not None, "a decentralised solver requires a topology"
-        self.mixing = node.mixing
+    def __init__(
+        self,
+        node: Node,
+        compressor: Compressor,
+        d: int,
+        mixing: Mixing | None = None,
+        among: Sequence[int] | None = None,
+        link_class: str = "neighbour",
+    ) -> None:
+        mixing = mixing or node.mixing
+        assert mixing is not None, "a decentralised solver requires a topology"
+        self.mixing = mixing
         self._node = node
         self._compressor = compressor
-        rows = [self.mixing.row(node.rank, step) for step in range(self.mixing.period)]
-        self._links = [(_terms(row, node.rank), node.neighbourhood(row.sources, row.targets)) for row in rows]
+        ranks = range(node.size) if among is None else among
+        place = ranks.index(node.rank)
+        self._links = []
+        for step in range(mixing.period):
+            row = mixing.row(place, step)
+            sources, targets = ([ranks[j] for j in ends] for ends in (row.sources, row.targets))
+            links = node.neighbourhood(sources, targets, among=among, link_class=link_class)
+            self._links.append((_terms(row, place), links))
         self._d = d
         self._size = compressor.size(d)
         self._room = np.empty(compressor.capacity(d), dtype=np.uint8)
@@ -140,10 +159,10 @@ class Gossip:
             return self._compressor.encode(self._zeros, key, out)
 
 
-def _terms(row: Row, rank: int) -> list[tuple[float, bool]]:
+def _terms(row: Row, place: int) -> list[tuple[float, bool]]:
     """Return the weights in ascending order of the nodes, and whether each is the node's own."""
     weights = [(source, weight, False) for source, weight in zip(row.sources, row.weights, strict=True)]
-    return [(weight, own) for _, weight, own in sorted([*weights, (rank, row.own, True)])]
+    return [(weight, own) for _, weight, own in sorted([*weights, (place, row.own, True)])]
 
 
 class LocalGradient:

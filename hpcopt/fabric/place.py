@@ -1,0 +1,149 @@
+"""A node's place in a hub network: the communicators of its sub-network and of the levels above that it speaks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.group import Group
+from hpcopt.fabric.network import Link
+from hpcopt.fabric.node import Node
+from hpcopt.topology.hubs import HubNetwork, Hubs
+from hpcopt.topology.mixing import Mixing
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubTable(Hubs):
+    """The hub network of a cluster: workers under hubs, hubs on a graph, and what its links cost in virtual time.
+
+    Parameters
+    ----------
+    hubs
+        Number of hubs; the workers are spread over them evenly. Default the square root of the workers' number.
+    workers_per_hub
+        In its place: the number of workers of every hub, or a list with one number a hub.
+    members
+        In its place: a list with the ranks of each sub-network, the hub first.
+    groups
+        The levels between the hubs and the top: for each the number of groups that the level below is divided into, or
+        a list with the sizes of the groups. The first hub of a group speaks for it.
+    graph
+        The topology of the hubs at the top: `name` (`hpcopt list topologies`) and its parameters, or the name alone.
+    matrix
+        How the hub matrix H is made, H b = b: "laplacian", "metropolis", or "auto": the mean on a complete graph, else
+        "laplacian".
+    placement
+        "colocated": the first worker of a sub-network is its hub, too; "dedicated": hubs hold no rows.
+    follow
+        "table", or "machine": one sub-network for each host, in place of `hubs`; ranks only.
+    worker_link, hub_link, group_links
+        { latency, bandwidth } of the links in a sub-network, between hubs at the top, and one for each level of
+        `groups`; default that of the cluster, of `groups` that of the hubs (virtual).
+    """
+
+    follow: Literal["table", "machine"] = "table"
+    worker_link: Link | None = None
+    hub_link: Link | None = None
+    group_links: tuple[Link, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sizes = {"hubs": self.hubs, "workers_per_hub": self.workers_per_hub, "members": self.members}
+        given = next((name for name, value in sizes.items() if value is not None), None)
+        if self.follow == "machine" and given is not None:
+            raise InputError(f'{given}: follow = "machine" makes the hosts the sub-networks; remove one of the two')
+        if self.group_links and len(self.group_links) != len(self.groups):
+            raise InputError(
+                f"group_links: expected one a level of groups, {len(self.groups)}; got {len(self.group_links)}"
+            )
+
+    def on(self, hosts: tuple[int, ...]) -> HubTable:
+        """Return the table with the ranks of each host as a sub-network, if it follows the machine."""
+        if self.follow == "table":
+            return self
+        members = tuple(tuple(rank for rank, host in enumerate(hosts) if host == each) for each in dict.fromkeys(hosts))
+        return replace(self, follow="table", members=members)
+
+    def route(self, network: HubNetwork, default: Link) -> Callable[[int, int], Link] | None:
+        """Return which link is between two nodes; None if all are alike."""
+        top = self.hub_link or default
+        links = [self.worker_link or default, *(self.group_links or [top] * len(self.groups)), top]
+        if all(link == default for link in links):
+            return None
+        return lambda a, b: links[network.level_of(a, b)]
+
+
+class Place:
+    """The place of one node; collective over all nodes to make.
+
+    Parameters
+    ----------
+    node
+        With a hub network.
+    weight
+        w_i, the node's weight in all averages relative to those of the others: its rows, say, or 1; 0 on a hub that
+        holds no rows.
+
+    Attributes
+    ----------
+    network
+        The cluster's.
+    groups
+        The node's group of each level, up to the first in which it isn't the speaker, the first member.
+    shares
+        The node's weight, or that of the group it speaks for, in each of these groups; they sum to one in a group.
+    hubs
+        The group of the hubs at the top; None on nodes that are none.
+    top_share
+        b_d, the weight of the top hub's group among all; 0 on other nodes.
+    mixing
+        W = H^T, with H the hub matrix for the weights b; None on nodes that aren't at the top, or if it is alone there.
+    """
+
+    def __init__(self, node: Node, weight: float) -> None:
+        assert node.hubs is not None, "a solver of hub networks requires one"
+        network = self.network = node.hubs
+        with node.monitoring():
+            everyones = node.world.allgather(np.array([weight], dtype=np.float64))
+        weights = {rank: float(w[0]) for rank, w in enumerate(everyones)}
+        self.groups: list[Group] = []
+        self.shares: list[float] = []
+        for level, groups in enumerate(network.levels):
+            totals = {group[0]: sum([weights[rank] for rank in group]) for group in groups}
+            mine = next((group for group in groups if node.rank in group), None)
+            if mine is not None:
+                self.groups.append(node.group(mine, network.link_classes[level]))
+                self.shares.append(weights[node.rank] / (totals[mine[0]] or 1.0))
+            weights = totals
+        whole = sum(weights.values())
+        self.hubs: Group | None = None
+        self.mixing: Mixing | None = None
+        self.top_share = 0.0
+        if node.rank in network.top:
+            self.hubs = node.group(network.top, network.link_classes[-1])
+            self.top_share = weights[node.rank] / whole
+            self.mixing = self._mixing(np.array([weights[rank] / whole for rank in network.top]))
+        self.is_hub = node.rank in network.hubs
+        sub_network = next(group for group in network.levels[0] if node.rank in group)
+        total = sum(float(w[0]) for w in everyones)
+        node.weight = sum(float(everyones[rank][0]) for rank in sub_network) / total if self.is_hub else 0.0
+
+    def _mixing(self, b: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Mixing | None:
+        return self.network.mixing(b) if len(b) > 1 else None
+
+    def meet(self, node: Node, due: int, level: int = 0) -> None:
+        """Go on from the slot of the last of the nodes that an average up to the `due`-th level brings together."""
+        if level == len(self.network.levels):
+            assert self.hubs is not None
+            node.slots.meet(self.hubs)
+            return
+        group = self.groups[level]
+        node.slots.meet(group)
+        if due > level + 1:
+            if group.rank == 0:
+                self.meet(node, due, level + 1)
+            node.slots.meet(group)

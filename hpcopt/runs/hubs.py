@@ -1,0 +1,93 @@
+"""The hub network of a run, and the operating rates of its workers: built once for all ranks."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.conditions import Conditions
+from hpcopt.fabric.interface import Cluster
+from hpcopt.fabric.place import HubTable
+from hpcopt.fabric.rates import Rates
+from hpcopt.spec.specification import Specification
+from hpcopt.topology.hubs import HubNetwork
+
+
+def hub_network(table: HubTable, nodes: int, seed: int, hosts: tuple[int, ...] = ()) -> HubNetwork:
+    """Return the hub network of `nodes` nodes.
+
+    Parameters
+    ----------
+    hosts
+        The number of each rank's host; for networks that follow the machine.
+
+    Raises
+    ------
+    InputError
+        If so many nodes do not fill the network.
+    """
+    try:
+        return table.on(hosts).network(nodes, seed)
+    except InputError as error:
+        raise InputError(f"cluster.hubs.{error}") from None
+
+
+def shared_hub_network(spec: Specification, cluster: Cluster) -> HubNetwork | None:
+    """Return the hub network of the ranks, None without one; process 0 builds it, so that no other imports networkx.
+
+    Raises
+    ------
+    InputError
+        On every process: whatever is wrong with it for this number of nodes.
+    """
+    table = spec.cluster.hubs
+    if table is None:
+        return None
+    group, packed = cluster.processes, b""
+    hosts = cluster.hosts() if table.follow == "machine" else ()
+    with agreed(group, one_tells=True):
+        if group.rank == 0:
+            network = hub_network(table, cluster.size, spec.seed, hosts)
+            network.words()  # finds the spectral gap, which then travels along
+            packed = pickle.dumps(network)
+    received: HubNetwork = pickle.loads(group.allgather(np.frombuffer(packed, dtype=np.uint8))[0].tobytes())
+    return received
+
+
+def rates_in_words(conditions: Conditions) -> str:
+    """Return the workers' operating rates in words: 'a step in a slot with probability 0.1 to 1, 0.55 on average'."""
+    assert conditions.rates is not None, "only where workers have rates"
+    workers = range(len(conditions.rates)) if conditions.hubs is None else conditions.hubs.workers
+    rates = [conditions.rates[rank] for rank in workers]
+    low, high, mean = min(rates), max(rates), sum(rates) / len(rates)
+    spread = f"{low:g}" if low == high else f"{low:g} to {high:g}, {mean:.4g} on average"
+    return f"a step in a time slot with probability {spread}"
+
+
+def rates_by_rank(spec: Specification, network: HubNetwork | None, size: int) -> tuple[float, ...] | None:
+    """Return the operating rate of each node, 1 on hubs that hold no rows; None if the workers have none.
+
+    Raises
+    ------
+    InputError
+        If there are not as many rates as workers.
+    """
+    if spec.rates is None:
+        return None
+    workers = range(size) if network is None else network.workers
+    if isinstance(spec.rates, Rates):
+        members = (
+            [list(workers)] if network is None else [[r for r in g if r in set(workers)] for g in network.levels[0]]
+        )
+        drawn = zip(members, spec.rates.of([len(ranks) for ranks in members]), strict=True)
+        rates = {rank: rate for ranks, own in drawn for rank, rate in zip(ranks, own, strict=True)}
+    else:
+        if len(spec.rates) != len(workers):
+            raise InputError(
+                f"cluster.rates: expected one for each of the {len(workers)} workers, got {len(spec.rates)}"
+            )
+        rates = dict(zip(workers, spec.rates, strict=True))
+    return tuple(rates.get(rank, 1.0) for rank in range(size))

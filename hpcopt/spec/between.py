@@ -1,0 +1,38 @@
+"""What must hold between tables of a specification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hpcopt.problems.formulation import Formulation
+from hpcopt.problems.table import ProblemTable
+from hpcopt.results.stopping import StopRule
+from hpcopt.solvers import Solver
+from hpcopt.spec.cluster import ClusterTable
+from hpcopt.spec.validation import Origin
+
+
+def check_gap(stop: StopRule, problem: ProblemTable, formulation: Formulation, origin: Origin) -> None:
+    """Refuse a certificate that rests on strong convexity where there is none."""
+    if stop.gap is None:
+        return
+    nonconvex, where = formulation.without("convex"), ("stop", "gap")
+    if formulation.penalty.curvature == 0:
+        raise origin.error(where, "requires problem.l2 > 0, which the bound ||gradient||^2 / (2 l2) is based on")
+    if nonconvex is not None:
+        raise origin.error(where, f"requires a convex {nonconvex[0]}; {nonconvex[1]} is not convex")
+    if problem.intercept:
+        raise origin.error(where, "requires problem.intercept = false: the intercept is not penalised")
+
+
+def check_slots(stop: StopRule, cluster: ClusterTable, solvers: Sequence[Solver[Any]], origin: Origin) -> None:
+    """Refuse a budget of time slots where nobody counts them."""
+    if stop.slots is None:
+        return
+    where = ("stop", "slots")
+    without = next((solver.name for solver in solvers if not solver.needs.rates), None)
+    if without is not None:
+        raise origin.error(where, f"requires solvers that make their steps in time slots; {without} does not")
+    if cluster.hubs is None and cluster.rates is None and any(s.needs.topology != "hubs" for s in solvers):
+        raise origin.error(where, "requires cluster.hubs or cluster.rates, without which slots are not counted")
