@@ -1,7 +1,8 @@
 """Checks of available memory before allocation: lack of memory gives a one-line error instead of a killed job.
 
 The free memory is the minimum of what the machine, the control group (a container, a SLURM job) and the process's own
-limit leave. It is an estimate: the ranks of one host share it, and other processes may allocate some meanwhile.
+limit leave; the first two are divided by the number of ranks on the host. It is an estimate: other processes may
+allocate some meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ _NO_LIMIT = 1 << 60  # control groups of version 1 use a number above this for "
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
+_sharing = 1  # processes of this job on this host
+
+
+def share(processes: int) -> None:
+    """Divide the free memory of this host by the number of processes that the job has on it."""
+    global _sharing  # noqa: PLW0603
+    _sharing = processes
+
+
 def ask(needed: int, what: str) -> None:
     """Raise an error if more memory is needed than is free.
 
@@ -37,7 +47,8 @@ def ask(needed: int, what: str) -> None:
         "{what} take 16 GB of memory, of which 8.1 GB are free here".
     """
     if needed >= _SURELY_FREE and needed > (there_is := free()):
-        raise InputError(f"{what} take {in_words(needed)} of memory, of which {in_words(there_is)} are free here")
+        each = f" for each of the {_sharing} processes of this host" if _sharing > 1 else ""
+        raise InputError(f"{what} take {in_words(needed)} of memory, of which {in_words(there_is)} are free here{each}")
 
 
 def ask_for_model(size: int, what: str) -> None:
@@ -56,7 +67,8 @@ def largest_model() -> int:
 
 def free(root: Path = Path("/")) -> int:
     """Return the number of bytes that this process may still allocate; `root` contains /proc and /sys."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_machine(root), *_groups(root)]
+    of_host = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_machine(root), *_groups(root)]
+    limits = [limit // _sharing for limit in of_host]
     own, _ = resource.getrlimit(resource.RLIMIT_AS)
     if own != resource.RLIM_INFINITY:
         pages = int(_text(root / "proc/self/statm").partition(" ")[0] or 0)

@@ -9,8 +9,10 @@ import sys
 import pytest
 
 import hpcopt
+from hpcopt import capacity
 from hpcopt.capacity import ask, free, in_words
 from hpcopt.errors import InputError
+from tests.launch import mpiexec, requires_mpi
 
 GB = 10**9
 
@@ -57,6 +59,23 @@ def test_the_limit_of_the_process_counts():
     program = f"import resource\nfrom hpcopt.capacity import free\n{own}\nprint(free())"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert 0 < int(told) < 4 * GB
+
+
+def test_processes_of_one_host_share_what_is_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(capacity, "_sharing", 3)
+    assert free(system(tmp_path, **{"proc/meminfo": "MemAvailable: 3 kB\n"})) == 1024
+    with pytest.raises(InputError, match="are free here for each of the 3 processes of this host"):
+        ask(10**21, "data.rows: 10 numbers")
+
+
+@pytest.mark.mpi
+@requires_mpi
+def test_ranks_know_with_how_many_they_share_a_host():
+    program = (
+        "from hpcopt import capacity as c\nfrom hpcopt.fabric.launch import bring_up\nbring_up()\nprint(c._sharing)"
+    )
+    done = mpiexec(3, sys.executable, "-c", program)
+    assert sorted("".join(done.stdout.split())) == ["3"] * 3
 
 
 def test_what_does_not_fit_is_refused_with_what_it_takes_and_what_is_free():

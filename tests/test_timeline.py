@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -203,6 +204,14 @@ def test_too_many_spans_are_dropped_with_one_line(tmp_path, monkeypatch, capsys)
     said = capsys.readouterr().err
     assert said.startswith("hpcopt: the timeline contains the first 10 spans of each node; ")
     assert said.count("\n") == 1
+
+
+def test_a_span_longer_than_any_number_is_damage(tmp_path):
+    (tmp_path / folders.TIMELINE).write_text("node,kind,begin,end\n0,compute,-1e308,1e308\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match="line 2 is not a span"):
+            folders.read_timeline(tmp_path)
 
 
 def test_a_file_of_spans_is_read_as_it_was_written(tmp_path):

@@ -30,6 +30,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hpcopt.capacity import share
 from hpcopt.errors import AgreedError, InputError, in_one_line, out_of_memory
 
 # variables for (number of processes, rank of this one) by launcher; the first consistent pair is used
@@ -177,6 +178,9 @@ def bring_up() -> Any:
             comm.Set_errhandler(MPI.ERRORS_RETURN)  # so that errors raise, as when mpi4py initialises MPI
         if MPI.COMM_WORLD.size > 1:
             _meeting.append(MPI.COMM_WORLD.Dup())
+            host = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
+            share(host.size)
+            host.Free()
         atexit.register(_finalize)
     return MPI
 

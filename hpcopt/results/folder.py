@@ -176,7 +176,8 @@ def read_timeline(folder: Path) -> NDArray[np.float64] | None:
     for place, kind in enumerate(KINDS):
         kinds[table["kind"] == kind] = place
     wrong = np.flatnonzero((kinds < 0) | (table["node"] < 0) | ~(table["begin"] <= table["end"]))
-    wrong = np.union1d(wrong, np.flatnonzero(~np.isfinite(table["end"] - table["begin"])))
+    with np.errstate(over="ignore", invalid="ignore"):
+        wrong = np.union1d(wrong, np.flatnonzero(~np.isfinite(table["end"] - table["begin"])))
     if wrong.size:
         raise InputError(f"{folder / TIMELINE}: damaged (line {wrong[0] + 2} is not a span)")
     return np.column_stack((table["node"].astype(np.float64), kinds, table["begin"], table["end"]))
