@@ -1,4 +1,4 @@
-"""Interrupts: SIGINT and SIGTERM end the program quickly and with one line, whatever it is doing.
+"""Interrupts: SIGINT, SIGTERM and SIGHUP end the program quickly and with one line, whatever it is doing.
 
 Python runs signal handlers between its own instructions, so a rank that waits inside MPI would never run them, and an
 exception from a handler may be lost in a library that is being imported. Therefore a thread is woken instead
@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn, Protocol
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_listening: list[signal.Signals] = []
 _undos: list[Callable[[], object]] = []
 _kept: list[Callable[[], str]] = []
 
@@ -42,12 +43,18 @@ def listen(ending: Ending) -> None:
     A signal that the parent process has set to be ignored (as `nohup` and background jobs of a shell do) stays ignored.
     """
     heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    _listening.extend(heard)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in heard:
-        signal.signal(number, _heard)
+    listen_again()
     threading.Thread(target=_wait, args=(reader, heard, ending), daemon=True).start()
+
+
+def listen_again() -> None:
+    """Install the handlers again, after libraries may have replaced them: UCX replaces that of SIGHUP in MPI_Init."""
+    for number in _listening:
+        signal.signal(number, _heard)
 
 
 @contextlib.contextmanager
@@ -81,7 +88,7 @@ def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:
     for undo in reversed(_undos.copy()):
         with contextlib.suppress(Exception):  # a failure to undo must not prevent the end
             undo()
-    time.sleep(ending.patience(asked_to_end=number == signal.SIGTERM))
+    time.sleep(ending.patience(asked_to_end=number != signal.SIGINT))
     line = f"hpcopt: error: interrupted ({signal.Signals(number).name}){ending.place()}"
     for what in _kept.copy():
         with contextlib.suppress(Exception):

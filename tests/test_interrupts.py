@@ -62,10 +62,11 @@ def test_alone_it_ends_with_one_line_that_says_what_is_kept(phase, arguments, tm
     leaves_nothing_half_done(tmp_path / "out")
 
 
-def test_a_request_to_end_is_an_interrupt(arguments):
-    done = alone("reading", "SIGTERM", arguments)
-    assert done.returncode == 143
-    assert done.stderr == "hpcopt: error: interrupted (SIGTERM)\n"
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_request_to_end_is_an_interrupt(arguments, name, code):
+    done = alone("reading", name, arguments)
+    assert done.returncode == code
+    assert done.stderr == f"hpcopt: error: interrupted ({name})\n"
 
 
 @pytest.mark.mpi

@@ -3,7 +3,7 @@
 Interrupts are handled before anything large is imported: a rank that is ended during start-up must end the job.
 
 Exit codes: 0 success; 1 an error, reported in one line; 2 wrong usage; 3 diverged, or the target was not reached with
-`--require-target`; 130 and 143 interrupted.
+`--require-target`; 129, 130 and 143 interrupted.
 """
 
 from __future__ import annotations

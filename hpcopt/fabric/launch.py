@@ -32,6 +32,7 @@ from typing import Any, NoReturn
 
 from hpcopt.capacity import share
 from hpcopt.errors import AgreedError, InputError, in_one_line, out_of_memory
+from hpcopt.interrupts import listen_again
 
 # variables for (number of processes, rank of this one) by launcher; the first consistent pair is used
 LAUNCHERS = (
@@ -174,6 +175,7 @@ def bring_up() -> Any:
                 hidden.enter_context(without(name))
             library.MPI_Init_thread(None, None, ctypes.c_int(MPI.THREAD_MULTIPLE), ctypes.byref(ctypes.c_int()))
         up.set()
+        listen_again()
         for comm in (MPI.COMM_SELF, MPI.COMM_WORLD):
             comm.Set_errhandler(MPI.ERRORS_RETURN)  # so that errors raise, as when mpi4py initialises MPI
         if MPI.COMM_WORLD.size > 1:
