@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hpcopt.errors import InputError
 from hpcopt.problems.table import ProblemTable
+from hpcopt.runs.start import reading
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.local_newton import LocalNewton
 from hpcopt.solvers.parts.line_search import Armijo
@@ -287,6 +288,9 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
         ("stop.target", "--set stop.target: expected key.path=value, as in solver.local_steps=2"),
         ("stop..target=1", "--set stop..target=1: expected key.path=value, as in solver.local_steps=2"),
         ("seed.x=1", "--set seed.x=1: seed is not a table and has no key 'x'"),
+        ('output.folder="a', '--set output.folder="a: expected a TOML string, or text without quotes'),
+        ("output.folder='a'b", "--set output.folder='a'b: expected a TOML string, or text without quotes"),
+        ('output.folder="\\udcff"', '--set output.folder="\\udcff": expected a TOML string, or text without quotes'),
     ],
 )
 def test_a_refused_override_is_named_as_one(write, override, message):
@@ -313,6 +317,11 @@ def test_an_override_sets_its_key(write, override, path, value):
     for step in path:
         found = found[step]
     assert (tuple(found) if isinstance(value, tuple) else found) == value
+
+
+@pytest.mark.parametrize("folder", [*map(chr, range(1, 256)), "\udcff", "\u2028", "\U0001f600", '"a"', "\\udcff", "'"])
+def test_any_output_folder_is_used_as_given(folder):
+    assert reading(minimal(), [], f"{folder}/out", many=False).output.folder == f"{folder}/out"
 
 
 def test_the_last_override_of_a_key_holds(write):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from hpcopt.errors import Remedy
 from hpcopt.portions import number, whole
+from hpcopt.spec.overrides import override
 
 
 def at_least(least: int) -> Callable[[object], int]:
@@ -81,5 +81,5 @@ DIVERGED_OR_MISSED = 3  # exit code
 def overridden(overrides: list[str] | None, virtual: int | None, solver_file: Path | None = None) -> list[str]:
     """Return all overrides, with those of `--virtual` and `--solver-file` last."""
     cluster = [] if virtual is None else ['cluster.kind="virtual"', f"cluster.workers={virtual}"]
-    file = [] if solver_file is None else [f"solver_file={json.dumps(str(solver_file), ensure_ascii=False)}"]
+    file = [] if solver_file is None else [override("solver_file", str(solver_file))]
     return [*(overrides or []), *cluster, *file]

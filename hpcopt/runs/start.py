@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -22,6 +21,7 @@ from hpcopt.runs.hubs import rates_in_words
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.solvers.base import Solver
+from hpcopt.spec.overrides import override
 from hpcopt.spec.specification import Specification, read_specification, specification_from
 
 
@@ -84,7 +84,7 @@ def reading(
     specification: str | Path | Mapping[str, Any], overrides: Iterable[str], folder: str | Path | None, *, many: bool
 ) -> Specification:
     """Return a function that reads and checks a specification, from a file or a dict, written to `folder`."""
-    more = [*overrides, *([] if folder is None else [f"output.folder={json.dumps(str(folder), ensure_ascii=False)}"])]
+    more = [*overrides, *([] if folder is None else [override("output.folder", str(folder))])]
     if isinstance(specification, Mapping):
         return specification_from(specification, many=many, overrides=more)
     return read_specification(specification, more, many=many)

@@ -1,10 +1,12 @@
 """`--set key.path=value`: changes to a specification from the command line.
 
-Values are TOML (`true`, `3`, `[1, 2]`, `"1/n"`); anything else is text, so that quotes are rarely needed.
+Values are TOML (`true`, `3`, `[1, 2]`, `"1/n"`); anything else is text, so that quotes are rarely needed. A value that
+begins with a quote must be a TOML string: as text, a path with a wrong escape would silently become another path.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,7 +22,8 @@ def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[Ke
     Raises
     ------
     InputError
-        For a missing `=`, an empty name, an index out of a list's range, or a key inside something that is not a table.
+        For a missing `=`, an empty name, an index out of a list's range, a key inside something that is not a table,
+        or a quoted value that is not a TOML string.
     """
     texts: dict[KeyPath, str] = {}
     for text in overrides:
@@ -30,8 +33,14 @@ def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[Ke
             raise InputError(f"--set {text}: expected key.path=value, as in solver.local_steps=2")
         if len(names) > DEEPEST:
             raise InputError(f"--set {text}: {len(names)} names in the path; expected at most {DEEPEST}")
-        texts[_put(tables, names, _value(value), text)] = text
+        texts[_put(tables, names, _value(value, text), text)] = text
     return texts
+
+
+def override(key: str, value: str) -> str:
+    """Return the override that sets `key` to the text `value`, which may contain any character of a path."""
+    string = json.dumps(value, ensure_ascii=False)  # JSON leaves DEL unescaped; TOML has no escape for lone surrogates
+    return f"{key}={string}".replace("\x7f", "\\u007f")
 
 
 def _put(tables: dict[str, Any], names: list[str], value: object, text: str) -> KeyPath:
@@ -60,15 +69,17 @@ def _step(here: object, name: str, path: KeyPath, text: str) -> str | int:
     return int(name)
 
 
-def _value(text: str) -> object:
-    """Return the TOML value in `text`, or `text` itself if it is not one (dates are text, too)."""
+def _value(value: str, text: str) -> object:
+    """Return the TOML value in `value`, or `value` itself if it is not one (dates are text, too)."""
     try:
-        tables = parsed(f"value = {text}")
+        tables = parsed(f"value = {value}")
     except ValueError:
-        return _text(text)
-    value = tables["value"]
-    known = isinstance(value, (bool, int, float, str, list, dict))
-    return value if known and len(tables) == 1 else _text(text)
+        if value.lstrip()[:1] in {'"', "'"}:
+            raise InputError(f"--set {text}: expected a TOML string, or text without quotes") from None
+        return _text(value)
+    found = tables["value"]
+    known = isinstance(found, (bool, int, float, str, list, dict))
+    return found if known and len(tables) == 1 else _text(value)
 
 
 def _text(text: str) -> float | str:
