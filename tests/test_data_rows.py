@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -267,7 +269,7 @@ except hpcopt.InputError as error:
 @requires_mpi
 def test_ranks_run_on_their_own_rows_or_on_the_same_and_refuse_together(tmp_path):
     path = written(tmp_path / "rows.npz", DENSE, LABELS % 2)
-    done = python_ranks(3, PROGRAM, path, timeout=100)
+    done = python_ranks(3, PROGRAM, path, timeout=100, env={"PYTHONPATH": str(Path(__file__).resolve().parents[1])})
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("refused: arrays: y has shape (61,); X has 20 rows, so (20,) is right") == 3
 

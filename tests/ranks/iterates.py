@@ -1,4 +1,7 @@
-"""Every synchronous solver has the same iterates on real ranks and the virtual cluster, bitwise if ordered."""
+"""Every synchronous solver has the same iterates on real ranks and the virtual cluster, bitwise if ordered.
+
+Unordered sums are tested on one problem only: with more ranks than cores every collective is slow.
+"""
 
 import numpy as np
 from mpi4py import MPI
@@ -8,20 +11,26 @@ from hpcopt.conformance.solving import solve
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
 
-ranks = MPI.COMM_WORLD.size
-for problem in (logistic, ridge):
-    spread = problem(n=61, nodes=ranks)
+world = MPI.COMM_WORLD
+
+
+def told(run):
+    return [[row[key] for row in run.rows] for key in ("round", "bytes", "work")]
+
+
+for problem, orders in ((logistic, (False, True)), (ridge, (True,))):
+    spread = problem(n=61, nodes=world.size)
     for name in (name for name in SOLVERS if SOLVERS[name].needs.pace == "rounds"):
         solver = SOLVERS[name]()
-        virtual = solve(solver, spread, rounds=8, seed=5)
-        for ordered in (False, True):
+        virtual = solve(solver, spread, rounds=6, seed=5) if world.rank == 0 else None
+        expected = world.bcast(virtual and virtual.w)
+        for ordered in orders:
             cluster = MPICluster(seed=5, ordered=ordered)
-            real = solve(solver, spread, cluster=cluster, rounds=8)
+            real = solve(solver, spread, cluster=cluster, rounds=6)
             cluster.close()
-            np.testing.assert_allclose(real.w, virtual.w, rtol=1e-12, atol=1e-14, err_msg=name)
+            np.testing.assert_allclose(real.w, expected, rtol=1e-12, atol=1e-14, err_msg=name)
             if ordered:
-                np.testing.assert_array_equal(real.w, virtual.w, err_msg=name)
-            if MPI.COMM_WORLD.rank == 0:
-                told = [[row[key] for row in run.rows] for run in (real, virtual) for key in ("round", "bytes", "work")]
-                assert told[:3] == told[3:], name
+                np.testing.assert_array_equal(real.w, expected, err_msg=name)
+            if virtual is not None:
+                assert told(real) == told(virtual), name
 print("done", flush=True)
