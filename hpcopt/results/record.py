@@ -102,7 +102,7 @@ class Record:
         default=None,
         metadata=_column(
             "steps",
-            "asynchronous solvers and [operating rates](clusters.md): local steps completed so far, on all nodes",
+            "asynchronous solvers, hub networks and operating rates: local steps completed so far, on all nodes",
             decentralised=True,
         ),
     )

@@ -76,7 +76,11 @@ class SGD(Solver[SGDState]):
         "none"; "ef": the compression error is added to the next gradient; "ef21": differences to a copy are sent.
     """
 
-    needs = Needs(rates=True, also=(Condition("unbiased compressor, or contractive with error feedback", _feedback),))
+    needs = Needs(
+        rates=True,
+        rowless=True,
+        also=(Condition("unbiased compressor, or contractive with error feedback", _feedback),),
+    )
     paper = "Robbins and Monro 1951; Polyak 1964 (momentum)"
     floor = "minibatches and a constant step size: gap proportional to the step size and the gradient variance"
     randomised = True
