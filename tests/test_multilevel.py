@@ -20,10 +20,11 @@ from hpcopt.fabric.place import Place
 from hpcopt.fabric.streams import Draw, key
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.solvers import SOLVERS
+from hpcopt.solvers.parts.batches import shuffled_rows
 from hpcopt.solvers.parts.hub_averaging import HubAveraging
 from hpcopt.solvers.parts.hub_mixing import HubMixing
 from hpcopt.solvers.parts.step_size import Schedule
-from hpcopt.topology import TOPOLOGIES
+from hpcopt.topology import TOPOLOGIES, build
 from hpcopt.topology.hubs import Hubs
 
 MultilevelSGD, LocalSGD, SGD, HLSGD = (SOLVERS[name] for name in ("multilevel-sgd", "local-sgd", "sgd", "hl-sgd"))
@@ -121,22 +122,55 @@ def test_one_hub_and_one_step_are_gradient_descent():
     np.testing.assert_allclose(ours.w, solve(SGD(**asked), spread, iterations=9).w, rtol=1e-12)
 
 
-def test_a_complete_graph_of_hubs_is_hierarchical_local_sgd():
-    spread, table = logistic(nodes=6), Hubs(hubs=3)
-    asked = {"local_steps": 2, "hub_period": 3, "batch": 3}
-    ours = solve(MultilevelSGD(**asked), spread, hubs=table, iterations=9)
-    theirs = solve(HLSGD(**asked), spread, hubs=table, iterations=9)
-    np.testing.assert_allclose(ours.w, theirs.w, rtol=1e-12)
+def local_steps(spread, x, start, *, steps, batch, eta):
+    """Return what SGD steps at each node make of its model, with the rows that are drawn for them."""
+    after = []
+    for rank, (f, w) in enumerate(zip(spread.objectives(), x, strict=True)):
+        draws = np.random.Generator(np.random.Philox(key=key(0, rank, Draw.BATCH, start)))
+        after.append(f.sgd(w, shuffled_rows(draws, f.n, batch * steps), batch, np.full(steps, eta)))
+    return after
 
 
-def test_a_hub_for_each_worker_is_cooperative_sgd():
-    spread = logistic(nodes=6)
+def added(weights, models):
+    """Return the weighted sum, the products added in their order."""
+    return np.add.reduce(np.stack([weight * model for weight, model in zip(weights, models, strict=True)]), axis=0)
+
+
+def test_hierarchical_local_sgd_is_a_plain_loop_bit_for_bit():
+    """Three sub-networks of two workers: their mean after every two steps, the mean of all after every six."""
+    spread, table = logistic(n=122, nodes=6), Hubs(hubs=3)
+    pairs, n = [(0, 1), (2, 3), (4, 5)], np.array(spread.sizes, dtype=float)
+    x = [np.zeros(spread.d)] * 6
+    for r in range(1, 10):
+        x = local_steps(spread, x, 2 * (r - 1), steps=2, batch=3, eta=ETA)
+        z = [added([n[i] / (n[i] + n[j]), n[j] / (n[i] + n[j])], [x[i], x[j]]) for i, j in pairs]
+        if r % 3 == 0:
+            z = [added([(n[i] + n[j]) / n.sum() for i, j in pairs], z)] * 3
+        x = [z[i // 2] for i in range(6)]
+    asked = {"local_steps": 2, "hub_period": 3, "batch": 3, "step_size": ETA}
+    solved = solve(HLSGD(**asked), spread, hubs=table, iterations=9)
+    for outcome, w in zip(solved.outcomes, x, strict=True):
+        np.testing.assert_array_equal(outcome.state.w, w)
+    mixing = solve(MultilevelSGD(**asked), spread, hubs=table, iterations=9)  # on a complete graph: the same, rounded
+    np.testing.assert_allclose(mixing.w, solved.w, rtol=1e-12)
+
+
+def test_cooperative_sgd_is_a_plain_loop_bit_for_bit():
+    """A ring of six nodes: each node's steps, then a third of its neighbours' models and of its own."""
+    spread, ring = logistic(nodes=6), TOPOLOGIES["ring"]()
+    rows = build(ring, 6).matrices[0].toarray()
+    x = [np.zeros(spread.d)] * 6
+    for r in range(8):
+        x = local_steps(spread, x, 3 * r, steps=3, batch=4, eta=ETA)
+        near = [sorted({(i - 1) % 6, i, (i + 1) % 6}) for i in range(6)]
+        x = [added(rows[i, near[i]], [x[j] for j in near[i]]) for i in range(6)]
+    asked = {"local_steps": 3, "batch": 4, "step_size": ETA}
+    solved = solve(Cooperative(**asked), spread, topology=ring, iterations=8)
     table = Hubs(hubs=6, graph="ring", matrix="metropolis")
-    asked = {"local_steps": 3, "batch": 4}
-    ours = solve(MultilevelSGD(hub_period=1, weights="equal", **asked), spread, hubs=table, iterations=8)
-    theirs = solve(Cooperative(**asked), spread, topology=TOPOLOGIES["ring"](), iterations=8)
-    for one, other in zip(ours.outcomes, theirs.outcomes, strict=True):
-        np.testing.assert_allclose(one.state.w, other.state.w, rtol=1e-12)
+    hubs = solve(MultilevelSGD(hub_period=1, weights="equal", **asked), spread, hubs=table, iterations=8)
+    for one, other, w in zip(solved.outcomes, hubs.outcomes, x, strict=True):
+        np.testing.assert_array_equal(one.state.w, w)
+        np.testing.assert_allclose(other.state.w, w, rtol=1e-12)  # the weights of H are rounded otherwise
 
 
 def averaged(table, nodes, weights, times, *, d=3, due=None, compressor=None, gamma=1.0):
