@@ -47,7 +47,7 @@ Overrides = Annotated[
 Virtual = Annotated[
     int | None,
     typer.Option(
-        "--virtual", metavar="N", parser=at_least(1), help="N virtual nodes (workers) in this process instead of MPI ranks."
+        "--virtual", metavar="N", parser=at_least(1), help="N virtual workers in this process instead of MPI ranks."
     ),
 ]
 Out = Annotated[
