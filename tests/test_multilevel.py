@@ -314,6 +314,13 @@ def test_dedicated_hubs_give_the_same_iterates_as_colocated_ones():
     assert sent == {"worker-hub": 8 * 2 * 6 * 8 * spread.d, "hub-hub": 4 * 2 * 8 * spread.d, "world": 0}
 
 
+def test_hubs_without_rows_make_no_steps_of_sgd_and_local_sgd():
+    spread, hubs = under_dedicated_hubs(logistic(nodes=6)), Hubs(hubs=2, placement="dedicated")
+    for solver, steps in ((SGD(batch=2, step_size=0.1), 5), (LocalSGD(batch=2, local_steps=3), 15)):
+        row = solve(solver, spread, hubs=hubs, rates=(1.0,) * 8, iterations=5).rows[-1]
+        assert (row["slots"], row["gradients"]) == (steps, 6 * steps)
+
+
 def test_overlap_keeps_the_mean_and_hides_the_hubs_exchange():
     table = Hubs(hubs=2, placement="dedicated", graph="path")
     spread = under_dedicated_hubs(ridge(n=1200))

@@ -106,7 +106,7 @@ class SGD(Solver[SGDState]):
         s.schedule = s.schedule or resolve(self.step_size, node, f)
         compressed = CompressedMean(node, self.compressor, self.error_feedback, s.memory, s.copies)
         while True:
-            with node.slots.until(1):
+            with node.slots.until(1 if f.n else 0):
                 if 0 < self.batch < f.n:
                     gradient = f.gradient_of_rows(s.w, batch_rows(node, f.n, self.batch, s.steps))
                 else:
