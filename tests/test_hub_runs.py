@@ -105,7 +105,7 @@ def test_methods_that_wait_are_compared_in_slots(spec, tmp_path):
         (["cluster.hubs.groups=[0]"], "groups: level 2 has no groups"),
         (["cluster.hubs.groups=[[3, 0]]"], "groups: group 1 of level 2 has no members"),
         (["cluster.hubs.graph={ name = 'file', path = 'pair.txt' }"], "not connected; node 2"),
-        (["cluster.rates=0.0"], "rate: expected a number > 0 and <= 1, got 0"),
+        (["cluster.rates=0.0"], "cluster.rates=0.0: expected numbers above 0 and at most 1, got 0"),
         (["cluster.rates=1.5"], "rates"),
         (["cluster.rates=[0.5, 0.5]"], "cluster.rates: expected one for each of the 12 workers, got 2"),
         (["cluster.rates=[0.5, 2.0]"], "expected numbers above 0 and at most 1, got 2"),
@@ -116,6 +116,9 @@ def test_methods_that_wait_are_compared_in_slots(spec, tmp_path):
         (["cluster.hubs.placement=dedicated", "solver={ name = 'giant' }", "cluster.rates=1.0"], "giant"),
         (["cluster.hubs.worker_link={ latency = -1.0 }"], "latency"),
         (["cluster.hubs.follow=machine"], 'follow = "machine"'),
+        (["cluster.hubs={ follow = 'machine' }"], "virtual nodes have none"),
+        (["solver.weights=[1.0, 2.0]"], "weights: expected one for each of the 12 workers, got 2"),
+        (["solver.deadline=1e-3"], "operating rates; give one of the two"),
         (["cluster.hubs.group_links=[{ latency = 1.0 }]"], "group_links"),
     ],
 )
@@ -129,6 +132,23 @@ def test_what_is_wrong_with_a_hub_network_is_told_in_one_line(spec, tmp_path, ca
     assert told.count("\n") == 1
     assert message in told
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["data.partition=by-label"], True),
+        (["data.partition=by-label", "solver.normalise=rates"], False),
+        (["data.partition=by-label", "cluster.rates=0.5"], False),
+        (["data.partition=by-label", "solver.name=hl-sgd"], False),
+        ([], False),
+    ],
+)
+def test_a_hint_tells_whose_mean_workers_of_unequal_rates_and_data_minimise(spec, tmp_path, capsys, changes, told):
+    sets = [part for change in changes for part in ("--set", change)]
+    assert main(["run", str(spec), "--out", str(tmp_path / "out"), "--set", "stop.slots=4", *sets]) == 0
+    hint = 'minimises sum a_i p_i f_i, not sum a_i f_i; normalise = "rates" corrects this'
+    assert capsys.readouterr().out.count(hint) == told
 
 
 @pytest.mark.mpi

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from hpcopt.compression.identity import Identity
+from hpcopt.compression.qsgd import QSGD
 from hpcopt.compression.top_k import TopK
+from hpcopt.conformance.check import expect_same_rows
 from hpcopt.conformance.problems import equal, logistic, ridge
-from hpcopt.conformance.solving import solve
+from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.errors import InputError
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.network import Link, Network
@@ -270,6 +272,20 @@ def test_slots_take_time_whether_or_not_a_step_is_made():
     assert rarely == pytest.approx(always, rel=0.02)
 
 
+def test_slots_before_the_first_step_pass_while_others_are_waited_for():
+    """A worker that hardly ever steps delays nobody: rounds last as long as those of the worker that always does."""
+    spread, one = ridge(nodes=2, n=400), Hubs(hubs=1)
+    asked = {"local_steps": 8, "batch": 8, "step_size": 1e-3}
+
+    def seconds(rates):
+        cluster = VirtualCluster(2, Network(0.0, 1e15))
+        return solve(MultilevelSGD(**asked), spread, cluster=cluster, hubs=one, rates=rates, iterations=60).rows[-1]
+
+    both, seldom = seconds((1.0, 1.0)), seconds((1.0, 0.02))
+    assert 480 < seldom["gradients"] < 500
+    assert seldom["seconds"] == pytest.approx(both["seconds"], rel=1e-3)
+
+
 def test_equal_rates_do_not_bias_and_unequal_ones_do_unless_normalised():
     """The fixed point is that of sum a_i p_i f_i; step sizes eta / p_i restore that of sum a_i f_i."""
     spread = ridge(nodes=4, n=200)
@@ -352,6 +368,54 @@ def test_as_many_steps_as_fit_a_deadline():
     assert solved.rows[-1]["seconds"] == pytest.approx(20 * 0.05, rel=0.05)
 
 
+def test_a_step_longer_than_the_deadline_is_made_every_few_rounds():
+    """A step takes 2.3 deadlines: the first round makes one, then every fourth, after three that idle."""
+    spread = ridge(nodes=2, n=40)
+    steps = solve(MultilevelSGD(deadline=1e-9, batch=1, step_size=1e-3), spread, iterations=1).nodes[0]
+    lasted = steps.slots.snapshot()["shortest"]
+    solver = MultilevelSGD(deadline=lasted / 2.3, batch=1, step_size=1e-3)
+    solved = solve(solver, spread, iterations=10)
+    assert [node.slots.steps for node in solved.nodes] == [4, 4]
+
+
+def test_a_hub_without_rows_counts_no_steps_before_a_deadline():
+    hubs = Hubs(hubs=2, placement="dedicated")
+    solver = MultilevelSGD(deadline=1e-9, local_steps=50, batch=0, step_size=0.2)
+    solved = solve(solver, under_dedicated_hubs(logistic(nodes=6)), hubs=hubs, iterations=1)
+    assert solved.rows[-1]["slots"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "table", "rates"),
+    [
+        ({"compressor": TopK(fraction=0.4), "outer_momentum": 0.5, "overlap": True}, {"groups": (2,)}, 0.6),
+        ({"compressor": QSGD(levels=4), "gamma": 0.3, "post_local": 2, "weights": (1.0, 2.0, 3.0)}, {}, 0.6),
+        ({"outer_step": 0.7, "normalise": "steps", "hub_period": (1, 2)}, {"groups": (2,)}, 0.4),
+        ({"deadline": 4e-6, "normalise": "steps", "overlap": True}, {}, None),
+        ({"deadline": 1e-9, "overlap": True}, {}, None),
+    ],
+)
+@pytest.mark.parametrize("kind", [MultilevelSGD, Newton])
+def test_every_option_resumes_from_any_yield_bit_for_bit(kind, options, table, rates):
+    """Three dedicated hubs with a worker each: iterates, records and what nodes keep are those of a whole run."""
+    spread = logistic(nodes=3)
+    spread = spread.over(*[size for own in spread.sizes for size in (0, own)])
+    if kind is Newton:
+        options = {key: value for key, value in options.items() if key != "normalise"}
+    solver = kind(**{"local_steps": 2, "hub_period": 2, **options})
+    setting = {"hubs": Hubs(hubs=3, graph="path", placement="dedicated", **table), "iterations": 6}
+    setting["rates"] = None if rates is None else (rates,) * 6
+    kept = Kept()
+    whole = solve(solver, spread, checkpoints=kept, **setting)
+    for count, snapshots in kept.after.items():
+        cut = solve(solver, spread, checkpoints=going_on(snapshots), **setting)
+        expect_same_rows(f"the trace after yield {count}", cut.rows, whole.rows[count + 1 :])
+        for ours, theirs in zip(cut.outcomes, whole.outcomes, strict=True):
+            np.testing.assert_array_equal(ours.state.w, theirs.state.w)
+        assert [node.weight for node in cut.nodes] == [node.weight for node in whole.nodes]
+        assert [node.slots.snapshot() for node in cut.nodes] == [node.slots.snapshot() for node in whole.nodes]
+
+
 def test_the_first_rounds_of_a_post_local_schedule_average_everything_after_every_step():
     spread, hubs = logistic(nodes=6), Hubs(hubs=2)
     asked = {"batch": 0, "step_size": 0.2}
@@ -373,6 +437,7 @@ def test_one_hub_of_newton_steps_is_local_newton():
         ({"hub_period": (2, 0)}, "hub_period"),
         ({"weights": ()}, "weights"),
         ({"weights": "rovs"}, "weights"),
+        ({"weights": (1e-300, 1.0)}, "weights"),
         ({"gamma": 0.0}, "gamma"),
         ({"outer_step": 0.0}, "outer_step"),
         ({"outer_momentum": 1.0}, "outer_momentum"),

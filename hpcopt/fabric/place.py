@@ -65,6 +65,8 @@ class HubTable(Hubs):
         """Return the table with the ranks of each host as a sub-network, if it follows the machine."""
         if self.follow == "table":
             return self
+        if not hosts:
+            raise InputError('follow: "machine" makes the hosts of MPI ranks the sub-networks; virtual nodes have none')
         members = tuple(tuple(rank for rank, host in enumerate(hosts) if host == each) for each in dict.fromkeys(hosts))
         return replace(self, follow="table", members=members)
 

@@ -21,6 +21,8 @@ import numpy as np
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.streams import Draw
 
+_SECONDS = ("step", "since", "shortest", "saved")  # what a snapshot keeps beside the counts
+
 
 class Ticking(Protocol):
     """The node whose slots are counted: its clock and its random numbers."""
@@ -58,7 +60,10 @@ class Slots:
         Steps that were made in them.
     """
 
-    __slots__ = ("_asked", "_begun", "_node", "_owed", "_seconds", "_shortest", "count", "rate", "steps")
+    __slots__ = (
+        *("_asked", "_begun", "_node", "_owed", "_saved", "_seconds", "_shortest", "_since", "_step"),
+        *("count", "rate", "steps"),
+    )
 
     def __init__(self, node: Ticking, rate: float | None, seconds: float | None) -> None:
         self.rate = rate
@@ -68,8 +73,11 @@ class Slots:
         self._seconds = seconds
         self._asked = (0, 0)  # slots, and steps in them
         self._begun = 0.0
-        self._owed = 0  # slots without a step whose duration is not known yet
+        self._step = 0.0  # seconds that the latest steps took each
+        self._owed = 0  # slots before the first step
+        self._since = 0.0  # when the first of these began
         self._shortest = 0.0  # seconds of a step that a deadline allows for
+        self._saved = 0.0  # seconds idled before deadlines that are shorter than that
 
     def of(self, slots: int) -> Slots:
         """Let `slots` slots pass; `with` returns in how many of them a step is to be made, inside the block."""
@@ -95,26 +103,39 @@ class Slots:
         slots, steps = self._asked
         self.count += slots
         self.steps += steps
-        if self._seconds is None and slots == steps and not self._owed:
-            return
         worked = self._node.now() - self._begun
-        if self._seconds is not None:
-            rest = slots * self._seconds - worked
-        else:
-            self._owed += slots - steps
-            rest = self._owed * worked / steps if steps else 0.0
-            self._owed = 0 if steps else self._owed
+        rest = self._unknown(slots, steps, worked) if self._seconds is None else slots * self._seconds - worked
         if rest > 0.0:
             self._node.idle(rest)
+
+    def _unknown(self, slots: int, steps: int, worked: float) -> float:
+        """Return how long to idle in slots that last as long as the node's latest steps took.
+
+        Before its first step that is not known; then the node makes up for what it has not waited for others meanwhile.
+        """
+        rest = 0.0
+        if steps:
+            self._step = worked / steps
+            rest = max(0.0, self._owed * self._step - (self._begun - self._since)) if self._owed else 0.0
+            self._owed = 0
+        elif not self._step:
+            self._since = self._since if self._owed else self._begun
+            self._owed += slots
+        return rest + (slots - steps) * self._step
 
     def within(self, seconds: float) -> Iterator[int]:
         """Yield the number of each step that fits into the next `seconds`, from 0 on; then idle until these are over.
 
-        A step fits if the shortest so far, or in this call the last one, would end in time. Rates do not matter here:
-        the node's real speed does.
+        A step fits if the shortest so far, or in this call the last one, would end in time. One that is longer than
+        `seconds` is made, beyond them, once the node has idled for as long. Rates do not matter here: the node's real
+        speed does.
         """
         begun = now = self._node.now()
         last = self._shortest
+        if last > seconds:
+            self._saved += seconds
+            if self._saved >= last:
+                self._saved = last = 0.0
         made = 0
         while now + last <= begun + seconds:
             yield made
@@ -138,9 +159,10 @@ class Slots:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts as plain data."""
-        return {"count": self.count, "steps": self.steps, "owed": self._owed, "shortest": self._shortest}
+        counts = {"count": self.count, "steps": self.steps, "owed": self._owed}
+        return {**counts, **{name: getattr(self, f"_{name}") for name in _SECONDS}}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go on from what `snapshot` returned."""
         self.count, self.steps, self._owed = (int(snapshot[name]) for name in ("count", "steps", "owed"))
-        self._shortest = float(snapshot["shortest"])
+        self._step, self._since, self._shortest, self._saved = (float(snapshot[name]) for name in _SECONDS)

@@ -22,6 +22,7 @@ _FEW, _MANY = 150, 1000
 _LARGEST, _SMALLEST = 20.0, 2.0  # points across a worker
 _FILLED = 0.62  # part of the distance to the nearest other node that a worker takes
 _LARGER = 1.35  # of a hub, and again of one that speaks for a group
+_MARK = 10.0  # points across a node in the legend, at most
 _LEGIBLE = 10.0  # points across a worker from which nodes show their numbers
 _WORKER, _HUB, _TOP = COLOURS[0], COLOURS[1], "#333333"
 _LEVELS = (GREY, COLOURS[2], COLOURS[3], COLOURS[5])  # links, from the workers' up; in turn beyond that
@@ -124,13 +125,15 @@ def _nodes(axis: Axes, network: HubNetwork, positions: NDArray[np.float64], acro
         (hub, others, {"marker": "s", "color": _HUB}, _LARGER),
         (f"{hub} on the graph", speakers, {"marker": "D", "color": _TOP}, _LARGER),
     )
+    from matplotlib.lines import Line2D
+
     marks: dict[str, Artist] = {}
     for name, ranks, style, larger in kinds:
         if len(ranks):
             x, y = positions[ranks.astype(int)].T
-            marks[name] = axis.scatter(
-                x, y, s=(larger * across) ** 2, edgecolors="white", linewidths=0.05 * across, zorder=3, **style
-            )
+            size = larger * across
+            axis.scatter(x, y, s=size**2, edgecolors="white", linewidths=0.05 * across, zorder=3, **style)
+            marks[name] = Line2D([], [], linestyle="", markersize=min(size, _MARK), **style)
     for rank in range(network.size) if across >= _LEGIBLE else ():
         _number(axis, rank, positions[rank], across)
     return marks

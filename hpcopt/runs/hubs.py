@@ -12,6 +12,7 @@ from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.place import HubTable
 from hpcopt.fabric.rates import Rates
+from hpcopt.solvers.multilevel_sgd import MultilevelSGD
 from hpcopt.spec.specification import Specification
 from hpcopt.topology.hubs import HubNetwork
 
@@ -65,6 +66,24 @@ def rates_in_words(conditions: Conditions) -> str:
     low, high, mean = min(rates), max(rates), sum(rates) / len(rates)
     spread = f"{low:g}" if low == high else f"{low:g} to {high:g}, {mean:.4g} on average"
     return f"a step in a time slot with probability {spread}"
+
+
+def rates_hint(spec: Specification, conditions: Conditions) -> str | None:
+    """Return a hint if workers that step at unequal rates hold shards of unequal kinds, and no step is normalised.
+
+    Then the mean moves by -eta sum a_i p_i grad f_i a slot on average (Castiglia, Das, Patterson 2021, Algorithm 1).
+    """
+    rates, hubs, partition = conditions.rates, conditions.hubs, spec.data.rule
+    workers = range(len(rates or ())) if hubs is None else hubs.workers
+    if rates is None or len({rates[rank] for rank in workers}) < 2 or partition in {"shuffled", "unequal"}:
+        return None
+    biased = next((solver for solver in spec.built if isinstance(solver, MultilevelSGD) and solver.favours_fast), None)
+    if biased is None:
+        return None
+    return (
+        f'operating rates differ, and so may the shards (partition = "{partition}"): the fixed point of {biased.name} '
+        'minimises sum a_i p_i f_i, not sum a_i f_i; normalise = "rates" corrects this'
+    )
 
 
 def rates_by_rank(spec: Specification, network: HubNetwork | None, size: int) -> tuple[float, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
@@ -78,9 +79,12 @@ class Watch:
                 return self._record(w, iteration, seconds), w
             weight = self._node.weight
             counts = here and (self.holds if weight is None else weight > 0.0)
-            everyones = self._node.world.allgather(w if counts else w[:0])
-            weights = None if weight is None else self._weights(weight)
-            mean, apart, objectives = self._surveyed([model for model in everyones if model.size], weights)
+            brought = w if weight is None else np.append(w, weight)
+            everyones = self._node.world.allgather(brought if counts else w[:0])
+            models = np.array([model for model in everyones if len(model)])
+            models, weights = (models, None) if weight is None else (models[:, :-1].copy(), models[:, -1].copy())
+            mean, apart, objectives = self._surveyed(models, weights)
+            del everyones, models  # on a virtual cluster, all nodes would hold all of them while they wait
             return self._disagreement(self._record(mean, iteration, seconds), apart, objectives, weights), mean
 
     def _record(self, w: Vector, iteration: int, seconds: float) -> Record:
@@ -137,18 +141,8 @@ class Watch:
             model_bytes=int(over_edges) if self._decentralised else None,
         )
 
-    def _weights(self, weight: float) -> Vector:
-        """Return the weights of the nodes that have one, ascending by rank; they sum to one."""
-        everyones = np.concatenate(self._node.world.allgather(np.array([weight])))
-        present: Vector = everyones[everyones > 0.0]
-        return present
-
-    def _surveyed(self, everyones: list[Vector], weights: Vector | None) -> tuple[Vector, float, Vector]:
-        """Return the mean of the nodes' models, their rms distance to it, and this shard's f_k at each model.
-
-        The models are released here; otherwise, on a virtual cluster, all nodes would hold all of them while they wait.
-        """
-        models = np.array(everyones)
+    def _surveyed(self, models: NDArray[np.float64], weights: Vector | None) -> tuple[Vector, float, Vector]:
+        """Return the mean of the nodes' models, their rms distance to it, and this shard's f_k at each model."""
         mean = np.average(models, axis=0, weights=weights)
         apart = float(np.sqrt(np.average(np.sum((models - mean) ** 2, axis=1), weights=weights)))
         return mean, apart, self._oracle.values(models)

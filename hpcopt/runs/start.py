@@ -17,7 +17,7 @@ from hpcopt.results import folder as folders
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
-from hpcopt.runs.hubs import rates_in_words
+from hpcopt.runs.hubs import rates_hint, rates_in_words
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.solvers.base import Solver
@@ -141,8 +141,8 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
     whose = spec.goal.whose(solver.needs.models == "own" for solver in spec.built)
     if whose != "objective":
         print(f"reported: {whose}", flush=True)
-    if prepared.hint is not None:
-        print(f"hint: {prepared.hint}", flush=True)
+    for hint in filter(None, (prepared.hint, rates_hint(spec, prepared.conditions))):
+        print(f"hint: {hint}", flush=True)
     heterogeneity = prepared.conditions.heterogeneity.words(prepared.cluster.size)
     if heterogeneity:
         print(f"heterogeneity: {heterogeneity}", flush=True)

@@ -66,6 +66,11 @@ class MultilevelSGD(MultilevelSolver):
         if self.deadline and self.normalise == "rates":
             raise InputError('normalise: "rates" requires time slots; with a deadline use "steps"')
 
+    @property
+    def favours_fast(self) -> bool:
+        """Whether workers count by their operating rates: nobody waits for slow ones, and no step is normalised."""
+        return not (self.waits or self.deadline) and self.normalise == "none"
+
     def prepare(self, node: Node, f: Oracle, s: MultilevelState) -> None:
         if s.schedule is None:
             s.schedule = resolve(self.step_size, node, f)

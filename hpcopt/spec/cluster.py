@@ -83,7 +83,8 @@ class ClusterTable:
         check_types(self)
         if self.speeds is not None and self.workers is not None and len(self.speeds) != self.workers:
             raise InputError(f"speeds: expected one for each of the {self.workers} workers, got {len(self.speeds)}")
-        bad = next((rate for rate in self.rates if not 0 < rate <= 1), None) if isinstance(self.rates, tuple) else None
+        numbers = (self.rates,) if isinstance(self.rates, (int, float)) else self.rates
+        bad = next((rate for rate in numbers if not 0 < rate <= 1), None) if isinstance(numbers, tuple) else None
         if bad is not None:
             raise InputError(f"rates: expected numbers above 0 and at most 1, got {bad:g}")
         nodes = self.nodes()

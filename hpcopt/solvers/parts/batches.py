@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcopt.arrays import Rows
+from hpcopt.capacity import DOUBLE, ask
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 
@@ -15,6 +16,13 @@ def batch_rows(node: Node, n: int, size: int, step: int) -> Rows:
 
 
 def shuffled_rows(rng: np.random.Generator, n: int, count: int) -> Rows:
-    """Return `count` row indices: permutations of all n rows, one after another."""
+    """Return `count` row indices: permutations of all n rows, one after another.
+
+    Raises
+    ------
+    InputError
+        If they need more memory than is free.
+    """
+    ask(2 * count * DOUBLE, f"the rows of a round, {count:,} of them,")
     epochs = [rng.permutation(n) for _ in range(-(-count // n))]
     return np.concatenate(epochs)[:count]

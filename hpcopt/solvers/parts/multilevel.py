@@ -27,6 +27,7 @@ from hpcopt.solvers.parts.step_size import Schedule
 from hpcopt.topology.hubs import HubNetwork
 
 _NONE = np.zeros(0)
+_SPAN = 1e12  # between weights; the hub matrix holds H b = b to this relative precision
 
 
 @dataclass
@@ -61,6 +62,21 @@ def _levels(solver: MultilevelSolver, setting: Setting) -> Objection | None:
     return Objection("solver.hub_period", what, can_be_forced=False)
 
 
+def _weighted(solver: MultilevelSolver, setting: Setting) -> Objection | None:
+    hubs, weights = setting.hubs, solver.weights
+    if hubs is None or isinstance(weights, str) or len(weights) == len(hubs.workers):
+        return None
+    what = f"weights: expected one for each of the {len(hubs.workers)} workers, got {len(weights)}"
+    return Objection("solver.weights", what, can_be_forced=False)
+
+
+def _pace(solver: MultilevelSolver, setting: Setting) -> Objection | None:
+    if not (solver.deadline and setting.rates):
+        return None
+    what = "until a deadline, workers make as many steps as fit, whatever their operating rates; give one of the two"
+    return Objection("cluster.rates", what, can_be_forced=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MultilevelSolver(Solver[MultilevelState]):
     """Base of the solvers of hub networks; `local_work` is what a worker does between two averages.
@@ -92,7 +108,12 @@ class MultilevelSolver(Solver[MultilevelState]):
         compressor="contractive",
         rates=True,
         rowless=True,
-        also=(Condition("overlap: dedicated hubs", _placement), Condition("one period a level", _levels)),
+        also=(
+            Condition("overlap: dedicated hubs", _placement),
+            Condition("one period a level", _levels),
+            Condition("one weight a worker", _weighted),
+            Condition("deadline: no operating rates", _pace),
+        ),
     )
     randomised = True
     over_graph: ClassVar[bool] = True
@@ -121,6 +142,8 @@ class MultilevelSolver(Solver[MultilevelState]):
             one_of(("rows", "equal"), weights=self.weights)
         elif not self.weights or min(self.weights) <= 0:
             raise InputError('weights: expected "rows", "equal", or a list of numbers > 0, one a worker')
+        elif max(self.weights) > _SPAN * min(self.weights):
+            raise InputError(f"weights: expected the largest to be at most {_SPAN:g} times the smallest")
         if self.gamma != "auto":
             within(0, 1, including="high", gamma=self.gamma)
         if not self.outer_step > 0:
@@ -156,7 +179,7 @@ class MultilevelSolver(Solver[MultilevelState]):
             if f.n:
                 x = self.local_work(node, f, s, slots)
             else:  # a hub that holds no rows
-                node.slots.skip(slots)
+                node.slots.skip(0 if self.deadline else slots)
                 x = s.w
             if self.waits:
                 place.meet(node, due)
