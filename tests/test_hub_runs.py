@@ -113,6 +113,14 @@ def test_methods_that_wait_are_compared_in_slots(spec, tmp_path):
         (["solver.hub_period=[2, 2]"], "hub_period: expected a number, or one for each of the 1 level"),
         (["solver.overlap=true"], "placement"),
         (["solver={ name = 'giant' }"], "time slots"),
+        (
+            [
+                "solver={ name = 'giant' }",
+                "cluster={ kind = 'virtual', workers = 3, slot = 1.0 }",
+                "stop={ rounds = 4 }",
+            ],
+            "giant makes no steps in time slots; remove it",
+        ),
         (["cluster.hubs.placement=dedicated", "solver={ name = 'giant' }", "cluster.rates=1.0"], "giant"),
         (["cluster.hubs.worker_link={ latency = -1.0 }"], "latency"),
         (["cluster.hubs.follow=machine"], 'follow = "machine"'),

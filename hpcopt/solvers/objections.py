@@ -73,7 +73,7 @@ def _rates(solver: Solver[Any], setting: Setting) -> Objection | None:
 def _rowless(solver: Solver[Any], setting: Setting) -> Objection | None:
     if solver.needs.rowless or setting.hubs is None or setting.hubs.placement == "colocated":
         return None
-    what = f'{solver.name} needs rows on every node, and dedicated hubs hold none; use placement = "colocated"'
+    what = 'needs rows on every node, and dedicated hubs hold none; use placement = "colocated"'
     return Objection("cluster.hubs.placement", what, can_be_forced=False)
 
 

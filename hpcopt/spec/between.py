@@ -27,7 +27,9 @@ def check_gap(stop: StopRule, problem: ProblemTable, formulation: Formulation, o
 
 
 def check_slots(stop: StopRule, cluster: ClusterTable, solvers: Sequence[Solver[Any]], origin: Origin) -> None:
-    """Refuse a budget of time slots where nobody counts them."""
+    """Refuse a budget of time slots, or their duration, where nobody counts them."""
+    if cluster.slot is not None and not any(solver.needs.rates for solver in solvers):
+        raise origin.error(("cluster", "slot"), f"{solvers[0].name} makes no steps in time slots; remove it")
     if stop.slots is None:
         return
     where = ("stop", "slots")
