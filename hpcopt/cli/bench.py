@@ -25,9 +25,9 @@ def bench(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller data, fewer repetitions.")] = False,
 ) -> int:
-    """Measure speed, side by side with peers.
+    """Measure speed side by side with reference implementations.
 
-    Columns ours and peer are times; ratio = peer / ours, larger is better.
+    The columns ours and peer are times, peer that of the reference; ratio = peer / ours: larger is better.
     """
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")

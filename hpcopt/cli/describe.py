@@ -39,7 +39,7 @@ def list_(
     kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Default: list the kinds.")] = None,
     solver_file: SolverFile = None,
 ) -> int:
-    """List the names of one kind with one line each, or the kinds.
+    """List the names of a kind, one line each; without KIND, list the kinds.
 
     Kinds are solvers, compressors, topologies, ..., the tables of a specification, and the names that its keys accept:
     sources, partitions, weights, ...
@@ -51,7 +51,7 @@ def list_(
     listed["tables"] = {path: summary(table) for path, table in tables().items()}
     for key in all_keys(known):
         if len(key.names) > 1:
-            plural = key.name if key.name.endswith("s") else f"{key.name}s"
+            plural = key.name if key.name.endswith("s") else "matrices" if key.name == "matrix" else f"{key.name}s"
             names = listed.setdefault(plural, {})
             told = {name: meaning or f"hpcopt show {key.path}" for name, meaning in key.names.items()}
             names.update({**told, **names})
@@ -71,7 +71,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A solver, loss, ..., table, key, or value of a key.")],
     solver_file: SolverFile = None,
 ) -> int:
-    """Show the meaning of a name: parameters, defaults, paper; the keys of a table; the values of a key.
+    """Describe a name: a component's parameters, defaults and paper, a table's keys, or a key's values.
 
     A key may be given with its table, as data.partition.
     """

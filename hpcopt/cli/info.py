@@ -16,7 +16,7 @@ CORE = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "msgspec", "scikit-lear
 
 
 def info() -> int:
-    """Describe the environment in words.
+    """Describe the environment.
 
     Versions, MPI, how the job was started, threads, caches, what is missing.
     """

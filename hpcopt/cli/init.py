@@ -19,7 +19,7 @@ NAMED = "my.toml"
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The specification to write.")] = Path(NAMED),
 ) -> int:
-    """Write a commented specification that runs as it stands.
+    """Write a commented specification that is ready to run.
 
     It solves a small logistic regression; change it to yours. An existing file is never overwritten.
     """

@@ -29,10 +29,10 @@ def plot(
         bool, typer.Option("--force", help="Draw runs of different problems together, too, and mark the differences.")
     ] = False,
 ) -> int:
-    """Draw finished runs.
+    """Plot finished runs.
 
-    Draws the objective against rounds, bytes and seconds; several runs of one problem, or a comparison, in one picture.
-    With --timeline, draws when each node computed, waited and exchanged, for runs with output.timeline = true, and
+    Plots the objective against rounds, bytes and seconds; several runs of one problem, or a comparison, in one picture.
+    With --timeline, plots when each node computed, waited and exchanged, for runs with output.timeline = true, and
     writes a .trace.json beside the picture, for chrome://tracing or Perfetto.
     """
     from hpcopt.studies.replot import check_pictures, replot, replot_timelines

@@ -50,10 +50,10 @@ class Float32(Compressor):
 class Float16(Compressor):
     """IEEE half precision with a common power of two, two bytes per number: delta = 1 - 2^-22 - d 2^-38.
 
-    Half precision ends at 65504 above and loses digits below 2^-14, where the differences that gossip sends soon are.
-    A vector whose largest magnitude m is not in [2^-6, 2^15) is therefore multiplied by a power of two that brings m
-    into [2^4, 2^5); the message begins with its inverse. Then a number has an error of at most 2^-11 of itself or, near
-    zero, of 2^-25 where m >= 2^-6: together at most (2^-22 + d 2^-50 / 2^-12) ||v||^2.
+    Half precision ends at 65504 and loses digits below 2^-14, a size that the differences sent by gossip soon reach. A
+    vector whose largest magnitude m is not in [2^-6, 2^15) is therefore multiplied by a power of two that brings m into
+    [2^4, 2^5); the message begins with its inverse. A number then has a relative error of at most 2^-11 or, near zero,
+    an absolute error of at most 2^-25, where m >= 2^-6: together at most (2^-22 + d 2^-50 / 2^-12) ||v||^2.
     """
 
     paper = "IEEE 754 binary16, round to nearest even; the common factor is ours"
@@ -85,8 +85,8 @@ class Float16(Compressor):
 class BFloat16(Compressor):
     """bfloat16, the upper half of a float32, two bytes per number: delta = 1 - 2^-16.
 
-    It has float32's range, so there is no header. The few numbers that would round to infinity become the largest
-    one, 2^-8 of them away, which is the error of every other number at most.
+    It has float32's range, so there is no header. Numbers that would round to infinity become the largest finite one;
+    their relative error is at most 2^-8, as for all other numbers.
     """
 
     paper = "bfloat16, round to nearest even"

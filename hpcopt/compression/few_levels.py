@@ -30,9 +30,9 @@ class FewLevels(Compressor):
     bucket
         Numbers that share their scales; 0 = all.
     coding
-        "dense" has messages of one size. "auto" takes a list of the numbers that are not zero where that is shorter:
-        it decodes to the same vector and is never longer, hence the default. A list wants less than a number in ten,
-        which is what a heavy tail or a sparse gradient leaves.
+        "dense": all messages have the same size. "auto": a list of the nonzero numbers where that is shorter, which
+        decodes to the same vector. It is shorter if fewer than one number in ten is nonzero, as with heavy tails and
+        sparse gradients.
     """
 
     bucket: int = 0

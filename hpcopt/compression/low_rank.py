@@ -17,25 +17,28 @@ from hpcopt.kernels import low_rank
 class LowRank(Compressor):
     """PowerSGD: the vector as a nearly square matrix M, approximated by P Q^T with Q = M^T P.
 
-    P is an orthonormal basis of M G, G normal random numbers of the key. So C(x) is M projected on a subspace, and
+    P is an orthonormal basis of M G, where G holds normal random numbers drawn from the key. C(x) is therefore M
+    projected onto a subspace, and
 
         E ||C(x) - x||^2 <= (1 - r / min(m, n)) ||x||^2
 
-    for any spectrum, with equality for a flat one: given the columns before it, each further column keeps of what is
-    left a weighted mean of its squared singular values, with greater weights on the greater ones, so at least their
-    plain mean. (float32's rounding takes a millionth of the constant.) Matrices of gradients have steep spectra, and
-    lose far less; vectors without such order lose this.
+    for any spectrum, with equality for a flat one: given the previous columns, each further column keeps a weighted
+    mean of the remainder's squared singular values, in which larger ones have larger weights: at least their plain
+    mean. (float32 rounding lowers the constant by a millionth.) Gradient matrices have steep spectra and lose far less;
+    vectors without structure lose this much.
 
-    Deviations from PowerSGD: (1) Q starts from random numbers each time, not from the last message, as an encoder
-    keeps no memory; `iterations` is the remedy. (2) One node's matrix is compressed, not the mean of all: P and Q
-    travel together. (3) The whole model is one matrix.
+    Deviations from PowerSGD: (1) Q starts from random numbers each time, not from the last message, because encoders
+    have no memory; `iterations` compensates for that. (2) One node's matrix is compressed, not the mean of all: P and Q
+    are sent together. (3) The whole model is one matrix.
 
     Parameters
     ----------
     rank
-        Columns of P and Q, at least one. More than min(m, n) are cut to that, and lose nothing but float32's rounding.
+        Number of columns of P and Q, at least one; more than min(m, n) count as min(m, n), which loses float32 rounding
+        only.
     iterations
-        Power iterations, at least one; each further one reads the matrix twice more and sharpens the subspace.
+        Number of power iterations, at least one; each further one reads the matrix twice more and improves the
+        subspace.
     """
 
     paper = "Vogels, Karimireddy and Jaggi, NeurIPS 2019, Algorithm 1 (PowerSGD)"

@@ -46,7 +46,8 @@ class QSGD(Compressor):
     bucket
         Numbers that share a norm; 0 = all.
     scaled
-        Whether to divide by tau, which makes it contractive. Otherwise it is unbiased, to 2^-17 of a level.
+        Whether to divide by 1 + min(d / s^2, sqrt(d) / s), d the length of a bucket, which makes it contractive.
+        Otherwise it is unbiased, to 2^-17 of a level.
     """
 
     paper = "Alistarh et al., QSGD, NeurIPS 2017"

@@ -18,8 +18,8 @@ _KEY = 8  # bytes
 class RandomK(Sparsifier):
     """k numbers at random indices without repetition, as float32 and an 8-byte key; the others become zero.
 
-    Plain, it is contractive with delta = k / d. Scaled by d / k it is unbiased, with variance d / k - 1. Encoding reads
-    the k numbers only: NaN and infinity elsewhere are neither noticed nor sent.
+    Unscaled, it is contractive with delta = k / d. Scaled by d / k it is unbiased, with variance d / k - 1. Encoding
+    reads only the k numbers: NaN and infinity elsewhere are neither noticed nor sent.
 
     Parameters
     ----------

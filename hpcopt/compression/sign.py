@@ -18,7 +18,7 @@ class Sign(Compressor):
     """(||v||_1 / d) sgn v, with sgn 0 = +1: one bit per number and the mean magnitude as float32.
 
     It is contractive with delta = ||v||_1^2 / (d ||v||^2), which is 2/pi for normal numbers and 1/2 for Laplacian ones;
-    the declared constant, 1/d, is that of a vector with a single nonzero, less float32's rounding.
+    the declared constant, 1/d, is that of a vector with a single nonzero, minus float32 rounding.
     """
 
     paper = "Karimireddy, Rebjock, Stich and Jaggi, ICML 2019 (scaled sign)"

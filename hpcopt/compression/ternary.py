@@ -38,8 +38,6 @@ class Ternary(FewLevels):
     clip
         If positive, magnitudes are first clipped to `clip` root mean squares (the paper: 2.5), at least 1: much less
         variance, but a bias.
-    bucket, coding
-        As for `FewLevels`.
     """
 
     paper = "Wen et al., TernGrad, NeurIPS 2017, arXiv 1705.07878"

@@ -50,11 +50,9 @@ class ThresholdTernary(FewLevels):
         The threshold D: "all", kappa times the mean magnitude; "nonzero", over the numbers that are not zero; "exact",
         the one of least error.
     kappa
-        In [0, 1); the exact rule has none.
+        In [0, 1); rule "exact" does not use it.
     unbiased
         Round at random to an adjacent one of 0, D and the largest magnitude instead: 2.67 bits per number.
-    bucket, coding
-        As for `FewLevels`.
     """
 
     paper = "Li, Zhang and Liu, Ternary weight networks, 2016, arXiv 1605.04711"

@@ -36,8 +36,8 @@ class DataRequest:
     source
         Data without a file:
 
-        - "breast-cancer": Wisconsin diagnoses, 569 rows of 30 features, labels 0 (malignant) and 1; of scikit-learn
-        - "digits": handwritten digits of 8 x 8 pixels, 1,797 rows of 64 features, labels 0 to 9; of scikit-learn
+        - "breast-cancer": Wisconsin diagnoses, 569 rows of 30 features, labels 0 (malignant) and 1; from scikit-learn
+        - "digits": handwritten digits of 8 x 8 pixels, 1,797 rows of 64 features, labels 0 to 9; from scikit-learn
         - "logistic": generated, two classes from a noisy linear model
         - "least-squares": generated, real targets that are linear in the features, plus noise
         - "heterogeneous-least-squares": the same with a different linear model on each node
@@ -74,11 +74,12 @@ class DataRequest:
     rows
         The number of generated rows; of a file or embedded data, the number of first rows to use.
     features, density, condition, noise, heterogeneity
-        Of generated data, as `rows`: the number of features; the fraction of entries that is stored, in (0, 1]; the
-        condition number of the features' second moment; the noise of the targets; the difference of the linear models
-        between nodes. Defaults depend on the source, and are filled in in `run.json`.
+        For generated data: the number of features; the fraction of entries that is stored, in (0, 1]; the condition
+        number of the features' second moment; the noise of the targets; the difference between the nodes' linear
+        models. The defaults depend on the source; `run.json` shows them.
     seed
-        Of generated rows, the split and the partition; in a specification the default is the run's seed.
+        Seed of the generated rows, of the split into training and test rows, and of the partition; in a specification
+        the default is the run's seed.
     scale
         Scaling of the features, measured on the training rows.
 

@@ -58,7 +58,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Departure:
-    """`node` leaves for good at its first step at or after the time `at`.
+    """`node` leaves permanently before its first step at or after the time `at`.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Heterogeneity:
     Parameters
     ----------
     seed
-        Of all random draws; in a specification the default is the run's seed.
+        Seed of all random draws in this table; in a specification the default is the run's seed.
     probability, slowdown
         The probability that a node is a straggler in a step, independently for each step; the step's work then takes
         `slowdown` times as long.
@@ -99,7 +99,7 @@ class Heterogeneity:
     pauses
         Tables { node, at, seconds }: the first step of `node` at or after the time `at` is delayed by `seconds`.
     departures
-        Tables { node, at }: `node` leaves for good at its first step at or after the time `at`.
+        Tables { node, at }: `node` leaves permanently before its first step at or after the time `at`.
 
     Raises
     ------

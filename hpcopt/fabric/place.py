@@ -18,31 +18,17 @@ from hpcopt.topology.mixing import Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class HubTable(Hubs):
-    """The hub network of a cluster: workers under hubs, hubs on a graph, and what its links cost in virtual time.
+    """The hub network of a cluster: workers under hubs, hubs on a graph, and the cost of its links in virtual time.
+
+    Ranks are numbered hub by hub: a hub, its workers, the next hub. Give `hubs`, `workers_per_hub`, both, or `members`.
 
     Parameters
     ----------
-    hubs
-        Number of hubs; the workers are spread over them evenly. Default the square root of the workers' number.
-    workers_per_hub
-        In its place: the number of workers of every hub, or a list with one number a hub.
-    members
-        In its place: a list with the ranks of each sub-network, the hub first.
-    groups
-        The levels between the hubs and the top: for each the number of groups that the level below is divided into, or
-        a list with the sizes of the groups. The first hub of a group speaks for it.
-    graph
-        The topology of the hubs at the top: `name` (`hpcopt list topologies`) and its parameters, or the name alone.
-    matrix
-        How the hub matrix H is made, H b = b: "laplacian", "metropolis", or "auto": the mean on a complete graph, else
-        "laplacian".
-    placement
-        "colocated": the first worker of a sub-network is its hub, too; "dedicated": hubs hold no rows.
     follow
-        "table", or "machine": one sub-network for each host, in place of `hubs`; ranks only.
+        "table": as this table says; "machine": each host is a sub-network, without `hubs`, on MPI ranks only.
     worker_link, hub_link, group_links
-        { latency, bandwidth } of the links in a sub-network, between hubs at the top, and one for each level of
-        `groups`; default that of the cluster, of `groups` that of the hubs (virtual).
+        { latency, bandwidth } of the links within a sub-network, between the hubs at the top, and on each level of
+        `groups` (virtual). Default: the cluster's; for `groups`, `hub_link`.
     """
 
     follow: Literal["table", "machine"] = "table"
@@ -58,7 +44,7 @@ class HubTable(Hubs):
             raise InputError(f'{given}: follow = "machine" makes the hosts the sub-networks; remove one of the two')
         if self.group_links and len(self.group_links) != len(self.groups):
             raise InputError(
-                f"group_links: expected one a level of groups, {len(self.groups)}; got {len(self.group_links)}"
+                f"group_links: expected one per level of groups, {len(self.groups)}; got {len(self.group_links)}"
             )
 
     def on(self, hosts: tuple[int, ...]) -> HubTable:

@@ -120,7 +120,7 @@ class FewFast(Skewed):
     most, few
         The rates of most workers and of the few.
     fraction
-        The fraction of the few among the workers of each sub-network; at least one of several, unless it is 0.
+        The fraction of these few workers in each sub-network; at least one worker if there are several, unless it is 0.
     """
 
 
@@ -134,7 +134,7 @@ class FewSlow(Skewed):
     most, few
         The rates of most workers and of the few.
     fraction
-        The fraction of the few among the workers of each sub-network; at least one of several, unless it is 0.
+        The fraction of these few workers in each sub-network; at least one worker if there are several, unless it is 0.
     """
 
     most: Rate = 0.6

@@ -34,7 +34,7 @@ class ProblemTable:
     Parameters
     ----------
     model, loss
-        Names; each model has a default loss.
+        The model and the loss, by name; each model has a default loss.
     l1
         The weight of ||w||_1; only 0 is supported at present.
     l2
@@ -43,8 +43,8 @@ class ProblemTable:
         Another penalty, in place of `l2`: `name` (`hpcopt list penalties`) and its parameters, or the name alone. Its
         numbers may also be "c/n".
     intercept
-        Whether the model has an intercept (for a loss of classes, one per class); it is not penalised. Default false;
-        "mlp" always has biases.
+        Whether the model has an intercept (with "softmax", one per class); it is not penalised. Default false; "mlp"
+        always has biases.
     hidden, activation
         For "mlp": the widths of the hidden layers, default [64], and their activation, default "relu".
     start

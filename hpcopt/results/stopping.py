@@ -135,9 +135,9 @@ BUDGETS = ("rounds", "iterations", "seconds", "bytes", "slots")
 
 @dataclass(frozen=True, kw_only=True)
 class StopRule:
-    """When a run ends, the table [stop] of a specification: at the first of these that is reached.
+    """When a run ends, the table [stop] of a specification: at the first of these rules that holds.
 
-    A rule without any key stands for rounds = 100; goals without any budget get rounds = 10000, so that every run ends.
+    Every run has a budget: without any key, rounds = 100; with goals alone, rounds = 10000.
 
     Parameters
     ----------
@@ -146,20 +146,19 @@ class StopRule:
     seconds, bytes
         Budgets: on the run's clock (wall or virtual); sent by all nodes together. Monitoring is left out of both.
     slots
-        Budget: time slots, of solvers that make their steps in slots, in hub networks or with operating rates.
+        Budget: time slots, for solvers that make their steps in slots (hub networks, operating rates).
     target
         Goal: the objective.
     target_on
-        Whose objective the target is for, where the nodes' models differ and a record has it: the mean model's
-        ("objective"), on average the nodes' own ("mean_objective"), or the worst node's ("worst_objective").
+        The objective to which the target applies if each node has its own model: that of the mean model ("objective"),
+        the mean over the nodes' models ("mean_objective"), or that of the worst one ("worst_objective").
     gradient_norm
         Goal: the Euclidean norm of the objective's gradient.
     relative_gradient
-        Goal: the same as a part of the norm at the start.
+        Goal: the same, as a fraction of the norm at the start.
     scaled_gradient
-        Goal: the gradient's norm in units that depend neither on those of the features nor on those of the targets;
-        its square is about (f(w) - f*) / f(w), as far as the features' means, variances and (up to 256 of them)
-        correlations tell.
+        Goal: a norm of the gradient that depends neither on the units of the features nor on those of the targets. Its
+        square estimates (f(w) - f*) / f(w), from the features' means, variances and (up to 256 features) correlations.
     gap
         Goal: the certified bound ||gradient||^2 / (2 l2) on f(w) - f*, from strong convexity; needs l2 > 0 and no
         intercept.

@@ -70,7 +70,7 @@ def _steady(solver: AGP, setting: Setting) -> Objection | None:
 @register("agp")
 @dataclass(frozen=True, kw_only=True)
 class AGP(AsynchronousSolver[AGPState]):
-    """AGP, asynchronous gradient push: push-sum SGD on directed and time-varying graphs, asynchronous.
+    """AGP: asynchronous gradient push, that is push-sum SGD, on directed and time-varying graphs.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ class AGP(AsynchronousSolver[AGPState]):
     patience
         Steps without a message after which a worker waits for one; 0 = never.
     ahead
-        Steps that a worker may be ahead of its neighbours; 0 = no limit. A worker that stops for many steps of the
-        others accumulates their weights: set a limit where that can happen, as with more ranks than cores.
+        Steps that a worker may be ahead of its neighbours; 0 = no limit. A worker that stalls for many steps of the
+        others accumulates their weights: set a limit if that can happen, for example with more ranks than cores.
     """
 
     needs = Needs(

@@ -70,9 +70,9 @@ class CompressedGradientTracking(GossipSolver[CompressedTrackingState]):
     compressor
         C, for both messages; contractive.
     form
-        "beer" or "c-gt".
+        The algorithm: "beer" or "c-gt".
     alpha
-        For "c-gt": the step with which the copies follow the messages, in (0, 1].
+        For "c-gt": the step size with which the copies follow the messages, in (0, 1].
     gossip_steps
         For "beer": compressed messages of each vector to each neighbour per iteration.
     """

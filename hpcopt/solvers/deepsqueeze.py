@@ -53,7 +53,7 @@ class DeepSqueeze(GossipSolver[DeepSqueezeState]):
 
     needs = Needs(models="own", topology="graph", weights="symmetric", compressor="contractive")
     paper = "Tang, Lian, Qiu, Yuan, Zhang, Zhang, Liu 2019, arXiv 1907.07346"
-    floor = "compression error proportional to the models; in addition that of a constant step size, as for dgd"
+    floor = "compression error proportional to the models, plus the error of a constant step size, as for dgd"
 
     step_size: StepSize = "auto"
     gamma: Gamma = "auto"

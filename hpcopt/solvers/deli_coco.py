@@ -129,7 +129,7 @@ class ChocoSGD(DeLiCoCo):
     Parameters
     ----------
     gossip_steps
-        1.
+        Always 1.
 
     See `deli-coco` for the others.
     """
@@ -147,7 +147,7 @@ class ChocoGossip(DeLiCoCo):
     Parameters
     ----------
     step_size
-        0.
+        Always 0.
     scatter
         Standard deviation of the nodes' starting points, times sqrt(d).
 

@@ -41,7 +41,7 @@ class DGD(GossipSolver[GossipState]):
     gossip_steps
         Q: the weights are W^Q.
     order
-        "combine-then-adapt" or "adapt-then-combine".
+        Order of averaging and gradient step: "combine-then-adapt" or "adapt-then-combine".
     batch
         Rows of each shard per gradient; 0 = all.
     compressor
@@ -112,7 +112,7 @@ class DPSGD(DGD):
     Parameters
     ----------
     gossip_steps
-        1.
+        Always 1.
     batch
         Rows of each shard per gradient; 0 = all.
 

@@ -204,9 +204,10 @@ class DSGDAAU(AdaptiveAveraging):
     grace
         Seconds for which a worker that could complete an iteration waits for more workers.
     weight
-        Of the gradients: "equal", or "inverse-rate": multiplied by the mean participation rate over the worker's own.
+        Weights of the gradients: "equal", or "inverse-rate": the mean participation rate over the worker's own.
     overlap
-        Whether the next gradient is computed during the exchange, at w~ instead of at the average.
+        Whether the next gradient is computed during the exchange, at the worker's own model w~ instead of at the
+        average.
     compressor
         For the models sent; other than "identity", differences to the copy at the other end of each edge are sent.
     gamma

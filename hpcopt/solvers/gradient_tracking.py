@@ -47,7 +47,7 @@ class GradientTracking(GossipSolver[TrackingState]):
         eta: a number, a table { initial, decay, power }, "c/L" with L the largest smoothness of a node's objective, or
         "auto": the least of 1/2, the spectral gap and (1 + the smallest eigenvalue of W)^2 / 4, over L.
     order
-        "combine-then-adapt" (DIGing) or "adapt-then-combine".
+        Order of averaging and gradient step: "combine-then-adapt" (DIGing) or "adapt-then-combine".
     compressor
         For the vectors sent; the theory covers exact ones only.
     """

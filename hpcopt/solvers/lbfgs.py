@@ -39,7 +39,7 @@ class LBFGSState(State):
 @register("lbfgs")
 @dataclass(frozen=True, kw_only=True)
 class LBFGS(Solver[LBFGSState]):
-    """L-BFGS on the exact distributed gradient, one round for each evaluation.
+    """L-BFGS on the exact distributed gradient; one round per evaluation.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ class LBFGS(Solver[LBFGSState]):
     trials
         Maximum number of evaluations per line search, after the first one.
     preconditioner
-        The matrix that the pairs correct: "none" for a multiple of the identity, or "columns" for one of the inverse
-        variances of the features, which cost a pass and a round or two at the start: the iterates then do not depend
-        on the features' units.
+        The initial inverse Hessian: "none": a multiple of the identity; "columns": a multiple of the features' inverse
+        variances, at the cost of one pass over the data and one or two rounds at the start; the iterates then do not
+        depend on the features' units.
     """
 
     paper = "Liu and Nocedal 1989; Lewis and Overton 2013 (line search)"

@@ -81,15 +81,15 @@ class LocalNewton(Solver[LocalNewtonState]):
     carried
         Delta rule: f is reduced with the next model instead of in a separate round; the rule then acts one round later.
     line_search
-        Rule (5), on the shard's own loss: no communication.
+        Rule (5) of the paper, on the shard's own loss: no communication.
     weights
-        Of the mean: "equal" (1/K, the paper) or "rows" (n_k/n).
+        Weights of the mean: "equal" (1/K, as in the paper) or "rows" (n_k/n).
     mixing
-        "mean", or "preconditioned": (sum H_k)^-1 sum H_k w_k, one round of d^2 + d doubles.
+        Combination of the models: "mean", or "preconditioned": (sum H_k)^-1 sum H_k w_k, one round of d^2 + d doubles.
     regulariser
-        Of the local Hessians: "plain" (l2), or "debiased": l2 (1 - d_eff/n_k), at least a tenth of l2.
+        Regulariser of the local Hessians: "plain" (l2), or "debiased": l2 (1 - d_eff/n_k), at least a tenth of l2.
     global_line_search
-        Whether to search along the averaged step for the objective over all nodes: one more round.
+        Whether to search along the averaged step on the objective over all nodes: one more round.
     giant_line_search
         The line search of GIANT, at the end.
     """

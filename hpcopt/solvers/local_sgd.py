@@ -46,7 +46,7 @@ class LocalSGD(Solver[LocalSGDState]):
         A number, a table { initial, decay, power } over local steps, "c/L", or "auto": 1/L, L the largest smoothness of
         a row's loss.
     weights
-        Of the mean: "equal" (1/K) or "rows" (n_k/n).
+        Weights of the mean: "equal" (1/K) or "rows" (n_k/n).
     """
 
     needs = Needs(rates=True, rowless=True)

@@ -24,18 +24,18 @@ from hpcopt.solvers.parts.multilevel import MultilevelSolver, MultilevelState
 @register("multilevel-local-newton")
 @dataclass(frozen=True, kw_only=True)
 class MultilevelLocalNewton(MultilevelSolver):
-    """Multilevel LocalNewton: local Newton steps at each worker, means in sub-networks, mixing between hubs.
+    """Multilevel LocalNewton: local Newton steps at each worker, averages in sub-networks, mixing between hubs.
 
     Parameters
     ----------
     local_steps
-        tau: Newton steps, one a time slot, between two averages of a sub-network.
+        tau: Newton steps, one per time slot, between two averages of a sub-network.
     line_search
-        Of each step, on the worker's own loss: no communication.
+        For each step, on the worker's own loss: no communication.
     """
 
     needs = Needs(**{**vars(MultilevelSolver.needs), "hessian": True})
-    paper = "Gupta et al. 2021, arXiv 2105.07320, under the hubs of Castiglia et al. 2021, arXiv 2007.13819: ours"
+    paper = "none; local-newton's steps (arXiv 2105.07320) with multilevel-sgd's averaging (arXiv 2007.13819)"
     floor = "gap to f* grows with tau and the hubs' disagreement, and decreases with the rows per shard"
 
     local_steps: int = 1

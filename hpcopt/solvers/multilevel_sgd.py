@@ -37,7 +37,7 @@ from hpcopt.solvers.parts.step_size import StepSize, asks, check_step_size, reso
 @register("multilevel-sgd")
 @dataclass(frozen=True, kw_only=True)
 class MultilevelSGD(MultilevelSolver):
-    """Multi-Level Local SGD: SGD steps at each worker, means in sub-networks, mixing between hubs.
+    """Multi-Level Local SGD: SGD steps at each worker, averages in sub-networks, mixing between hubs.
 
     Parameters
     ----------
@@ -47,8 +47,9 @@ class MultilevelSGD(MultilevelSolver):
         eta: a number, a table { initial, decay, power } over slots, "c/L", or "auto": 1/L, L the largest smoothness of
         a row's loss.
     normalise
-        Where workers of unequal rates hold unequal data, the slow ones count too little: "none"; "rates": step size
-        eta / p_i; "steps": the change of a round is scaled by tau over the steps made, as in FedNova.
+        Correction for workers of unequal rates with heterogeneous data, where slow workers count too little: "none";
+        "rates": step size eta / p_i; "steps": the change of a round is multiplied by tau over the number of steps made,
+        as in FedNova.
     """
 
     paper = "Castiglia, Das, Patterson 2021, arXiv 2007.13819"
@@ -108,14 +109,14 @@ class MultilevelSGD(MultilevelSolver):
 @register("hl-sgd")
 @dataclass(frozen=True, kw_only=True)
 class HLSGD(MultilevelSGD):
-    """Hierarchical Local SGD: means in sub-networks, every q rounds one of all, waiting for every worker.
+    """Hierarchical Local SGD: averages in sub-networks, every q-th time over all workers; waits for the slowest.
 
     Parameters
     ----------
     local_steps
         tau: steps between two averages of a sub-network; a round lasts until its slowest worker has made them.
     hub_period
-        q: averages of the sub-networks from one of all workers to the next.
+        q: every q-th average of the sub-networks is followed by one over all workers.
 
     See `multilevel-sgd` for the others.
     """

@@ -50,8 +50,9 @@ class NewtonCG(Solver[NewtonCGState]):
     cg_steps
         Maximum number of products per iteration.
     preconditioner
-        Of the conjugate gradients: "none", or "columns", from the means and variances of the features, which cost a
-        pass and a round or two at the start: the iterates then do not depend on the features' units.
+        Preconditioner of the conjugate gradients: "none", or "columns": computed from the features' means and
+        variances, at the cost of one pass over the data and one or two rounds at the start; the iterates then do not
+        depend on the features' units.
     line_search
         The trial steps; their values are reduced in one message. If none is accepted, as many smaller ones follow.
     """

@@ -39,7 +39,7 @@ class OneShot(Solver[OneShotState]):
     newton_steps
         Maximum number of local Newton steps.
     weights
-        Of the mean: "equal" (1/K) or "rows" (n_k/n).
+        Weights of the mean: "equal" (1/K) or "rows" (n_k/n).
     """
 
     needs = Needs(hessian=True)

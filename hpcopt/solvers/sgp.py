@@ -41,7 +41,7 @@ class SGPState(GossipState):
 @register("sgp")
 @dataclass(frozen=True, kw_only=True)
 class SGP(GossipSolver[SGPState]):
-    """SGP, stochastic gradient push: push-sum SGD on directed and time-varying graphs, synchronous.
+    """SGP: stochastic gradient push, that is synchronous push-sum SGD, on directed and time-varying graphs.
 
     Parameters
     ----------

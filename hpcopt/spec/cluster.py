@@ -27,7 +27,7 @@ class ClusterTable:
     kind
         "mpi": the ranks of the job; "virtual": `workers` nodes in one process; "auto": the job's ranks.
     workers
-        Number of nodes of a virtual cluster; with dedicated hubs, of the workers among them.
+        Number of workers of a virtual cluster: all its nodes but dedicated hubs.
     latency, bandwidth
         Seconds per message and bytes per second (virtual; on ranks the delays of slow links are relative to this
         bandwidth).
@@ -36,7 +36,8 @@ class ClusterTable:
     collective
         The algorithm of a reduction in virtual time: "tree" or "star".
     reduction
-        "fast": that of the MPI library; "ordered": in rank order, bitwise equal on all clusters.
+        Order of sums on MPI ranks: "fast": that of the MPI library; "ordered": rank order, bitwise equal on all
+        clusters.
     windows
         Remote memory access between MPI ranks, for asynchronous solvers: "one-sided" operations, "two-sided"
         messages, or "auto": one-sided if a test at the start finds that they work.
@@ -53,7 +54,7 @@ class ClusterTable:
         number for all workers, a list with one for each, or a distribution: `name` (`hpcopt list rates`) and its
         parameters, or the name alone. Without it every worker makes a step in every slot.
     slot
-        Seconds that a time slot lasts; default as long as a step of the worker.
+        Duration of a time slot in seconds; default: that of the worker's step.
     stragglers
         Heterogeneity: nodes and links that are slower than others, permanently or temporarily.
 

@@ -51,21 +51,21 @@ _NO_PARAMETERS = {"label", "file"}
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """What a specification consists of: its tables, each checked by itself, and what must hold between them.
+    """The tables of a specification. Each is checked by itself, then all of them together.
 
     Parameters
     ----------
     seed
-        Keys all random draws, those of `data` and `cluster.stragglers` unless they have a seed of their own.
+        Seed of all random draws; `data` and `cluster.stragglers` may have seeds of their own.
     data, problem, cluster, stop, output
-        The tables of these names.
+        The tables [data], [problem], [cluster], [stop] and [output].
     solver
-        Of `hpcopt run`: `name` (`hpcopt list solvers`) and the solver's parameters (`hpcopt show NAME`), and perhaps
+        For `hpcopt run`: `name` (`hpcopt list solvers`), the solver's parameters (`hpcopt show NAME`) and, optionally,
         `label`, its name in tables and pictures, and `file`, a Python file that registers it.
     solvers
-        Of `hpcopt compare`: several such tables [[solvers]].
+        For `hpcopt compare`: several such tables, [[solvers]].
     solver_file
-        The `file` of the solvers' tables, without one, that name a solver which it registers.
+        A Python file that registers solvers: the `file` of all solver tables without one that name a solver in it.
     """
 
     seed: Whole = 0

@@ -77,18 +77,18 @@ class Topology(abc.ABC):
     Parameters
     ----------
     weights
-        The rule of the mixing matrix. With d_i the neighbours of node i, d the largest of them, and L the graph's
-        Laplacian, the weight w_ij that i gives to j's value is
+        The rule of the mixing matrix. With d_i the number of neighbours of node i, d the largest of these, and L the
+        graph's Laplacian, the weight w_ij that i gives to j's value is
 
-        - "auto": the file's where a file gives weights, that of "uniform" on directed graphs, else of "metropolis"
+        - "auto": the file's weights if it has any; on directed graphs as "uniform"; else as "metropolis"
         - "metropolis": 1 / (1 + max(d_i, d_j))
         - "max-degree": 1 / (1 + d)
-        - "laplacian": 2 / (l_1 + l_{n-1}), of the largest and the smallest nonzero eigenvalue of L: the best constant
-        - "uniform": 1 / (1 + d_i), with d_i the nodes that i receives from; for directed graphs, too
-        - "authors": those of DeLi-CoCo (ring 1/3, torus 1/5, complete 1/n), which are the uniform ones there
-        - "file": as the file says
+        - "laplacian": 2 / (l_1 + l_{n-1}), from the largest and the smallest nonzero eigenvalue of L: the best constant
+        - "uniform": 1 / (1 + d_i), with d_i the number of nodes that i receives from; also for directed graphs
+        - "authors": DeLi-CoCo's (ring 1/3, torus 1/5, complete 1/n), there equal to "uniform"
+        - "file": as given in the file
 
-        and w_ii is what is left to one. Not every topology takes every rule.
+        and w_ii is the remainder to one. Not every topology accepts every rule.
 
     Class attributes
     ----------------

@@ -25,7 +25,7 @@ class _Drawn(Topology):
     Parameters
     ----------
     seed
-        Of the first draw, default the run's; each further draw takes the next number.
+        Seed of the first draw, by default the run's; each further draw takes the next number.
 
     Class attributes
     ----------------
@@ -70,7 +70,7 @@ class RandomRegular(_Drawn):
     degree
         Neighbours of each node; n * degree must be even.
     seed
-        Of the first draw, default the run's; each further draw takes the next number.
+        Seed of the first draw, by default the run's; each further draw takes the next number.
     """
 
     advice = "increase degree"
@@ -101,9 +101,9 @@ class ErdosRenyi(_Drawn):
     Parameters
     ----------
     probability
-        Of an edge; 0: 2 ln(n) / n, twice the threshold of connectedness for large n.
+        Probability of an edge; 0: 2 ln(n) / n, twice the connectivity threshold for large n.
     seed
-        Of the first draw, default the run's; each further draw takes the next number.
+        Seed of the first draw, by default the run's; each further draw takes the next number.
     """
 
     advice = "increase probability"
@@ -135,7 +135,7 @@ class BarabasiAlbert(_Drawn):
     links
         Edges of each new node.
     seed
-        Of the first draw, default the run's; each further draw takes the next number.
+        Seed of the first draw, by default the run's; each further draw takes the next number.
     """
 
     advice = "increase links"
@@ -166,7 +166,7 @@ class Geometric(_Drawn):
     radius
         Distance up to which nodes are connected; 0: sqrt(2 ln(n) / (pi n)), a mean degree of about 2 ln(n).
     seed
-        Of the first draw, default the run's; each further draw takes the next number.
+        Seed of the first draw, by default the run's; each further draw takes the next number.
     """
 
     advice = "increase radius"
@@ -201,7 +201,7 @@ class SmallWorld(_Drawn):
     rewiring
         Probability that an edge is rewired.
     seed
-        Of the first draw, default the run's; each further draw takes the next number.
+        Seed of the first draw, by default the run's; each further draw takes the next number.
     """
 
     advice = "increase neighbours or decrease rewiring"

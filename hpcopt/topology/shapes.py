@@ -49,7 +49,7 @@ class Star(Topology):
 @register("complete")
 @dataclass(frozen=True, kw_only=True)
 class Complete(Topology):
-    """All nodes are connected: degree n - 1, one step averages exactly with any rule of weights."""
+    """All nodes are connected: degree n - 1, one step averages exactly with any weight rule."""
 
     rules = (*Topology.rules, "authors")
 

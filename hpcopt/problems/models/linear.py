@@ -24,7 +24,7 @@ from hpcopt.problems.storage import warm
 @register("linear")
 @dataclass(frozen=True, kw_only=True)
 class Linear(ModelFamily):
-    """Linear model, w.x + b, one output per class for a loss of classes; supports all losses.
+    """Linear model, w.x + b; one output per class with a loss of classes; supports all losses.
 
     Parameters
     ----------

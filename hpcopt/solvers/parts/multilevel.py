@@ -86,20 +86,23 @@ class MultilevelSolver(Solver[MultilevelState]):
     local_steps
         tau: time slots between two averages of a sub-network.
     hub_period
-        q: averages of the sub-networks from one of the hubs to the next; in networks of more levels the same number
-        from level to level, or a list with one for each level above the workers.
+        q: the hubs mix after every q-th average of the sub-networks. With more levels, q averages on one level precede
+        one on the next; or a list with one number per level above the workers.
     weights
-        w_i of each worker in all averages: "rows" (n_i), "equal", or a list with one number a worker.
+        w_i of each worker in all averages: "rows" (n_i), "equal", or a list with one number per worker.
     deadline
-        Seconds of a round, in which each worker makes as many steps as fit; 0: a round has tau slots instead.
+        Duration of a round in seconds, in which each worker makes as many steps as fit; 0: a round has tau slots
+        instead.
     post_local
-        Rounds at the start with one step and an average of all levels each.
+        Number of rounds at the start that have one step each and average over all levels.
     compressor, gamma
-        For the messages between hubs, and their consensus step size; "auto": the compressor's contraction.
+        The compressor of the messages between hubs, and the hubs' consensus step size; "auto": the compressor's
+        contraction.
     outer_step, outer_momentum
-        Learning rate and Nesterov momentum of the hubs on the step that they have made since their last mixing.
+        Learning rate and Nesterov momentum that the hubs apply to their change since the last mixing.
     overlap
-        Whether the workers go on while the hubs exchange, whose result enters the next average; for dedicated hubs.
+        Whether the workers continue while the hubs exchange; the result enters the next average. Requires dedicated
+        hubs.
     """
 
     needs = Needs(
@@ -109,10 +112,10 @@ class MultilevelSolver(Solver[MultilevelState]):
         rates=True,
         rowless=True,
         also=(
-            Condition("overlap: dedicated hubs", _placement),
-            Condition("one period a level", _levels),
-            Condition("one weight a worker", _weighted),
-            Condition("deadline: no operating rates", _pace),
+            Condition("dedicated hubs if `overlap`", _placement),
+            Condition("one period per level", _levels),
+            Condition("one weight per worker", _weighted),
+            Condition("no operating rates if `deadline`", _pace),
         ),
     )
     randomised = True

@@ -31,19 +31,20 @@ class Hubs:
     Parameters
     ----------
     hubs
-        Number of hubs.
+        Number of hubs, over which the workers are spread evenly. Default: the square root of the number of workers,
+        rounded down.
     workers_per_hub
         Number of workers of every hub, or a list with one number per hub. A colocated hub is one of them.
     members
-        The ranks of each sub-network, its hub first: any arrangement of the nodes.
+        Instead of both: the ranks of each sub-network, its hub first.
     groups
         The levels above the hubs, lowest first: for each the number of its groups, or a list with the number of members
-        of each group. The first hub of a group speaks for it.
+        of each group. The first hub of a group represents it.
     graph
         The graph on which the hubs (the groups of the last level, if there are any) mix: an undirected topology, `name`
         (`hpcopt list topologies`) and its parameters, or the name alone.
     matrix
-        How the hub matrix H is made, with H b = b for the hubs' weights b: "laplacian": one constant for all edges;
+        The rule of the hub matrix H, with H b = b for the hubs' weights b: "laplacian": one constant for all edges;
         "metropolis": by the weights and degrees of both ends, faster where weights differ; "auto": the exact mean on a
         complete graph, else as "laplacian".
     placement
