@@ -95,6 +95,30 @@ def test_the_backend_of_the_environment_does_not_matter(backend, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(PNG)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (b"text.usetex: True\nfont.family: none\n", None),
+        (b"\xff\xfe", "matplotlib cannot be imported, check its settings (matplotlibrc): UnicodeDecodeError: "),
+    ],
+)
+def test_plot_starts_matplotlib_with_any_backend_and_says_in_a_line_where_it_does_not(settings, told, tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(settings)
+    root = str(Path(hpcopt.__file__).parent.parent)
+    program = "import sys; from hpcopt.cli.main import main; sys.exit(main(['plot', 'none', '-o', 'a.png']))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MPLBACKEND": "nonsense", "PYTHONPATH": root},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"hpcopt: error: {told or 'none: no run here'}")
+
+
 @pytest.mark.parametrize("kind", [RuntimeError, KeyError, MemoryError, RecursionError])
 def test_whatever_fails_in_drawing_is_one_line(kind, tmp_path):
     with pytest.raises(NotDrawnError) as caught, drawing(tmp_path / "a.png"):

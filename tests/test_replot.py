@@ -162,7 +162,7 @@ def test_a_comparison_that_has_recorded_nothing_says_so(tmp_path):
     out = interrupted(tmp_path)
     for name in ("giant", "lbfgs"):
         shutil.rmtree(out / name)
-    with pytest.raises(InputError, match="none of its runs has recorded anything yet"):
+    with pytest.raises(InputError, match="its runs have recorded nothing yet"):
         replot([out])
 
 

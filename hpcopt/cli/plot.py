@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hpcopt.errors import InputError, MissingLibraryError
+from hpcopt.errors import InputError
 
 
 def plot(
@@ -47,11 +47,9 @@ def plot(
 
 def check_format(path: Path) -> None:
     """Raise an error for a file whose suffix is not a picture format."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingLibraryError("pictures need matplotlib: pip install 'hpcopt[plot]'") from None
-    formats = sorted(Figure().canvas.get_supported_filetypes())
+    from hpcopt.results.canvas import figure_class
+
+    formats = sorted(figure_class()().canvas.get_supported_filetypes())
     if path.suffix.lower().removeprefix(".") not in formats and not path.is_dir():
         given = f"'{path.suffix}'" if path.suffix else "no suffix"
         raise InputError(f"{path}: a picture's suffix is one of {', '.join(formats)}; got {given}")

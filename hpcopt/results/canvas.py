@@ -64,6 +64,28 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {shortened(said, _MOST_SAID)}" if said else type(error).__name__
 
 
+def figure_class() -> type[Figure]:
+    """Return matplotlib's class of figures, imported whatever backend the environment names.
+
+    Raises
+    ------
+    MissingLibraryError
+        Without matplotlib.
+    InputError
+        If matplotlib fails when it is imported, for example for a damaged file of settings.
+    """
+    try:
+        with without("MPLBACKEND"):  # the first import fails for an unknown backend
+            from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingLibraryError("pictures need matplotlib: pip install 'hpcopt[plot]'") from None
+    except Exception as error:
+        raise InputError(
+            f"matplotlib cannot be imported, check its settings (matplotlibrc): {_reason(error)}"
+        ) from error
+    return Figure
+
+
 @contextmanager
 def new_picture(path: Path, width: float, height: float) -> Iterator[Figure]:
     """Yield an empty figure, sizes in inches, and write it to `path` at the end; the suffix is the format.
@@ -75,14 +97,11 @@ def new_picture(path: Path, width: float, height: float) -> Iterator[Figure]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # missing glyphs are drawn as boxes, degenerate ranges as they are
-        try:
-            with without("MPLBACKEND"):  # the first import fails for an unknown backend
-                from matplotlib import style
-                from matplotlib.figure import Figure
-        except ImportError:
-            raise MissingLibraryError("pictures need matplotlib: pip install 'hpcopt[plot]'") from None
+        blank = figure_class()
+        from matplotlib import style
+
         with style.context("default"):
-            figure = Figure(figsize=(width, height), layout="constrained")
+            figure = blank(figsize=(width, height), layout="constrained")
             yield figure
             with written_whole(path, "wb") as file:
                 figure.savefig(file, format=path.suffix.removeprefix(".").lower() or "png", dpi=_DPI)

@@ -104,7 +104,7 @@ def _read(paths: list[Path]) -> tuple[list[_Read], list[str]]:
         begun = [one for one in (_Read(path, *folders.read(path)) for path in there) if one.records]
         left = [path.name for path in inner if path not in [one.path for one in begun]]
         if not begun:
-            raise InputError(f"{place}: {'none of its runs' if several else 'the run'} has recorded anything yet")
+            raise InputError(f"{place}: {'its runs have' if several else 'the run has'} recorded nothing yet")
         if left:
             print(f"hpcopt: {place}: nothing recorded yet by {', '.join(left)}", file=sys.stderr, flush=True)
         read += begun
