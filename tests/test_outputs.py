@@ -366,7 +366,8 @@ def test_an_interrupted_run_leaves_its_trace_and_no_result(tmp_path, monkeypatch
 
 
 @pytest.mark.usefixtures("here")
-def test_a_solver_that_fails_at_once_leaves_the_run_that_it_was_to_replace():
+@pytest.mark.parametrize("cluster", [[], ["--virtual", "3"]])
+def test_a_solver_that_fails_at_once_leaves_the_run_that_it_was_to_replace(cluster):
     assert main(["run", "s.toml", "--out", "out", "--quiet"]) == 0
     before = {path: path.read_bytes() for path in Path("out").iterdir()}
     with pytest.raises(ZeroDivisionError):
@@ -374,6 +375,7 @@ def test_a_solver_that_fails_at_once_leaves_the_run_that_it_was_to_replace():
             [
                 "run",
                 "s.toml",
+                *cluster,
                 "--out",
                 "out",
                 "--overwrite",

@@ -105,7 +105,7 @@ def execute(
     out = folder if speaks else None  # the folder in which this process writes
     phases = prepared.phases.copy()
     phases.begin("warm-up")  # before the folder is cleared, as a solver may fail here already
-    windows = _warmed_up(prepared, solver)
+    windows = _warmed_up(prepared, solver, replacing=out is not None and (out / folders.RUN).exists())
     if windows is not None and speaks and not quiet:
         print(windows, flush=True)
     phases.begin("prepare")
@@ -138,10 +138,15 @@ def execute(
     return run
 
 
-def _warmed_up(prepared: Prepared, solver: Solver[Any]) -> str | None:
-    """Warm up; return a description of the windows if they had to be changed for lack of memory."""
+def _warmed_up(prepared: Prepared, solver: Solver[Any], *, replacing: bool) -> str | None:
+    """Warm up; return a description of the windows if they had to be changed for lack of memory.
+
+    A virtual clock needs no warm-up, but a run that is about to be replaced should survive a solver that fails at once.
+    """
     cluster = prepared.cluster
     if cluster.clock != "wall":
+        if replacing:
+            warm_up(prepared, solver)
         return None
     if solver.needs.pace != "own":
         warm_up(prepared, solver)
