@@ -90,6 +90,13 @@ def test_every_kind_that_is_listed_has_a_line_for_each_of_its_names(capsys):
         assert f"{len(capsys.readouterr().out.splitlines())}:" == count
 
 
+def test_the_kinds_that_are_listed_have_english_names(capsys):
+    assert main(["list"]) == 0
+    kinds = {line.split()[0] for line in capsys.readouterr().out.split("\n\n")[0].splitlines()}
+    assert {"matrices", "target_on", "normalise", "error_feedback"} <= kinds
+    assert not {"matrixs", "target_ons", "normalises", "error_feedbacks"} & kinds
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -119,6 +126,7 @@ def test_show_tells(name, words, capsys):
         (["show", "data.partitoin"], "data.partition"),
         (["show", "straglers"], "stragglers"),
         (["list", "partition"], "partitions"),
+        (["list", "LOSSES"], "losses"),
     ],
 )
 def test_a_near_miss_gets_a_suggestion(arguments, guess, capsys):

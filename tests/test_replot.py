@@ -160,6 +160,9 @@ def test_an_interrupted_run_is_drawn_as_unfinished(tmp_path, monkeypatch):
 
 def test_a_comparison_that_has_recorded_nothing_says_so(tmp_path):
     out = interrupted(tmp_path)
+    (out / "giant" / folders.TRACE).write_text("")
+    with pytest.raises(InputError, match="giant: the run has recorded nothing yet"):
+        replot([out / "giant"])
     for name in ("giant", "lbfgs"):
         shutil.rmtree(out / name)
     with pytest.raises(InputError, match="its runs have recorded nothing yet"):

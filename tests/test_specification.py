@@ -88,6 +88,15 @@ def test_a_budget_brings_no_other(budget):
     }
 
 
+@pytest.mark.parametrize("solver", ["ad-psgd", "agp", "dsgd-aau", "prague"])
+@pytest.mark.parametrize("column", ["mean_objective", "worst_objective"])
+def test_a_target_for_what_an_asynchronous_run_does_not_measure_is_refused(solver, column):
+    tables = minimal(solver={"name": solver, "step_size": 0.1})
+    specification_from({**tables, "stop": {"rounds": 5, "target_on": column}})
+    with pytest.raises(InputError, match=f"stop.target_on: {solver} is asynchronous"):
+        specification_from({**tables, "stop": {"target": 0.1, "target_on": column}})
+
+
 def test_goals_alone_get_a_budget_so_that_every_run_ends():
     resolved = as_toml_dict(specification_from(minimal(stop={"target": 0.1})))["stop"]
     assert resolved == {"target": 0.1, "target_on": "objective", "rounds": 10_000}
@@ -260,7 +269,7 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
     ("override", "message"),
     [
         ("solver.local_stpes=2", "--set solver.local_stpes=2: unknown key; did you mean 'local_steps'?"),
-        ("cluster.racks.hubs=3", "--set cluster.racks.hubs=3: cluster.racks: unknown key (known: "),
+        ("cluster.cabinets.hubs=3", "--set cluster.cabinets.hubs=3: cluster.cabinets: unknown key (known: "),
         ("cluster.speeds=[1, 0]", "--set cluster.speeds=[1, 0]: cluster.speeds.1: expected a number > 0, got 0"),
         ("cluster.bandwidth=0", "--set cluster.bandwidth=0: expected a number > 0, got 0"),
         ("data.test_fraction=1", "--set data.test_fraction=1: expected a number >= 0 and < 1, got 1"),
@@ -283,7 +292,18 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
         ("output.record_every=-1", "--set output.record_every=-1: expected an integer >= 0, got -1"),
         ("output.folder=3", "--set output.folder=3: expected text, got 3"),
         ("data=3", "--set data=3: expected a table, got 3"),
-        ("solver.label=a/b", '--set solver.label=a/b: expected up to 80 characters without slashes, got "a/b"'),
+        (
+            "solver.label=a/b",
+            '--set solver.label=a/b: expected up to 80 printable characters without slashes, got "a/b"',
+        ),
+        (
+            r'solver.label="\u009b1m"',
+            r'--set solver.label="\u009b1m": expected up to 80 printable characters without slashes, got "\u009b1m"',
+        ),
+        (
+            r'solver.label="\u202eb"',
+            r'--set solver.label="\u202eb": expected up to 80 printable characters without slashes, got "\u202eb"',
+        ),
         ("solver.name=sgd", "spec.toml, line 8: solver.local_steps: unknown key; did you mean 'step_size'?"),
         ("stop.target", "--set stop.target: expected key.path=value, as in solver.local_steps=2"),
         ("stop..target=1", "--set stop..target=1: expected key.path=value, as in solver.local_steps=2"),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WIDTH = 100  # columns of a line with names
 MOST_PARTS = 8  # most parts that are named if they share a parameter
+PLURALS = {"matrix": "matrices"} | {name: name for name in ("error_feedback", "normalise", "target_on")}
+"""Key -> the kind that lists its names, where that is not the key with an s."""
 
 Registries = Mapping[str, tuple[Registry[Any], str]]
 
@@ -51,8 +53,7 @@ def list_(
     listed["tables"] = {path: summary(table) for path, table in tables().items()}
     for key in all_keys(known):
         if len(key.names) > 1:
-            plural = key.name if key.name.endswith("s") else "matrices" if key.name == "matrix" else f"{key.name}s"
-            names = listed.setdefault(plural, {})
+            names = listed.setdefault(_plural(key.name), {})
             told = {name: meaning or f"hpcopt show {key.path}" for name, meaning in key.names.items()}
             names.update({**told, **names})
     if kind is None:
@@ -93,6 +94,10 @@ def show(
         raise InputError(f"unknown name '{name}'{nearest(name, names)} (see: hpcopt list)")
     print("\n\n".join(found))
     return 0
+
+
+def _plural(name: str) -> str:
+    return name if name.endswith("s") else PLURALS.get(name, f"{name}s")
 
 
 def _called(path: str) -> tuple[str, str]:

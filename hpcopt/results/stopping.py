@@ -151,7 +151,8 @@ class StopRule:
         Goal: the objective.
     target_on
         The objective to which the target applies if each node has its own model: that of the mean model ("objective"),
-        the mean over the nodes' models ("mean_objective"), or that of the worst one ("worst_objective").
+        the mean over the nodes' models ("mean_objective"), or that of the worst one ("worst_objective"). The last two
+        are for synchronous solvers: asynchronous runs measure them at their end only.
     gradient_norm
         Goal: the Euclidean norm of the objective's gradient.
     relative_gradient

@@ -38,3 +38,13 @@ def check_slots(stop: StopRule, cluster: ClusterTable, solvers: Sequence[Solver[
         raise origin.error(where, f"requires solvers that make their steps in time slots; {without} does not")
     if cluster.hubs is None and cluster.rates is None and any(s.needs.topology != "hubs" for s in solvers):
         raise origin.error(where, "requires cluster.hubs or cluster.rates, without which slots are not counted")
+
+
+def check_target(stop: StopRule, solvers: Sequence[Solver[Any]], origin: Origin) -> None:
+    """Refuse a target for a column that the records of an asynchronous run have only at its end."""
+    if stop.target is None or stop.target_on == "objective":
+        return
+    without = next((solver.name for solver in solvers if solver.needs.pace == "own"), None)
+    if without is not None:
+        what = f'{without} is asynchronous: the nodes\' own objectives are measured at its end only; use "objective"'
+        raise origin.error(("stop", "target_on"), what)

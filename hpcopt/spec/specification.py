@@ -31,7 +31,7 @@ from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
 from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
-from hpcopt.spec.between import check_gap, check_slots
+from hpcopt.spec.between import check_gap, check_slots, check_target
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
@@ -42,7 +42,7 @@ from hpcopt.topology import TOPOLOGIES, Topology
 from hpcopt.topology.edge_list import File as EdgeList
 
 _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
-_LABEL = re.compile(r"[^\x00-\x1f/\\]{1,80}")
+_LABEL = re.compile(r"[^/\\]{1,80}")
 
 SolverTable = dict[str, Any]
 """`name`, optionally `label` and `file`, and parameters: fields of the registered dataclass."""
@@ -250,6 +250,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
     check_gap(given.stop, given.problem, _formulation(given.problem, origin), origin)
     built = _built_solvers(given, many, origin)
     check_slots(given.stop, given.cluster, built, origin)
+    check_target(given.stop, built, origin)
     table = _topology_table(given.cluster, built, file)
     hubs = given.cluster.hubs or (HubTable() if any(solver.needs.topology == "hubs" for solver in built) else None)
     rates = given.cluster.rates_table()
@@ -324,8 +325,9 @@ def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[A
         label = table.get("label")
         if label is None:
             continue
-        if not isinstance(label, str) or not _LABEL.fullmatch(label):
-            raise origin.error((*path, "label"), f"expected up to 80 characters without slashes, got {shown(label)}")
+        if not isinstance(label, str) or not _LABEL.fullmatch(label) or not label.isprintable():
+            wanted = "up to 80 printable characters without slashes"
+            raise origin.error((*path, "label"), f"expected {wanted}, got {shown(label)}")
         if label in seen:
             raise origin.error((*path, "label"), f"{shown(label)} is also the label of another solver")
         seen.add(label)
