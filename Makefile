@@ -37,12 +37,12 @@ help:  ## list the tasks
 	@sed -n 's/^\([a-zN%-]*\):.*## /  \1|/p' Makefile | sed 's/%/N/' | while IFS='|' read -r task what; do \
 	    printf '  %-10s %s\n' $$task "$$what"; done
 
-run: $(VENV)/.installed-run $(matched)  ## the main job: solvers compared on real data, on MPI ranks
+run: $(VENV)/.installed-run $(matched)  ## compare the solvers on real data, on MPI ranks
 	$(MPIEXEC) -n $(RANKS) $(BIN)/hpcopt compare $(SPEC) --overwrite
 
 # Tests that start ranks take all cores, so they run one after another; the others use a process a core. Pytest ends
 # with 5 where it has found nothing to run: with ARGS="-k name" that may be so in one of the two, not in both.
-test: $(VENV)/.installed-test $(matched)  ## all tests (ARGS="-k name" for some)
+test: $(VENV)/.installed-test $(matched)  ## run all tests (ARGS="-k name" for some)
 	@export HPCOPT_REQUIRE_MPI=1; pytest="$(BIN)/python -m pytest"; \
 	$$pytest -m "not mpi" -n auto --dist worksteal $(ARGS); alone=$$?; \
 	$$pytest -m mpi $(ARGS); ranks=$$?; \
@@ -65,10 +65,10 @@ test-wheel: wheel  ## the package as users install it: complete, and on 1 and 3 
 	cd build/wheel && HPCOPT_REQUIRE_MPI=1 HPCOPT_TEST_RANKS=1,3 venv/bin/python -m pytest \
 	    tests/test_package.py tests/test_mpi.py -k "package or collectives or neighbours or leaves" $(ARGS)
 
-stress: $(VENV)/.installed-test $(matched)  ## asynchronous runs by the hundred on 2 to 16 real ranks: takes long
+stress: $(VENV)/.installed-test $(matched)  ## hundreds of asynchronous runs on 2 to 16 real ranks; takes long
 	$(BIN)/python -m tests.stress $(ARGS)
 
-fuzz: $(VENV)/.installed-test  ## damaged files by the thousand: ARGS="2000 1" for so many of each kind, and the seed
+fuzz: $(VENV)/.installed-test  ## thousands of damaged files; ARGS="2000 1": that many of each kind, and the seed
 	$(BIN)/python -m tests.fuzzing $(ARGS)
 
 lint: $(VENV)/.installed-lint  ## style, format, types, spelling
@@ -77,7 +77,7 @@ lint: $(VENV)/.installed-lint  ## style, format, types, spelling
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-format: $(VENV)/.installed-lint  ## repair what a tool can repair
+format: $(VENV)/.installed-lint  ## apply automatic style fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -85,7 +85,7 @@ docs: $(VENV)/.installed-docs  ## the documentation, in docs/_build/html; a warn
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
-bench: $(VENV)/.installed-run $(matched)  ## kernels and compressors beside numpy and others, the fabric beside bare mpi4py
+bench: $(VENV)/.installed-run $(matched)  ## compare kernels and compressors with numpy and others, the fabric with bare mpi4py
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench kernels
 	$(BIN)/hpcopt bench compression
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench fabric

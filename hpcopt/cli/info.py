@@ -32,7 +32,9 @@ def info() -> int:
         print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in CORE))
         print(f"MPI: {mpi_library() or 'none that mpi4py can load (pip install mpich); one node only'}")
         print(
-            f"started by {launcher}: {cluster.size} ranks" if processes > 1 else f"started alone: {cluster.size} rank"
+            f"started by {launcher}: {cluster.size} ranks"
+            if processes > 1
+            else f"started as a single process: {cluster.size} rank"
         )
         print(f"cores for this process: {len(os.sched_getaffinity(0))}; kernels and BLAS use one thread per rank")
         kernels = place()

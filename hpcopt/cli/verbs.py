@@ -35,7 +35,7 @@ def _without_ranks(verb: Callable[..., int]) -> Callable[..., int]:
 
 app = typer.Typer(
     name="hpcopt",
-    help="Communication-efficient distributed optimisation over MPI: alone, under mpiexec, under srun.",
+    help="Communication-efficient distributed optimisation: in one process, under mpiexec or under srun.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

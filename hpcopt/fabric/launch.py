@@ -251,7 +251,7 @@ def refuse_singletons() -> None:
     )
     if not is_launched():
         size, rank = next(names[:2] for names in LAUNCHERS if names[2] == launcher)
-        remedy += f"; if this process was started alone, unset {size} and {rank}, which it inherited"
+        remedy += f"; if you started a single process, unset {size} and {rank}, which it inherited"
     raise InputError(
         f"{processes} processes were started by {launcher}, but each has an MPI world of size 1: the launcher does not "
         f"match the MPI library ({mpi_library()}); start with {remedy}"
