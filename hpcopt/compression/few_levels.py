@@ -28,7 +28,7 @@ class FewLevels(Compressor):
     Parameters
     ----------
     bucket
-        Numbers that share their scales; 0 = all.
+        Length of a bucket, whose numbers share their scales; 0: one bucket.
     coding
         "dense": all messages have the same size. "auto": a list of the nonzero numbers where that is shorter, which
         decodes to the same vector. It is shorter if fewer than one number in ten is nonzero, as with heavy tails and

@@ -44,7 +44,7 @@ class QSGD(Compressor):
     levels
         s, from 1 to 32767.
     bucket
-        Numbers that share a norm; 0 = all.
+        Length of a bucket, whose numbers share a norm; 0: one bucket.
     scaled
         Whether to divide by 1 + min(d / s^2, sqrt(d) / s), d the length of a bucket, which makes it contractive.
         Otherwise it is unbiased, to 2^-17 of a level.

@@ -47,12 +47,13 @@ class ThresholdTernary(FewLevels):
     Parameters
     ----------
     rule
-        The threshold D: "all", kappa times the mean magnitude; "nonzero", over the numbers that are not zero; "exact",
-        the one of least error.
+        The threshold D: "all": kappa times the mean magnitude; "nonzero": kappa times the mean magnitude of the nonzero
+        numbers; "exact": the threshold of least error.
     kappa
         In [0, 1); rule "exact" does not use it.
     unbiased
-        Round at random to an adjacent one of 0, D and the largest magnitude instead: 2.67 bits per number.
+        Whether to round each number at random to an adjacent one of 0, D and the largest magnitude instead: 2.67 bits
+        per number.
     """
 
     paper = "Li, Zhang and Liu, Ternary weight networks, 2016, arXiv 1605.04711"

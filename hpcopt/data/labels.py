@@ -21,7 +21,7 @@ SHOWN_LABELS = 5
 
 @dataclass(frozen=True)
 class ChosenClasses:
-    """Two groups of classes to distinguish; rows of other classes are dropped.
+    """Two groups of classes to distinguish; rows of other classes are left out.
 
     Parameters
     ----------

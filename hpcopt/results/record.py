@@ -41,11 +41,11 @@ class Record:
     )
     clock: str = field(metadata=_column("", '`"wall"` on MPI ranks, `"virtual"` on virtual nodes'))
     bytes: int = field(
-        metadata=_column("bytes", "sent, summed over all nodes; [counted so](clusters.md#what-is-counted)")
+        metadata=_column("bytes", "sent, summed over all nodes; [how they are counted](clusters.md#what-is-counted)")
     )
     messages: int = field(metadata=_column("messages", "number of messages sent, summed over all nodes"))
     work: float = field(
-        metadata=_column("passes", "entries of the shards read by the oracle, over the entries of all shards")
+        metadata=_column("passes", "shard entries read by the oracle, divided by the number of all entries")
     )
     objective: float = field(metadata=_column("", "$f(w)$ over all training rows, penalty included"))
     grad_norm: float = field(metadata=_column("", r"$\lVert \nabla f(w) \rVert$, Euclidean"))
@@ -53,15 +53,17 @@ class Record:
         default=None,
         metadata=_column(
             "",
-            r"where a rule or the end asks for it: the [scaled gradient](objective.md#how-far-from-the-optimum), whose "
-            r"units depend neither on those of the features nor on those of the targets, $\lVert \nabla f(w) "
+            r"if a stop rule or the end of the run requires it: the "
+            r"[scaled gradient](objective.md#how-far-from-the-optimum), whose units depend neither on those of the "
+            r"features nor on those of the targets, $\lVert \nabla f(w) "
             r"\rVert_{G^{-1}} / \sqrt{2 f(w)}$",
         ),
     )
     test_accuracy: float | None = field(
         default=None,
         metadata=_column(
-            "fraction", "two classes, with test rows: how many are on the right side (a margin of 0 is not)"
+            "fraction",
+            "with test rows of classes: the fraction predicted correctly (of two classes, a margin of 0 is not)",
         ),
     )
     test_error: float | None = field(
@@ -110,8 +112,8 @@ class Record:
         default=None,
         metadata=_column(
             "steps",
-            "of asynchronous solvers, in the last record: those of them that were under way when the run ended, and "
-            "went into no model",
+            "asynchronous solvers, in the last record: those of these gradients that were still being computed when "
+            "the run ended, and entered no model",
             decentralised=True,
         ),
     )

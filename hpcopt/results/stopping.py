@@ -148,7 +148,7 @@ class StopRule:
     slots
         Budget: time slots, for solvers that make their steps in slots (hub networks, operating rates).
     target
-        Goal: the objective.
+        Goal: the objective is at most this.
     target_on
         The objective to which the target applies if each node has its own model: that of the mean model ("objective"),
         the mean over the nodes' models ("mean_objective"), or that of the worst one ("worst_objective"). The last two

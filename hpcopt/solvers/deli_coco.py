@@ -60,7 +60,7 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
     gamma
         Consensus step size in (0, 1]; "auto": found by a short trial of gossip alone; "theory": that of CHOCO-Gossip.
     compressor
-        C, for the messages; contractive.
+        C, the compressor of the messages; contractive.
     batch
         Rows of each shard per gradient; 0 = all, as in the paper's theory.
     scatter

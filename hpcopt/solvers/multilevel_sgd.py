@@ -117,6 +117,8 @@ class HLSGD(MultilevelSGD):
         tau: steps between two averages of a sub-network; a round lasts until its slowest worker has made them.
     hub_period
         q: every q-th average of the sub-networks is followed by one over all workers.
+    deadline
+        Always 0: a round has no fixed duration.
 
     See `multilevel-sgd` for the others.
     """

@@ -71,9 +71,10 @@ class SGD(Solver[SGDState]):
     momentum
         Heavy-ball factor, 0 <= momentum < 1.
     compressor
-        For the gradients.
+        The compressor of the gradients.
     error_feedback
-        "none"; "ef": the compression error is added to the next gradient; "ef21": differences to a copy are sent.
+        "none"; "ef": the compression error is added to the next gradient; "ef21": the difference to a copy that all
+        nodes keep is sent.
     """
 
     needs = Needs(

@@ -25,7 +25,8 @@ class ClusterTable:
     Parameters
     ----------
     kind
-        "mpi": the ranks of the job; "virtual": `workers` nodes in one process; "auto": the job's ranks.
+        "mpi": the ranks of the job; "virtual": `workers` nodes in one process; "auto": the job's ranks, or, if a
+        single process was started and `workers` is set, that many virtual nodes.
     workers
         Number of workers of a virtual cluster: all its nodes but dedicated hubs.
     latency, bandwidth

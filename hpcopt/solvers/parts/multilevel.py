@@ -140,11 +140,11 @@ class MultilevelSolver(Solver[MultilevelState]):
         at_least(0, post_local=self.post_local, deadline=self.deadline)
         periods = (self.hub_period,) if isinstance(self.hub_period, int) else self.hub_period
         if not periods or min(periods) < 1:
-            raise InputError(f"hub_period: expected a number >= 1, or one a level; got {self.hub_period!r}")
+            raise InputError(f"hub_period: expected a number >= 1, or one per level; got {self.hub_period!r}")
         if isinstance(self.weights, str):
             one_of(("rows", "equal"), weights=self.weights)
         elif not self.weights or min(self.weights) <= 0:
-            raise InputError('weights: expected "rows", "equal", or a list of numbers > 0, one a worker')
+            raise InputError('weights: expected "rows", "equal", or a list of numbers > 0, one per worker')
         elif max(self.weights) > _SPAN * min(self.weights):
             raise InputError(f"weights: expected the largest to be at most {_SPAN:g} times the smallest")
         if self.gamma != "auto":
