@@ -98,6 +98,13 @@ def test_the_clock_is_said_on_the_axis(drawn):
     assert figure.axes[2].get_xlabel() == "seconds (wall clock)"
 
 
+@pytest.mark.parametrize("seconds", [1e-7, 7.4e-5, 3.3e-4, 2.1e-3, 0.05, 7.0, 4321.0])
+def test_numbers_at_the_seconds_fit_side_by_side(drawn, seconds):
+    figure = drawn(draw_compare, [("a", trace(2.0, 1.0, seconds=seconds))], "title")
+    told = [tick.get_text() for tick in figure.axes[2].get_xticklabels()]
+    assert max(map(len, told)) <= 5
+
+
 def test_every_run_is_in_the_legend(drawn):
     names = [f"solver {place}" for place in range(10)]
     figure = drawn(draw_compare, [(name, trace(3.0, 2.0, 1.0)) for name in names], "title")

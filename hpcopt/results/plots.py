@@ -33,6 +33,7 @@ _LINES = ("-", "--", ":", "-.")
 _MARKERS_A_CURVE = 12
 _FEW = 3  # up to this many records no line is drawn if iterations lie between them, as it would suggest measurements
 _WIDE = 30.0  # curves whose lengths differ by more than this factor get a logarithmic axis
+_PLAIN = (-3, 6)  # powers of ten between which numbers at the horizontal axis are written in full, so that they fit
 _DECADES = 10.0  # a quantity that falls by more than this factor gets a logarithmic axis
 _LABEL = 42  # characters that fit beside a panel
 _ROUNDOFF = 1e-15  # relative: smaller differences of objectives are roundoff
@@ -276,6 +277,7 @@ def _dress(axis: Axes, measure: _Measure, runs: Sequence[Run]) -> None:
     elif ends:
         axis.set_xlim(-0.02 * max(ends), 1.03 * max(ends))
         axis.locator_params(axis="x", nbins=6, integer=measure.name in {"rounds", "time slots"})
+        axis.ticklabel_format(axis="x", scilimits=_PLAIN)
     else:
         axis.set_xticks([0.0])
     axis.set_xlabel(measure.name)
