@@ -304,6 +304,23 @@ def test_a_folder_that_vanishes_is_made_again_with_all_that_the_run_leaves(tmp_p
     assert json.loads((out / "run.json").read_text())["result"] == whole.result == again.result
 
 
+def test_of_two_runs_in_one_folder_the_later_has_it_and_the_earlier_says_where_its_model_is(tmp_path, monkeypatch):
+    out, begun = tmp_path / "out", []
+
+    def act():
+        monkeypatch.undo()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        begun.append(hpcopt.run({**GOSSIP, "seed": 1}, folder=out, overwrite=True))
+
+    meanwhile(monkeypatch, act)
+    with pytest.raises(InputError, match="another run has begun in this folder; the model is in ") as caught:
+        hpcopt.run(GOSSIP, folder=out)
+    assert load(str(caught.value).rpartition(" ")[2]).coef.shape == (4,)
+    described, records = folders.read(out)
+    assert (described["specification"]["seed"], described["result"]) == (1, begun[0].result)
+    assert len(records) == len(begun[0].records)
+
+
 @pytest.mark.parametrize("name", ["edges", "timeline"])
 def test_what_is_beside_the_model_costs_no_result(name, tmp_path, monkeypatch, capsys):
     def fail(folder, _):

@@ -205,6 +205,14 @@ class TraceFile:
         assert self._file is not None, "begun"
         self._file.write(record.line())
 
+    def is_replaced(self) -> bool:
+        """Return whether another file has been put in the place of this one, which is still open."""
+        return (
+            self._file is not None
+            and self.path.exists()
+            and not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        )
+
     def close(self) -> None:
         """Close the file, if it is open."""
         if self._file is not None:

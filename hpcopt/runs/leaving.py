@@ -64,8 +64,10 @@ def leave_result(
     Raises
     ------
     InputError
-        If one of them cannot be written, with the path of the model.
+        If one of them cannot be written, or the folder is another run's by now, with the path of the model.
     """
+    if recorder.folder_is_taken:
+        raise InputError(f"{folder}: another run has begun in this folder; {_rescued(model, folders.MODEL)}")
     path = folder / folders.RUN
     try:
         folder.mkdir(parents=True, exist_ok=True)  # it may have been removed meanwhile

@@ -37,10 +37,13 @@ class Recorder:
     ----------
     records
         All records so far.
+    folder_is_taken
+        Whether another run has begun in the same folder meanwhile; known at the end.
     """
 
     def __init__(self, label: str, stop: StopRule, folder: Path | None, *, silent: bool) -> None:
         self.records: list[Record] = []
+        self.folder_is_taken = False
         self._progress = Progress(label, stop, silent=silent)
         self._folder = folder
         self._file: TraceFile | None = None
@@ -84,4 +87,5 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
         if self._file is not None:
+            self.folder_is_taken = self._file.is_replaced()
             self._guarded(self._file.close)  # some file systems report a full disk only at this point
