@@ -99,7 +99,15 @@ class PerHub(Rates):
 
 @dataclass(frozen=True, kw_only=True)
 class Skewed(Rates):
-    """Most workers have one rate, and a few of each sub-network another."""
+    """Most workers have one rate, and a few of each sub-network another.
+
+    Parameters
+    ----------
+    most, few
+        The rates of most workers and of the few.
+    fraction
+        The fraction of these few workers in each sub-network; at least one worker if there are several, unless it is 0.
+    """
 
     most: Rate = 0.5
     few: Rate = 1.0
@@ -113,29 +121,13 @@ class Skewed(Rates):
 @register("few-fast")
 @dataclass(frozen=True, kw_only=True)
 class FewFast(Skewed):
-    """Most workers are slow, a few of each sub-network fast: the paper's first skewed distribution.
-
-    Parameters
-    ----------
-    most, few
-        The rates of most workers and of the few.
-    fraction
-        The fraction of these few workers in each sub-network; at least one worker if there are several, unless it is 0.
-    """
+    """Most workers are slow, a few of each sub-network fast: the paper's first skewed distribution."""
 
 
 @register("few-slow")
 @dataclass(frozen=True, kw_only=True)
 class FewSlow(Skewed):
-    """Most workers are fast, a few of each sub-network slow: the paper's second skewed distribution.
-
-    Parameters
-    ----------
-    most, few
-        The rates of most workers and of the few.
-    fraction
-        The fraction of these few workers in each sub-network; at least one worker if there are several, unless it is 0.
-    """
+    """Most workers are fast, a few of each sub-network slow: the paper's second skewed distribution."""
 
     most: Rate = 0.6
     few: Rate = 0.1
