@@ -19,14 +19,14 @@ def test_what_should_not_happen_is_noticed(tmp_path):
     def fails(path):
         raise TypeError(path)
 
-    def rambles(path):
-        raise InputError(f"{path}:\n")
+    def mumbles(_):
+        raise InputError("")
 
     def believes(_):
         with fuzzing.bounded():
             return bytearray(4 * fuzzing.SPARE_BYTES)
 
-    for read, words in ((fails, "TypeError"), (rambles, "other than one line"), (believes, "MemoryError")):
+    for read, words in ((fails, "TypeError"), (mumbles, "other than one line"), (believes, "MemoryError")):
         assert words in fuzzing.outcome(fuzzing.Kind("a", b"", read), b"", tmp_path)
 
 

@@ -289,7 +289,7 @@ def test_a_bracket_counts_also_what_fails_and_does_not_nest():
     meter = Meter(lambda flops, seconds: told.append((flops, seconds >= 0.0)))
     with pytest.raises(ZeroDivisionError), meter.working(5.0, 2.0):
         1 / 0  # noqa: B018
-    with meter.working(1.0, 0.0), pytest.raises(RuntimeError, match="inside other work"):
+    with meter.working(1.0, 0.0), pytest.raises(RuntimeError, match="nested work"):
         meter.working(1.0, 0.0)
     assert (meter.flops, meter.touched, told) == (6.0, 2.0, [(5.0, True), (1.0, True)])
 
