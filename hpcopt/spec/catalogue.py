@@ -93,6 +93,7 @@ def tables() -> dict[str, type]:
     return {WHOLE: Tables, **dict(_tables(Tables, ""))}
 
 
+@cache
 def table_keys(kind: type, path: str = "", of: tuple[str, str] = ("", "")) -> list[Key]:
     """Return the keys of the table, or the parameters of the part, with class `kind`."""
     told = _parameters(kind)
