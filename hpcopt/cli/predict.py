@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL.npz", help="A model file written by fit, run or compare.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text, .npz or .npy.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text or IDX, perhaps compressed, .npz or .npy.")],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write one prediction per line; default: standard output."),
