@@ -26,6 +26,7 @@ from hpcopt.solvers.parts.batches import shuffled_rows
 from hpcopt.solvers.parts.hub_averaging import HubAveraging
 from hpcopt.solvers.parts.hub_mixing import HubMixing
 from hpcopt.solvers.parts.step_size import Schedule
+from hpcopt.spec.specification import build_solver
 from hpcopt.topology import TOPOLOGIES, build
 from hpcopt.topology.hubs import Hubs
 
@@ -428,6 +429,22 @@ def test_one_hub_of_newton_steps_is_local_newton():
     spread = logistic(nodes=5)
     ours = solve(Newton(local_steps=2, weights="equal", hub_period=1), spread, hubs=Hubs(hubs=1), iterations=5)
     np.testing.assert_array_equal(ours.w, solve(SOLVERS["local-newton"](local_steps=2), spread, iterations=5).w)
+
+
+def test_the_consensus_step_size_of_the_hubs_acts_on_exact_messages_too():
+    weights = np.arange(1.0, 7.0)
+    _, x, whole = averaged(Hubs(hubs=6, graph="path"), 6, weights, 1)
+    _, _, half = averaged(Hubs(hubs=6, graph="path"), 6, weights, 1, gamma=0.5)
+    np.testing.assert_allclose(half, 0.5 * (x + whole), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("compressor", "top-k"), ("normalise", "rates"), ("gamma", 0.5), ("deadline", 1.0)],
+)
+def test_what_hierarchical_local_sgd_would_ignore_is_refused(name, value):
+    with pytest.raises(InputError, match=name):
+        build_solver({"name": "hl-sgd", name: value})
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,8 @@ class Place:
             if mine is not None:
                 self.groups.append(node.group(mine, network.link_classes[level]))
                 self.shares.append(weights[node.rank] / (totals[mine[0]] or 1.0))
+            if level == 0:
+                of_hubs = totals
             weights = totals
         whole = sum(weights.values())
         self.hubs: Group | None = None
@@ -116,9 +118,7 @@ class Place:
             self.top_share = weights[node.rank] / whole
             self.mixing = self._mixing(np.array([weights[rank] / whole for rank in network.top]))
         self.is_hub = node.rank in network.hubs
-        sub_network = next(group for group in network.levels[0] if node.rank in group)
-        total = sum(float(w[0]) for w in everyones)
-        node.weight = sum(float(everyones[rank][0]) for rank in sub_network) / total if self.is_hub else 0.0
+        node.weight = of_hubs.get(node.rank, 0.0) / whole
 
     def _mixing(self, b: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Mixing | None:
         return self.network.mixing(b) if len(b) > 1 else None

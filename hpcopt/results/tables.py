@@ -164,6 +164,7 @@ def summary_table(
         "result": result["message"],
         **_objectives(result),
         f"gradient norm{mean}": _number(result["grad_norm"], ".3e"),
+        f"scaled gradient{mean}": _number(result.get("scaled_gradient"), ".3e"),
         "rounds": _number(result["rounds"], ",d"),
         "sent": f"{_megabytes(result['bytes'])} MB",
         **{f"of which {link_class}": f"{_megabytes(sent)} MB" for link_class, sent in _by_link(result).items()},

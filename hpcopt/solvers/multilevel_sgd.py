@@ -24,6 +24,7 @@ from typing import ClassVar, Literal
 
 from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of
+from hpcopt.compression.identity import Identity
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
@@ -117,8 +118,8 @@ class HLSGD(MultilevelSGD):
         tau: steps between two averages of a sub-network; a round lasts until its slowest worker has made them.
     hub_period
         q: every q-th average of the sub-networks is followed by one over all workers.
-    deadline
-        Always 0: a round has no fixed duration.
+    deadline, normalise, compressor, gamma
+        Fixed: a round lasts until all steps are made, so no step is normalised, and the hubs add models, uncompressed.
 
     See `multilevel-sgd` for the others.
     """
@@ -128,3 +129,12 @@ class HLSGD(MultilevelSGD):
     waits: ClassVar[bool] = True
 
     deadline: Literal[0] = 0
+    normalise: Literal["none"] = "none"
+    gamma: Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.compressor, Identity):
+            raise InputError(
+                f'compressor: hl-sgd averages uncompressed models; got {self.compressor.name}, expected "identity"'
+            )

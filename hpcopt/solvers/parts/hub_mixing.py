@@ -21,7 +21,7 @@ class HubMixing:
     Parameters
     ----------
     compressor, gamma
-        Of the messages, and the consensus step size where they are inexact.
+        Of the messages, and the consensus step size: y = z + gamma (sum_j H_jd z^(j) - z) with exact ones.
     copy, surroundings
         Shape (d,), zero at first: this hub's public copy and the mixed copies of its neighbours; changed in place.
 
@@ -49,7 +49,8 @@ class HubMixing:
         if self._links is None:
             return z
         if self._is_exact:
-            return self._links.send(z, step)[1].copy()
+            mixed = self._links.send(z, step)[1]
+            return mixed.copy() if self._gamma == 1.0 else z + self._gamma * (mixed - z)
         own, mixed = self._links.send(z - self._copy, step)
         self._copy += own
         self._surroundings += mixed
