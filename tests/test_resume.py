@@ -45,13 +45,23 @@ def takes(name, **parameters):
     return {key: value for key, value in parameters.items() if key in own}
 
 
+def accepts(name, **parameters):
+    """Return whether a solver takes these parameters."""
+    try:
+        SOLVERS[name](**parameters)
+    except InputError:
+        return False
+    return True
+
+
 def settings():
     """Yield solvers with their parameters, heterogeneous nodes and the link model."""
     for name in IN_ROUNDS:
         yield name, {}, EVEN, PAIRS
         for links in (PAIRS, PORTS):
             yield name, takes(name, batch=5), UNLIKE, links
-        if SOLVERS[name].needs.models == "own" and takes(name, compressor=TOP_K):
+        compresses = takes(name, compressor=TOP_K)
+        if SOLVERS[name].needs.models == "own" and compresses and accepts(name, **compresses):
             for compressor in (TOP_K, QSGD, LOW_RANK):
                 yield name, {"compressor": compressor}, UNLIKE, PORTS
     for feedback in ("ef", "ef21"):
