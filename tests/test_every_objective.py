@@ -76,6 +76,14 @@ def smooth_value(f, w):
     return f.at(w).value - f.penalty.value(leading) + 0.5 * f.penalty.curvature * leading @ leading
 
 
+def assert_the_penalty_is_left_out(f, w, rows):
+    """Assert that gradients of the loss differ from those of f by the penalty's smooth part."""
+    smooth = np.zeros(f.d)
+    f.penalty.add_gradient(w[: f.penalised], smooth[: f.penalised])
+    assert_allclose(f.at(w).loss_gradient + smooth, f.at(w).gradient, rtol=1e-13, atol=1e-15)
+    assert_allclose(f.gradient_of_rows(w, rows, loss_only=True) + smooth, f.gradient_of_rows(w, rows), rtol=1e-13)
+
+
 def differences(function, w, step=1e-6):
     return np.array([(function(w + step * e) - function(w - step * e)) / (2 * step) for e in np.eye(len(w))])
 
@@ -96,6 +104,7 @@ def test_many_values_and_all_rows_agree_with_one_point(product, form):
     assert_allclose(f.values(models), [f.at(w).value for w in models], rtol=1e-13)
     rows = np.random.default_rng(2).permutation(N)
     assert_allclose(f.gradient_of_rows(models[0], rows), f.at(models[0]).gradient, rtol=1e-10, atol=1e-13)
+    assert_the_penalty_is_left_out(f, models[0], rows[:5])
 
 
 @PRODUCT
@@ -231,7 +240,27 @@ def test_the_prox_minimises_the_penalty_and_the_distance(name, step, metric):
         assert_allclose(found, done.x, rtol=1e-5, atol=1e-6)
 
 
+@PENALTY
+def test_the_residual_is_the_subgradient_of_least_norm(name):
+    """No direction descends faster than minus the residual, at the rate of its norm; at a minimum it is zero."""
+    penalty, rng = penalty_of(name), np.random.default_rng(4)
+    for w in [penalty.prox(w, 3.0) for w in points(D)]:  # with zeros
+        slope = rng.standard_normal(D)
+        residual = penalty.residual(w, slope + penalty.curvature * w)
+        norm = np.linalg.norm(residual)
+        directions = rng.standard_normal((50, D))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        rates = [(slope @ p + (penalty.value(w + 1e-7 * p) - penalty.value(w)) / 1e-7) for p in directions]
+        assert min(rates) >= -norm - 1e-5
+        p = -residual / norm
+        assert slope @ p + (penalty.value(w + 1e-7 * p) - penalty.value(w)) / 1e-7 == pytest.approx(-norm, abs=1e-5)
+        least = penalty.prox(w, 2.0)  # the minimiser of r(u) + ||u - w||^2 / 4
+        here = 0.5 * (least - w) + penalty.curvature * least
+        assert_allclose(penalty.residual(least, here), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["l1", "l2"])
 @pytest.mark.parametrize("weight", [-1.0, np.nan])
-def test_a_weight_below_zero_or_no_number_is_refused(weight):
+def test_a_weight_below_zero_or_no_number_is_refused(name, weight):
     with pytest.raises(InputError, match="weight: at least 0, got"):
-        PENALTIES["l2"](weight=weight)
+        PENALTIES[name](weight=weight)

@@ -42,7 +42,9 @@ def test_the_oracle_of_a_shard_without_rows_is_zero(problem):
     np.testing.assert_array_equal(none.at(w).gradient, zero)
     np.testing.assert_array_equal(none.values(np.array([w, 2 * w])), [0.0, 0.0])
     rows = np.zeros(0, dtype=np.int64)
+    np.testing.assert_array_equal(none.at(w).loss_gradient, zero)
     np.testing.assert_array_equal(none.gradient_of_rows(w, rows), zero)
+    np.testing.assert_array_equal(none.gradient_of_rows(w, rows, loss_only=True), zero)
     np.testing.assert_array_equal(none.sgd(w, rows, 1, np.zeros(0)), w)
     assert none.piece >= 1
     assert none.penalty == f.penalty

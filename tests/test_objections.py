@@ -14,6 +14,8 @@ from hpcopt.fabric.heterogeneity import Departure, Heterogeneity
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS
+from hpcopt.problems.penalties import Penalty
+from hpcopt.problems.penalties.l1 import L1
 from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.solvers import SOLVERS, Solver, State
 from hpcopt.solvers.base import register
@@ -33,11 +35,12 @@ def graph(name: str, nodes: int = 8, **parameters):
     return build(TOPOLOGIES[name](**parameters), nodes, 0)
 
 
-def problem(loss: str, model: str = "linear"):
-    return Formulation(MODELS[model](), LOSSES[loss](), NoPenalty())
+def problem(loss: str, model: str = "linear", penalty: Penalty | None = None):
+    return Formulation(MODELS[model](), LOSSES[loss](), penalty or NoPenalty())
 
 
 MLP = problem("softmax", "mlp")
+LASSO = problem("squared", penalty=L1(weight=0.1))
 RING, ONE_PEER = graph("ring"), graph("one-peer-exponential")
 STAR = graph("star", weights="uniform")
 DIRECTED = graph("exponential", directed=True)
@@ -52,6 +55,7 @@ REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
         "solver.name",
         'model "mlp" does not provide; choose one of ad-psgd',
     ),
+    ("newton-cg", {}, {"problem": LASSO}, "solver.name", 'requires a smooth penalty, which "l1" is not; choose one of'),
     ("sgd", {}, {"problem": MLP}, "solver.step_size", '"auto" requires a smoothness constant'),
     (
         "dgd",
@@ -163,6 +167,13 @@ def test_by_default_a_solver_meets_its_own_needs_and_of_what_is_unknown_nothing_
     usual = Setting(problem=problem("logistic"), d=10, topology=RING, heterogeneity=Heterogeneity())
     assert objections(SOLVERS[name](), usual) == []
     assert objections(SOLVERS[name](), Setting()) == []
+
+
+def test_a_solver_that_declares_it_takes_penalties_that_are_not_smooth():
+    class Proximal(SOLVERS["sgd"]):
+        needs = Needs(composite=True)
+
+    assert objections(Proximal(), Setting(problem=LASSO)) == []
 
 
 def test_theory_is_not_asked_of_what_cannot_run():

@@ -109,13 +109,14 @@ class Objective:
         if memory:
             recall(self.at(memory["w"]), memory, self.meter)
 
-    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
-        """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
+    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64], *, loss_only: bool = False) -> Vector:
+        """Return the gradient at `w` of the mean loss over `rows` plus the penalty; see `Oracle.gradient_of_rows`."""
         touched = self.matrix.nnz * len(rows) / self.divisor
         with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched):
             _, gradient = self.matrix.gradient_of_rows(self.loss.code, self.y, w, rows)
             gradient /= max(len(rows), 1)
-            self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
+            if not loss_only:
+                self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
@@ -225,8 +226,13 @@ class Point:
         return self._pass[0] / self.f.divisor + self.f.own_penalty.value(self.w[: self.f.penalised])
 
     @cached_property
+    def loss_gradient(self) -> Vector:
+        """Gradient of the mean loss at w, shape (d,)."""
+        return self._pass[1] / self.f.divisor
+
+    @cached_property
     def gradient(self) -> Vector:
-        """Gradient of f_k at w, shape (d,)."""
+        """Gradient of f_k at w, with the smooth part of the penalty, shape (d,)."""
         f = self.f
         gradient = self._pass[1] / f.divisor
         f.own_penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])

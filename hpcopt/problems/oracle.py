@@ -27,7 +27,11 @@ class FirstOrder(Protocol):
 
     @property
     def gradient(self) -> Vector:
-        """Gradient of f_k there, shape (d,)."""
+        """Gradient of f_k there, shape (d,); of a penalty that is not smooth, of its smooth part."""
+
+    @property
+    def loss_gradient(self) -> Vector:
+        """Gradient of the mean loss alone there, shape (d,); from the same pass."""
 
 
 class Oracle(Protocol):
@@ -68,8 +72,14 @@ class Oracle(Protocol):
     def recall(self, memory: dict[str, Any]) -> None:
         """Restore what `remembered` returned, on the same shard; no work is charged."""
 
-    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
-        """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
+    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64], *, loss_only: bool = False) -> Vector:
+        """Return the gradient at `w` of the mean loss over `rows` plus the penalty's smooth part, shape (d,).
+
+        Parameters
+        ----------
+        loss_only
+            Whether to leave out the penalty: a solver that takes proximal steps has all of it in them.
+        """
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`.

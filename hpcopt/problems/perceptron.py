@@ -105,11 +105,11 @@ class Perceptron:
         if memory:
             recall(self.at(memory["w"]), memory, self.meter)
 
-    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> Vector:
-        """Return the gradient at `w` of the mean loss over `rows` plus the penalty, shape (d,)."""
+    def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64], *, loss_only: bool = False) -> Vector:
+        """Return the gradient at `w` of the mean loss over `rows` plus the penalty; see `Oracle.gradient_of_rows`."""
         part = len(rows) / self.divisor
         with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
-            return self._mean_gradient(vector("w", w, self.d), rows)
+            return self._mean_gradient(vector("w", w, self.d), rows, loss_only=loss_only)
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`; see `Oracle.sgd`."""
@@ -193,13 +193,14 @@ class Perceptron:
             raise InputError("step_size: a model with hidden layers has no known smoothness constant L; give a number")
         return self.loss.curvature_bound
 
-    def _mean_gradient(self, w: Vector, rows: Rows) -> Vector:
-        """Return the gradient of the mean loss over `rows` plus the penalty, unmetered."""
+    def _mean_gradient(self, w: Vector, rows: Rows, *, loss_only: bool = False) -> Vector:
+        """Return the gradient of the mean loss over `rows` plus, unless `loss_only`, the penalty; unmetered."""
         gradient = np.zeros(self.d)
         for first in range(0, len(rows), BLOCK):
             self._add_gradient(w, rows[first : first + BLOCK], gradient)
         gradient /= max(len(rows), 1)
-        self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
+        if not loss_only:
+            self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
     def _add_gradient(self, w: Vector, rows: Rows | slice, gradient: Vector) -> float:
@@ -233,13 +234,12 @@ class NetworkPoint:
 
     @cached_property
     def _pass(self) -> tuple[float, Vector]:
-        """f_k and its gradient."""
+        """f_k and the gradient of the mean loss."""
         f = self.f
         gradient = np.zeros(f.d)
         with f.meter.working(f._forward_flops + f._backward_flops, f.matrix.nnz):
             losses = sum(f._add_gradient(self.w, rows, gradient) for rows in blocks(f.n))
             gradient /= f.divisor
-            f.own_penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
         return losses / f.divisor + f.own_penalty.value(self.w[: f.penalised]), gradient
 
     @property
@@ -248,9 +248,16 @@ class NetworkPoint:
         return self._pass[0]
 
     @property
-    def gradient(self) -> Vector:
-        """Gradient of f_k at w, shape (d,)."""
+    def loss_gradient(self) -> Vector:
+        """Gradient of the mean loss at w, shape (d,)."""
         return self._pass[1]
+
+    @cached_property
+    def gradient(self) -> Vector:
+        """Gradient of f_k at w, with the smooth part of the penalty, shape (d,)."""
+        gradient = self.loss_gradient.copy()
+        self.f.own_penalty.add_gradient(self.w[: self.f.penalised], gradient[: self.f.penalised])
+        return gradient
 
 
 def blocks(n: int) -> Iterator[slice]:

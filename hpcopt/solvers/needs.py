@@ -110,6 +110,9 @@ class Needs:
         themselves are sent, since the compression error would then not vanish.
     hessian
         Whether the oracle must provide second derivatives.
+    composite
+        Whether the penalty may be one that is not smooth, such as "l1": the solver takes gradients of the loss alone
+        and the whole penalty by its proximal operator.
     rates
         Whether nodes make their steps in time slots, so that operating rates have a meaning.
     rowless
@@ -126,6 +129,7 @@ class Needs:
     two_way: bool = False
     compressor: Literal["any", "contractive", "exact"] = "any"
     hessian: bool = False
+    composite: bool = False
     rates: bool = False
     rowless: bool = False
     also: tuple[Condition, ...] = ()

@@ -45,6 +45,15 @@ def _hessian(solver: Solver[Any], setting: Setting) -> Objection | None:
     return Objection("solver.name", what, can_be_forced=False)
 
 
+def _composite(solver: Solver[Any], setting: Setting) -> Objection | None:
+    penalty = None if setting.problem is None else setting.problem.penalty
+    if solver.needs.composite or penalty is None or penalty.smooth:
+        return None
+    names = ", ".join(name for name in SOLVERS if SOLVERS[name].needs.composite)
+    what = f'{solver.name} requires a smooth penalty, which "{penalty.name}" is not; choose one of {names}'
+    return Objection("solver.name", what, can_be_forced=False)
+
+
 def _smoothness(solver: Solver[Any], setting: Setting) -> Objection | None:
     step_size = getattr(solver, "step_size", 0.0)
     lacks = None if setting.problem is None else setting.problem.without("bounded")
@@ -128,5 +137,5 @@ def _weights(solver: Solver[Any], setting: Setting) -> Objection | None:
     return None
 
 
-_IMPOSSIBLE = (_purpose, _hessian, _smoothness, _departures, _rates, _rowless, _compressible)
+_IMPOSSIBLE = (_purpose, _hessian, _composite, _smoothness, _departures, _rates, _rowless, _compressible)
 _BEYOND_THEORY = (_edges, _compressor, _neighbours, _weights)

@@ -1,7 +1,8 @@
 """The base of all penalties: convex functions r of the weights with a proximal operator.
 
 The smooth part of every penalty is (c/2) ||w||^2 with c >= 0, so the oracle and its fused kernels need only one number,
-the `curvature`: c w in gradients, c on the diagonal of Hessians.
+the `curvature`: c w in gradients, c on the diagonal of Hessians. The rest need not be smooth: solvers take it by its
+proximal operator, and an optimum is recognised by its residual.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import abc
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
+import numpy as np
 from msgspec import Meta
 
 from hpcopt.arrays import Vector
@@ -27,9 +29,10 @@ class Penalty(abc.ABC):
 
     Class attributes
     ----------------
-    convex, smooth, hessian, bounded
-        Whether it is convex; whether it is smooth; whether it has second derivatives, and a Lipschitz constant of its
-        gradient.
+    convex, smooth
+        Whether it is convex; whether it is nothing but its smooth part.
+    hessian, bounded
+        Whether its smooth part has second derivatives, and a gradient with a Lipschitz constant.
     """
 
     name: ClassVar[str]
@@ -51,9 +54,21 @@ class Penalty(abc.ABC):
         """Add the gradient of the smooth part at `w` to `gradient`, both of shape (penalised,)."""
         gradient += self.curvature * w
 
-    @abc.abstractmethod
+    def residual(self, w: Vector, gradient: Vector) -> Vector:  # noqa: ARG002
+        """Return the subgradient of f of least norm at `w`: zero where, and only where, `w` is a minimiser.
+
+        Parameters
+        ----------
+        w
+            Shape (penalised,).
+        gradient
+            The gradient at `w` of the mean loss and of the smooth part, shape (penalised,); not modified.
+        """
+        return gradient
+
     def along(self, w: Vector, p: Vector) -> Callable[[Vector], Vector]:
         """Return the function that maps many t, shape (m,), to r(w - t p), for `w` and `p` (penalised,)."""
+        return lambda steps: np.array([self.value(w - t * p) for t in steps])
 
     @abc.abstractmethod
     def prox(self, w: Vector, step: float, metric: Vector | None = None) -> Vector:
