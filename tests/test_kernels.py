@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -167,9 +168,12 @@ print(sum(dense.mirror.stats.cache_hits.values()), square)
 """
 
 
-def warmed(place: Path, program: str = WARM) -> tuple[Path, int, float]:
+ROOT = Path(cache.__file__).parents[2]
+
+
+def warmed(place: Path, program: str = WARM, root: Path = ROOT) -> tuple[Path, int, float]:
     """Compile two kernels in a process with its own cache; return the cache's folder, the hits, a square."""
-    environment = {"NUMBA_CACHE_DIR": str(place), "PATH": "", "PYTHONPATH": str(Path(cache.__file__).parents[2])}
+    environment = {"NUMBA_CACHE_DIR": str(place), "PATH": "", "PYTHONPATH": str(root)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, check=False
     )
@@ -191,6 +195,11 @@ def filled(tmp_path_factory):
 
 def test_a_second_process_finds_the_kernels_compiled(filled):
     assert warmed(filled)[1] == 1
+
+
+def test_a_copy_of_the_package_elsewhere_finds_them_too(filled, tmp_path):
+    shutil.copytree(ROOT / "hpcopt", tmp_path / "hpcopt", ignore=shutil.ignore_patterns("__pycache__"))
+    assert warmed(filled, root=tmp_path)[1] == 1
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
@@ -255,8 +264,8 @@ def test_the_decoration_leaves_numbas_own_setting_alone(tmp_path):
 
 
 def in_process(program, tmp_path, **variables):
-    root = str(Path(cache.__file__).parents[2])
-    environment = {"PATH": "", "PYTHONPATH": root, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path), **variables}
+    home = str(tmp_path / "home")
+    environment = {"PATH": "", "PYTHONPATH": str(ROOT), "HOME": home, "TMPDIR": str(tmp_path), **variables}
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
 
 

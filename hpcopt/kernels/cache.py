@@ -1,10 +1,10 @@
 """The cache of compiled kernels between runs, and recovery from a damaged cache.
 
 Compiling all kernels takes many seconds, loading them a fraction of one, so the cache determines how fast a run starts.
-numba's default cache has three defects: it does not notice an edit of a callee in another file, it shares one folder
-between different machines, and a truncated entry (from a killed job or a full disk) ends every later run with an
-`UnpicklingError`. So we use our own folder, whose name contains everything that the compiled code depends on, and
-`compile_safely`.
+numba's default cache has four defects: it does not notice an edit of a callee in another file, it shares one folder
+between different machines, it compiles anew for every copy of the package (each environment or checkout), and a
+truncated entry (from a killed job or a full disk) ends every later run with an `UnpicklingError`. So we use our own
+folder, whose name contains everything that the compiled code depends on, and `compile_safely`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from typing import Any, TypeVar, cast
 import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numba.core.caching
+
+KERNELS = Path(__file__).parent
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -135,6 +137,32 @@ def part(*, fastmath: Iterable[str] = ()) -> Callable[[F], F]:
     return decorate
 
 
+class _Locator:
+    """Tells numba where a kernel's compiled code lies: directly in our folder, wherever the package is installed."""
+
+    def __init__(self, folder: Path, line: int) -> None:
+        self._folder = folder
+        self._line = line
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> _Locator | None:
+        """Return the locator of `function`, or None if the folder's name has no digest of its `file`."""
+        folder = place().folder
+        return cls(folder, function.__code__.co_firstlineno) if folder and Path(file).parent == KERNELS else None
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def ensure_cache_path(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get_source_stamp(self) -> str:
+        return ""  # the folder's name has a digest of all sources
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
 @contextmanager
 def _cache_folder() -> Iterator[bool]:
     """Make numba use our folder while a kernel is decorated, and restore the setting afterwards.
@@ -142,12 +170,14 @@ def _cache_folder() -> Iterator[bool]:
     Yields whether there is such a folder.
     """
     here = place().folder
-    before = _numba_config.CACHE_DIR
+    numbas = numba.core.caching.CompileResultCacheImpl
+    before = _numba_config.CACHE_DIR, numbas._locator_classes
     _numba_config.CACHE_DIR = str(here or "")
+    numbas._locator_classes = [_Locator, *numbas._locator_classes]
     try:
         yield here is not None
     finally:
-        _numba_config.CACHE_DIR = before
+        _numba_config.CACHE_DIR, numbas._locator_classes = before
 
 
 def _candidates() -> Iterator[tuple[Callable[[], Path], bool]]:
@@ -179,7 +209,7 @@ def _key() -> str:
         ours = version("hpcopt")
     except PackageNotFoundError:  # run from a checkout
         ours = "checkout"
-    sources = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+    sources = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(KERNELS.glob("*.py"))))
     return f"{ours}-{sources.hexdigest()[:12]}-numba{numba.__version__}-{llvmlite.binding.get_host_cpu_name()}"
 
 
