@@ -108,6 +108,21 @@ def test_many_values_and_all_rows_agree_with_one_point(product, form):
 
 
 @PRODUCT
+@FORM
+@pytest.mark.parametrize("rows", [[], [4], [7, 2, 7, 11]], ids=len)
+def test_a_sparse_gradient_is_the_gradient_of_the_losses_and_zero_elsewhere(product, form, rows):
+    bare = objective((*product[:2], "none"), form)
+    f, rows, w = objective(product, form), np.array(rows, dtype=np.int64), points(bare.d)[0]
+    before = f.meter.touched
+    coordinates, values = f.sparse_gradient_of_rows(w, rows)
+    assert f.meter.touched - before == pytest.approx(f.matrix.nnz * len(rows) / N)
+    assert (np.diff(coordinates) > 0).all()
+    gradient = np.zeros(f.d)
+    gradient[coordinates] = values
+    assert_allclose(gradient, bare.gradient_of_rows(w, rows), rtol=1e-15, atol=1e-16)
+
+
+@PRODUCT
 def test_minibatch_steps_are_steps_along_gradients_of_rows(product):
     f = objective(product)
     rows, sizes = np.random.default_rng(3).permutation(N), np.array([0.01, 0.02, 0.005])

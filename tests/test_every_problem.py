@@ -188,6 +188,7 @@ def test_every_call_reports_its_work_and_value_with_gradient_is_one_pass(loss, f
             lambda: here.hessian_product(np.ones(D)),
             here.hessian,
             lambda: f.gradient_of_rows(np.ones(D), np.arange(N)),
+            lambda: f.sparse_gradient_of_rows(np.ones(D), np.arange(N)),
         ],
         start=1,
     ):
@@ -198,7 +199,7 @@ def test_every_call_reports_its_work_and_value_with_gradient_is_one_pass(loss, f
     here.gradient, here.value  # noqa: B018
     ray = here.along(np.ones(D))
     ray.values(np.ones(3))
-    assert meter.touched == pytest.approx(5 * f.matrix.nnz)
+    assert meter.touched == pytest.approx(6 * f.matrix.nnz)
 
 
 @LOSS

@@ -116,6 +116,49 @@ def test_the_gradient_of_rows_counts_a_repeated_row_as_often(shape, form, storag
     np.testing.assert_allclose(gradient, X[rows].T @ slope, **CLOSE)
 
 
+@SHAPE
+@FORM
+@STORAGE
+def test_restricted_rows_have_their_own_columns_only(shape, form, storage):
+    X = entries(*shape)
+    matrix = operator(X, form, storage)
+    for count in (0, 1, 3, 3, 40):  # the scratch memory is clean again after each
+        rows = np.random.default_rng(count).integers(0, max(1, shape[0]), count if shape[0] else 0)
+        columns, few = matrix.restricted(rows)
+        expected = np.arange(shape[1]) if form == "dense" else np.flatnonzero((X[rows] != 0.0).any(axis=0))
+        np.testing.assert_array_equal(columns, expected)
+        whole = few.as_array()
+        np.testing.assert_array_equal(whole if form == "dense" else whole.toarray(), X[rows][:, expected])
+        assert few.storage == matrix.storage
+
+
+def test_restricted_rows_have_sorted_columns_among_many_millions():
+    d = 2**24 + 5
+    wanted = np.unique(np.append(np.random.default_rng(0).integers(0, d, 500), [0, d - 1]))
+    order = np.random.default_rng(1).permutation(len(wanted))
+    X = scipy.sparse.csr_array((np.ones(len(wanted)), (order, wanted)), shape=(len(wanted), d))
+    columns, few = as_matrix(X).restricted(np.arange(len(wanted)))
+    np.testing.assert_array_equal(columns, wanted)
+    np.testing.assert_array_equal(few.as_array().indices, np.argsort(order))
+
+
+@SHAPE
+@STORAGE
+@KIND
+def test_the_gradient_of_restricted_rows_has_the_same_bits(shape, storage, kind):
+    X = entries(*shape)
+    y, _, w, _ = vectors(*shape)
+    rows = np.random.default_rng(2).integers(0, max(1, shape[0]), 600 if shape[0] else 0)
+    matrix = operator(X, "sparse", storage)
+    columns, few = matrix.restricted(rows)
+    loss, values = few.gradient_of_rows(kind, y[rows], w[columns], np.arange(len(rows)))
+    gradient = np.zeros(shape[1])
+    gradient[columns] = values
+    expected = matrix.gradient_of_rows(kind, y, w, rows)
+    assert loss == expected[0]
+    np.testing.assert_array_equal(gradient, expected[1])
+
+
 def stepped(kind, X, y, w, rows, *, batch, steps, l2, penalised):
     """Return the result of the steps, one by one in numpy."""
     w = w.copy()
@@ -328,6 +371,8 @@ before = [len(kernel.signatures) for kernel in kernels]
 z = matrix.loss_gradient(0, y, w)[2]
 matrix.margins(w), matrix.hessian_product(y, w), matrix.gram(y), matrix.largest_row()
 matrix.gradient_of_rows(0, y, w, rows)
+columns, few = matrix.restricted(rows)
+few.gradient_of_rows(0, y, w[columns], rows)
 matrix.sgd_steps(0, y, w, rows, 3, np.ones(-(-n // 3)), 0.1, 5)
 pointwise.ray_losses(0, z, z, y, np.ones(2), np.empty(2))
 pointwise.loss_sum(0, z, y)
@@ -390,6 +435,7 @@ def test_what_is_no_matrix_of_numbers_is_refused_in_one_line(X, storage, message
         lambda m: m.gram(np.full(9, -1.0)),
         lambda m: m.gram(np.ones(5)),
         lambda m: m.take(np.array([9])),
+        lambda m: m.restricted(np.array([0, 9])),
         lambda m: m.loss_gradient(99, np.ones(9), np.ones(5)),
     ],
 )

@@ -146,6 +146,75 @@ def gradient_of_rows(
 
 
 @kernel()
+def touched_columns(indices: Indices, indptr: Indptr, rows: Rows, seen: Indices, found: Indices) -> int:
+    """Fill `found` with the columns in which `rows` (m,) have entries, sorted, each once, and return their number.
+
+    `seen` (d,), zero before, is 1 at these columns afterwards.
+    """
+    count = 0
+    for i in range(rows.size):
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            column = np.uintp(indices[at])
+            if seen[column] == 0:
+                seen[column] = 1
+                found[count] = indices[at]
+                count += 1
+    _sort(found[:count], seen.size - 1)
+    return count
+
+
+@part()
+def _sort(x: Indices, largest: int) -> None:
+    """Sort integers in [0, largest], digit by digit: 2 to 5 times as fast as numpy's sort from 5,000 on."""
+    source, target = x, np.empty_like(x)
+    starts = np.empty(256, dtype=np.int64)
+    shift = 0
+    while largest >> shift > 0:
+        starts[:] = 0
+        for i in range(x.size):
+            starts[np.uintp((source[i] >> shift) & 255)] += 1
+        start = 0
+        for digit in range(256):
+            count = starts[digit]
+            starts[digit] = start
+            start += count
+        for i in range(x.size):
+            own = np.uintp((source[i] >> shift) & 255)
+            target[np.uintp(starts[own])] = source[i]
+            starts[own] += 1
+        source, target = target, source
+        shift += 8
+    x[:] = source
+
+
+@kernel()
+def renumber(
+    data: Data,
+    indices: Indices,
+    indptr: Indptr,
+    rows: Rows,
+    columns: Indices,
+    place: Indices,
+    new_data: Data,
+    new_indices: Indices,
+) -> None:
+    """Copy the entries of `rows` (m,), one row after another, with columns renumbered by their place in `columns`.
+
+    `place` (d,) is scratch: 0 afterwards at `columns`, which contain all columns of these rows.
+    """
+    for k in range(columns.size):
+        place[np.uintp(columns[k])] = k
+    to = 0
+    for i in range(rows.size):
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            new_data[to] = data[at]
+            new_indices[to] = place[np.uintp(indices[at])]
+            to += 1
+    for k in range(columns.size):
+        place[np.uintp(columns[k])] = 0
+
+
+@kernel()
 def sgd_steps(
     kind: int,
     data: Data,

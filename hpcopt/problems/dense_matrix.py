@@ -65,6 +65,9 @@ class DenseMatrix(Matrix):
     ) -> None:
         dense.sgd_steps(kind, self.X, y, w, rows, batch, steps, l2, penalised)
 
+    def _restricted(self, rows: Rows) -> tuple[Rows, DenseMatrix]:
+        return np.arange(self.d), self.take(rows)
+
     def _gram(self, s: Vector) -> NDArray[np.float64]:
         total = np.zeros((self.d, self.d), order="F")
         root = np.sqrt(s)

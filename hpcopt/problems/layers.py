@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcopt.arrays import Columns, Vector
 
@@ -89,6 +90,13 @@ class Layers:
             return []
         ends = itertools.accumulate(self.widths[1:], initial=self.penalised)
         return [w[start:end] for start, end in itertools.pairwise(ends)]
+
+    def restricted(self, features: NDArray[np.int64]) -> tuple[NDArray[np.int64], Layers]:
+        """Return the coordinates that matter for rows with only these `features`, and the network on these features."""
+        width = self.widths[1]
+        first = (features[:, None] * width + np.arange(width)).ravel()
+        coordinates = np.concatenate([first, np.arange(self.widths[0] * width, self.size)])
+        return coordinates, replace(self, widths=(len(features), *self.widths[1:]))
 
     def random_start(self, seed: int) -> Vector:
         """Return normal weights and zero biases, shape (size,), such that outputs vary as much as the features.

@@ -127,6 +127,21 @@ class Matrix(abc.ABC):
             raise ValueError(f"out: a contiguous, writable float64 array of shape ({self.d}, {D.shape[1]})")
         self._add_transposed(plain(D, np.float64), rows if isinstance(rows, slice) else self._rows(rows), out)
 
+    def restricted(self, rows: Rows) -> tuple[Rows, Matrix]:
+        """Return the columns in which `rows` have entries, and these rows with these columns only.
+
+        With sparse rows the work is proportional to the rows' entries and not to d; only the first call allocates an
+        array of d numbers, which later calls reuse.
+
+        Returns
+        -------
+        columns
+            Sorted, each once, int64; all d of them if the storage is dense.
+        few
+            The matrix of shape (m, number of columns), a copy.
+        """
+        return self._restricted(self._rows(rows))
+
     @abc.abstractmethod
     def largest_row(self) -> float:
         """Return max_i ||x_i||^2, 0 without rows."""
@@ -161,6 +176,9 @@ class Matrix(abc.ABC):
     def _sgd_steps(
         self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
     ) -> None: ...
+
+    @abc.abstractmethod
+    def _restricted(self, rows: Rows) -> tuple[Rows, Matrix]: ...
 
     @abc.abstractmethod
     def _gram(self, s: Vector) -> NDArray[np.float64]: ...

@@ -28,7 +28,7 @@ from hpcopt.kernels.pointwise import loss_sum, ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.lanczos import largest_eigenvalue
 from hpcopt.problems.losses import MarginLoss
-from hpcopt.problems.matrix import Matrix
+from hpcopt.problems.matrix import Matrix, vector
 from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.metric import Layout, Metric, measured
 from hpcopt.problems.penalties import Penalty
@@ -118,6 +118,16 @@ class Objective:
             if not loss_only:
                 self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
+
+    def sparse_gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
+        """Return the coordinates and values of the mean loss's gradient; see `Oracle.sparse_gradient_of_rows`."""
+        w = vector("w", w, self.d)
+        touched = self.matrix.nnz * len(rows) / self.divisor
+        with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows), touched):
+            columns, few = self.matrix.restricted(rows)
+            _, values = few.gradient_of_rows(self.loss.code, self.y[rows], w[columns], np.arange(few.n))
+            values /= max(few.n, 1)
+        return columns, values
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`.

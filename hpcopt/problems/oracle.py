@@ -81,6 +81,19 @@ class Oracle(Protocol):
             Whether to leave out the penalty: a solver that takes proximal steps has all of it in them.
         """
 
+    def sparse_gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
+        """Return the gradient at `w` of the mean loss over `rows`, without the penalty, where it can be nonzero.
+
+        With sparse rows the work is proportional to the rows' entries and not to d.
+
+        Returns
+        -------
+        coordinates
+            Sorted, each once, shape (m,): all coordinates if the rows are dense.
+        values
+            The gradient there, shape (m,).
+        """
+
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`.
 

@@ -111,6 +111,20 @@ class Perceptron:
         with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
             return self._mean_gradient(vector("w", w, self.d), rows, loss_only=loss_only)
 
+    def sparse_gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
+        """Return the coordinates and values of the mean loss's gradient; see `Oracle.sparse_gradient_of_rows`."""
+        w = vector("w", w, self.d)
+        part = len(rows) / self.divisor
+        with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
+            columns, few = self.matrix.restricted(rows)
+            coordinates, layers = self.layers.restricted(columns)
+            leading, targets = w[coordinates], self.y[rows]
+            values = np.zeros(layers.size)
+            for block in blocks(few.n):
+                _add_gradient(few, layers, self.loss, leading, block, targets[block], values)
+            values /= max(few.n, 1)
+        return coordinates, values
+
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`; see `Oracle.sgd`."""
         after = vector("w", w, self.d).copy()
@@ -205,24 +219,7 @@ class Perceptron:
 
     def _add_gradient(self, w: Vector, rows: Rows | slice, gradient: Vector) -> float:
         """Add the sum of the losses' gradients over `rows` to `gradient`, (d,), and return the sum of the losses."""
-        layers = self.layers
-        weights, weight_gradients = layers.weights(w), layers.weights(gradient)
-        shift_gradients = layers.shifts(gradient)
-        slope = ACTIVATIONS[layers.activation].slope
-        after = _forward(self.matrix, layers, w, rows)
-        delta = after.pop()
-        losses = self.loss.differentiate(delta, self.y[rows])
-        for layer in range(len(weights) - 1, -1, -1):
-            if shift_gradients:
-                shift_gradients[layer] += delta.sum(axis=0)
-            if layer == 0:
-                self.matrix.add_transposed(delta, rows, weight_gradients[0])
-                break
-            below = after.pop()
-            weight_gradients[layer] += below.T @ delta
-            delta = delta @ weights[layer].T
-            delta *= slope(below)
-        return losses
+        return _add_gradient(self.matrix, self.layers, self.loss, w, rows, self.y[rows], gradient)
 
 
 class NetworkPoint:
@@ -269,6 +266,32 @@ def blocks(n: int) -> Iterator[slice]:
 def outputs(matrix: Matrix, layers: Layers, w: Vector, rows: Rows | slice) -> Columns:
     """Return the outputs z of `rows` for the model `w`, shape (m, classes), a new array."""
     return _forward(matrix, layers, w, rows)[-1]
+
+
+def _add_gradient(
+    matrix: Matrix, layers: Layers, loss: OutputLoss, w: Vector, rows: Rows | slice, y: NDArray[Any], gradient: Vector
+) -> float:
+    """Add the sum of the losses' gradients over `rows` to `gradient`, (d,), and return the sum of the losses.
+
+    `y` are the targets of these rows.
+    """
+    weights, weight_gradients = layers.weights(w), layers.weights(gradient)
+    shift_gradients = layers.shifts(gradient)
+    slope = ACTIVATIONS[layers.activation].slope
+    after = _forward(matrix, layers, w, rows)
+    delta = after.pop()
+    losses = loss.differentiate(delta, y)
+    for layer in range(len(weights) - 1, -1, -1):
+        if shift_gradients:
+            shift_gradients[layer] += delta.sum(axis=0)
+        if layer == 0:
+            matrix.add_transposed(delta, rows, weight_gradients[0])
+            break
+        below = after.pop()
+        weight_gradients[layer] += below.T @ delta
+        delta = delta @ weights[layer].T
+        delta *= slope(below)
+    return losses
 
 
 def _forward(matrix: Matrix, layers: Layers, w: Vector, rows: Rows | slice) -> list[Columns]:

@@ -70,6 +70,8 @@ def warm(matrix: Matrix, kind: int, y: Vector) -> None:
     w = np.zeros(few.d)
     _, _, z, s = few.loss_gradient(kind, y, w)
     few.hessian_product(s, few.gradient_of_rows(kind, y, w, rows)[1])
+    columns, fewer = few.restricted(rows)
+    fewer.gradient_of_rows(kind, y, w[columns], rows)  # a type of its own if the shard's memory is read-only
     few.sgd_steps(kind, y, w, rows, 1, np.ones(few.n), 0.0, few.d)
     few.largest_row()
     if few.d <= _WIDE:  # otherwise even a Gram matrix of zeros costs much time and memory
