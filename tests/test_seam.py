@@ -48,6 +48,8 @@ def speak(node):
     world.max(x)
     world.broadcast(x, root=size - 1)
     world.gather(x)
+    world.gather_varying(x[: rank + 1], root=size - 1)
+    world.broadcast_varying(x[: rank + 1])
     world.allgather(x[: rank + 1])
     world.alltoall([x] * size)
     world.barrier()
@@ -130,12 +132,14 @@ def test_each_booking_by_hand():
 
     told = VirtualCluster(3, Network(0.0, 1e9)).run(program)[1]
     state = 8 * Counting(3).words
-    assert told[:18] == [
+    assert told[:20] == [
         ("sum", 1, 2, 48),
         ("reduce", 1, 1, 24),
         ("max", 1, 2, 48),
         ("broadcast", 1, 1, 24),
         ("gather", 1, 1, 24),
+        ("gather_varying", 1, 1, 16),
+        ("broadcast_varying", 1, 1, 8),
         ("allgather", 1, 2, 16 + 8 * (1 + 2 + 3)),
         ("alltoall", 1, 2, 48),
         ("barrier", 0, 0, 0),

@@ -53,6 +53,22 @@ def test_broadcast_and_gather_know_their_root(size, root):
 
 @SIZES
 @pytest.mark.parametrize("root", [0, -1])
+def test_lengths_may_vary_on_the_way_to_and_from_a_root(size, root):
+    root %= size
+
+    def program(node):
+        x = np.full(node.rank + 1, float(node.rank))
+        return node.world.broadcast_varying(x, root=root), node.world.gather_varying(x, root=root)
+
+    for rank, (heard, gathered) in enumerate(on_all(size, program)):
+        np.testing.assert_array_equal(heard, np.full(root + 1, float(root)))
+        assert (gathered is not None) == (rank == root)
+        if gathered is not None:
+            assert [list(part) for part in gathered] == [[float(r)] * (r + 1) for r in range(size)]
+
+
+@SIZES
+@pytest.mark.parametrize("root", [0, -1])
 def test_a_reduction_to_one_member_has_the_bits_of_the_sum_there_and_nothing_elsewhere(size, root):
     root %= size
     parts = np.random.default_rng(1).standard_normal((size, 50))

@@ -68,9 +68,9 @@ class Group(abc.ABC):
 
     def scout(self, op: Operation) -> None:
         """Wait for the members that `op` will wait for, by a small message that is not observed."""
-        if op.kind == "broadcast":
+        if op.kind in {"broadcast", "broadcast_varying"}:
             self._broadcast(_ONE, op.peer)
-        elif op.kind == "gather":
+        elif op.kind in {"gather", "gather_varying"}:
             self._gather(_ONE, op.peer)
         elif op.kind == "reduce":
             self._reduce(_ONE, op.peer)
@@ -139,6 +139,34 @@ class Group(abc.ABC):
 
     @abc.abstractmethod
     def _gather(self, x: Vector, root: int) -> Vector | None: ...
+
+    @final
+    def gather_varying(self, x: Array, root: int = 0) -> list[Array] | None:
+        """Return every member's 1-d `x`, in rank order, on the root, None on the others.
+
+        Lengths may differ; the dtype must be the same.
+        """
+        op = self._begin("gather_varying", x.nbytes, 0, root)
+        parts = self._gather_varying(x, root)
+        for end in self._seam.ends:
+            end(op, parts)
+        return parts
+
+    @abc.abstractmethod
+    def _gather_varying(self, x: Array, root: int) -> list[Array] | None: ...
+
+    @final
+    def broadcast_varying(self, x: Array, root: int = 0) -> Array:
+        """Return the root's 1-d `x` on all members; the others' `x` gives the dtype, and its length has no meaning."""
+        op = self._begin("broadcast_varying", 0, x.nbytes, root)
+        received = self._broadcast_varying(x, root)
+        self._charge(op, 0, received.nbytes, root)
+        for end in self._seam.ends:
+            end(op, received)
+        return received
+
+    @abc.abstractmethod
+    def _broadcast_varying(self, x: Array, root: int) -> Array: ...
 
     @final
     def allgather(self, x: Array) -> list[Array]:

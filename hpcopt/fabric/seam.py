@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-OfGroups = Literal["sum", "reduce", "max", "broadcast", "gather", "allgather", "alltoall", "barrier"]
+OfTrees = Literal["sum", "reduce", "max", "broadcast", "gather", "allgather", "broadcast_varying", "gather_varying"]
+OfGroups = Literal[OfTrees, "alltoall", "barrier"]
 OfNeighbourhoods = Literal["exchange", "exchange_varying"]
 OfWindows = Literal["put", "get", "accumulate", "fetch_and_op", "compare_and_swap"]
 OfBoards = Literal["post"]

@@ -48,6 +48,12 @@ class SoloGroup(Group):
     def _gather(self, x: Vector, root: int) -> Vector | None:  # noqa: ARG002
         return np.array(x[np.newaxis])
 
+    def _gather_varying(self, x: NDArray[Any], root: int) -> list[NDArray[Any]]:  # noqa: ARG002
+        return [x.copy()]
+
+    def _broadcast_varying(self, x: NDArray[Any], root: int) -> NDArray[Any]:  # noqa: ARG002
+        return x.copy()
+
     def _allgather(self, x: NDArray[Any]) -> list[NDArray[Any]]:
         return [x.copy()]
 

@@ -14,12 +14,12 @@ the small messages make a recorded run slower.
 from __future__ import annotations
 
 from array import array
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.fabric.seam import Kind, Observer, Operation
+from hpcopt.fabric.seam import Kind, Observer, OfTrees, Operation
 
 KINDS = ("compute", "wait", "exchange", "board")
 """Names of the kinds of spans; the constants below are indices into this tuple."""
@@ -34,7 +34,7 @@ SPANS: dict[Kind, int] = {
     "post": BOARD,
 }
 MEETINGS: frozenset[Kind] = frozenset(
-    ("sum", "reduce", "max", "broadcast", "gather", "allgather", "alltoall", "exchange", "exchange_varying")
+    (*get_args(OfTrees), "alltoall", "exchange", "exchange_varying")
 )
 """Operations in which nodes wait for one another, and then exchange."""
 

@@ -21,6 +21,10 @@ def check(group, order):
     if gathered is not None:
         np.testing.assert_array_equal(gathered[:, 0], np.arange(size))
     assert [list(part) for part in group.allgather(np.full(rank, rank))] == [[r] * r for r in range(size)]
+    heard = group.gather_varying(np.full(rank, rank), root=root)
+    assert (heard is not None) == (rank == root)
+    assert heard is None or [list(part) for part in heard] == [[r] * r for r in range(size)]
+    assert list(group.broadcast_varying(np.full(rank + 1, rank), root=root)) == [root] * size
     received = group.alltoall([np.full(to + 1, 10 * rank + to) for to in range(size)])
     assert [list(part) for part in received] == [[10 * sender + rank] * (rank + 1) for sender in range(size)]
     total, reduced = group.sum(mine), group.reduce(mine, root=root)

@@ -93,6 +93,25 @@ class MPIGroup(Group):
         self.comm.Gather(x, parts, root=root)
         return parts
 
+    def _gather_varying(self, x: Array, root: int) -> list[Array] | None:
+        self._meet()
+        counts = np.empty(self.size, dtype=np.int64) if self.rank == root else None
+        self.comm.Gather(np.array([len(x)], dtype=np.int64), counts, root=root)
+        if counts is None:
+            self.comm.Gatherv(np.ascontiguousarray(x), None, root=root)
+            return None
+        everything = np.empty(int(counts.sum()), dtype=x.dtype)
+        self.comm.Gatherv(np.ascontiguousarray(x), (everything, counts.tolist()), root=root)
+        return np.split(everything, np.cumsum(counts)[:-1])
+
+    def _broadcast_varying(self, x: Array, root: int) -> Array:
+        self._meet()
+        length = np.array([len(x)], dtype=np.int64)
+        self.comm.Bcast(length, root=root)
+        out = np.array(x) if self.rank == root else np.empty(int(length[0]), dtype=x.dtype)
+        self.comm.Bcast(out, root=root)
+        return out
+
     def _allgather(self, x: Array) -> list[Array]:
         self._meet()
         counts = np.empty(self.size, dtype=np.int64)

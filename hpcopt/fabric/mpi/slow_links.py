@@ -13,14 +13,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.neighbourhood import LENGTH
 from hpcopt.fabric.network import Network
-from hpcopt.fabric.seam import Observer, Operation
+from hpcopt.fabric.seam import Observer, OfTrees, Operation
 
-ALONG_TREES = frozenset(("sum", "reduce", "max", "broadcast", "gather", "allgather"))
+ALONG_TREES = frozenset(get_args(OfTrees))
 
 
 class SlowLinks(Observer):

@@ -144,28 +144,37 @@ class VirtualGroup(Group):
         return result
 
     def _broadcast(self, x: Vector, root: int) -> Vector:
-        down, size = self._network.down, x.nbytes
+        down = self._network.down
 
         def end(parts: list[Vector]) -> Ending:
             def times(clocks: list[float]) -> list[float]:
-                return self._along_tree(down, root, clocks, size)
+                return self._along_tree(down, root, clocks, parts[root].nbytes)
 
             return Ending([parts[root].copy() for _ in parts], times, root)
 
         result: Vector = self._meeting.join(self._node, f"broadcast from {root}", np.array(x), end)
         return result
 
-    def _gather(self, x: Vector, root: int) -> Vector | None:
-        ranks, network, size = self._meeting.ranks, self._network, x.nbytes
+    def _broadcast_varying(self, x: Array, root: int) -> Array:
+        return self._broadcast(x, root)
 
-        def end(parts: list[Vector]) -> Ending:
+    def _gather(self, x: Vector, root: int) -> Vector | None:
+        parts = self._gather_varying(x, root)
+        return None if parts is None else np.stack(parts)
+
+    def _gather_varying(self, x: Array, root: int) -> list[Array] | None:
+        ranks, network = self._meeting.ranks, self._network
+
+        def end(parts: list[Array]) -> Ending:
             def times(clocks: list[float]) -> list[float]:
-                arrivals = [network.send(r, ranks[root], size, t) for r, t in zip(ranks, clocks, strict=True)]
+                arrivals = [
+                    network.send(r, ranks[root], part.nbytes, t) for r, part, t in zip(ranks, parts, clocks, strict=True)
+                ]
                 return [max(arrivals) if place == root else t for place, t in enumerate(clocks)]
 
-            return Ending([np.stack(parts) if place == root else None for place in range(len(parts))], times)
+            return Ending([parts if place == root else None for place in range(len(parts))], times)
 
-        result: Vector | None = self._meeting.join(self._node, f"gather to {root}", np.array(x), end)
+        result: list[Array] | None = self._meeting.join(self._node, f"gather to {root}", np.array(x), end)
         return result
 
     def _allgather(self, x: Array) -> list[Array]:
