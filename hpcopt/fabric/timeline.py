@@ -33,9 +33,7 @@ SPANS: dict[Kind, int] = {
     "drain": WAIT,
     "post": BOARD,
 }
-MEETINGS: frozenset[Kind] = frozenset(
-    (*get_args(OfTrees), "alltoall", "exchange", "exchange_varying")
-)
+MEETINGS: frozenset[Kind] = frozenset((*get_args(OfTrees), "alltoall", "exchange", "exchange_varying"))
 """Operations in which nodes wait for one another, and then exchange."""
 
 

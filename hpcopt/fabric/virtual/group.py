@@ -168,7 +168,8 @@ class VirtualGroup(Group):
         def end(parts: list[Array]) -> Ending:
             def times(clocks: list[float]) -> list[float]:
                 arrivals = [
-                    network.send(r, ranks[root], part.nbytes, t) for r, part, t in zip(ranks, parts, clocks, strict=True)
+                    network.send(r, ranks[root], part.nbytes, t)
+                    for r, part, t in zip(ranks, parts, clocks, strict=True)
                 ]
                 return [max(arrivals) if place == root else t for place, t in enumerate(clocks)]
 

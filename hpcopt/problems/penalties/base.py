@@ -46,6 +46,14 @@ class Penalty(abc.ABC):
     def curvature(self) -> float:
         """The c of the smooth part (c/2) ||w||^2: it enters Hessians, smoothness and strong convexity."""
 
+    @property
+    def shrinkage(self) -> float | None:
+        """The weight of ||w||_1, if the penalty is that and its smooth part only; None if it is of another kind.
+
+        The proximal step is then a soft threshold and a division, which solvers fuse with their own step.
+        """
+        return 0.0 if self.smooth else None
+
     @abc.abstractmethod
     def value(self, w: Vector) -> float:
         """Return r(w), for `w` of shape (penalised,)."""

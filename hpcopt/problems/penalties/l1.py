@@ -30,6 +30,10 @@ class L1(Penalty):
     def __post_init__(self) -> None:
         at_least(0, weight=self.weight)
 
+    @property
+    def shrinkage(self) -> float:
+        return self.weight
+
     def value(self, w: Vector) -> float:
         return self.weight * float(np.abs(w).sum())
 

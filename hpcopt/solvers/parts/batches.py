@@ -1,18 +1,40 @@
-"""The rows of a step: drawn without replacement, keyed by (seed, node, step)."""
+"""The rows of a step: drawn without replacement, keyed by (seed, node, step), and the gradient of their mean loss."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hpcopt.arrays import Rows
+from hpcopt.arrays import Rows, Vector
 from hpcopt.capacity import DOUBLE, ask
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
+from hpcopt.problems.oracle import Oracle
 
 
 def batch_rows(node: Node, n: int, size: int, step: int) -> Rows:
     """Return `size` distinct rows out of 0 ... n - 1 of this node's shard for its `step`-th step."""
     return node.draws(Draw.BATCH, step).choice(n, size=size, replace=False)
+
+
+def loss_gradient(node: Node, f: Oracle, w: Vector, batch: int, step: int) -> Vector:
+    """Return the gradient at `w` of the mean loss, without the penalty, over a batch of this node's shard, shape (d,).
+
+    The nodes meet when all have computed theirs; for nodes with operating rates this is a step in their time slots.
+
+    Parameters
+    ----------
+    batch
+        Rows; 0 = all.
+    step
+        Selects the rows.
+    """
+    with node.slots.until(1 if f.n else 0):
+        if 0 < batch < f.n:
+            gradient = f.gradient_of_rows(w, batch_rows(node, f.n, batch, step), loss_only=True)
+        else:
+            gradient = f.at(w).loss_gradient
+    node.slots.meet(node.world)
+    return gradient
 
 
 def shuffled_rows(rng: np.random.Generator, n: int, count: int) -> Rows:

@@ -10,12 +10,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
 from hpcopt.arrays import Vector
-from hpcopt.compression import Compressor
+from hpcopt.compression import Compressor, Message
 from hpcopt.compression.memory import ErrorFeedback, PublicCopy
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
@@ -45,11 +46,18 @@ class CompressedMean:
 
     def __call__(self, x: Vector, step: int) -> Vector:
         """Send `x`, shape (d,), and return the mean; one round. `step` selects the random numbers."""
+        return self.mean(self._node.world.allgather(self.message(x, step)))
+
+    def message(self, x: Vector, step: int) -> Message:
+        """Return this node's message of `x`, shape (d,)."""
         if self._forgets:
             self._memory[:] = 0.0
-        message = self._sender.send(x, self._node.key(Draw.MESSAGE, step))
-        total, part = np.zeros_like(x), np.empty_like(x)
-        for received in self._node.world.allgather(message):
+        return self._sender.send(x, self._node.key(Draw.MESSAGE, step))
+
+    def mean(self, messages: Sequence[Message]) -> Vector:
+        """Return the mean from the messages of all nodes, in rank order, shape (d,)."""
+        total, part = np.zeros_like(self._memory), np.empty_like(self._memory)
+        for received in messages:
             total += self._compressor.decode(received, part)
         total /= self._node.size
         if self._copies is None:

@@ -1,0 +1,229 @@
+"""AdaGrad on quantised gradients, by composite mirror descent (QCMD) or regularised dual averaging (QRDA).
+
+Node k compresses the gradient of its loss; all steps are made with the mean of the decoded messages, so the metric is
+built from quantised gradients. For f = loss + r, with the loss alone quantised and the whole penalty r in the step:
+
+    g_t = sum_k (n_k/n) Q(grad loss_k(x_t; batch)),   v <- v + g_t^2,   H = delta + sqrt(v)
+    x_{t+1} = argmin over x of  <p, x> + r(x) + (1/(2 tau)) (x - c)' H (x - c)
+
+    QCMD     p = g_t                            tau = eta      c = x_t
+    QRDA     p = (g_1 + ... + g_t) / t          tau = eta t    c = 0
+
+which is the proximal step prox of r at c - (tau/H) p, with step tau, in the metric H. On one node without a compressor
+these are AdaGrad's two forms: Duchi, Hazan and Singer, Adaptive subgradient methods for online learning and stochastic
+optimization, JMLR 12, 2011. Quantised: Xu, Wangni, Zhang, Ye, Wu and Zhao 2022 (arXiv 2208.05631), whose text we could
+not read: the steps follow from Duchi's with g_t in place of the gradient; error feedback and the ways of exchange are
+ours.
+
+Where x_1 is not 0 and delta is tiny, the first step would set every coordinate that has had no gradient yet to the
+penalty's minimum. So v then starts with the square of one full gradient, not quantised.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from hpcopt.arrays import Vector
+from hpcopt.checks import at_least, one_of, within
+from hpcopt.compression import Compressor
+from hpcopt.compression.identity import Identity
+from hpcopt.compression.threshold_ternary import ThresholdTernary
+from hpcopt.errors import InputError
+from hpcopt.fabric.interface import Node
+from hpcopt.kernels import adaptive
+from hpcopt.problems.oracle import Oracle
+from hpcopt.solvers.base import Solver, State, register
+from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
+from hpcopt.solvers.parts.batches import loss_gradient
+from hpcopt.solvers.parts.exchange import Exchange, Exchanged, HubExchange, Memory, Way
+
+FULL_PRECISION = "minibatches: gap decreasing as 1/sqrt(t)"
+
+
+@dataclass
+class AdaGradState(State):
+    """The model, the metric, the sum of the gradients, and what the exchange keeps."""
+
+    v: Vector  # (d,), sums of the squares of the mean gradients
+    z: Vector  # (d,), sums of the mean gradients; QCMD: (0,)
+    exchanged: Exchanged
+    steps: int = 0
+
+
+def _contractive(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None:
+    compressor, d = solver.compressor, setting.d
+    if d is None or solver.error_feedback == "none" or compressor.contraction(d) is not None:
+        return None
+    what = f'error_feedback = "ef" requires a contractive compressor; {compressor.name} with these parameters is not'
+    return Objection("solver.compressor", what, can_be_forced=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
+    """The general form; a method is a choice of p, tau and c.
+
+    Parameters
+    ----------
+    step_size
+        eta, constant, above 0. It needs tuning: the metric grows with the quantisation error, which has the effect of a
+        smaller eta.
+    delta
+        The constant in H, above 0.
+    batch
+        Rows of each shard per step, drawn without replacement; 0 = all.
+    compressor
+        Q, the compressor of the loss gradients.
+    error_feedback
+        "none"; "ef": the compression error is added to the next gradient.
+    exchange
+        "all-gather": all nodes receive all messages, and each makes the step; "hub": node 0 receives them, makes the
+        step and sends back the model without its zeros.
+    """
+
+    needs = Needs(
+        composite=True,
+        rates=True,
+        rowless=True,
+        also=(Condition("contractive compressor with error feedback", _contractive),),
+    )
+    paper = "Xu, Wangni, Zhang, Ye, Wu, Zhao 2022, arXiv 2208.05631"
+    floor = "minibatches and quantised gradients: gap decreasing as 1/sqrt(t), or a bias of the compressor"
+    randomised = True
+    rule: ClassVar[int]
+
+    step_size: float = 0.1
+    delta: float = 1e-8
+    batch: int = 32
+    compressor: Compressor = ThresholdTernary()
+    error_feedback: Memory = "none"
+    exchange: Way = "all-gather"
+
+    def __post_init__(self) -> None:
+        within(0, np.inf, step_size=self.step_size, delta=self.delta)
+        at_least(0, batch=self.batch)
+        one_of(("none", "ef"), error_feedback=self.error_feedback)
+        one_of(("all-gather", "hub"), exchange=self.exchange)
+
+    @abc.abstractmethod
+    def point(self, s: AdaGradState, g: Vector, H: Vector) -> tuple[Vector, float]:
+        """Return c - (tau/H) p, shape (d,), and tau; update z by the mean gradient `g`. v is still that before."""
+
+    def init(self, node: Node, f: Oracle, w0: Vector) -> AdaGradState:  # noqa: ARG002
+        z = np.zeros(0 if self.rule == adaptive.MIRROR else w0.size)
+        return AdaGradState(w=w0.copy(), v=np.zeros_like(w0), z=z, exchanged=Exchanged(np.zeros_like(w0)))
+
+    def rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
+        kind = Exchange if self.exchange == "all-gather" else HubExchange
+        exchange = kind(node, self.compressor, self.error_feedback, s.exchanged)
+        if s.steps == 0 and s.w.any():
+            s.v += node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
+            s.exchanged.doubles += f.d
+        while True:
+            g = exchange.mean(loss_gradient(node, f, s.w, self.batch, s.steps), f.share, s.steps)
+            s.steps += 1
+            if g is not None:
+                self._step(f, s, g)
+            s.w = exchange.model(s.w)
+            yield s
+
+    def _step(self, f: Oracle, s: AdaGradState, g: Vector) -> None:
+        """Update v, z and the model by the mean gradient `g`."""
+        l1, c = f.penalty.shrinkage, f.penalty.curvature
+        if l1 is not None:
+            for part, penalty in ((slice(f.penalised), (l1, c)), (slice(f.penalised, None), (0.0, 0.0))):
+                arrays = s.w[part], g[part], s.v[part], s.z[part]
+                adaptive.step(self.rule, *arrays, self.step_size, self.delta, float(s.steps), *penalty)
+            return
+        v = s.v + g**2
+        H = self.delta + np.sqrt(v)
+        s.w, tau = self.point(s, g, H)
+        s.v = v
+        s.w[: f.penalised] = f.penalty.prox(s.w[: f.penalised], tau, H[: f.penalised])
+
+    def doubles(self, s: AdaGradState, d: int) -> int:  # noqa: ARG002
+        return s.exchanged.doubles
+
+    def messages(self, s: AdaGradState) -> tuple[int, int]:
+        return s.exchanged.up, s.exchanged.down
+
+
+@register("qcmd-adagrad")
+@dataclass(frozen=True, kw_only=True)
+class QCMDAdaGrad(QuantizedAdaGrad):
+    """QCMD AdaGrad: composite mirror descent with an adaptive metric, on quantised gradients."""
+
+    rule = adaptive.MIRROR
+
+    def point(self, s: AdaGradState, g: Vector, H: Vector) -> tuple[Vector, float]:
+        return s.w - self.step_size / H * g, self.step_size
+
+
+@register("qrda-adagrad")
+@dataclass(frozen=True, kw_only=True)
+class QRDAAdaGrad(QuantizedAdaGrad):
+    """QRDA AdaGrad: dual averaging with an adaptive metric, on quantised gradients; its models are the sparser ones."""
+
+    rule = adaptive.AVERAGING
+
+    def point(self, s: AdaGradState, g: Vector, H: Vector) -> tuple[Vector, float]:
+        s.z += g
+        tau = self.step_size * s.steps
+        return -tau / H * (s.z / s.steps), tau
+
+
+@register("adagrad-cmd")
+@dataclass(frozen=True, kw_only=True)
+class AdaGradCMD(QCMDAdaGrad):
+    """AdaGrad by composite mirror descent: `qcmd-adagrad` without quantisation.
+
+    Parameters
+    ----------
+    compressor, error_feedback
+        Fixed: gradients are sent uncompressed.
+    """
+
+    paper = "Duchi, Hazan, Singer 2011, JMLR 12"
+    floor = FULL_PRECISION
+
+    compressor: Compressor = Identity()
+    error_feedback: Literal["none"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_identity(self)
+
+
+@register("adagrad-rda")
+@dataclass(frozen=True, kw_only=True)
+class AdaGradRDA(QRDAAdaGrad):
+    """AdaGrad by regularised dual averaging: `qrda-adagrad` without quantisation.
+
+    Parameters
+    ----------
+    compressor, error_feedback
+        Fixed: gradients are sent uncompressed.
+    """
+
+    paper = "Duchi, Hazan, Singer 2011, JMLR 12"
+    floor = FULL_PRECISION
+
+    compressor: Compressor = Identity()
+    error_feedback: Literal["none"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_identity(self)
+
+
+def _require_identity(solver: QuantizedAdaGrad) -> None:
+    if not isinstance(solver.compressor, Identity):
+        quantised = f"q{solver.name.removeprefix('adagrad-')}-adagrad"
+        raise InputError(
+            f"compressor: {solver.name} sends gradients uncompressed, got {solver.compressor.name}; "
+            f"use {quantised}, or remove compressor"
+        )

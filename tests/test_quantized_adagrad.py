@@ -1,0 +1,238 @@
+"""QCMD and QRDA AdaGrad: without a quantiser Duchi's closed forms; with one, what the quantiser must preserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from hpcopt.compression import COMPRESSORS
+from hpcopt.conformance.problems import Spread, logistic
+from hpcopt.conformance.solving import solve
+from hpcopt.errors import InputError
+from hpcopt.problems.formulation import Formulation
+from hpcopt.problems.losses import LOSSES
+from hpcopt.problems.models.linear import Linear
+from hpcopt.problems.penalties import PENALTIES, Penalty
+from hpcopt.problems.problem import Problem
+from hpcopt.solvers import SOLVERS
+
+ETA, DELTA, WEIGHT = 0.2, 1e-3, 0.03
+EXACT = {"compressor": COMPRESSORS["identity"](), "batch": 0, "step_size": ETA, "delta": DELTA}
+TERNARY = COMPRESSORS["ternary"]()
+THRESHOLD = COMPRESSORS["threshold-ternary"]()
+BOTH = pytest.mark.parametrize("name", ["qcmd-adagrad", "qrda-adagrad"])
+
+
+@dataclass(frozen=True)
+class Penalised(Spread):
+    """A problem with any penalty in place of l2."""
+
+    penalty: Penalty
+
+    @property
+    def problem(self) -> Problem:
+        formulation = Formulation(Linear(), LOSSES[self.loss](), self.penalty)
+        return Problem(formulation, formulation.sized(self.d), total=len(self.y), entries=self.X.size)
+
+    def over(self, *sizes):
+        return Penalised(self.loss, self.X, self.y, self.l2, sizes, self.penalty)
+
+
+def penalised(penalty, **parameters):
+    parts = logistic(**parameters)
+    return Penalised(parts.loss, parts.X, parts.y, parts.l2, parts.sizes, penalty)
+
+
+def lasso(weight=WEIGHT, **parameters):
+    return penalised(PENALTIES["l1"](weight=weight), **parameters)
+
+
+def soft(u, threshold):
+    return np.sign(u) * max(abs(u) - threshold, 0.0)
+
+
+# name -> parameters; CMD: x, g, H -> the next x; RDA: mean gradient m, t, H -> the next x; each for one coordinate
+FORMS = {
+    "none": ({}, lambda x, g, H: x - ETA * g / H, lambda m, t, H: -ETA * t * m / H),
+    "l1": (
+        {"weight": WEIGHT},
+        lambda x, g, H: soft(x - ETA * g / H, ETA * WEIGHT / H),
+        lambda m, t, H: -np.sign(m) * ETA * t / H * max(abs(m) - WEIGHT, 0.0),
+    ),
+    "l2": (
+        {"weight": WEIGHT},
+        lambda x, g, H: (H * x - ETA * g) / (H + ETA * WEIGHT),
+        lambda m, t, H: -ETA * t * m / (H + ETA * WEIGHT * t),
+    ),
+    "box": (
+        {"low": -0.1, "high": 0.2},
+        lambda x, g, H: min(max(x - ETA * g / H, -0.1), 0.2),
+        lambda m, t, H: min(max(-ETA * t * m / H, -0.1), 0.2),
+    ),
+    "elastic-net": (
+        {"l1": WEIGHT, "l2": WEIGHT},
+        lambda x, g, H: soft(x - ETA * g / H, ETA * WEIGHT / H) / (1.0 + ETA * WEIGHT / H),
+        lambda m, t, H: -np.sign(m) * ETA * t * max(abs(m) - WEIGHT, 0.0) / (H + ETA * WEIGHT * t),
+    ),
+}
+
+
+def duchi(spread, mirror, averaging, steps):
+    """Yield the iterates of both methods by the closed forms, one coordinate after another."""
+    f = spread.serial()
+    for closed in (mirror, averaging):
+        x, squares, sums, models = np.zeros(f.d), np.zeros(f.d), np.zeros(f.d), []
+        for t in range(1, steps + 1):
+            g, after = f.at(x).loss_gradient, x.copy()
+            for i in range(f.d):
+                squares[i] += g[i] ** 2
+                sums[i] += g[i]
+                H = DELTA + np.sqrt(squares[i])
+                after[i] = mirror(x[i], g[i], H) if closed is mirror else averaging(sums[i] / t, t, H)
+            x = after
+            models.append(x)
+        yield models
+
+
+@pytest.mark.parametrize("penalty", [name for name in FORMS if name in PENALTIES])
+def test_without_a_quantiser_they_are_the_closed_forms(penalty):
+    parameters, mirror, averaging = FORMS[penalty]
+    spread = penalised(PENALTIES[penalty](**parameters), nodes=1)
+    for name, models in zip(("adagrad-cmd", "adagrad-rda"), duchi(spread, mirror, averaging, 25), strict=True):
+        for steps in (1, 2, 25):
+            solved = solve(SOLVERS[name](batch=0, step_size=ETA, delta=DELTA), spread, iterations=steps)
+            np.testing.assert_allclose(solved.w, models[steps - 1], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2", "none"])
+@BOTH
+def test_the_fused_step_is_the_proximal_step(monkeypatch, name, penalty):
+    solver = SOLVERS[name](step_size=ETA)
+    spread = penalised(PENALTIES[penalty](**FORMS[penalty][0]))
+    fused = solve(solver, spread, rounds=30)
+    monkeypatch.setattr(Penalty, "shrinkage", None)
+    monkeypatch.setattr(PENALTIES["l1"], "shrinkage", None)
+    stepped = solve(solver, spread, rounds=30)
+    np.testing.assert_allclose(fused.w, stepped.w, rtol=1e-10, atol=1e-13)
+
+
+@BOTH
+def test_workers_with_equal_gradients_are_one_worker(name):
+    alone = lasso(n=30, nodes=1)
+    together = Penalised("logistic", np.tile(alone.X, (3, 1)), np.tile(alone.y, 3), 0.0, (30, 30, 30), alone.penalty)
+    solver = SOLVERS[name](batch=0)
+    one, three = (solve(solver, spread, rounds=30).w for spread in (alone, together))
+    np.testing.assert_allclose(three, one, rtol=1e-12)
+
+
+def test_with_a_fixed_metric_and_no_penalty_mirror_descent_is_gradient_descent():
+    spread = penalised(PENALTIES["none"]())
+    huge = 1e12  # H = huge + sqrt(v), v negligible
+    ours = solve(
+        SOLVERS["qcmd-adagrad"](compressor=TERNARY, batch=8, step_size=0.5 * huge, delta=huge), spread, rounds=20
+    )
+    sgd = solve(SOLVERS["sgd"](compressor=TERNARY, batch=8, step_size=0.5), spread, rounds=20)
+    np.testing.assert_allclose(ours.w, sgd.w, rtol=1e-9)
+
+
+@pytest.mark.parametrize("compressor", [THRESHOLD, TERNARY])
+def test_dual_averaging_is_zero_exactly_where_the_mean_gradient_is_at_most_the_weight(compressor):
+    for rounds in (1, 7, 40):
+        solved = solve(SOLVERS["qrda-adagrad"](compressor=compressor), lasso(weight=0.1, d=40), rounds=rounds)
+        state = solved.outcome.state
+        np.testing.assert_array_equal(state.w == 0.0, np.abs(state.z / rounds) <= 0.1)
+
+
+def test_the_first_step_of_dual_averaging():
+    state = solve(SOLVERS["qrda-adagrad"](step_size=ETA, delta=DELTA), lasso(), rounds=1).outcome.state
+    g = state.z
+    np.testing.assert_allclose(
+        state.w, -np.sign(g) * ETA * np.maximum(np.abs(g) - WEIGHT, 0.0) / (DELTA + np.abs(g)), rtol=1e-14
+    )
+
+
+def residual(spread, w):
+    """Return the largest violation of the optimality conditions."""
+    return np.abs(spread.penalty.residual(w, spread.serial().at(w).loss_gradient)).max()
+
+
+@BOTH
+def test_the_residual_of_the_lasso_falls(name):
+    spread, solver = lasso(n=400), SOLVERS[name](compressor=TERNARY, step_size=0.3)
+    residuals = [residual(spread, solve(solver, spread, rounds=rounds).w) for rounds in (0, 400)]
+    assert residuals[1] < 0.1 * residuals[0]
+
+
+@pytest.mark.parametrize(("name", "near"), [("adagrad-cmd", 1e-10), ("adagrad-rda", 1e-2)])
+def test_without_a_quantiser_they_come_to_the_optimum_of_the_lasso(name, near):
+    spread = lasso()
+    assert residual(spread, solve(SOLVERS[name](batch=0, step_size=0.3), spread, rounds=1000, record_every=0).w) < near
+
+
+@pytest.mark.parametrize("exchange", ["all-gather", "hub"])
+@BOTH
+def test_what_error_feedback_sent_and_still_holds_is_the_sum_of_the_gradients(name, exchange):
+    spread, steps = lasso(), 12
+    solver = SOLVERS[name](compressor=THRESHOLD, error_feedback="ef", batch=0, exchange=exchange)
+    given = np.zeros(spread.d)
+    for rounds in range(steps):
+        w = solve(solver, spread, iterations=rounds).w
+        given += spread.serial().at(w).loss_gradient
+    solved = solve(solver, spread, iterations=steps)
+    held = np.mean([outcome.state.exchanged.memory for outcome in solved.outcomes], axis=0)
+    if name == "qrda-adagrad":  # z is the sum of what was sent
+        np.testing.assert_allclose(solved.outcome.state.z + held, given, rtol=1e-12)
+    assert held.any()
+
+
+@pytest.mark.parametrize("compressor", [THRESHOLD, TERNARY, COMPRESSORS["qsgd"]()])
+@BOTH
+def test_a_hub_that_sends_the_model_back_changes_no_bit(name, compressor):
+    runs = [
+        solve(SOLVERS[name](compressor=compressor, exchange=exchange), lasso(d=30).over(50, 40, 30), iterations=25)
+        for exchange in ("all-gather", "hub")
+    ]
+    np.testing.assert_array_equal(runs[1].w, runs[0].w)
+    for outcome in (*runs[0].outcomes, *runs[1].outcomes):
+        np.testing.assert_array_equal(outcome.w, runs[0].w)
+
+
+def test_another_quantiser_leaves_the_batches_as_they_are():
+    spread = lasso()
+    first = [
+        solve(SOLVERS["adagrad-rda"](batch=5), spread, iterations=1).outcome.state.z,
+        solve(SOLVERS["qrda-adagrad"](batch=5, compressor=COMPRESSORS["f32"]()), spread, iterations=1).outcome.state.z,
+    ]
+    np.testing.assert_allclose(first[1], first[0], atol=1e-6)
+
+
+def test_a_start_with_a_tiny_delta_keeps_coordinates_without_a_gradient_yet():
+    spread, start = lasso(), np.full(6, 0.5)
+    top = COMPRESSORS["top-k"](k=1)  # the first message has one coordinate only
+    solver = SOLVERS["qcmd-adagrad"](compressor=top, batch=0, step_size=0.01)
+    assert np.abs(solve(solver, spread, start=start, rounds=1).w - start).max() < 0.05
+
+
+@BOTH
+def test_regret_grows_as_the_square_root_of_the_number_of_steps(name):
+    """Over sixteen times the steps, on a stream of single rows, regret grows by about four; linear: by sixteen."""
+    spread = lasso(n=800, nodes=1, weight=0.01)
+    best = solve(SOLVERS["adagrad-cmd"](batch=0, step_size=1.0), spread, rounds=300, record_every=0)
+    solver = SOLVERS[name](compressor=TERNARY, batch=1, step_size=0.3)
+    rows = solve(solver, spread, rounds=1600).rows
+    regrets = np.cumsum([row["objective"] - best.rows[-1]["objective"] for row in rows])
+    assert 0.0 < regrets[1599] < 8.0 * regrets[99]
+
+
+@pytest.mark.parametrize("key", ["step_size", "delta"])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+def test_a_step_size_or_delta_that_is_not_positive_is_refused(key, value):
+    with pytest.raises(InputError, match=f"{key}: between 0 and inf, got"):
+        SOLVERS["qcmd-adagrad"](**{key: value})
+
+
+def test_the_full_precision_forms_refuse_a_compressor():
+    with pytest.raises(InputError, match="adagrad-rda sends gradients uncompressed, got ternary; use qrda-adagrad"):
+        SOLVERS["adagrad-rda"](compressor=TERNARY)
