@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcopt.compression.qsgd import QSGD
 from hpcopt.conformance.problems import logistic, ridge
 from hpcopt.conformance.solving import solve
 from hpcopt.results.stopping import Status, StopRule
+from hpcopt.runs.description import result_of
 from hpcopt.solvers import SOLVERS
 from tests.records import record
 
@@ -30,6 +32,37 @@ def test_a_budget_of_iterations_is_kept(record_every):
     solved = solve(SOLVERS["giant"](), logistic(), iterations=3, record_every=record_every)
     assert solved.outcome.status is Status.ITERATIONS
     assert (solved.rows[-1]["iteration"], solved.rows[-1]["round"]) == (3, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "up", "down"),  # bytes of a round of four nodes of six numbers each
+    [
+        ("local-newton", {}, 3 * 48, 3 * 48),
+        ("sgd", {"step_size": 0.1}, 3 * 48, 3 * 48),
+        ("sgd", {"step_size": 0.1, "compressor": QSGD(levels=127, scaled=False)}, 3 * 10, 3 * 4 * 10),
+    ],
+)
+def test_the_trace_has_the_bytes_of_each_direction(name, parameters, up, down):
+    spread = logistic(nodes=4)
+    assert spread.d == 6
+    for row in solve(SOLVERS[name](**parameters), spread, rounds=5).rows:
+        assert (row["bytes_up"], row["bytes_down"]) == (row["round"] * up, row["round"] * down)
+        assert row["bytes"] == row["bytes_up"] + row["bytes_down"]
+
+
+def test_the_result_of_a_run_that_diverges_has_all_that_was_sent_in_both_directions():
+    solved = solve(SOLVERS["sgd"](step_size=1e3, momentum=0.9), ridge(), rounds=60)
+    assert solved.outcome.status.diverged
+    assert solved.outcome.record.bytes < solved.outcome.last.bytes
+    result = result_of(solved.outcome)
+    assert result["bytes"] == result["bytes_up"] + result["bytes_down"] == solved.rows[-1]["bytes"]
+
+
+@pytest.mark.parametrize("name", ["dgd", "ad-psgd"])
+def test_messages_among_neighbours_have_no_directions_in_the_trace(name):
+    columns = set().union(*solve(SOLVERS[name](), logistic(), rounds=5).rows)
+    assert "bytes_up" not in columns
+    assert "bytes_down" not in columns
 
 
 def test_a_budget_of_bytes_ends_the_run():

@@ -59,6 +59,7 @@ def test_a_run_tells_slots_and_bytes_by_level_and_draws_its_network(spec, tmp_pa
     links, models = (12 if placement == "dedicated" else 9), 8 * 30
     assert last["bytes_by_link"] == {"worker-hub": 16 * 2 * links * models, "hub-hub": 8 * 4 * models, "world": 0}
     assert last["bytes"] == sum(last["bytes_by_link"].values())
+    assert (last["bytes_up"], last["bytes_down"]) == (16 * links * models + 32 * models, 16 * links * models)
     assert last["gradients"] <= 64 * 12
     assert {"convergence.png", "topology.png"} <= {path.name for path in out.iterdir()}
     assert main(["plot", "--timeline", str(out)]) == 0

@@ -86,6 +86,33 @@ def test_a_comparison_has_the_three_axes(drawn):
     assert [list(curve(axis).get_xdata()) for axis in figure.axes] == [[0, 2, 4], [0, 1, 2], [0, 0.5, 1]]
 
 
+def directed(label, *objectives, up):
+    """Return a finished run that sends `up` of its 1000 bytes a record up."""
+    records = [
+        replace(record, bytes_up=up * place, bytes_down=(1000 - up) * place)
+        for place, record in enumerate(trace(*objectives))
+    ]
+    return finished(label, records, bytes_up=records[-1].bytes_up, bytes_down=records[-1].bytes_down)
+
+
+@pytest.mark.parametrize(("ups", "shown"), [((500, 500), False), ((500, 100), True), ((100, None), False)])
+def test_bytes_that_went_up_have_a_panel_if_all_runs_tell_them_and_they_are_not_half(drawn, ups, shown):
+    runs = [(str(up), trace(4.0, 2.0) if up is None else directed(str(up), 4.0, 2.0, up=up).records) for up in ups]
+    figure = drawn(draw_compare, runs, "title")
+    panels = [axis.get_xlabel() for axis in figure.axes]
+    assert panels == ["rounds", "kB sent", *(["kB sent up"] if shown else []), "seconds (virtual clock)"]
+    if shown:
+        assert [list(curve(figure.axes[2], place).get_xdata()) for place in (0, 1)] == [[0, 0.5], [0, 0.1]]
+
+
+def test_one_run_shows_up_and_down_apart_with_the_target_on_both(drawn):
+    figure = drawn(draw_convergence, directed("a", 4.0, 2.0, up=100).records, "title", Goal(2.0))
+    axis = figure.axes[1]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["up", "down"]
+    assert [list(curve(axis, place).get_xdata()) for place in (0, 1)] == [[0, 0.1], [0, 0.9]]
+    assert [list(ring.get_xdata()) for ring in axis.get_lines()[3:5]] == [[0.1], [0.9]]
+
+
 @pytest.mark.parametrize(("sent", "unit"), [(100, "bytes"), (5e4, "kB"), (1e6, "MB"), (3e9, "GB")])
 def test_bytes_are_told_in_the_unit_that_suits_them(drawn, sent, unit):
     figure = drawn(draw_compare, [("a", trace(2.0, 1.0, sent=sent))], "title")
@@ -235,6 +262,20 @@ def test_a_comparison_tells_what_the_target_cost_and_what_the_run_cost():
     assert (second["reached"], second["rounds"], second["seconds"], second["bytes"]) == (False, None, None, None)
     assert second["total_rounds"] == 4
     assert (first["objective"], first["work"], first["status"]) == (0.5, 6.0, "target")
+
+
+def test_a_comparison_tells_both_directions_where_they_differ():
+    even, less, unknown = directed("a", 4.0, 0.9, 0.5, up=500), directed("b", 4.0, 3.0, up=100), trace(4.0, 0.5)
+    runs = [even, less, finished("c", unknown)]
+    rows = compare_rows(runs, Goal(1.0))
+    directions = [(row["bytes_up"], row["bytes_down"], row["total_bytes_up"], row["total_bytes_down"]) for row in rows]
+    assert directions == [(500, 500, 1000, 1000), (None, None, 100, 900), (None, None, None, None)]
+    heads = [shown(compare_table(compare_rows(some))).split("\n")[1:3] for some in (runs, runs[:2], runs[::2])]
+    assert [(upper.count("MB"), lower.count("MB")) for upper, lower in heads] == [(2, 1), (2, 0), (0, 1)]
+    table = [line.split()[1:5] for line in shown(compare_table(compare_rows(runs[:2]))).splitlines()[4:6]]
+    assert table == [["4", "0.001", "0.001", "1"], ["2", "0.0001", "0.0009", "0.5"]]
+    assert "0.001 MB: 0.0001 MB up, 0.0009 MB down" in shown(summary_table(less.result, "virtual", {}))
+    assert " up" not in shown(summary_table(even.result, "virtual", {}))
 
 
 def test_without_a_target_the_totals_are_the_cost():

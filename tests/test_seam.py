@@ -120,11 +120,16 @@ def test_each_booking_by_hand():
     """Node 1 of three, over links of no latency."""
 
     def program(node):
-        booked = []
+        booked, account = [], node.ledger.solver
 
         class Watch(Observer):
+            before = 0, 0
+
             def end(self, op, result):  # noqa: ARG002
-                booked.append((op.kind, op.rounds, op.messages, op.bytes))
+                up, down = account.up - self.before[0], account.down - self.before[1]
+                booked.append((op.kind, op.rounds, op.messages, up, down))
+                assert op.bytes == up + down
+                self.before = account.up, account.down
 
         node.seam.attach(Watch())
         speak(node)
@@ -133,30 +138,58 @@ def test_each_booking_by_hand():
     told = VirtualCluster(3, Network(0.0, 1e9)).run(program)[1]
     state = 8 * Counting(3).words
     assert told[:20] == [
-        ("sum", 1, 2, 48),
-        ("reduce", 1, 1, 24),
-        ("max", 1, 2, 48),
-        ("broadcast", 1, 1, 24),
-        ("gather", 1, 1, 24),
-        ("gather_varying", 1, 1, 16),
-        ("broadcast_varying", 1, 1, 8),
-        ("allgather", 1, 2, 16 + 8 * (1 + 2 + 3)),
-        ("alltoall", 1, 2, 48),
-        ("barrier", 0, 0, 0),
-        ("exchange", 1, 2, 48),
-        ("exchange_varying", 2, 4, 2 * (8 + 1)),
-        ("round", 1, 0, 0),
-        ("put", 0, 1, 24),
-        ("accumulate", 0, 1, 24),
-        ("flush", 0, 0, 0),
-        ("get", 0, 1, 24),
-        ("flush", 0, 0, 0),
-        ("fetch_and_op", 0, 1, 8),
-        ("compare_and_swap", 0, 1, 8),
+        ("sum", 1, 2, 24, 24),
+        ("reduce", 1, 1, 24, 0),
+        ("max", 1, 2, 24, 24),
+        ("broadcast", 1, 1, 0, 24),
+        ("gather", 1, 1, 24, 0),
+        ("gather_varying", 1, 1, 16, 0),
+        ("broadcast_varying", 1, 1, 0, 8),
+        ("allgather", 1, 2, 16, 8 * (1 + 2 + 3)),
+        ("alltoall", 1, 2, 48, 0),
+        ("barrier", 0, 0, 0, 0),
+        ("exchange", 1, 2, 48, 0),
+        ("exchange_varying", 2, 4, 2 * (8 + 1), 0),
+        ("round", 1, 0, 0, 0),
+        ("put", 0, 1, 24, 0),
+        ("accumulate", 0, 1, 24, 0),
+        ("flush", 0, 0, 0, 0),
+        ("get", 0, 1, 0, 24),
+        ("flush", 0, 0, 0, 0),
+        ("fetch_and_op", 0, 1, 8, 0),
+        ("compare_and_swap", 0, 1, 8, 0),
     ]
     (post,) = (line for line in told if line[0] == "post")
     assert post[2] >= 4
-    assert post[3] >= state + 24
+    assert post[3] >= 24
+    assert post[4] == state
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    ("operation", "up", "down"),
+    [
+        (lambda group, x: group.sum(x), 1, 1),
+        (lambda group, x: group.reduce(x, root=group.size - 1), 1, 0),
+        (lambda group, x: group.broadcast(x, root=group.size - 1), 0, 1),
+        (lambda group, x: group.gather(x, root=group.size - 1), 1, 0),
+        (lambda group, x: group.gather_varying(x), 1, 0),
+        (lambda group, x: group.broadcast_varying(x[: 5 - group.rank]), 0, 1),
+        (lambda group, x: group.allgather(x), 1, None),
+    ],
+    ids=["sum", "reduce", "broadcast", "gather", "gather_varying", "broadcast_varying", "allgather"],
+)
+def test_all_nodes_but_the_root_send_their_message_up_and_receive_what_comes_down(nodes, operation, up, down):
+    def program(node):
+        operation(node.world, np.zeros(5))
+        return node.ledger.solver
+
+    accounts = VirtualCluster(nodes).run(program)
+    m, links = 40, nodes - 1
+    assert sum(account.up for account in accounts) == links * m * up
+    assert sum(account.down for account in accounts) == links * m * (nodes if down is None else down)
+    assert sum(account.bytes for account in accounts) == links * m * (up + (nodes if down is None else down))
+    assert max(account.up for account in accounts) == (m * up if links else 0)
 
 
 def test_the_last_attached_is_told_first_of_beginnings_and_last_of_ends():

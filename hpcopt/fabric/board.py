@@ -56,7 +56,7 @@ class Board(abc.ABC):
     def _begin(self, kind: Kind) -> Operation:
         op = self._op
         op.kind = kind
-        op.messages = op.bytes = 0
+        op.messages = op.bytes = op.received = 0
         for begin in self._seam.begins:
             begin(op)
         return op

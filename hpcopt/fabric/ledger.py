@@ -1,7 +1,10 @@
 """The ledger: rounds, messages and bytes, counted in the fabric and nowhere else.
 
-Bytes are the sizes of the arrays sent, by class of link and, between neighbours, by edge. The driver's own messages for
-measuring a run use the same network and are booked separately, as monitoring.
+Bytes are the sizes of the arrays sent, by direction, class of link and, between neighbours, edge. The driver's own
+messages for measuring a run use the same network and are booked separately, as monitoring.
+
+A byte has one of two directions. Down are the bytes for which their receiver is charged: what comes down the tree of a
+group, or is read from a window. All others are charged to their sender, and are up.
 """
 
 from __future__ import annotations
@@ -19,20 +22,30 @@ from hpcopt.fabric.seam import Observer, Operation
 
 @dataclass(slots=True)
 class Account:
-    """What one node sent and received: the rounds it took part in, messages, bytes."""
+    """What one node sent and received: the rounds it took part in, messages, bytes; `down` is a part of the bytes."""
 
     rounds: int = 0
     messages: int = 0
-    bytes: int = 0
+    down: int = 0
     by_class: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))  # link class -> bytes
     by_edge: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # neighbour -> bytes sent to it
+
+    @property
+    def bytes(self) -> int:
+        """All bytes, up and down."""
+        return sum(self.by_class.values())
+
+    @property
+    def up(self) -> int:
+        """The bytes that the node sent: up the tree of a group, to a neighbour, into a window or a mailbox."""
+        return self.bytes - self.down
 
     def snapshot(self) -> dict[str, Any]:
         """Return the account as plain data."""
         return {
             "rounds": self.rounds,
             "messages": self.messages,
-            "bytes": self.bytes,
+            "down": self.down,
             "by_class": dict(self.by_class),
             "targets": np.array(list(self.by_edge), dtype=np.int64),
             "bytes_to_targets": np.array(list(self.by_edge.values()), dtype=np.int64),
@@ -42,7 +55,7 @@ class Account:
         """Go on from what `snapshot` returned."""
         self.rounds = int(snapshot["rounds"])
         self.messages = int(snapshot["messages"])
-        self.bytes = int(snapshot["bytes"])
+        self.down = int(snapshot["down"])
         self.by_class = defaultdict(int, {name: int(size) for name, size in snapshot["by_class"].items()})
         sizes = zip(snapshot["targets"].tolist(), snapshot["bytes_to_targets"].tolist(), strict=True)
         self.by_edge = defaultdict(int, sizes)
@@ -65,7 +78,7 @@ class Ledger(Observer):
         if op.messages:
             size = op.bytes
             account.messages += op.messages
-            account.bytes += size
+            account.down += op.received
             account.by_class[op.link_class] += size
             if op.by_edge:
                 account.by_edge[op.peer] += size

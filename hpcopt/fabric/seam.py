@@ -42,7 +42,8 @@ class Operation:
         The index, in `peers`, of the root of a tree; the rank of the target of a window operation or of a mailbox's
         message.
     sent, received
-        Bytes in both directions: up to the root of a tree and down from it; otherwise to and from each peer.
+        Bytes in both directions: up to the root of a tree and down from it; otherwise to and from each peer. Of what a
+        node is charged for, `received` is the part that came down.
     rounds, messages, bytes
         Charges of this node; the bytes are the total of its messages. Nothing is charged twice: a message from a
         neighbour is charged to its sender.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,8 @@ def height_for(runs: Sequence[Run], goal: Goal) -> Height:
 def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal | None = None) -> None:
     """Draw the objective of several runs over rounds, bytes and seconds, side by side, into the picture `path`.
 
+    If the bytes that went up are known of all runs, and aren't half of all bytes in each, they have a panel, too.
+
     Parameters
     ----------
     runs
@@ -105,7 +107,7 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal |
     """
     goal = goal or Goal()
     runs = [(label, goal.judged(records)) for label, records in runs]
-    height, ceiling, measures = height_for(runs, goal), _ceiling(runs), _measures(runs)
+    height, ceiling, measures = height_for(runs, goal), _ceiling(runs), _measures(runs, up=True)
     lasts = [records[-1].objective if records else 0.0 for _, records in runs]
     leaves = [not math.isfinite(last) or last > ceiling for last in lasts]
     names = [f"{label} (off the scale)" if off else label for (label, _), off in zip(runs, leaves, strict=True)]
@@ -113,7 +115,7 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal |
         axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=True):
             curves = [_curve(axis, measure, height, records, place) for place, (_, records) in enumerate(runs)]
-            more = _mark_target(axis, measure, height, runs, goal)
+            more = _mark_target(axis, [(measure, records) for _, records in runs], height, goal)
             _dress(axis, measure, runs)
         _set_heights(axes[0], height, runs, goal)
         explain(figure, [*curves, *more.values()], [*names, *more])
@@ -124,8 +126,9 @@ def draw_convergence(records: Sequence[Record], path: str | Path, title: str, go
     """Draw one run into the picture `path`.
 
     Upper panels: the objective over rounds (time slots, if workers make their steps in slots), bytes (in a hub network
-    those of each level) and seconds. Lower panels, over rounds or slots: the gradient norm, the nodes' distance to
-    their mean if they have their own models, and the test measure if there is one.
+    those of each level, otherwise those up and those down where they differ) and seconds. Lower panels, over rounds or
+    slots: the gradient norm, the nodes' distance to their mean if they have their own models, and the test measure if
+    there is one.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def draw_convergence(records: Sequence[Record], path: str | Path, title: str, go
             curves = [_curve(axis, part, height, runs[0][1], place) for place, part in enumerate(parts)]
             if len(parts) > 1:
                 axis.legend(curves, [part.name for part in parts], frameon=False)
-            more = _mark_target(axis, measure, height, runs, goal)
+            more = _mark_target(axis, [(part, runs[0][1]) for part in parts], height, goal)
             _set_heights(axis, height, runs, goal)
             _dress(axis, measure, runs)
         for axis, name in zip(panels[-1] if below else (), below, strict=False):
@@ -189,8 +192,12 @@ def _all_measures(runs: Sequence[Run]) -> list[_Measure]:
 
 
 def _parts(measure: _Measure, records: Sequence[Record]) -> list[_Measure]:
-    """Return the measures that one is the sum of: of bytes in a hub network, those of each level that carried any."""
-    links = (records[-1].bytes_by_link or {}) if records and measure.size else {}
+    """Return the measures that one is the sum of: of bytes, those of each level in use, or of each direction."""
+    if not (records and measure.size):
+        return [measure]
+    links = records[-1].bytes_by_link or {}
+    if not links and _is_directed([("", records)]):
+        return [_way(measure, "up"), _way(measure, "down")]
 
     def part(link_class: str) -> _Measure:
         return _Measure(link_class, lambda record: (record.bytes_by_link or {}).get(link_class, 0) / measure.size)
@@ -198,9 +205,25 @@ def _parts(measure: _Measure, records: Sequence[Record]) -> list[_Measure]:
     return [part(link_class) for link_class, sent in links.items() if sent] or [measure]
 
 
-def _measures(runs: Sequence[Run]) -> list[_Measure]:
-    """Return those with a curve: a single node sends nothing, and a run that ends at its start takes no time."""
-    rounds, *others = _all_measures(runs)
+def _way(sent: _Measure, way: str) -> _Measure:
+    """Return the measure of the bytes that went one way, "up" or "down"."""
+    return _Measure(way, lambda record: (getattr(record, f"bytes_{way}") or 0) / sent.size)
+
+
+def _is_directed(runs: Sequence[Run]) -> bool:
+    """Return whether the directions of all bytes are known, and a run has more of the one than of the other."""
+    ways = [(records[-1].bytes_up, records[-1].bytes_down) for _, records in runs if records]
+    return all(up is not None for up, _ in ways) and any(up != down for up, down in ways)
+
+
+def _measures(runs: Sequence[Run], *, up: bool = False) -> list[_Measure]:
+    """Return those with a curve: a single node sends nothing, and a run that ends at its start takes no time.
+
+    With `up`, the bytes that went up are one of them, if they are not half of all bytes.
+    """
+    rounds, sent, seconds = _all_measures(runs)
+    ways = [replace(_way(sent, "up"), name=f"{sent.name} up")] if up and _is_directed(runs) else []
+    others = [sent, *ways, seconds]
     return [rounds, *(one for one in others if any(one.of(record) > 0 for _, records in runs for record in records))]
 
 
@@ -315,8 +338,10 @@ def _ceiling(runs: Sequence[Run]) -> float:
     return highest + max(abs(highest), 1.0)
 
 
-def _mark_target(axis: Axes, measure: _Measure, height: Height, runs: Sequence[Run], goal: Goal) -> dict[str, Line2D]:
-    """Draw the target as a line, and a ring where a run first reaches it; return their legend entries."""
+def _mark_target(
+    axis: Axes, curves: Sequence[tuple[_Measure, Sequence[Record]]], height: Height, goal: Goal
+) -> dict[str, Line2D]:
+    """Draw the target as a line, and a ring where a curve first reaches it; return their legend entries."""
     if goal.target is None:
         return {}
     text, line = f"target {goal.target:.8g}", height.of(goal.target)
@@ -330,11 +355,11 @@ def _mark_target(axis: Axes, measure: _Measure, height: Height, runs: Sequence[R
         "markerfacecolor": "none",
         "markeredgewidth": 1.5,
     }
-    for place, (_, records) in enumerate(runs):
+    for place, (measure, records) in enumerate(curves):
         reached = next((record for record in records if record.objective <= goal.target), None)
         if reached is not None:
             at = measure.of(reached), height.of(reached.objective)
             axis.plot(*at, markeredgecolor=COLOURS[place % len(COLOURS)], **ring)
-    if any(record.objective <= goal.target for _, records in runs for record in records):
+    if any(record.objective <= goal.target for _, records in curves for record in records):
         marked["first at the target"] = axis.plot([], [], markeredgecolor=GREY, **{**ring, "markersize": 9})[0]
     return marked

@@ -49,6 +49,20 @@ class Record:
     )
     objective: float = field(metadata=_column("", "$f(w)$ over all training rows, penalty included"))
     grad_norm: float = field(metadata=_column("", r"$\lVert \nabla f(w) \rVert$, Euclidean"))
+    bytes_up: int | None = field(
+        default=None,
+        metadata=_column(
+            "bytes",
+            "solvers whose nodes share one model, and hub networks: the part of `bytes` that "
+            "[goes up](clusters.md#up-and-down), as from workers to a server",
+        ),
+    )
+    bytes_down: int | None = field(
+        default=None,
+        metadata=_column(
+            "bytes", "in the same runs: the rest of `bytes`, which comes down, as from a server to the workers"
+        ),
+    )
     scaled_gradient: float | None = field(
         default=None,
         metadata=_column(

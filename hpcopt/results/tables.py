@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     *("solver", "reached", "rounds", "seconds", "bytes", "objective", "grad_norm", "work"),
     *WHERE_THERE,
-    *("status", "total_rounds", "total_seconds", "total_bytes"),
+    *("status", "total_rounds", "total_seconds", "total_bytes", "total_bytes_up", "total_bytes_down"),
 )
 """Columns of `compare.csv`."""
 
@@ -64,9 +64,10 @@ def compare_rows(runs: Sequence[Finished], goal: Goal | None = None) -> list[dic
     Returns
     -------
     list of dict
-        With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` are those of the first record that reached the target,
-        or None; those of the whole run are in `total_...`. `objective`, `grad_norm` and the test measures are those of
-        the final model, and `work` (passes over the data) is the total. Missing values are None.
+        With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` (also `_up` and `_down`, if measured) are those of the
+        first record that reached the target, or None; those of the whole run are in `total_...`. `objective`,
+        `grad_norm` and the test measures are those of the final model, and `work` (passes over the data) is the total.
+        Missing values are None.
     """
     return [_compare_row(run, goal or Goal()) for run in runs]
 
@@ -81,6 +82,8 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
 
 def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, title: str | None = None) -> Table:
     """Return the table of a comparison; on a terminal, the lowest rounds, MB and seconds are bold.
+
+    MB are divided into those that went up and those that came down, if a run has more of the one than of the other.
 
     Parameters
     ----------
@@ -109,18 +112,19 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     slots = any(row["slots"] is not None for row in rows)
     if slots:
         table.add_column("\nslots", justify="right", no_wrap=True)
-    for name in ("\nrounds", "\nMB", "\nseconds", "final\nobjective", "gradient\nnorm", "passes\nover data"):
+    costs = {"rounds": "\nrounds", **_sent(rows), "seconds": "\nseconds"}
+    for name in (*costs.values(), "final\nobjective", "gradient\nnorm", "passes\nover data"):
         table.add_column(name, justify="right", no_wrap=True)
     if any(apart):
         table.add_column("distance\nto mean", justify="right", no_wrap=True)
     for name in tests:
         table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
-    best = {key: min((row[key] for row in rows if row[key] is not None), default=None) for key in _COSTS}
+    best = {key: min((row[key] for row in rows if row[key] is not None), default=None) for key in costs}
     for row in rows:
         table.add_row(
             escape(row["solver"]),
             *([_number(row["slots"], ",d")] if slots else []),
-            *(_cost(row, key, best[key]) for key in _COSTS),
+            *(_cost(row, key, best[key]) for key in costs),
             "diverged" if Status[row["status"].upper()].diverged else _number(_judged(row, goal.column), "#.6g"),
             _number(row["grad_norm"], ".1e"),
             _number(row["work"], ",.1f"),
@@ -166,7 +170,7 @@ def summary_table(
         f"gradient norm{mean}": _number(result["grad_norm"], ".3e"),
         f"scaled gradient{mean}": _number(result.get("scaled_gradient"), ".3e"),
         "rounds": _number(result["rounds"], ",d"),
-        "sent": f"{_megabytes(result['bytes'])} MB",
+        "sent": f"{_megabytes(result['bytes'])} MB{_by_direction(result)}",
         **{f"of which {link_class}": f"{_megabytes(sent)} MB" for link_class, sent in _by_link(result).items()},
         "of which over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
         "time slots": f"{result['slots']:,d}" if "slots" in result else "",
@@ -195,6 +199,21 @@ def _objectives(result: Mapping[str, Any]) -> dict[str, str]:
     return {f"objective {whose}": _number(result.get(column), ".12g") for column, whose in WHOSE.items()}
 
 
+def _by_direction(result: Mapping[str, Any]) -> str:
+    """Return the parts of the bytes that went up and came down, if they differ."""
+    if result.get("bytes_up") == result.get("bytes_down"):
+        return ""
+    return f": {_megabytes(result['bytes_up'])} MB up, {_megabytes(result['bytes_down'])} MB down"
+
+
+def _sent(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the columns of the bytes and their names: the total, or both directions, or all if some runs have none."""
+    total, directions = {"bytes": "\nMB"}, {"bytes_up": "MB\nup", "bytes_down": "MB\ndown"}
+    if all(row["total_bytes_up"] == row["total_bytes_down"] for row in rows):
+        return total
+    return directions if all(row["total_bytes_up"] is not None for row in rows) else total | directions
+
+
 def _by_link(result: Mapping[str, Any]) -> dict[str, int]:
     """Return the bytes of each level of a hub network that carried any."""
     return {link_class: sent for link_class, sent in (result.get("bytes_by_link") or {}).items() if sent}
@@ -209,7 +228,7 @@ def _gradients(result: Mapping[str, Any]) -> str:
     return f"{result['gradients']:,d}{told}"
 
 
-_COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g"}
+_COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g", "bytes_up": "", "bytes_down": ""}
 """The costs of reaching the target, and their formats (bytes as MB)."""
 
 _IN_TRACE = {"rounds": "round"}
@@ -224,12 +243,12 @@ def _judged(row: Mapping[str, Any], column: str) -> float | None:
 
 def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
     result = run.result
-    total = {key: result[key] for key in _COSTS}
+    total = {key: result.get(key) for key in _COSTS}
     reached, cost, beside = None, total, dict[str, Any]()
     if goal.target is not None:
         there = first_at(goal.judged(run.records), goal.target)
         reached, found = there is not None, {} if there is None else there.as_dict()
-        cost = {key: found.get(_IN_TRACE.get(key, key)) for key in _COSTS}
+        cost = {key: found.get(_IN_TRACE.get(key, key)) for key in total}
         beside = {key: found[key] for key in ("model_bytes", "gradients", "slots", "bytes_by_link") if key in found}
     row = {
         **result,
@@ -246,7 +265,7 @@ def _cost(row: Mapping[str, Any], key: str, best: float | None) -> str:
     value = row[key]
     if value is None:
         return "not reached" if key == "rounds" else "-"
-    text = _megabytes(value) if key == "bytes" else _number(value, _COSTS[key])
+    text = _megabytes(value) if key.startswith("bytes") else _number(value, _COSTS[key])
     return f"[bold]{text}[/bold]" if value == best else text
 
 

@@ -19,6 +19,7 @@ from hpcopt.solvers.outside import file_of
 from hpcopt.spec.specification import Specification, as_toml_dict
 from hpcopt.version import __version__
 
+_TOTALS = ("bytes_up", "bytes_down", "model_bytes", "edge_bytes", "slots", "bytes_by_link")
 VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
@@ -67,7 +68,8 @@ def _origin(solver: Solver[Any]) -> dict[str, Any]:
 
 def result_of(outcome: Outcome) -> dict[str, Any]:
     """Return the "result" of run.json: how the run ended, and the numbers of the final model."""
-    last, kept = outcome.last, outcome.record.as_dict()
+    last = outcome.last
+    kept = outcome.record.as_dict() | {key: value for key, value in last.as_dict().items() if key in _TOTALS}
     result = {
         "status": outcome.status.name.lower(),
         "message": outcome.status.value,

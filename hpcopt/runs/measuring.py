@@ -15,12 +15,15 @@ from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.targets import Targets
 from hpcopt.results.record import Record
 
+_NUMBERS = 8  # in a node's contribution to the sums of a record, before the gradient
+
 
 @dataclass(frozen=True)
 class Counts:
     """Counts of what a node has sent and read so far."""
 
     bytes: int
+    down: int
     messages: int
     touched: float
     rounds: int
@@ -32,7 +35,8 @@ def counted(node: Node) -> Counts:
     """Return the current counts of `node`."""
     sent = node.ledger.solver
     by_edge = sent.by_edge.values()
-    return Counts(sent.bytes, sent.messages, node.meter.touched, sent.rounds, max(by_edge, default=0), sum(by_edge))
+    busiest, over_edges = max(by_edge, default=0), sum(by_edge)
+    return Counts(sent.bytes, sent.down, sent.messages, node.meter.touched, sent.rounds, busiest, over_edges)
 
 
 class Watch:
@@ -51,6 +55,7 @@ class Watch:
     ) -> None:
         self._node = node
         self._decentralised = decentralised
+        self._directed = not decentralised or node.hubs is not None  # otherwise messages go to equals
         self._problem = problem
         self._shard = shard
         self._oracle = problem.on(shard, Meter())
@@ -110,19 +115,19 @@ class Watch:
         return replace(record, slots=int(slots), gradients=int(steps), bytes_by_link=by_link or None)
 
     def _scaled(self, sums: Vector) -> float:
-        return 0.0 if self._metric is None else self._metric.relative(sums[7:], float(sums[0]))
+        return 0.0 if self._metric is None else self._metric.relative(sums[_NUMBERS:], float(sums[0]))
 
     def share_of(self, w: Vector, counts: Counts) -> Vector:
-        """Return this node's contribution to the sums of a record of the model `w`, shape (7 + d,)."""
+        """Return this node's contribution to the sums of a record of the model `w`, shape (8 + d,)."""
         here = self._oracle.at(w)
         share = self._oracle.share
         tested, right = self._test(w)
-        local = [share * here.value, counts.bytes, counts.messages, counts.touched, tested, right, counts.over_edges]
-        return np.concatenate((local, share * here.gradient))
+        sent = counts.bytes, counts.down, counts.messages, counts.over_edges
+        return np.concatenate(([share * here.value, *sent, counts.touched, tested, right], share * here.gradient))
 
     def record(self, sums: Vector, iteration: int, seconds: float, rounds: int) -> Record:
-        """Return the columns that every record has, given the sums of all nodes' contributions, shape (7 + d,)."""
-        objective, size, messages, touched, tests, hits, over_edges = (float(v) for v in sums[:7])
+        """Return the columns that every record has, given the sums of all nodes' contributions, shape (8 + d,)."""
+        objective, size, down, messages, over_edges, touched, tests, hits = (float(v) for v in sums[:_NUMBERS])
         tested = hits / tests if tests else None
         is_error = self._problem.formulation.loss.targets is Targets.REAL
         return Record(
@@ -134,7 +139,9 @@ class Watch:
             messages=int(messages),
             work=touched / self._problem.entries,
             objective=objective,
-            grad_norm=float(np.linalg.norm(sums[7:])),
+            grad_norm=float(np.linalg.norm(sums[_NUMBERS:])),
+            bytes_up=int(size - down) if self._directed else None,
+            bytes_down=int(down) if self._directed else None,
             scaled_gradient=None if self._metric is None else self._scaled(sums),
             test_accuracy=None if is_error else tested,
             test_error=tested if is_error else None,

@@ -39,10 +39,16 @@ def check(group, order):
 
 def program(node):
     check(node.world, range(node.size))
-    before = node.ledger.solver.bytes
-    node.world.sum(np.ones(5))
-    booked = node.ledger.solver.bytes - before
-    assert booked == (80 if node.rank else 0)
+    account, mine, last = node.ledger.solver, bool(node.rank), node.rank == node.size - 1
+    for operation, up, down in (
+        (lambda: node.world.sum(np.ones(5)), 40 * mine, 40 * mine),
+        (lambda: node.world.gather(np.ones(5), root=node.size - 1), 0 if last else 40, 0),
+        (lambda: node.world.broadcast(np.ones(5), root=node.size - 1), 0, 0 if last else 40),
+        (lambda: node.world.allgather(np.ones(5)), 40 * mine, 40 * node.size * mine),
+    ):
+        before = account.up, account.down, account.bytes
+        operation()
+        assert (account.up, account.down, account.bytes) == (before[0] + up, before[1] + down, before[2] + up + down)
     odd = [rank for rank in range(node.size) if rank % 2 == 1][::-1]
     if node.rank in odd:
         group = node.group(odd, link_class="odd")

@@ -35,7 +35,8 @@ for table in SETTINGS:
         cluster.close()
         np.testing.assert_array_equal(real.outcome.state.w, virtual.outcomes[rank].state.w, err_msg=name)
         if rank == 0:
-            keys = ("round", "bytes", "messages", "consensus", "slots", "gradients", "bytes_by_link")
+            keys = ("round", "bytes", "bytes_up", "bytes_down", "messages", "consensus", "slots", "gradients")
+            keys += ("bytes_by_link",)
             rows = [[[row.get(key) for key in keys] for row in run.rows] for run in (real, virtual)]
             assert rows[0] == rows[1], (name, more, rows[0][-1], rows[1][-1])
 print("done", flush=True)

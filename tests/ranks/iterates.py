@@ -15,7 +15,7 @@ world = MPI.COMM_WORLD
 
 
 def told(run):
-    return [[row[key] for row in run.rows] for key in ("round", "bytes", "work")]
+    return [[row.get(key) for row in run.rows] for key in ("round", "bytes", "bytes_up", "bytes_down", "work")]
 
 
 for problem, orders in ((logistic, (False, True)), (ridge, (True,))):

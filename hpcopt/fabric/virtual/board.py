@@ -66,16 +66,17 @@ class VirtualBoard(Board):
         node, shared = self._node, self._shared
         node.settle()
         if node.size > 1:
-            self._charge(ROUND_TRIPS + 1, shared.state.nbytes + 8 * ROUND_TRIPS)
+            self._charge(ROUND_TRIPS + 1, 8 * ROUND_TRIPS, shared.state.nbytes)
         shared.loop.wake(greenlet.getcurrent(), shared.post(kind, value, self))
         node.waits_in = "a transition of the board"
         shared.loop.block()
         node.time = shared.loop.now
 
-    def _charge(self, messages: int, size: int) -> None:
+    def _charge(self, messages: int, sent: int, received: int = 0) -> None:
         """Add to this node's charges for the event being posted."""
         self._op.messages += messages
-        self._op.bytes += size
+        self._op.bytes += sent + received
+        self._op.received += received
 
     def send(self, other: VirtualBoard, words: Words, arrival: float) -> None:
         """Send a mail that arrives at `arrival`; it is charged to the event that this node is posting."""
