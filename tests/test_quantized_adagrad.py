@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from hpcopt.compression import COMPRESSORS
+from hpcopt.compression.sums import pack_sum, unpack_sum
+from hpcopt.compression.zeros import pack, unpack
 from hpcopt.conformance.problems import Spread, logistic
-from hpcopt.conformance.solving import solve
+from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.errors import InputError
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses import LOSSES
@@ -17,6 +19,8 @@ from hpcopt.problems.models.linear import Linear
 from hpcopt.problems.penalties import PENALTIES, Penalty
 from hpcopt.problems.problem import Problem
 from hpcopt.solvers import SOLVERS
+from hpcopt.solvers.needs import Setting
+from hpcopt.solvers.objections import objections
 
 ETA, DELTA, WEIGHT = 0.2, 1e-3, 0.03
 EXACT = {"compressor": COMPRESSORS["identity"](), "batch": 0, "step_size": ETA, "delta": DELTA}
@@ -187,7 +191,7 @@ def test_what_error_feedback_sent_and_still_holds_is_the_sum_of_the_gradients(na
     assert held.any()
 
 
-@pytest.mark.parametrize("compressor", [THRESHOLD, TERNARY, COMPRESSORS["qsgd"]()])
+@pytest.mark.parametrize("compressor", [THRESHOLD, TERNARY, COMPRESSORS["top-k"](k=4)])
 @BOTH
 def test_a_hub_that_sends_the_model_back_changes_no_bit(name, compressor):
     runs = [
@@ -197,6 +201,65 @@ def test_a_hub_that_sends_the_model_back_changes_no_bit(name, compressor):
     np.testing.assert_array_equal(runs[1].w, runs[0].w)
     for outcome in (*runs[0].outcomes, *runs[1].outcomes):
         np.testing.assert_array_equal(outcome.w, runs[0].w)
+
+
+def hub(name, downlink, compressor, **parameters):
+    return SOLVERS[name](exchange="hub", downlink=downlink, compressor=compressor, **parameters)
+
+
+@pytest.mark.parametrize("compressor", [THRESHOLD, TERNARY])
+def test_the_hubs_sum_is_that_of_the_signs_times_the_largest_scale(compressor):
+    spread = lasso(d=30).over(50, 40, 30)
+    solved = solve(hub("qrda-adagrad", "sum", compressor, batch=0), spread, iterations=1)
+    gradients = [3 * f.share * f.at(np.zeros(30)).loss_gradient for f in spread.objectives()]
+    messages = [compressor.encode(g) for g in gradients]
+    levels = 3 * solved.outcome.state.z / max(compressor.largest_scale(message, 30) for message in messages)
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-12)
+    if compressor == THRESHOLD:
+        np.testing.assert_allclose(levels, sum(np.sign(compressor.decode(m, np.empty(30))) for m in messages))
+    else:
+        assert abs(levels).max() <= 3
+
+
+@pytest.mark.parametrize("downlink", ["gradient", "sum"])
+@BOTH
+def test_every_downlink_comes_near_the_optimum(name, downlink):
+    spread = lasso(n=400)
+    solved = solve(hub(name, downlink, TERNARY, step_size=0.3), spread, rounds=1200, record_every=0)
+    assert residual(spread, solved.w) < 0.15 * residual(spread, np.zeros(spread.d))
+
+
+def test_error_feedback_at_the_hub_returns_what_it_was_given():
+    spread, steps = lasso(), 12
+    solved = solve(hub("qrda-adagrad", "gradient", THRESHOLD, error_feedback="ef", batch=0), spread, iterations=steps)
+    given = np.zeros(spread.d)
+    for count in range(steps):
+        w = solve(hub("qrda-adagrad", "gradient", THRESHOLD, error_feedback="ef", batch=0), spread, iterations=count).w
+        given += spread.serial().at(w).loss_gradient
+    held = np.mean([outcome.state.exchanged.memory for outcome in solved.outcomes], axis=0)
+    returned = solved.outcome.state.exchanged.returned
+    np.testing.assert_allclose(solved.outcome.state.z + held + returned, given, rtol=1e-12)
+
+
+@pytest.mark.parametrize("downlink", ["model", "gradient", "sum"])
+@pytest.mark.parametrize("nodes", [1, 2, 5])
+def test_over_a_hub_the_ledger_shows_the_declared_bytes(nodes, downlink):
+    spread, solver = lasso(d=50, nodes=nodes), hub("qrda-adagrad", downlink, TERNARY)
+    solved = solve(solver, spread, iterations=7)
+    encoded = sum(sum(solver.messages(outcome.state)) for outcome in solved.outcomes[1:])
+    doubles = 16 * (nodes - 1) * solver.doubles(solved.outcome.state, spread.d)
+    assert solved.rows[-1]["bytes"] == encoded + doubles
+    assert (doubles > 0) == (downlink == "sum" and nodes > 1)
+
+
+@pytest.mark.parametrize("downlink", ["model", "gradient", "sum"])
+def test_over_a_hub_runs_resume_to_the_bit_and_all_nodes_have_one_model(downlink):
+    spread, solver = lasso(), hub("qrda-adagrad", downlink, THRESHOLD, error_feedback="ef", batch=5)
+    kept = Kept()
+    whole = solve(solver, spread, iterations=6, checkpoints=kept)
+    resumed = solve(solver, spread, iterations=6, checkpoints=going_on(kept.after[3]))
+    for outcome in (*whole.outcomes, *resumed.outcomes):
+        np.testing.assert_array_equal(outcome.w, whole.w)
 
 
 def test_another_quantiser_leaves_the_batches_as_they_are():
@@ -224,6 +287,47 @@ def test_regret_grows_as_the_square_root_of_the_number_of_steps(name):
     rows = solve(solver, spread, rounds=1600).rows
     regrets = np.cumsum([row["objective"] - best.rows[-1]["objective"] for row in rows])
     assert 0.0 < regrets[1599] < 8.0 * regrets[99]
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 40, 127])
+def test_a_sum_of_small_integers_is_sent_exactly(nodes):
+    unit = float(np.float32(0.3))
+    levels = np.random.default_rng(nodes).integers(-nodes, nodes + 1, 1003)
+    message = pack_sum(unit * levels, unit, nodes)
+    np.testing.assert_array_equal(unpack_sum(message, 1003, nodes), unit * levels)
+    assert len(message) <= 5 + 1003 * np.ceil(np.log2(2 * nodes + 1)) / 8
+
+
+@pytest.mark.parametrize("nonzeros", [0, 1, 7, 500, 1000])
+@pytest.mark.parametrize("d", [1, 2, 1000])
+def test_a_model_is_sent_exactly_and_by_its_shortest_form(d, nonzeros):
+    rng = np.random.default_rng(nonzeros)
+    x = np.zeros(d)
+    x[rng.permutation(d)[:nonzeros]] = rng.standard_normal(min(d, nonzeros))
+    message, k = pack(x), np.count_nonzero(x)
+    np.testing.assert_array_equal(unpack(message, d), x)
+    assert len(message) == 1 + min(8 * d, 8 * k + -(-d // 8), 8 * k + -(-k * (d - 1).bit_length() // 8))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"downlink": "sum"}, 'downlink: "sum" requires exchange = "hub"; exchange is "all-gather"'),
+        (
+            {"exchange": "hub", "downlink": "sum", "compressor": COMPRESSORS["qsgd"]()},
+            'downlink: "sum" requires a compressor of three values, .*; got qsgd',
+        ),
+    ],
+)
+def test_a_downlink_that_cannot_be_is_refused(parameters, told):
+    with pytest.raises(InputError, match=told):
+        SOLVERS["qcmd-adagrad"](**parameters)
+
+
+def test_a_sum_over_too_many_nodes_is_refused_before_the_run():
+    solver = hub("qcmd-adagrad", "sum", TERNARY)
+    assert objections(solver, Setting(nodes=127)) == []
+    assert 'downlink = "sum" is for at most 127 nodes, got 128' in objections(solver, Setting(nodes=128))[0].text
 
 
 @pytest.mark.parametrize("key", ["step_size", "delta"])

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpcopt.checks import at_least, one_of
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, room
 from hpcopt.kernels import sparse_levels, ternary
@@ -48,13 +51,15 @@ class FewLevels(Compressor):
         return TERNARY
 
     @abc.abstractmethod
-    def quantise(self, x: Floats, key: int, bucket: int, message: Message) -> int:
+    def quantise(self, x: Floats, key: int, unit: float, bucket: int, message: Message) -> int:
         """Fill `message` with the scales and the levels of `x`, densely packed.
 
         Parameters
         ----------
         x, key
             As for `encode`.
+        unit
+            As for `encode_in`.
         bucket
             Numbers in a bucket, at least 1.
         message
@@ -67,10 +72,22 @@ class FewLevels(Compressor):
         """
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
+        return self.encode_in(0.0, x, key, out)
+
+    def encode_in(self, unit: float, x: Floats, key: int = 0, out: Message | None = None) -> Message:
+        """Return `x` as a message of the values -unit, 0 and unit, for compressors of three values.
+
+        Parameters
+        ----------
+        unit
+            A float32, above 0; or 0 for the scales that `encode` chooses.
+        x, key, out
+            As for `encode`.
+        """
         d, base = x.size, self.base
         plan = _plan(base, self.bucket, d)
         message = room(x, plan.dense, out)
-        count = self.quantise(x, key, plan.bucket, message)
+        count = self.quantise(x, key, unit, plan.bucket, message)
         if count < 0:
             raise NotFiniteError(f"{self.name}: NaN, infinity or a number beyond float32 in the vector")
         size = plan.header + (count * plan.item + 7) // 8
@@ -86,6 +103,10 @@ class FewLevels(Compressor):
             raise ValueError(f"message: an index is out of range for a vector of {out.size} numbers")
         return out
 
+    def largest_scale(self, message: Message, d: int) -> float:
+        """Return the largest scale in a message of `d` numbers, for compressors of three values."""
+        return float(np.abs(scales_of(message, d, _plan(self.base, self.bucket, d).bucket)).max(initial=0.0))
+
     def size(self, d: int, itemsize: int = 8) -> int | None:
         return self.capacity(d, itemsize) if self.coding == "dense" else None
 
@@ -95,6 +116,11 @@ class FewLevels(Compressor):
     def largest_bucket(self, d: int) -> int:
         """Return the size of the largest bucket of `d` numbers, at least 1."""
         return _plan(self.base, self.bucket, d).bucket
+
+
+def scales_of(message: Message, d: int, bucket: int) -> NDArray[np.float32]:
+    """Return a view of the scales of a message of `d` numbers, one per bucket; the sign of the first marks a list."""
+    return message[: 4 * -(-d // bucket)].view(np.float32)
 
 
 class _Plan(NamedTuple):

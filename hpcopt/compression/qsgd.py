@@ -30,8 +30,8 @@ import numpy as np
 
 from hpcopt.checks import at_least, within
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
+from hpcopt.compression.symbols import symbol_bytes, way
 from hpcopt.kernels.levels import decode, encode
-from hpcopt.kernels.packing import PER
 
 
 @register("qsgd")
@@ -105,33 +105,10 @@ def _plan(levels: int, bucket: int, d: int) -> _Plan:
     bucket = min(bucket, d) or max(d, 1)
     buckets = -(-d // bucket)
     last = d - max(buckets - 1, 0) * bucket
-    bits, per = _way(levels)
-    size = 4 * buckets + max(buckets - 1, 0) * _symbol_bytes(bucket, levels) + _symbol_bytes(last, levels)
+    bits, per = way(2 * levels + 1)
+    size = 4 * buckets + max(buckets - 1, 0) * symbol_bytes(bucket, 2 * levels + 1) + symbol_bytes(last, 2 * levels + 1)
     return _Plan(bucket, _omega(levels, bucket), _omega(levels, last), bits, per, size)
 
 
 def _omega(levels: int, n: int) -> float:
     return min(n / levels**2, math.sqrt(n) / levels)
-
-
-def _way(levels: int) -> tuple[int, int]:
-    """Return bits per symbol and symbols per word, as the kernels expect them.
-
-    Packing digits is half as fast, so it is used only if it saves at least a sixteenth; it supports only symbols of one
-    byte.
-    """
-    radix = 2 * levels + 1
-    bits = (radix - 1).bit_length()
-    per = 1
-    while radix ** (per + 1) <= 2**64:
-        per += 1
-    return (0, per) if bits <= 8 and 64 / per <= bits * 15 / 16 else (bits, PER)
-
-
-def _symbol_bytes(n: int, levels: int) -> int:
-    """Return the bytes of the symbols of `n` numbers: full words, and the shortest word that holds the rest."""
-    bits, per = _way(levels)
-    if bits:
-        return -(-n * bits // 8)
-    rest: int = (2 * levels + 1) ** (n % per) - 1
-    return 8 * (n // per) + -(-rest.bit_length() // 8)

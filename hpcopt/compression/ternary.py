@@ -50,8 +50,8 @@ class Ternary(FewLevels):
         if not (self.clip == 0.0 or 1.0 <= self.clip < math.inf):
             raise InputError(f"clip: expected 0 (off) or at least 1, got {self.clip}")
 
-    def quantise(self, x: Floats, key: int, bucket: int, message: Message) -> int:
-        return ternary.round_ternary(x, np.uint64(key), float(self.clip), bucket, message)
+    def quantise(self, x: Floats, key: int, unit: float, bucket: int, message: Message) -> int:
+        return ternary.round_ternary(x, np.uint64(key), unit, float(self.clip), bucket, message)
 
     def contraction(self, d: int) -> float | None:
         omega = self.variance(d)

@@ -30,7 +30,7 @@ import numpy as np
 
 from hpcopt.checks import one_of, within
 from hpcopt.compression.base import Floats, Message, register
-from hpcopt.compression.few_levels import FewLevels
+from hpcopt.compression.few_levels import FewLevels, scales_of
 from hpcopt.compression.ternary import variance_of_ternary
 from hpcopt.kernels import ternary
 from hpcopt.kernels.trits import QUINARY, TERNARY
@@ -75,11 +75,15 @@ class ThresholdTernary(FewLevels):
     def base(self) -> int:
         return QUINARY if self.unbiased else TERNARY
 
-    def quantise(self, x: Floats, key: int, bucket: int, message: Message) -> int:
+    def quantise(self, x: Floats, key: int, unit: float, bucket: int, message: Message) -> int:
         rule, kappa = _RULES[self.rule], float(self.kappa)
         if self.unbiased:
+            assert not unit, "five values have two scales"
             return ternary.round_quinary(x, np.uint64(key), rule, kappa, bucket, message)
-        return ternary.threshold_ternary(x, rule, kappa, bucket, message)
+        count = ternary.threshold_ternary(x, rule, kappa, bucket, message)
+        if unit and count >= 0:
+            scales_of(message, x.size, bucket)[:] = unit
+        return count
 
     def contraction(self, d: int) -> float | None:
         n = self.largest_bucket(d)

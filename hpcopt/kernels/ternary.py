@@ -209,13 +209,15 @@ def _count(levels: Levels, n: int) -> int:
 
 
 @kernel()
-def round_ternary(x: Floats, key: np.uint64, clip: float, bucket: int, message: Bytes) -> int:
+def round_ternary(x: Floats, key: np.uint64, unit: float, clip: float, bucket: int, message: Bytes) -> int:
     """Quantise to sgn(x) s with probability |x| / s, else to 0, where s is the largest magnitude of a bucket.
 
     Parameters
     ----------
     x
         float32 or float64, shape (d,).
+    unit
+        If positive, s of all buckets; magnitudes above it become s.
     clip
         If positive, s is at most this many root mean squares of the bucket, and larger magnitudes become s.
     bucket
@@ -240,8 +242,8 @@ def round_ternary(x: Floats, key: np.uint64, clip: float, bucket: int, message: 
             start = b * bucket
             if start >= first:
                 whole = x[start : start + bucket]
-                scales[b] = _largest(whole)
-                if clip > 0.0:
+                scales[b] = np.float32(unit) if unit > 0.0 else _largest(whole)
+                if clip > 0.0 and unit == 0.0:
                     scales[b] = min(scales[b], np.float32(clip * _root_mean_square(whole)))
             i, j = max(start, first), min(start + bucket, first + n)
             _round_to_unit(x[i:j], scales[b], dither[i - first :], fraction, levels[i - first :])

@@ -32,6 +32,7 @@ from hpcopt.arrays import Vector
 from hpcopt.checks import at_least, one_of, within
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
+from hpcopt.compression.sums import MOST
 from hpcopt.compression.threshold_ternary import ThresholdTernary
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
@@ -40,9 +41,7 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.batches import loss_gradient
-from hpcopt.solvers.parts.exchange import Exchange, Exchanged, HubExchange, Memory, Way
-
-FULL_PRECISION = "minibatches: gap decreasing as 1/sqrt(t)"
+from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Memory, Way, can_be_summed
 
 
 @dataclass
@@ -63,6 +62,13 @@ def _contractive(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None
     return Objection("solver.compressor", what, can_be_forced=True)
 
 
+def _few_enough(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None:
+    if solver.downlink != "sum" or setting.nodes is None or setting.nodes <= MOST:
+        return None
+    what = f'downlink = "sum" is for at most {MOST} nodes, got {setting.nodes}; use "gradient" or "model"'
+    return Objection("solver.downlink", what, can_be_forced=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     """The general form; a method is a choice of p, tau and c.
@@ -81,15 +87,21 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     error_feedback
         "none"; "ef": the compression error is added to the next gradient.
     exchange
-        "all-gather": all nodes receive all messages, and each makes the step; "hub": node 0 receives them, makes the
-        step and sends back the model without its zeros.
+        "all-gather": all nodes receive all messages, and each makes the step; "hub": only node 0 receives them.
+    downlink
+        What the hub sends back. "model": it makes the step and sends the model, exactly, without its zeros; "gradient":
+        the mean, compressed once more (with error feedback at the hub, too); "sum": the exact sum of ternary messages
+        with one scale for all nodes, for at most 127 nodes.
     """
 
     needs = Needs(
         composite=True,
         rates=True,
         rowless=True,
-        also=(Condition("contractive compressor with error feedback", _contractive),),
+        also=(
+            Condition("contractive compressor with error feedback", _contractive),
+            Condition('for downlink = "sum" at most 127 nodes', _few_enough),
+        ),
     )
     paper = "Xu, Wangni, Zhang, Ye, Wu, Zhao 2022, arXiv 2208.05631"
     floor = "minibatches and quantised gradients: gap decreasing as 1/sqrt(t), or a bias of the compressor"
@@ -102,12 +114,21 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     compressor: Compressor = ThresholdTernary()
     error_feedback: Memory = "none"
     exchange: Way = "all-gather"
+    downlink: Downlink = "model"
 
     def __post_init__(self) -> None:
         within(0, np.inf, step_size=self.step_size, delta=self.delta)
         at_least(0, batch=self.batch)
         one_of(("none", "ef"), error_feedback=self.error_feedback)
         one_of(("all-gather", "hub"), exchange=self.exchange)
+        one_of(HUBS, downlink=self.downlink)
+        if self.exchange != "hub" and self.downlink != "model":
+            raise InputError(f'downlink: "{self.downlink}" requires exchange = "hub"; exchange is "{self.exchange}"')
+        if self.downlink == "sum" and not can_be_summed(self.compressor):
+            raise InputError(
+                f'downlink: "sum" requires a compressor of three values, "ternary" or "threshold-ternary" with '
+                f"unbiased = false; got {self.compressor.name}"
+            )
 
     @abc.abstractmethod
     def point(self, s: AdaGradState, g: Vector, H: Vector) -> tuple[Vector, float]:
@@ -115,14 +136,17 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AdaGradState:  # noqa: ARG002
         z = np.zeros(0 if self.rule == adaptive.MIRROR else w0.size)
-        return AdaGradState(w=w0.copy(), v=np.zeros_like(w0), z=z, exchanged=Exchanged(np.zeros_like(w0)))
+        back = np.zeros(w0.size if self.downlink == "gradient" and node.rank == HUB else 0)
+        exchanged = Exchanged(memory=np.zeros_like(w0), returned=back)
+        return AdaGradState(w=w0.copy(), v=np.zeros_like(w0), z=z, exchanged=exchanged)
 
     def rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
-        kind = Exchange if self.exchange == "all-gather" else HubExchange
-        exchange = kind(node, self.compressor, self.error_feedback, s.exchanged)
+        exchange = (HUBS[self.downlink] if self.exchange == "hub" else Exchange)(
+            node, self.compressor, self.error_feedback, s.exchanged
+        )
         if s.steps == 0 and s.w.any():
             s.v += node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
-            s.exchanged.doubles += f.d
+            s.exchanged.means += 1
         while True:
             g = exchange.mean(loss_gradient(node, f, s.w, self.batch, s.steps), f.share, s.steps)
             s.steps += 1
@@ -145,8 +169,8 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
         s.v = v
         s.w[: f.penalised] = f.penalty.prox(s.w[: f.penalised], tau, H[: f.penalised])
 
-    def doubles(self, s: AdaGradState, d: int) -> int:  # noqa: ARG002
-        return s.exchanged.doubles
+    def doubles(self, s: AdaGradState, d: int) -> int:
+        return s.exchanged.means * d + s.exchanged.scalars
 
     def messages(self, s: AdaGradState) -> tuple[int, int]:
         return s.exchanged.up, s.exchanged.down
@@ -176,54 +200,40 @@ class QRDAAdaGrad(QuantizedAdaGrad):
         return -tau / H * (s.z / s.steps), tau
 
 
-@register("adagrad-cmd")
 @dataclass(frozen=True, kw_only=True)
-class AdaGradCMD(QCMDAdaGrad):
-    """AdaGrad by composite mirror descent: `qcmd-adagrad` without quantisation.
+class FullPrecision(QuantizedAdaGrad):
+    """The choice not to quantise.
 
     Parameters
     ----------
-    compressor, error_feedback
-        Fixed: gradients are sent uncompressed.
+    compressor, error_feedback, downlink
+        Fixed: gradients are sent uncompressed, and a hub sends back the model.
     """
 
+    needs = Needs(composite=True, rates=True, rowless=True)
     paper = "Duchi, Hazan, Singer 2011, JMLR 12"
-    floor = FULL_PRECISION
+    floor = "minibatches: gap decreasing as 1/sqrt(t)"
 
     compressor: Compressor = Identity()
     error_feedback: Literal["none"] = "none"
+    downlink: Literal["model"] = "model"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_identity(self)
+        if not isinstance(self.compressor, Identity):
+            raise InputError(
+                f"compressor: {self.name} sends gradients uncompressed, got {self.compressor.name}; "
+                f"use q{self.name.removeprefix('adagrad-')}-adagrad, or remove compressor"
+            )
+
+
+@register("adagrad-cmd")
+@dataclass(frozen=True, kw_only=True)
+class AdaGradCMD(FullPrecision, QCMDAdaGrad):
+    """AdaGrad by composite mirror descent: `qcmd-adagrad` without quantisation."""
 
 
 @register("adagrad-rda")
 @dataclass(frozen=True, kw_only=True)
-class AdaGradRDA(QRDAAdaGrad):
-    """AdaGrad by regularised dual averaging: `qrda-adagrad` without quantisation.
-
-    Parameters
-    ----------
-    compressor, error_feedback
-        Fixed: gradients are sent uncompressed.
-    """
-
-    paper = "Duchi, Hazan, Singer 2011, JMLR 12"
-    floor = FULL_PRECISION
-
-    compressor: Compressor = Identity()
-    error_feedback: Literal["none"] = "none"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_identity(self)
-
-
-def _require_identity(solver: QuantizedAdaGrad) -> None:
-    if not isinstance(solver.compressor, Identity):
-        quantised = f"q{solver.name.removeprefix('adagrad-')}-adagrad"
-        raise InputError(
-            f"compressor: {solver.name} sends gradients uncompressed, got {solver.compressor.name}; "
-            f"use {quantised}, or remove compressor"
-        )
+class AdaGradRDA(FullPrecision, QRDAAdaGrad):
+    """AdaGrad by regularised dual averaging: `qrda-adagrad` without quantisation."""

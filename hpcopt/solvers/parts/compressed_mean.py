@@ -56,11 +56,17 @@ class CompressedMean:
 
     def mean(self, messages: Sequence[Message]) -> Vector:
         """Return the mean from the messages of all nodes, in rank order, shape (d,)."""
-        total, part = np.zeros_like(self._memory), np.empty_like(self._memory)
-        for received in messages:
-            total += self._compressor.decode(received, part)
+        total = decoded_sum(self._compressor, messages, self._memory.size)
         total /= self._node.size
         if self._copies is None:
             return total
         self._copies += total
         return self._copies.copy()
+
+
+def decoded_sum(compressor: Compressor, messages: Sequence[Message], d: int) -> Vector:
+    """Return the sum of decoded messages, added in their order, shape (d,)."""
+    total, part = np.zeros(d), np.empty(d)
+    for message in messages:
+        total += compressor.decode(message, part)
+    return total

@@ -1,13 +1,20 @@
 """The mean of one vector of each node, compressed, over an all-gather or over a hub, and what the hub sends back.
 
     all-gather         every node sends C(g) to all others, and all make the step
-    hub, "model"       every node sends C(g) to the hub, which makes the step and sends back the model without its zeros
 
-The hub is node 0. Without compression the vectors are not sent as messages but reduced, in doubles.
+    hub                every node sends C(g) to the hub, node 0,
+      "model"          which makes the step and sends back the model, exactly, without its zeros
+      "gradient"       which sends back C(mean); all make the step
+      "sum"            which sends back the exact sum; all make the step. All messages have the values -s, 0 and s,
+                       where s is the largest of the nodes' own scales, found by a round of one double; the sum of K
+                       messages is then s times an integer from -K to K
+
+Without compression the vectors are not sent as messages but reduced, in doubles.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,45 +22,56 @@ import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.compression import Compressor, Message
+from hpcopt.compression.base import Floats
+from hpcopt.compression.few_levels import FewLevels
 from hpcopt.compression.identity import Identity
+from hpcopt.compression.memory import ErrorFeedback
+from hpcopt.compression.sums import pack_sum, unpack_sum
 from hpcopt.compression.zeros import pack, unpack
 from hpcopt.fabric.interface import Node
-from hpcopt.solvers.parts.compressed_mean import CompressedMean
+from hpcopt.fabric.streams import Draw
+from hpcopt.kernels.trits import TERNARY
+from hpcopt.solvers.parts.compressed_mean import decoded_sum
 
 Way = Literal["all-gather", "hub"]
+Downlink = Literal["model", "gradient", "sum"]
 Memory = Literal["none", "ef"]
 HUB = 0
-_NOTHING: Message = np.zeros(0, dtype=np.uint8)
+NOTHING: Message = np.zeros(0, dtype=np.uint8)
 
 
 @dataclass
 class Exchanged:
-    """What an exchange keeps between steps: the memory of error feedback, and what this node has sent and received."""
+    """What an exchange keeps between steps: the memories of error feedback, and what this node sent and received."""
 
     memory: Vector  # (d,), the errors of this node's messages, to be sent later
-    doubles: int = 0  # reduced
+    returned: Vector  # (d,), those of the messages that it sends back as the hub; (0,) if it does not
+    means: int = 0  # vectors reduced, in doubles
+    scalars: int = 0  # doubles reduced beside them
     up: int = 0  # bytes of messages sent
     down: int = 0  # bytes of messages received
 
 
 class Exchange:
-    """The exchange without a hub.
+    """The exchange by an all-gather, and the base of those over a hub.
 
     Parameters
     ----------
     compressor
         The compressor of the vectors.
     feedback
-        Whether each node adds its compression error to its next vector ("ef").
+        Whether each sender adds its compression error to its next vector ("ef").
     s
         What the exchange keeps; updated in place.
     """
 
     def __init__(self, node: Node, compressor: Compressor, feedback: Memory, s: Exchanged) -> None:
-        self._node = node
-        self._exact = isinstance(compressor, Identity)
-        self._compressed = CompressedMean(node, compressor, feedback, s.memory, s.memory[:0])
-        self._s = s
+        self.node = node
+        self.compressor = compressor
+        self.exact = isinstance(compressor, Identity)
+        self.forgets = feedback == "none"
+        self.s = s
+        self.sender = ErrorFeedback(compressor, s.memory)
 
     def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
         """Return the mean, shape (d,), on the nodes that make the step, None on the others.
@@ -67,35 +85,127 @@ class Exchange:
         step
             Selects the random numbers.
         """
-        if self._exact:
-            self._s.doubles += g.size
-            return self._node.world.mean(g, weight=weight)
-        message = self._compressed.message(self._node.size * weight * g, step)
-        messages = self._node.world.allgather(message)
-        self._s.up += message.nbytes
-        self._s.down += sum(received.nbytes for received in messages)
-        return self._compressed.mean(messages)
+        if self.exact:
+            self.s.means += 1
+            return self.node.world.mean(g, weight=weight)
+        messages = self.node.world.allgather(self.message(g, weight, step))
+        self.s.down += sum(received.nbytes for received in messages)
+        return decoded_sum(self.compressor, messages, g.size) / self.node.size
+
+    def message(self, g: Vector, weight: float, step: int) -> Message:
+        """Return this node's message, and count it."""
+        if self.forgets:
+            self.s.memory[:] = 0.0
+        message = self.sender.send(self.node.size * weight * g, self.node.key(Draw.MESSAGE, step))
+        self.s.up += message.nbytes
+        return message
 
     def model(self, w: Vector) -> Vector:
-        """Return the model after the step, given that of a node that has made it."""
+        """Return the model after the step on all nodes, given that of the nodes that have made it."""
         return w
 
 
-class HubExchange(Exchange):
-    """The exchange over a hub that makes the step and sends back the model."""
+class Hub(Exchange):
+    """Base of the exchanges over a hub."""
+
+    def total(self, g: Vector, weight: float, step: int) -> Vector | None:
+        """Return the sum of the messages at the hub, None elsewhere."""
+        world = self.node.world
+        if self.exact:
+            self.s.up += g.nbytes
+            return world.reduce(self.node.size * weight * g, root=HUB)
+        messages = world.gather_varying(self.message(g, weight, step), root=HUB)
+        return None if messages is None else decoded_sum(self.compressor, messages, g.size)
+
+    def sent_back(self, message: Message) -> Message:
+        """Return the hub's message on all nodes, and count it."""
+        received = self.node.world.broadcast_varying(message, root=HUB)
+        self.s.down += received.nbytes
+        return received
+
+
+class ModelHub(Hub):
+    """The hub makes the step and sends back the model."""
 
     def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
-        world, s = self._node.world, self._s
-        if self._exact:
-            s.up += g.nbytes
-            return world.reduce(weight * g, root=HUB)
-        message = self._compressed.message(self._node.size * weight * g, step)
-        messages = world.gather_varying(message, root=HUB)
-        s.up += message.nbytes
-        return None if messages is None else self._compressed.mean(messages)
+        total = self.total(g, weight, step)
+        return None if total is None else total / self.node.size
 
     def model(self, w: Vector) -> Vector:
-        is_hub = self._node.rank == HUB
-        message = self._node.world.broadcast_varying(pack(w) if is_hub else _NOTHING, root=HUB)
-        self._s.down += message.nbytes
+        is_hub = self.node.rank == HUB
+        message = self.sent_back(pack(w) if is_hub else NOTHING)
         return w if is_hub else unpack(message, w.size)
+
+
+class GradientHub(Hub):
+    """The hub sends back the compressed mean."""
+
+    def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
+        total, message = self.total(g, weight, step), NOTHING
+        if total is not None:
+            if self.forgets:
+                self.s.returned[:] = 0.0
+            back = ErrorFeedback(self.compressor, self.s.returned)
+            message = back.send(total / self.node.size, self.node.key(Draw.SECOND_MESSAGE, step))
+        return self.compressor.decode(self.sent_back(message), np.empty_like(g))
+
+
+class SumHub(Hub):
+    """The hub sends back the exact sum of messages with three values."""
+
+    def __init__(self, node: Node, compressor: Compressor, feedback: Memory, s: Exchanged) -> None:
+        super().__init__(node, compressor, feedback, s)
+        assert isinstance(compressor, FewLevels), "others are refused before the run"
+        self._one = OneScale(compressor, self._largest)
+        self.sender = ErrorFeedback(self._one, s.memory)
+
+    def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
+        total, message, size = self.total(g, weight, step), NOTHING, self.node.size
+        if total is not None:
+            message = pack_sum(total, self._one.scale, size)
+        return unpack_sum(self.sent_back(message), g.size, size) / size
+
+    def _largest(self, scale: float) -> float:
+        self.s.scalars += 1
+        return float(self.node.world.max(np.array([scale]))[0])
+
+
+class OneScale(Compressor):
+    """A compressor of three values with the same scale on all nodes; encoding is collective.
+
+    Parameters
+    ----------
+    own
+        The compressor with a scale of each node.
+    largest
+        Returns the largest of all nodes' scales.
+
+    Attributes
+    ----------
+    scale
+        That of the last message.
+    """
+
+    def __init__(self, own: FewLevels, largest: Callable[[float], float]) -> None:
+        self.scale = 0.0
+        self._own = own
+        self._largest = largest
+
+    def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
+        message = self._own.encode(x, key, out)
+        self.scale = self._largest(self._own.largest_scale(message, x.size))
+        return self._own.encode_in(self.scale, x, key, out)
+
+    def decode(self, message: Message, out: Floats) -> Floats:
+        return self._own.decode(message, out)
+
+    def size(self, d: int, itemsize: int = 8) -> int | None:
+        return self._own.size(d, itemsize)
+
+
+HUBS: dict[Downlink, type[Hub]] = {"model": ModelHub, "gradient": GradientHub, "sum": SumHub}
+
+
+def can_be_summed(compressor: Compressor) -> bool:
+    """Return whether the messages have the values -s, 0 and s, so that sums of those with one s are small integers."""
+    return isinstance(compressor, FewLevels) and compressor.base == TERNARY
