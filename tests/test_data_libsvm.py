@@ -112,8 +112,8 @@ def test_indices_are_int32_where_that_is_wide_enough(tmp_path):
 
 
 BAD_LINES = {
-    b"1 x:2": "feature index 'x' is not an integer",
-    b"1 1.5:2": "feature index '1.5' is not an integer",
+    b"1 x:2": "feature index 'x' is not an integer; names require data.hash_bits",
+    b"1 1.5:2": "feature index '1.5' is not an integer; names require data.hash_bits",
     b"1 -3:2": "feature index '-3' is out of range; expected 0 to 2147483647",
     b"1 99999999999:2": "feature index '99999999999' is out of range; expected 0 to 2147483647",
     b"1 4:2 2:1": "feature index 2 comes after 4; indices must increase along a line",
@@ -129,7 +129,7 @@ BAD_LINES = {
     b"nan 4:1": "label is 'nan'; only finite numbers can be used",
     b"1_0 4:1": "label '1_0' is not a number (is this LIBSVM text?)",
     b"1 4:1_0": "the value of feature 4 '1_0' is not a number",
-    b"1 1_0:4": "feature index '1_0' is not an integer",
+    b"1 1_0:4": "feature index '1_0' is not an integer; names require data.hash_bits",
     b"1 4:infinity": "the value of feature 4 is 'infinity'; only finite numbers can be used",
     b"1 4:0x10": "the value of feature 4 '0x10' is not a number",
     "1 4:٣".encode(): "the value of feature 4 '\\u0663' is not a number",

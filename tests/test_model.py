@@ -182,6 +182,11 @@ def arrays(**changed):
         ),
         ({"meta": np.array('{"zero_based": 1}')}, "not a model: meta: zero_based: expected true, false or null, got 1"),
         (
+            {"meta": np.array('{"hash_bits": true}')},
+            "not a model: meta: hash_bits: expected an integer from 1 to 30, got",
+        ),
+        ({"meta": np.array('{"hash_bits": 9}')}, "not a model: meta: hash_bits: 9 for a model of"),
+        (
             {"meta": np.array('{"positive": 3, "negative": [1]}')},
             "not a model: meta: positive, negative: expected lists",
         ),

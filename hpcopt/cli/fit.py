@@ -55,6 +55,12 @@ Scale = Annotated[
     str,
     typer.Option(metavar="NAME", help="Scale the features: standard, max-abs, global-max-abs; the model undoes it."),
 ]
+HashBits = Annotated[
+    int | None,
+    typer.Option(
+        "--hash-bits", metavar="B", help="Hash the features of LIBSVM text, which may be names, into 2**B columns."
+    ),
+]
 Test = Annotated[Path | None, typer.Option(metavar="FILE", help="Test rows.")]
 TestFraction = Annotated[
     float, typer.Option(metavar="F", parser=real, help="Fraction of DATA to hold out for testing instead.")
@@ -72,6 +78,7 @@ def fit(
     tol: Tolerance = None,
     intercept: Intercept = False,
     scale: Scale = "none",
+    hash_bits: HashBits = None,
     test: Test = None,
     test_fraction: TestFraction = 0,
     overrides: Overrides = None,
@@ -95,6 +102,8 @@ def fit(
     if intercept:
         problem["intercept"] = True
     rows: dict[str, Any] = {"scale": scale, "test_fraction": test_fraction}
+    if hash_bits is not None:
+        rows["hash_bits"] = hash_bits
     if test is not None:
         rows["test"] = str(test)
     tables = {"data": rows, "problem": problem, "stop": {"scaled_gradient": tol}}

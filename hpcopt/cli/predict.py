@@ -48,7 +48,7 @@ def predict(
         check_apart([output], [model, data])
     known = load(model)
     base = known.meta.get("zero_based") if zero_based is None else zero_based
-    table = read_table(data, known.features, zero_based=base, tell=_tell_base)
+    table = read_table(data, known.features, zero_based=base, hash_bits=known.hash_bits, tell=_tell_base)
     predicted = known.predict(table.X)
     quality = None if table.y is None else _quality(known, predicted, table.y, data.name)
     lines = "".join(f"{value:.17g}\n" for value in predicted)

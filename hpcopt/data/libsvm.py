@@ -7,53 +7,35 @@ they count neither for the columns nor as faults.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hpcopt.capacity import ask, ask_for_model, largest_model
 from hpcopt.data.chunks import Chunk, lines_before, own_chunks
 from hpcopt.data.faults import Fault, raise_first
-from hpcopt.data.table import LARGEST_EXACT, LARGEST_INT32, Numbering, Part, RowNumbers, Table, csr
+from hpcopt.data.hashed import Hashed
+from hpcopt.data.lines import INTEGER, NOTHING, SHOWN_BYTES, Piece, Syntax, shown, wrong_number
+from hpcopt.data.table import LARGEST_INT32, Numbering, Part, RowNumbers, Table, csr
 from hpcopt.errors import AgreedError, InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Group
 
-SHOWN_BYTES = 24  # most bytes of a bad token in a message
 
-# Decimal numbers as read by strtod; Python's parser accepts more forms, such as 1_000.
-_NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_INTEGER = re.compile(rb"[+-]?[0-9]+")
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """The rows of one chunk: values, columns as in the file, entries per row, labels."""
-
-    data: NDArray[np.float64]
-    indices: NDArray[np.int32]
-    lengths: NDArray[np.int64]
-    labels: NDArray[np.float64]
-    fault: str = ""  # the fault after these rows
-    place: int = 0  # byte offset of the chunk
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.data.nbytes + self.indices.nbytes + self.lengths.nbytes + self.labels.nbytes)
-
-
-_NOTHING = _Piece(np.zeros(0), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), np.zeros(0))
-
-
-def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_bytes: int | None = None) -> Part:
+def read_libsvm(
+    path: Path,
+    group: Group,
+    *,
+    rows: int | None = None,
+    hash_bits: int | None = None,
+    chunk_bytes: int | None = None,
+) -> Part:
     """Read this process's rows of a LIBSVM text file. Collective.
 
     Parameters
@@ -64,13 +46,15 @@ def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_byte
         The processes that share the reading.
     rows
         Use only this number of first rows; later lines are ignored.
+    hash_bits
+        Hash the features, which may be names, into 2**hash_bits columns; see `data.hashed`.
     chunk_bytes
         Approximate amount of text parsed at a time.
 
     Returns
     -------
     Part
-        CSR rows with column numbers as in the file (see `features.settle`).
+        CSR rows, with column numbers as in the file (see `features.settle`) unless they are hashed.
 
     Raises
     ------
@@ -78,14 +62,15 @@ def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_byte
         On all processes: for the first invalid line, a damaged or unreadable file, a file without rows, an index too
         large, or too many rows, for the memory.
     """
+    syntax: Syntax = _Indexed() if hash_bits is None else Hashed(hash_bits)
     stream = own_chunks(path, group.rank, group.size, chunk_bytes)
-    pieces: list[_Piece] = [_NOTHING]
+    pieces: list[Piece] = [NOTHING]
     numbers: list[RowNumbers] = [np.zeros(0, dtype=np.int64)]
     total = 0
     while True:
-        new: list[_Piece] = []
+        new: list[Piece] = []
         with agreed(group):
-            new.extend(_parse(path, islice(stream, None if rows is None else 1)))
+            new.extend(_parse(path, syntax, islice(stream, None if rows is None else 1)))
         lengths = [len(piece.labels) for piece in new]
         first = total + _first_rows(group, lengths)
         # A process stops at a fault; after the used rows, a fault is ignored.
@@ -99,14 +84,15 @@ def read_libsvm(path: Path, group: Group, *, rows: int | None = None, chunk_byte
             break
     if total == 0:
         raise AgreedError(f"{path}: no rows in it")
-    return _assemble(group, pieces, np.concatenate(numbers), total if rows is None else min(total, rows))
+    used = total if rows is None else min(total, rows)
+    return _assemble(group, pieces, np.concatenate(numbers), used, syntax.width)
 
 
-def _parse(path: Path, chunks: Iterator[Chunk]) -> Iterator[_Piece]:
+def _parse(path: Path, syntax: Syntax, chunks: Iterator[Chunk]) -> Iterator[Piece]:
     """Yield the rows of each chunk, up to the first fault."""
     held = 0
     for chunk in chunks:
-        piece = _parsed(path, chunk)
+        piece = _parsed(path, syntax, chunk)
         held += piece.nbytes
         ask(held, f"{path}: its rows so far, put together,")  # in addition to the pieces, which are kept until then
         yield piece
@@ -114,55 +100,42 @@ def _parse(path: Path, chunks: Iterator[Chunk]) -> Iterator[_Piece]:
             return
 
 
-def _parsed(path: Path, chunk: Chunk) -> _Piece:
+def _parsed(path: Path, syntax: Syntax, chunk: Chunk) -> Piece:
     """Return the rows of a chunk, up to its first bad line if it has one."""
     try:
-        piece = _rows_of(chunk.text)
+        piece = syntax.rows_of(chunk.text)
     except (ValueError, OverflowError) as error:
         refused = f"{path}, after line {lines_before(path, chunk.offset)}: {error}"
-        piece, suspicious = replace(_NOTHING, fault=refused), True
+        piece, suspicious = replace(NOTHING, fault=refused), True
     else:
-        piece, suspicious = replace(piece, fault=chunk.fault), _suspicious(chunk.text, piece)
+        piece, suspicious = replace(piece, fault=chunk.fault), syntax.suspicious(chunk.text, piece)
     piece = replace(piece, place=chunk.index)
-    return _up_to_the_fault(path, chunk, piece) if suspicious else piece
+    return _up_to_the_fault(path, syntax, chunk, piece) if suspicious else piece
 
 
-def _rows_of(text: bytes) -> _Piece:
-    """Return the rows as parsed by scikit-learn."""
-    from sklearn.datasets import load_svmlight_file
-
-    X, labels = load_svmlight_file(BytesIO(text), zero_based=True)
-    return _Piece(X.data, X.indices.astype(np.int32), np.diff(X.indptr).astype(np.int64), labels)
-
-
-def _suspicious(text: bytes, piece: _Piece) -> bool:
-    """Tell whether the lines that were read so have to be looked at one by one."""
-    # NaN is the largest for numpy, whatever the other is (Python's max would drop it), and compares as false.
-    largest = np.max([np.abs(numbers).max(initial=0.0) for numbers in (piece.data, piece.labels)])
-    return not largest <= LARGEST_EXACT or b"_" in text or bool(_too_wide(int(piece.indices.max(initial=0))))
-
-
-def _up_to_the_fault(path: Path, chunk: Chunk, otherwise: _Piece) -> _Piece:
+def _up_to_the_fault(path: Path, syntax: Syntax, chunk: Chunk, otherwise: Piece) -> Piece:
     """Return the rows before the first invalid line of a chunk, with its fault; `otherwise` if all are valid."""
-    widest, end = largest_model(), 0
+    wrong_with, end = syntax.line_check(), 0
     for i, line in enumerate(BytesIO(chunk.text), start=1):
-        message = _wrong_with(line, widest)
+        message = wrong_with(line)
         if message:
             fault = f"{path}, line {lines_before(path, chunk.offset) + i}: {message}"
-            return replace(_rows_of(chunk.text[:end]), fault=fault, place=chunk.index)
+            return replace(syntax.rows_of(chunk.text[:end]), fault=fault, place=chunk.index)
         end += len(line)
     return otherwise
 
 
-def _assemble(group: Group, pieces: Sequence[_Piece], numbers: RowNumbers, total: int) -> Part:
-    """Concatenate this process's rows with numbers below `total`; the columns are those used by these rows."""
+def _assemble(group: Group, pieces: Sequence[Piece], numbers: RowNumbers, total: int, width: int | None) -> Part:
+    """Concatenate this process's rows with numbers below `total`; by default the columns are those that these use."""
     indices = [p.indices for p in pieces]
-    widest = max(int(columns.max(initial=-1)) for columns in indices)
-    X = csr([p.data for p in pieces], indices, [p.lengths for p in pieces], widest + 1)
+    found = 1 + max(int(columns.max(initial=-1)) for columns in indices)
+    X = csr([p.data for p in pieces], indices, [p.lengths for p in pieces], width or found)
     table = Table(X, np.concatenate([p.labels for p in pieces]))
     wanted = numbers < total
     if not wanted.all():
         table, numbers = table.take(wanted), numbers[wanted]
+    if width is not None:
+        return Part(table, numbers, total)
     columns = table.X.indices
     low, high = int(columns.min(initial=LARGEST_INT32)), int(columns.max(initial=-1))
     minus_low, high_anywhere = group.max(np.array([-low, high], dtype=np.float64))
@@ -183,13 +156,31 @@ def _first_rows(group: Group, lengths: Sequence[int]) -> RowNumbers:
     return (np.cumsum(by_chunk) - by_chunk)[group.rank :: group.size][: len(lengths)]
 
 
+class _Indexed:
+    """The syntax of numbered features, `index:value`, parsed by scikit-learn."""
+
+    width = None
+
+    def rows_of(self, text: bytes) -> Piece:
+        from sklearn.datasets import load_svmlight_file
+
+        X, labels = load_svmlight_file(BytesIO(text), zero_based=True)
+        return Piece(X.data, X.indices.astype(np.int32), np.diff(X.indptr).astype(np.int64), labels)
+
+    def suspicious(self, text: bytes, piece: Piece) -> bool:
+        return piece.inexact or b"_" in text or bool(_too_wide(int(piece.indices.max(initial=0))))
+
+    def line_check(self) -> Callable[[bytes], str]:
+        return partial(_wrong_with, widest=largest_model())
+
+
 def _wrong_with(line: bytes, widest: int) -> str:
     """Return what is wrong with a line and what would be right; an empty string for a valid line.
 
     For indices above `widest`, the available memory is checked.
     """
     label, *entries = line.split(b"#", 1)[0].split() or [b"0"]
-    wrong = _wrong_number(label, "label")
+    wrong = wrong_number(label, "label")
     before = -1
     for i, entry in enumerate(entries):
         if wrong:
@@ -197,18 +188,18 @@ def _wrong_with(line: bytes, widest: int) -> str:
         if i == 0 and entry.startswith(b"qid"):
             continue
         index, colon, value = entry.partition(b":")
-        number = int(index) if _INTEGER.fullmatch(index) and len(index) <= SHOWN_BYTES else None
+        number = int(index) if INTEGER.fullmatch(index) and len(index) <= SHOWN_BYTES else None
         if not colon:
-            wrong = f"{_shown(entry)} is not of the form index:value"
+            wrong = f"{shown(entry)} is not of the form index:value"
         elif number is None:
-            wrong = f"feature index {_shown(index)} is not an integer"
+            wrong = f"feature index {shown(index)} is not an integer; names require data.hash_bits"
         elif not 0 <= number <= LARGEST_INT32:
-            wrong = f"feature index {_shown(index)} is out of range; expected 0 to {LARGEST_INT32}"
+            wrong = f"feature index {shown(index)} is out of range; expected 0 to {LARGEST_INT32}"
         elif number <= before:
             wrong = f"feature index {number} comes after {before}; indices must increase along a line"
         else:
             too_wide = _too_wide(number) if number > widest else ""
-            wrong = too_wide or _wrong_number(value, f"the value of feature {number}")
+            wrong = too_wide or wrong_number(value, f"the value of feature {number}")
             before = number
     return wrong
 
@@ -220,24 +211,3 @@ def _too_wide(index: int) -> str:
     except InputError as error:
         return error.message
     return ""
-
-
-def _wrong_number(text: bytes, what: str) -> str:
-    """Return what is wrong with a number; an empty string if it is valid."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = None
-    if value is not None and not math.isfinite(value):
-        return f"{what} is {_shown(text)}; only finite numbers can be used"
-    if value is None or not _NUMBER.fullmatch(text):
-        return f"{what} {_shown(text)} is not a number" + (" (is this LIBSVM text?)" if what == "label" else "")
-    if abs(value) > LARGEST_EXACT and _INTEGER.fullmatch(text) and int(text) != value:
-        return f"{what} is {_shown(text)}, an integer that float64 cannot represent; it would be read as {value:.0f}"
-    return ""
-
-
-def _shown(text: bytes) -> str:
-    """Format a token for a message: quoted, printable, cut to a readable length."""
-    start = ascii(text[:SHOWN_BYTES].decode("utf-8", "backslashreplace"))
-    return start if len(text) <= SHOWN_BYTES else f"{start}..."

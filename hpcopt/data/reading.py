@@ -51,7 +51,9 @@ def read_training(request: DataRequest, group: Group, nodes: int, rows: Rows | N
         rows.check_alike(group)
         return read_arrays(*rows.train, request.name, group, whole=rows.whole, first=request.rows)
     if request.path is not None:
-        return read_file(Path(request.path), group, rows=request.rows, labels=request.labels)
+        return read_file(
+            Path(request.path), group, rows=request.rows, labels=request.labels, hash_bits=request.hash_bits
+        )
     source = request.source or ""
     if source in GENERATED:
         return generate(request.recipe, group, nodes)
@@ -70,8 +72,8 @@ def read_test(request: DataRequest, group: Group, rows: Rows | None = None) -> t
         On all processes: for test rows in memory together with a test fraction; any error of `read_training`.
     """
     if request.test is not None:
-        path = Path(request.test)
-        return read_file(path, group, rows=request.rows, labels=request.test_labels), path.name
+        path, labels = Path(request.test), request.test_labels
+        return read_file(path, group, rows=request.rows, labels=labels, hash_bits=request.hash_bits), path.name
     if rows is None or rows.test is None:
         return None
     if request.test_fraction:
@@ -87,6 +89,7 @@ def read_file(
     rows: int | None = None,
     labels: str | None = None,
     features: int | None = None,
+    hash_bits: int | None = None,
     targets: bool = True,
 ) -> Part:
     """Return this process's part of a file: `.npz`, `.npy`, IDX, or otherwise LIBSVM text. Collective.
@@ -99,6 +102,8 @@ def read_file(
         The file with the labels of an IDX file; default: the one beside it, named like MNIST's.
     features
         Number of features, if known (an `.npy` array may then have no target column).
+    hash_bits
+        Hash the features of a text file into 2**hash_bits columns.
     targets
         Whether targets are required.
 
@@ -106,10 +111,10 @@ def read_file(
     ------
     AgreedError
         On all processes: for a file that one of them can't open, or that differs between them; for invalid contents;
-        for no rows.
+        for no rows; for features to be hashed that are not text.
     """
     _same_everywhere(path, group)
-    part = _read(path, group, rows=rows, labels=labels, features=features)
+    part = _read(path, group, rows=rows, labels=labels, features=features, hash_bits=hash_bits)
     if part.total == 0:
         raise AgreedError(f"{path}: no rows in it")
     if targets and part.table.y is None:
@@ -119,13 +124,17 @@ def read_file(
     return part
 
 
-def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, features: int | None) -> Part:
+def _read(
+    path: Path, group: Group, *, rows: int | None, labels: str | None, features: int | None, hash_bits: int | None
+) -> Part:
     """Read a file with the reader for its kind."""
     idx = False
     with agreed(group):
         idx = path.suffix not in {".npz", ".npy"} and is_idx(path)
         if not idx and path.suffix not in {".npz", ".npy"} and (what := misnamed(path)):
             raise InputError(f"{path}: {what}")
+        if hash_bits is not None and (idx or path.suffix in {".npz", ".npy"}):
+            raise InputError(f"{path}: hash_bits is given, but only the features of LIBSVM text can be hashed")
         if labels is not None and not idx:
             raise InputError(f"{labels}: named as the labels of {path}, which is not an IDX file and contains its own")
     if idx:
@@ -137,7 +146,7 @@ def _read(path: Path, group: Group, *, rows: int | None, labels: str | None, fea
         return read_npz(path, group, rows=rows)
     if path.suffix == ".npy":
         return read_npy(path, group, rows=rows, features=features)
-    return read_libsvm(path, group, rows=rows)
+    return read_libsvm(path, group, rows=rows, hash_bits=hash_bits)
 
 
 def _same_everywhere(path: Path, group: Group) -> None:
@@ -158,6 +167,7 @@ def read_table(
     features: int | None = None,
     *,
     zero_based: bool | None = None,
+    hash_bits: int | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Table:
     """Read a whole file in one process, for predictions.
@@ -171,16 +181,21 @@ def read_table(
         Required number of features; default: as in the file.
     zero_based
         Whether the columns of a text file count from 0; default: they do if column 0 occurs.
+    hash_bits
+        Hash the features of a text file into 2**hash_bits columns.
     tell
         Called with a line if both interpretations fit `features`, so that the default decides.
 
     Raises
     ------
     InputError
-        For a file that can't be read, invalid contents, or a different number of features.
+        For a file that can't be read, invalid contents, or a different number of features; for hashed features with a
+        numbering.
     """
     path = Path(path)
-    part = read_file(path, SoloGroup(), features=features, targets=False)
+    if hash_bits is not None and zero_based is not None:
+        raise InputError("the model hashes features: column numbers are names, which count neither from 0 nor from 1")
+    part = read_file(path, SoloGroup(), features=features, hash_bits=hash_bits, targets=False)
     seen = counts_from_zero(part)
     if seen and zero_based is False:
         raise InputError(f"{path.name} has a feature 0, but the model's features count from 1")

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from hpcopt.annotations import AtLeastZero, Count, Factor, Positive, Whole, check_types, fill, named, no_such
 from hpcopt.data.features import Scale
+from hpcopt.data.hashed import HashBits
 from hpcopt.data.idx import named_as_labels
 from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.partition import Rule
@@ -71,6 +72,9 @@ class DataRequest:
         The number of labels on each node, with "by-label".
     zero_based
         Whether the columns of text files count from 0, or from 1; default: from 0 if any of them has a column 0.
+    hash_bits
+        For LIBSVM text with any features, by number or by name: each is hashed, with a sign, into one of 2**hash_bits
+        columns, 1 <= hash_bits <= 30.
     rows
         The number of generated rows; of a file or embedded data, the number of first rows to use.
     features, density, condition, noise, heterogeneity
@@ -109,6 +113,7 @@ class DataRequest:
     fractions: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
     labels_per_node: Count | None = None
     zero_based: bool | None = None
+    hash_bits: HashBits | None = None
     rows: Count | None = None
     features: Count | None = None
     density: Density | None = None
@@ -140,8 +145,11 @@ class DataRequest:
             raise InputError("source: given together with path; remove one of the two")
         if self.source is not None and self.source not in SOURCES:
             raise InputError(f"source: {no_such(self.source, SOURCES)}")
-        if self.zero_based is not None and self.path is None:
-            raise InputError("zero_based: only used with text files (path = ...)")
+        for key in ("zero_based", "hash_bits"):
+            if getattr(self, key) is not None and self.path is None:
+                raise InputError(f"{key}: only used with text files (path = ...)")
+        if self.zero_based is not None and self.hash_bits is not None:
+            raise InputError("zero_based: given together with hash_bits, which hashes column numbers like names")
         for key in RECIPE_KEYS:
             if getattr(self, key) is not None and self.source not in GENERATED:
                 raise InputError(f"{key}: only used with generated data (source = {', '.join(GENERATED)})")

@@ -52,6 +52,8 @@ class Loaded:
         The scaling applied to the features; None without scaling.
     zero_based
         Whether the columns of the text files count from 0; None without text files.
+    hash_bits
+        The features are hashed into 2**hash_bits columns; None if they are not.
     name
         Name of the data.
     remarks
@@ -67,6 +69,7 @@ class Loaded:
     groups: ChosenClasses | None
     scaling: Scaling | None
     zero_based: bool | None
+    hash_bits: int | None
     name: str
     remarks: tuple[str, ...] = ()
 
@@ -97,6 +100,10 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
         On all processes, in one line: for any error in the request, a file, or the data.
     """
     group = cluster.processes
+    if request.hash_bits is not None:
+        with agreed(group):
+            features = 2**request.hash_bits
+            ask_for_model(features, f"data.hash_bits = {request.hash_bits}: {features} features")
     train = read_training(request, group, len(cluster.holders), rows)
     test, test_name = read_test(request, group, rows) or (None, f"the test set of {request.name}")
     text = any(part is not None and part.numbering is not None for part in (train, test))
@@ -118,6 +125,7 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
         groups=None if targets is Targets.REAL else request.classes,
         scaling=scaling,
         zero_based=zero_based if text else None,
+        hash_bits=request.hash_bits,
         name=request.name,
         remarks=(f"{remark} (data.zero_based = true if they do)",) if remark and request.zero_based is None else (),
     )

@@ -16,6 +16,7 @@ from scipy.sparse import issparse
 
 from hpcopt.annotations import shown
 from hpcopt.arrays import Vector
+from hpcopt.data.hashed import MOST_BITS
 from hpcopt.data.labels import ChosenClasses
 from hpcopt.data.table import Features, as_floats
 from hpcopt.errors import InputError
@@ -48,7 +49,8 @@ class Model:
         The labels for -1 and +1, shape (2,), or for the rows of `coef`; None for real targets.
     meta
         Further information (solver, objective, ...), any JSON object. For a model that distinguishes two groups of
-        labels it contains their lists "positive" and "negative"; `classes` are then (-1, +1).
+        labels it contains their lists "positive" and "negative"; `classes` are then (-1, +1). For hashed features it
+        contains "hash_bits", and there are 2**hash_bits features.
     hidden
         The hidden layers, the first one with coefficients of the original features.
     activation
@@ -79,6 +81,8 @@ class Model:
         for layer in (*self.hidden, Affine(self.coef, np.asarray(self.intercept))):
             if not (np.isfinite(layer.coef).all() and np.isfinite(layer.intercept).all()):
                 raise InputError("coef, intercept: expected finite numbers, got NaN or infinity")
+        if self.hash_bits is not None and self.features != 2**self.hash_bits:
+            raise InputError(f"meta: hash_bits: {self.hash_bits} for a model of {self.features} features")
         count = 0 if self.classes is None else self.classes.size
         if self.classes is not None and not (self.classes.ndim == 1 and np.isfinite(self.classes).all()):
             raise InputError("classes: expected finite numbers of shape (classes,)")
@@ -108,6 +112,12 @@ class Model:
     def features(self) -> int:
         """Number of features, d."""
         return int((self.hidden[0].coef if self.hidden else self.coef).shape[-1])
+
+    @property
+    def hash_bits(self) -> int | None:
+        """The number of bits into which features of text are hashed; None if they are not."""
+        bits: int | None = self.meta.get("hash_bits")
+        return bits
 
     @property
     def groups(self) -> ChosenClasses | None:
@@ -220,6 +230,9 @@ def _meta(text: str) -> dict[str, Any]:
     zero_based = meta.get("zero_based")
     if not isinstance(zero_based, bool | None):
         raise InputError(f"meta: zero_based: expected true, false or null, got {shown(zero_based)}")
+    bits = meta.get("hash_bits")
+    if bits is not None and not (type(bits) is int and 1 <= bits <= MOST_BITS):
+        raise InputError(f"meta: hash_bits: expected an integer from 1 to {MOST_BITS}, got {shown(bits)}")
     sides = [meta.get(side, []) for side in ("positive", "negative")]
     if not all(isinstance(side, list) for side in sides):
         raise InputError("meta: positive, negative: expected lists of labels")

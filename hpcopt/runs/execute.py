@@ -194,6 +194,8 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
         "l2": problem.formulation.penalty.curvature,
         "zero_based": loaded.zero_based,
     }
+    if loaded.hash_bits is not None:
+        meta["hash_bits"] = loaded.hash_bits
     if loaded.groups is not None:
         meta |= {"positive": list(loaded.groups.positive), "negative": list(loaded.groups.negative)}
     return trained(problem, loaded, outcome.w, meta)
