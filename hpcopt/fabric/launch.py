@@ -25,7 +25,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,6 +53,9 @@ _MOMENT = 0.75  # seconds given to a launcher, or to the first process, to end a
 
 _meeting: list[Any] = []
 """The communicator, if there are ranks, on which those that fail wait for one another; nothing else uses it."""
+
+_leaving: list[Any] = []
+"""Likewise, on which those that have ended wait for the last."""
 
 
 def started() -> tuple[int, int, str]:
@@ -180,6 +183,7 @@ def bring_up() -> Any:
             comm.Set_errhandler(MPI.ERRORS_RETURN)  # so that errors raise, as when mpi4py initialises MPI
         if MPI.COMM_WORLD.size > 1:
             _meeting.append(MPI.COMM_WORLD.Dup())
+            _leaving.append(MPI.COMM_WORLD.Dup())
             host = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
             share(host.size)
             host.Free()
@@ -204,7 +208,23 @@ def _senseless() -> list[str]:
 def _finalize() -> None:
     mpi = sys.modules["mpi4py.MPI"]
     if not mpi.Is_finalized():
+        with suppress(mpi.Exception):
+            for comm in _leaving:
+                patiently(comm.Ibarrier())
         mpi.Finalize()
+
+
+def patiently(request: Any, awake: float = 0.0) -> None:
+    """Wait for an MPI request: busily for `awake` seconds, then with sleeps, which leave the core to whoever works.
+
+    MPI's own waits are busy: ranks that wait in MPI_Finalize slow down the one that still draws pictures.
+    """
+    began = time.perf_counter()
+    while not request.Test():
+        if time.perf_counter() - began > awake:
+            time.sleep(1e-3)
+        else:
+            os.sched_yield()
 
 
 def _watch_coming_up(up: threading.Event) -> None:

@@ -6,7 +6,6 @@ The communicator passed in is duplicated, so any sub-communicator works, and the
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
@@ -20,7 +19,7 @@ from hpcopt.fabric.cas_board import CASBoard
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
-from hpcopt.fabric.launch import abort_on_error
+from hpcopt.fabric.launch import abort_on_error, patiently
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.mpi.group import MPIGroup
@@ -40,23 +39,9 @@ from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.window import Window, Windows
 
-AWAKE = 1.0  # seconds of busy waiting before sleeping
+AWAKE = 1.0  # seconds of busy waiting before a rank sleeps, if it has a core of its own
 
 T = TypeVar("T")
-
-
-def _await(request: MPI.Request) -> None:
-    """Wait busily at first, then with sleeps, which leave the core to whoever works.
-
-    A rank that has slept may wake on any core, several ranks on the same one, which would distort the next timing; so a
-    short wait doesn't sleep.
-    """
-    began = time.perf_counter()
-    while not request.Test():
-        if time.perf_counter() - began > AWAKE:
-            time.sleep(1e-3)
-        else:
-            os.sched_yield()
 
 
 def _crowding(comm: MPI.Intracomm) -> str | None:
@@ -261,6 +246,7 @@ class MPICluster(Cluster):
             one_sided=self._is_one_sided,
         )
         with abort_on_error():
+            self._wait(self._comm.Ibarrier())  # the first rank may still be drawing the last run
             self._comm.Barrier()
             node.start()
             try:
@@ -271,6 +257,14 @@ class MPICluster(Cluster):
         node.free()
         return [result]
 
+    def _wait(self, request: MPI.Request) -> None:
+        """Wait for the slowest rank before a run is timed.
+
+        A rank that has slept may wake on any core, several ranks on the same one, which would distort the timing; so a
+        short wait doesn't sleep. Where ranks share cores, their timings are distorted anyway.
+        """
+        patiently(request, 0.0 if self.crowding else AWAKE)
+
     def led(self, work: Callable[[], object]) -> bool:
         host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         with abort_on_error():
@@ -278,7 +272,7 @@ class MPICluster(Cluster):
             leads: bool = host.rank == first
             if leads:
                 work()
-            _await(host.Ibarrier())
+            self._wait(host.Ibarrier())
         host.Free()
         return leads
 
