@@ -29,7 +29,7 @@ export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 export PRTE_MCA_hwloc_default_binding_policy := none
 
 .DEFAULT_GOAL := help
-.PHONY: help run test wheel test-wheel stress fuzz lint format docs bench clean distclean
+.PHONY: help run test test-studies wheel test-wheel stress fuzz lint format docs bench clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## list the tasks
@@ -44,9 +44,12 @@ run: $(VENV)/.installed-run $(matched)  ## compare the solvers on real data, on 
 # with 5 where it has found nothing to run: with ARGS="-k name" that may be so in one of the two, not in both.
 test: $(VENV)/.installed-test $(matched)  ## run all tests (ARGS="-k name" for some)
 	@export HPCOPT_REQUIRE_MPI=1; pytest="$(BIN)/python -m pytest"; \
-	$$pytest -m "not mpi" -n auto --dist worksteal $(ARGS); alone=$$?; \
+	$$pytest -m "not mpi and not study" -n auto --dist worksteal $(ARGS); alone=$$?; \
 	$$pytest -m mpi $(ARGS); ranks=$$?; \
 	case $$alone,$$ranks in 0,0|0,5|5,0) ;; 0,*|5,*) exit $$ranks ;; *) exit $$alone ;; esac
+
+test-studies: $(VENV)/.installed-test  ## the tests that repeat the studies of the pages; takes minutes
+	$(BIN)/python -m pytest -m study -n auto $(ARGS)
 
 mpi-%: $(VENV)/.installed-test $(matched)  ## the tests that start real ranks, at N ranks: make mpi-3
 	HPCOPT_REQUIRE_MPI=1 HPCOPT_TEST_RANKS=$* $(BIN)/python -m pytest -m mpi $(ARGS)
@@ -63,7 +66,7 @@ test-wheel: wheel  ## the package as users install it: complete, and on 1 and 3 
 	    "$$(echo dist/*.whl)[$(mpi-extra)$(extras-test)]"
 	diff -r -x __pycache__ hpcopt build/wheel/venv/lib/python3*/site-packages/hpcopt
 	cd build/wheel && HPCOPT_REQUIRE_MPI=1 HPCOPT_TEST_RANKS=1,3 venv/bin/python -m pytest \
-	    tests/test_package.py tests/test_mpi.py -k "package or collectives or neighbours or leaves" $(ARGS)
+	    tests/test_package.py tests/test_mpi.py -k "package or collectives or leaves" $(ARGS)
 
 stress: $(VENV)/.installed-test $(matched)  ## hundreds of asynchronous runs on 2 to 16 real ranks; takes long
 	$(BIN)/python -m tests.stress $(ARGS)

@@ -9,6 +9,7 @@ import pytest
 
 from hpcopt.studies.compare import compare
 
+pytestmark = pytest.mark.study
 STUDIES = Path(__file__).parents[1] / "jobs" / "studies"
 
 

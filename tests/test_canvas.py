@@ -169,7 +169,7 @@ def test_a_run_and_a_comparison_keep_all_but_the_picture_that_fails(tmp_path, ca
 
 @pytest.mark.mpi
 @requires_mpi
-@pytest.mark.parametrize("ranks", [n for n in RANKS if n == 3])
+@pytest.mark.parametrize("ranks", [n for n in RANKS if n == 2])
 def test_a_file_named_like_a_formula_on_ranks_with_a_notebooks_backend(ranks, tmp_path):
     name = "ba$$in_$x_$.svm"
     (tmp_path / name).write_text("".join(f"{(-1) ** i} 1:{i % 3} 2:{i % 4}\n" for i in range(12)))

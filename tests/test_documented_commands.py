@@ -48,7 +48,7 @@ INSTEAD = [  # command -> replacement check; the first match counts
     (r"hpcopt bench .*", "help"),
     (r"hpcopt check .*", "help"),  # test_documented_solver runs it
 ]
-SHORTER = {"compare": ["--set", "stop.rounds=10"]}  # verb -> options added on ranks; one process runs all rounds
+SHORTER = {"compare": ["--set", "stop.rounds=3"]}  # verb -> options added on ranks; one process runs all rounds
 RANKS = re.compile(r"(?:\.venv/bin/)?mpiexec -n (?P<ranks>\d+) (?:\.venv/bin/)?hpcopt (?P<arguments>.*)")
 MAKES = re.compile(r"hpcopt init .*|python -c .*")  # files for the commands on ranks
 BLOCK = re.compile(r"^```(?P<language>[a-z]+)\n(?P<text>.*?)^```$|^```\{.*?^```$", re.MULTILINE | re.DOTALL)
@@ -234,6 +234,7 @@ def test_commands_on_ranks_run_on_that_many(page, folder):
             if MAKES.fullmatch(command):
                 carry_out(command, "")
     before = [known for other in PAGES[: PAGES.index(page)] for known in on_ranks(other)]
+    before += [(ranks, re.sub(r" --out \S+", "", arguments)) for ranks, arguments in before]
     for ranks, arguments in on_ranks(page):
         if (ranks, arguments) not in before:
             words = shlex.split(arguments)

@@ -70,8 +70,15 @@ def deli_coco(**parameters):
     return SOLVERS["deli-coco"](**{"step_size": 0.2, "gamma": 0.3, **parameters})
 
 
-@pytest.mark.parametrize("topology", FIXED)
-@EVERY_COMPRESSOR
+@pytest.mark.parametrize(
+    ("topology", "compressor"),
+    [
+        pytest.param(topology, compressor, id=f"{topology}-{name}")
+        for row, topology in enumerate(FIXED)
+        for column, (name, compressor) in enumerate(COMPRESSED.items())
+        if (row - column) % 3 == 0  # each meets a third of the others
+    ],
+)
 def test_the_mean_is_kept_and_s_is_z_w_on_every_network_with_every_compressor(topology, compressor):
     nodes = nodes_of(topology)
     gossip = SOLVERS["choco-gossip"](compressor=compressor, gamma=0.2)
@@ -251,7 +258,7 @@ def test_tracking_has_no_floor_however_the_nodes_differ(name, parameters):
     order = np.argsort(spread.y)  # every node has different targets
     spread = Spread("squared", spread.X[order], spread.y[order], spread.l2, spread.sizes)
     _, best = spread.optimum()
-    solved = solve(SOLVERS[name](**parameters), spread, rounds=30_000, record_every=25, gradient_norm=1e-11)
+    solved = solve(SOLVERS[name](**parameters), spread, rounds=30_000, record_every=100, gradient_norm=1e-7)
     first = solved.rows[0]["objective"] - best
     assert solved.outcome.status is Status.GRADIENT
     assert solved.rows[-1]["worst_objective"] - best < 1e-10 * first

@@ -9,6 +9,7 @@ import pytest
 
 from hpcopt.studies.compare import compare
 
+pytestmark = pytest.mark.study
 STUDIES = Path(__file__).parents[1] / "jobs" / "studies"
 OPTIMUM, START = 1.2839139217259807, 14.169446806791996  # of heterogeneous least squares, by numpy's least squares
 

@@ -34,6 +34,7 @@ gradient_norm = 1e-7
 
 
 def ranks_of(ranks, program, *arguments, **settings):
+    """Run a program of `tests/ranks`, which writes "done" on every rank."""
     done = python_ranks(ranks, PROGRAMS / program, *arguments, env={"PYTHONPATH": str(ROOT)}, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("done") == ranks
@@ -46,8 +47,8 @@ def specification(folder, solver="lbfgs"):
 
 
 @EVERY_SIZE
-def test_collectives_on_the_world_and_on_groups(ranks):
-    ranks_of(ranks, "groups.py")
+def test_collectives_and_exchanges_of_neighbours(ranks):
+    ranks_of(ranks, "operations.py")
 
 
 @EVERY_SIZE
@@ -55,19 +56,13 @@ def test_every_solver_has_the_iterates_of_the_virtual_cluster(ranks):
     ranks_of(ranks, "iterates.py", timeout=100)
 
 
-@EVERY_SIZE
-def test_neighbours_hear_each_other_and_the_ledger_holds_the_buffers(ranks):
-    ranks_of(ranks, "neighbours.py")
-
-
-@pytest.mark.parametrize(("ranks", "topology"), [(1, "ring"), (2, "ring"), (3, "star"), (8, "ring")])
+@pytest.mark.parametrize(("ranks", "topology"), [(1, "ring"), (2, "ring"), (3, "star"), (5, "ring")])
 def test_compressed_gossip_has_the_bits_of_the_virtual_cluster(ranks, topology):
     ranks_of(ranks, "gossip.py", topology, timeout=100)
 
 
-@pytest.mark.parametrize("ranks", [1, 3, 6, 7])
+@pytest.mark.parametrize("ranks", [1, 3, 6])
 def test_hub_networks_have_the_bits_of_the_virtual_cluster(ranks):
-    """Seven ranks are two hubs with three and two workers, and two of four and three workers that are hubs, too."""
     ranks_of(ranks, "hubs.py", timeout=100)
 
 
@@ -76,7 +71,7 @@ def test_sub_communicators_run_side_by_side(tmp_path):
     assert json.loads((tmp_path / "1" / "run.json").read_text())["nodes"] == 2
 
 
-@EVERY_SIZE
+@pytest.mark.parametrize("ranks", sorted({RANKS[0], RANKS[-1]}))
 def test_a_run_leaves_its_folder_and_speaks_on_one_rank_only(tmp_path, ranks):
     done = hpcopt_ranks(ranks, "run", specification(tmp_path), "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -93,7 +88,7 @@ def test_a_run_leaves_its_folder_and_speaks_on_one_rank_only(tmp_path, ranks):
 def test_same_seed_same_trace(tmp_path):
     traces = []
     for name in ("one", "two"):
-        done = hpcopt_ranks(3, "run", specification(tmp_path, "local-sgd"), "--out", tmp_path / name)
+        done = hpcopt_ranks(2, "run", specification(tmp_path, "local-sgd"), "--out", tmp_path / name)
         assert done.returncode == 0, done.stderr
         rows = [json.loads(line) for line in (tmp_path / name / "trace.jsonl").read_text().splitlines()]
         traces.append([{key: value for key, value in row.items() if key != "seconds"} for row in rows])

@@ -202,7 +202,7 @@ def check_play(n, pairs, way, rng):
 
 
 @given(SEEDS)
-@settings(max_examples=27, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_nobody_waits_for_ever_and_every_average_is_one(seed):
     rng = np.random.default_rng(seed)
     for _ in range(12):
@@ -212,7 +212,7 @@ def test_nobody_waits_for_ever_and_every_average_is_one(seed):
 
 
 @given(SEEDS, st.sampled_from(WAYS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_it_does_what_the_listing_says(seed, way):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(2, 13))

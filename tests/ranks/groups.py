@@ -67,4 +67,3 @@ for ordered in (False, True):
     led: list[int] = []
     assert cluster.led(lambda led=led: led.append(1)) == bool(led) == (cluster.local_nodes[0] == 0)
     cluster.close()
-print("done", flush=True)

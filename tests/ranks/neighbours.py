@@ -57,4 +57,3 @@ def program(node):
 cluster = MPICluster()
 assert cluster.run(program) == [True]
 cluster.close()
-print("done", flush=True)
