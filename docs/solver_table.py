@@ -94,7 +94,7 @@ def _span(sorted_texts: list[str]) -> str:
 def _linear(slope: int, constant: int) -> str:
     """Return a d + b in TeX."""
     terms = [f"{slope if slope > 1 else ''}d"] * (slope > 0) + [str(constant)] * (constant > 0)
-    return f"${' + '.join(terms)}$"
+    return f"${' + '.join(terms)}$" if terms else "none"
 
 
 def _linked(paper: str) -> str:

@@ -40,7 +40,7 @@ from hpcopt.kernels import adaptive
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
-from hpcopt.solvers.parts.batches import loss_gradient
+from hpcopt.solvers.parts.batches import batch_gradient
 from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Memory, Way, can_be_summed
 
 
@@ -148,7 +148,7 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
             s.v += node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
             s.exchanged.means += 1
         while True:
-            g = exchange.mean(loss_gradient(node, f, s.w, self.batch, s.steps), f.share, s.steps)
+            g = exchange.mean(batch_gradient(node, f, s.w, self.batch, s.steps, loss_only=True), f.share, s.steps)
             s.steps += 1
             if g is not None:
                 self._step(f, s, g)

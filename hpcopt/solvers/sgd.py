@@ -23,9 +23,9 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
-from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
-from hpcopt.solvers.parts.batches import batch_rows
-from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, CompressedMean, Feedback
+from hpcopt.solvers.needs import Needs
+from hpcopt.solvers.parts.batches import batch_gradient
+from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, UNBIASED_OR_FEEDBACK, CompressedMean, Feedback
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
 
@@ -38,23 +38,6 @@ class SGDState(State):
     copies: Vector  # (d,), "ef21": the mean of all nodes' copies
     steps: int = 0
     schedule: Schedule | None = None
-
-
-def _feedback(solver: SGD, setting: Setting) -> Objection | None:
-    compressor, feedback, d = solver.compressor, solver.error_feedback, setting.d
-    if d is not None and feedback == "none" and compressor.variance(d) is None:
-        what = (
-            f'requires an unbiased compressor, or error_feedback = "ef" or "ef21"; '
-            f"{compressor.name} with these parameters is biased"
-        )
-        return Objection("solver.compressor", what, can_be_forced=True)
-    if d is not None and feedback != "none" and compressor.contraction(d) is None:
-        what = (
-            f'error_feedback = "{feedback}" requires a contractive compressor; {compressor.name} with these parameters '
-            "is not contractive"
-        )
-        return Objection("solver.compressor", what, can_be_forced=True)
-    return None
 
 
 @register("sgd")
@@ -80,7 +63,7 @@ class SGD(Solver[SGDState]):
     needs = Needs(
         rates=True,
         rowless=True,
-        also=(Condition("unbiased compressor, or contractive with error feedback", _feedback),),
+        also=(UNBIASED_OR_FEEDBACK,),
     )
     paper = "Robbins and Monro 1951; Polyak 1964 (momentum)"
     floor = "minibatches and a constant step size: gap proportional to the step size and the gradient variance"
@@ -107,12 +90,7 @@ class SGD(Solver[SGDState]):
         s.schedule = s.schedule or resolve(self.step_size, node, f)
         compressed = CompressedMean(node, self.compressor, self.error_feedback, s.memory, s.copies)
         while True:
-            with node.slots.until(1 if f.n else 0):
-                if 0 < self.batch < f.n:
-                    gradient = f.gradient_of_rows(s.w, batch_rows(node, f.n, self.batch, s.steps))
-                else:
-                    gradient = f.at(s.w).gradient
-            node.slots.meet(node.world)
+            gradient = batch_gradient(node, f, s.w, self.batch, s.steps)
             step = s.schedule.sizes(s.steps, 1)[0]
             if isinstance(self.compressor, Identity):
                 change = step * node.world.mean(gradient, weight=f.share)

@@ -16,8 +16,8 @@ def batch_rows(node: Node, n: int, size: int, step: int) -> Rows:
     return node.draws(Draw.BATCH, step).choice(n, size=size, replace=False)
 
 
-def loss_gradient(node: Node, f: Oracle, w: Vector, batch: int, step: int) -> Vector:
-    """Return the gradient at `w` of the mean loss, without the penalty, over a batch of this node's shard, shape (d,).
+def batch_gradient(node: Node, f: Oracle, w: Vector, batch: int, step: int, *, loss_only: bool = False) -> Vector:
+    """Return the gradient at `w` of f_k over a batch of this node's shard, shape (d,).
 
     The nodes meet when all have computed theirs; for nodes with operating rates this is a step in their time slots.
 
@@ -27,12 +27,14 @@ def loss_gradient(node: Node, f: Oracle, w: Vector, batch: int, step: int) -> Ve
         Rows; 0 = all.
     step
         Selects the rows.
+    loss_only
+        Whether to leave out the penalty.
     """
     with node.slots.until(1 if f.n else 0):
         if 0 < batch < f.n:
-            gradient = f.gradient_of_rows(w, batch_rows(node, f.n, batch, step), loss_only=True)
+            gradient = f.gradient_of_rows(w, batch_rows(node, f.n, batch, step), loss_only=loss_only)
         else:
-            gradient = f.at(w).loss_gradient
+            gradient = f.at(w).loss_gradient if loss_only else f.at(w).gradient
     node.slots.meet(node.world)
     return gradient
 

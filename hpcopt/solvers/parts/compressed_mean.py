@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from hpcopt.compression import Compressor, Message
 from hpcopt.compression.memory import ErrorFeedback, PublicCopy
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
+from hpcopt.solvers.needs import Condition, Objection, Setting
 
 Feedback = Literal["none", "ef", "ef21"]
 FEEDBACKS = ("none", "ef", "ef21")
@@ -70,3 +71,24 @@ def decoded_sum(compressor: Compressor, messages: Sequence[Message], d: int) -> 
     for message in messages:
         total += compressor.decode(message, part)
     return total
+
+
+def _feedback(solver: Any, setting: Setting) -> Objection | None:
+    compressor, feedback, d = solver.compressor, solver.error_feedback, setting.d
+    if d is not None and feedback == "none" and compressor.variance(d) is None:
+        what = (
+            f'requires an unbiased compressor, or error_feedback = "ef" or "ef21"; '
+            f"{compressor.name} with these parameters is biased"
+        )
+        return Objection("solver.compressor", what, can_be_forced=True)
+    if d is not None and feedback != "none" and compressor.contraction(d) is None:
+        what = (
+            f'error_feedback = "{feedback}" requires a contractive compressor; {compressor.name} with these parameters '
+            "is not contractive"
+        )
+        return Objection("solver.compressor", what, can_be_forced=True)
+    return None
+
+
+UNBIASED_OR_FEEDBACK = Condition("unbiased compressor, or contractive with error feedback", _feedback)
+"""The requirement of solvers with the parameters `compressor` and `error_feedback`."""
