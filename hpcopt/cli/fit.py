@@ -14,9 +14,9 @@ from hpcopt.cli.options import (
     Quiet,
     SolverFile,
     Virtual,
-    l2_weight,
     overridden,
     real,
+    strength,
 )
 from hpcopt.fabric.launch import is_first
 
@@ -30,14 +30,20 @@ Loss = Annotated[str, typer.Option(help="See: hpcopt list losses; default: logis
 Model = Annotated[str, typer.Option(metavar="NAME", help="See: hpcopt list models.")]
 L2 = Annotated[
     str | None,
-    typer.Option(metavar="V", parser=l2_weight, help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n".'),
+    typer.Option(
+        metavar="V", parser=strength, help='Weight of ||w||^2/2: a number, or "c/n"; default "1/n", with --l1 0.'
+    ),
 ]
-L1 = Annotated[float, typer.Option(metavar="V", parser=real, help="Weight of ||w||_1; only 0 is supported at present.")]
+L1 = Annotated[
+    str | None,
+    typer.Option(metavar="V", parser=strength, help='Weight of ||w||_1, which makes weights zero: a number, or "c/n".'),
+]
 SolverName = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="See: hpcopt list solvers; default: newton-cg, and lbfgs where there are no second derivatives.",
+        help="See: hpcopt list solvers; default: newton-cg; lbfgs where there are no second derivatives; "
+        "adagrad-cmd with --l1.",
     ),
 ]
 Tolerance = Annotated[
@@ -73,7 +79,7 @@ def fit(
     loss: Loss = "",
     model: Model = "linear",
     l2: L2 = None,
-    l1: L1 = 0.0,
+    l1: L1 = None,
     solver: SolverName = None,
     tol: Tolerance = None,
     intercept: Intercept = False,
@@ -95,10 +101,9 @@ def fit(
     from hpcopt.spec.suitable import usual_solver, usual_tolerance
 
     tol = usual_tolerance(model, loss) if tol is None else tol
-    solver = solver or usual_solver(model, loss)
-    problem: dict[str, Any] = {"model": model, "loss": loss, "l1": l1}
-    if l2 is not None:
-        problem["l2"] = l2
+    solver = solver or usual_solver(model, loss, smooth=not l1)
+    problem: dict[str, Any] = {"model": model, "loss": loss}
+    problem |= {name: weight for name, weight in (("l1", l1), ("l2", l2)) if weight is not None}
     if intercept:
         problem["intercept"] = True
     rows: dict[str, Any] = {"scale": scale, "test_fraction": test_fraction}

@@ -33,8 +33,8 @@ def real(given: object) -> float:
     return value
 
 
-def l2_weight(given: str) -> float | str:
-    """Return the value of --l2, a number or a text that the specification judges."""
+def strength(given: str) -> float | str:
+    """Return the weight of a penalty, a number or a text that the specification judges."""
     value = number(given)
     return given if value is None else value
 

@@ -50,12 +50,12 @@ class Problem:
         return self.model.oracle(shard.matrix, shard.y, self.formulation.penalty, total=self.total, meter=meter)
 
     def words(self) -> str:
-        """Describe the objective, with the parameter of scikit-learn's equivalent estimator if there is one."""
+        """Describe the objective, with the parameters of scikit-learn's equivalent estimator if there is one."""
         model, loss, penalty = self.formulation.model, self.formulation.loss, self.formulation.penalty
         told = f"mean {loss.name} loss{model.words()}"
         if penalty.words():
             told += f" + {penalty.words()}"
-        strength = self.total * penalty.curvature
-        comparable = strength > 0 and self.formulation.convex and penalty.smooth
-        same = loss.peer(strength, self.model.outputs) if comparable else None
+        l1, l2 = penalty.shrinkage, penalty.curvature
+        comparable = l1 is not None and l1 + l2 > 0 and self.formulation.convex
+        same = loss.peer(l1 or 0.0, l2, self.total, self.model.outputs) if comparable else None
         return told if same is None else f"{told} (scikit-learn: {same})"

@@ -35,13 +35,12 @@ class ProblemTable:
     ----------
     model, loss
         The model and the loss, by name; each model has a default loss.
-    l1
-        The weight of ||w||_1; only 0 is supported at present.
-    l2
-        The penalty's short form, (l2/2) ||w||^2: a number, or "c/n" with n the number of training rows. Default "1/n".
+    l1, l2
+        Short forms of penalties, l1 ||w||_1 and (l2/2) ||w||^2; both together are the elastic net. Each is a number, or
+        "c/n" with n the number of training rows. Default of l2: "1/n", and 0 with l1 > 0.
     penalty
-        Another penalty, in place of `l2`: `name` (`hpcopt list penalties`) and its parameters, or the name alone. Its
-        numbers may also be "c/n".
+        Another penalty, in place of `l1` and `l2`: `name` (`hpcopt list penalties`) and its parameters, or the name
+        alone. Its numbers may also be "c/n".
     intercept
         Whether the model has an intercept (with "softmax", one per class); it is not penalised. Default false; "mlp"
         always has biases.
@@ -62,7 +61,7 @@ class ProblemTable:
     model: Annotated[str, named(MODELS)] = "linear"
     loss: Annotated[str, named(LOSSES)] = ""
     l2: Strength | None = None
-    l1: AtLeastZero = 0.0
+    l1: Strength = 0.0
     penalty: Annotated[str, named(PENALTIES)] | dict[str, Any] | None = None
     intercept: bool | None = None
     hidden: Annotated[tuple[Count, ...], Meta(min_length=1)] | None = None
@@ -103,17 +102,15 @@ class ProblemTable:
         return {key: getattr(built, key) for key in MODEL_KEYS if key in own}
 
     def _check_penalty(self) -> None:
-        if self.penalty is not None and self.l2 is not None:
-            raise InputError("penalty: given together with l2, which is also a penalty; remove one of the two")
+        for name, value in (("l1", self.l1), ("l2", self.l2)):
+            if isinstance(value, str) and portion(value, "n") is None:
+                raise InputError(f'{name}: expected a number >= 0 or "c/n", as in "1/n", got "{value}"')
+        lasso = _over(1, self.l1) > 0
+        if self.penalty is not None and (lasso or self.l2 is not None):
+            short = "l1" if lasso else "l2"
+            raise InputError(f"penalty: given together with {short}, which is also a penalty; remove one of the two")
         if self.penalty is None and self.l2 is None:
-            fill(self, l2="1/n")
-        if isinstance(self.l2, str) and portion(self.l2, "n") is None:
-            raise InputError(f'l2: expected a number >= 0 or "c/n", as in "1/n", got "{self.l2}"')
-        if self.l1 > 0:
-            names = ", ".join(PENALTIES)
-            raise InputError(
-                f"l1: only 0 is possible, got {self.l1:g}: no solver supports an l1 term yet; penalties are {names}"
-            )
+            fill(self, l2=0.0 if lasso else "1/n")
 
     def _check_start(self) -> None:
         model = MODELS[self.model]
@@ -138,7 +135,10 @@ class ProblemTable:
     def penalty_table(self, n: int) -> dict[str, Any]:
         """Return the penalty's `name` and parameters, with each "c/n" as a number, for `n` training rows."""
         if self.penalty is None:
-            return {"name": "l2", "weight": _over(n, self.l2)}
+            l1, l2 = _over(n, self.l1), _over(n, self.l2)
+            if l1 > 0 and l2 > 0:
+                return {"name": "elastic-net", "l1": l1, "l2": l2}
+            return {"name": "l1", "weight": l1} if l1 > 0 else {"name": "l2", "weight": l2}
         table = {"name": self.penalty} if isinstance(self.penalty, str) else self.penalty
         return {key: _over(n, value) for key, value in table.items()}
 

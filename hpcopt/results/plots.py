@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _BELOW = {
     "grad_norm": ("norm of the gradient", True),
     "consensus": ("rms distance to the mean model", True),
+    "nonzeros": ("weights other than zero", False),
     "test_accuracy": ("test accuracy", False),
     "test_error": ("test error", False),
 }

@@ -48,7 +48,13 @@ class Record:
         metadata=_column("passes", "shard entries read by the oracle, divided by the number of all entries")
     )
     objective: float = field(metadata=_column("", "$f(w)$ over all training rows, penalty included"))
-    grad_norm: float = field(metadata=_column("", r"$\lVert \nabla f(w) \rVert$, Euclidean"))
+    grad_norm: float = field(
+        metadata=_column(
+            "",
+            r"$\lVert \nabla f(w) \rVert$, Euclidean; with a penalty that is not smooth, of the "
+            "[residual](objective.md#penalties)",
+        )
+    )
     bytes_up: int | None = field(
         default=None,
         metadata=_column(
@@ -71,6 +77,21 @@ class Record:
             r"[scaled gradient](objective.md#how-far-from-the-optimum), whose units depend neither on those of the "
             r"features nor on those of the targets, $\lVert \nabla f(w) "
             r"\rVert_{G^{-1}} / \sqrt{2 f(w)}$",
+        ),
+    )
+    nonzeros: int | None = field(
+        default=None,
+        metadata=_column(
+            "weights",
+            "with a penalty that is not smooth: weights that are not exactly zero, without intercept and biases",
+        ),
+    )
+    kkt: float | None = field(
+        default=None,
+        metadata=_column(
+            "",
+            "with a penalty that is not smooth: the largest magnitude in the [residual](objective.md#penalties), 0 at "
+            "an optimum",
         ),
     )
     test_accuracy: float | None = field(

@@ -29,6 +29,7 @@ class Status(enum.Enum):
 
     TARGET = "reached the target"
     GRADIENT = "the gradient norm fell below the tolerance"
+    KKT = "the largest magnitude in the residual fell below the tolerance"
     GAP = "the certified gap to the optimum fell below the tolerance"
     ROUNDS = "reached the limit of rounds"
     ITERATIONS = "reached the limit of iterations"
@@ -45,7 +46,7 @@ class Status(enum.Enum):
     @property
     def reached(self) -> bool:
         """Whether a goal was reached, rather than a budget used up."""
-        return self in {Status.TARGET, Status.GRADIENT, Status.GAP}
+        return self in {Status.TARGET, Status.GRADIENT, Status.KKT, Status.GAP}
 
     @property
     def converged(self) -> bool:
@@ -154,12 +155,15 @@ class StopRule:
         the mean over the nodes' models ("mean_objective"), or that of the worst one ("worst_objective"). The last two
         are for synchronous solvers: asynchronous runs measure them at their end only.
     gradient_norm
-        Goal: the Euclidean norm of the objective's gradient.
+        Goal: the Euclidean norm of the objective's gradient; with a penalty that is not smooth, these three are about
+        its subgradient of least norm, the residual.
     relative_gradient
         Goal: the same, as a fraction of the norm at the start.
     scaled_gradient
         Goal: a norm of the gradient that depends neither on the units of the features nor on those of the targets. Its
         square estimates (f(w) - f*) / f(w), from the features' means, variances and (up to 256 features) correlations.
+    kkt
+        Goal: the largest magnitude in the residual; for penalties that are not smooth.
     gap
         Goal: the certified bound ||gradient||^2 / (2 l2) on f(w) - f*, from strong convexity; needs l2 > 0 and no
         intercept.
@@ -180,6 +184,7 @@ class StopRule:
     gradient_norm: Positive | None = None
     relative_gradient: Positive | None = None
     scaled_gradient: Positive | None = None
+    kkt: Positive | None = None
     gap: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -208,12 +213,13 @@ class StopRule:
             return Status.DIVERGED
         norm = record.grad_norm
         gap = norm * norm / (2.0 * strong_convexity) if strong_convexity > 0.0 else math.inf
-        scaled = record.scaled_gradient
+        scaled, kkt = record.scaled_gradient, record.kkt
         checks = (
             (Status.TARGET, self.target, record.judged(self.target_on).objective),
             (Status.GRADIENT, self.gradient_norm, norm),
             (Status.GRADIENT, self.relative_gradient, norm / (first.grad_norm or 1.0)),
             (Status.GRADIENT, self.scaled_gradient, math.inf if scaled is None else scaled),
+            (Status.KKT, self.kkt, math.inf if kkt is None else kkt),
             (Status.GAP, self.gap, gap),
         )
         for status, goal, value in checks:

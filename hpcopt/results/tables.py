@@ -109,7 +109,7 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     )
     table.add_column("\nsolver", overflow="fold")
     tests = [name for name in ("test_accuracy", "test_error") if any(row[name] is not None for row in rows)]
-    slots = any(row["slots"] is not None for row in rows)
+    slots, zeros = (any(row[name] is not None for row in rows) for name in ("slots", "nonzeros"))
     if slots:
         table.add_column("\nslots", justify="right", no_wrap=True)
     costs = {"rounds": "\nrounds", **_sent(rows), "seconds": "\nseconds"}
@@ -117,6 +117,8 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
         table.add_column(name, justify="right", no_wrap=True)
     if any(apart):
         table.add_column("distance\nto mean", justify="right", no_wrap=True)
+    if zeros:
+        table.add_column("non-zero\nweights", justify="right", no_wrap=True)
     for name in tests:
         table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
     best = {key: min((row[key] for row in rows if row[key] is not None), default=None) for key in costs}
@@ -129,6 +131,7 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
             _number(row["grad_norm"], ".1e"),
             _number(row["work"], ",.1f"),
             *([_number(row["consensus"], ".1e")] if any(apart) else []),
+            *([_number(row["nonzeros"], ",d")] if zeros else []),
             *(_number(row[name], ".4f") for name in tests),
         )
     return table
@@ -169,6 +172,8 @@ def summary_table(
         **_objectives(result),
         f"gradient norm{mean}": _number(result["grad_norm"], ".3e"),
         f"scaled gradient{mean}": _number(result.get("scaled_gradient"), ".3e"),
+        f"largest residual{mean}": _number(result.get("kkt"), ".3e"),
+        f"weights other than zero{mean}": _number(result.get("nonzeros"), ",d"),
         "rounds": _number(result["rounds"], ",d"),
         "sent": f"{_megabytes(result['bytes'])} MB{_by_direction(result)}",
         **{f"of which {link_class}": f"{_megabytes(sent)} MB" for link_class, sent in _by_link(result).items()},

@@ -149,7 +149,7 @@ class _Measured:
         size = self._node.size
         shares, (steps, apart), largest = np.split(sums, [len(sums) - 2 - 3 * size, len(sums) - 3 * size])
         rounds, busiest, iteration = largest.reshape(3, size).max(axis=1)
-        record = self._watch.record(shares, int(iteration), self._at, int(rounds))
+        record = self._watch.record(self._mean, shares, int(iteration), self._at, int(rounds))
         record = replace(record, consensus=float(np.sqrt(apart)), edge_bytes=int(busiest), gradients=int(steps))
         if self.status is not None or not self._there or record.seconds <= self._record.seconds:
             return  # the run is over, all nodes have left, or there are no new steps

@@ -96,9 +96,10 @@ class Watch:
         """Return the columns that every record has."""
         node = self._node
         sums = node.world.sum(self.share_of(w, counted(node)))
-        own = np.array([seconds, float(node.ledger.solver.rounds), self._scaled(sums)])
+        here = self.record(w, sums, iteration, seconds, node.ledger.solver.rounds)
+        own = np.array([here.seconds, float(here.round), here.scaled_gradient or 0.0])
         last, rounds, scaled = node.world.max(own)  # bitwise equal on all nodes
-        record = self._slotted(self.record(sums, iteration, float(last), int(rounds)))
+        record = self._slotted(replace(here, seconds=float(last), round=int(rounds)))
         return record if self._metric is None else replace(record, scaled_gradient=float(scaled))
 
     def _slotted(self, record: Record) -> Record:
@@ -114,9 +115,6 @@ class Watch:
         by_link = {link_class: int(size) for link_class, size in zip(classes, sizes, strict=True)}
         return replace(record, slots=int(slots), gradients=int(steps), bytes_by_link=by_link or None)
 
-    def _scaled(self, sums: Vector) -> float:
-        return 0.0 if self._metric is None else self._metric.relative(sums[_NUMBERS:], float(sums[0]))
-
     def share_of(self, w: Vector, counts: Counts) -> Vector:
         """Return this node's contribution to the sums of a record of the model `w`, shape (8 + d,)."""
         here = self._oracle.at(w)
@@ -125,10 +123,12 @@ class Watch:
         sent = counts.bytes, counts.down, counts.messages, counts.over_edges
         return np.concatenate(([share * here.value, *sent, counts.touched, tested, right], share * here.gradient))
 
-    def record(self, sums: Vector, iteration: int, seconds: float, rounds: int) -> Record:
-        """Return the columns that every record has, given the sums of all nodes' contributions, shape (8 + d,)."""
+    def record(self, w: Vector, sums: Vector, iteration: int, seconds: float, rounds: int) -> Record:
+        """Return the columns that every record of `w` has, given the sums of the nodes' contributions, (8 + d,)."""
         objective, size, down, messages, over_edges, touched, tests, hits = (float(v) for v in sums[:_NUMBERS])
         tested = hits / tests if tests else None
+        penalty, weights, residual = self._oracle.penalty, w[: self._oracle.penalised], sums[_NUMBERS:].copy()
+        residual[: len(weights)] = penalty.residual(weights, residual[: len(weights)].copy())
         is_error = self._problem.formulation.loss.targets is Targets.REAL
         return Record(
             round=rounds,
@@ -139,10 +139,12 @@ class Watch:
             messages=int(messages),
             work=touched / self._problem.entries,
             objective=objective,
-            grad_norm=float(np.linalg.norm(sums[_NUMBERS:])),
+            grad_norm=float(np.linalg.norm(residual)),
             bytes_up=int(size - down) if self._directed else None,
             bytes_down=int(down) if self._directed else None,
-            scaled_gradient=None if self._metric is None else self._scaled(sums),
+            scaled_gradient=None if self._metric is None else self._metric.relative(residual, objective),
+            nonzeros=None if penalty.smooth else int(np.count_nonzero(weights)),
+            kkt=None if penalty.smooth else float(np.abs(residual).max()),
             test_accuracy=None if is_error else tested,
             test_error=tested if is_error else None,
             model_bytes=int(over_edges) if self._decentralised else None,

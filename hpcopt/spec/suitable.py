@@ -8,8 +8,18 @@ from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
 
 
-def usual_solver(model: str, loss: str) -> str:
-    """Return the name of the default solver; an empty `loss` stands for the model's default loss."""
+def usual_solver(model: str, loss: str, *, smooth: bool = True) -> str:
+    """Return the name of the default solver.
+
+    Parameters
+    ----------
+    loss
+        Empty: the model's default loss.
+    smooth
+        Whether the penalty is smooth.
+    """
+    if not smooth:
+        return "adagrad-cmd"
     formulation = _formulation(model, loss)
     return "newton-cg" if formulation is None or formulation.hessian else "lbfgs"
 

@@ -64,9 +64,10 @@ def _problem(described: Mapping[str, Any]) -> dict[str, Value]:
         if key.split(".")[1] not in _ELSEWHERE
     }
     rows = sizes.get("rows")
-    strength = portion(told.get("problem.l2"), "n")
-    if strength is not None and rows:
-        told["problem.l2"] = strength / rows
+    for key, value in told.items():
+        strength = portion(value, "n") if key.startswith("problem.") else None
+        if strength is not None and rows:
+            told[key] = strength / rows
     return {**told, **{f"data's {key}": sizes[key] for key in ("rows", "features") if key in sizes}}
 
 

@@ -53,17 +53,25 @@ class Loss(abc.ABC):
     def score(self, z: Outputs, y: Vector) -> float:
         """Return the number of rows with outputs `z` that are classified correctly, or the sum of squared errors."""
 
-    def peer(self, strength: float, outputs: int) -> str | None:  # noqa: ARG002
-        """Return the parameter of scikit-learn's estimator for the same objective; None if there is none.
+    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:  # noqa: ARG002
+        """Return the parameters of scikit-learn's estimator for the same objective; None if there is none.
 
         Parameters
         ----------
-        strength
-            n l2: the weight of the penalty relative to the sum of the losses.
+        l1, l2
+            The weights of ||w||_1 and of ||w||^2 / 2, not both 0.
+        rows
+            Number of training rows.
         outputs
             Number of outputs per row.
         """
         return None
+
+
+def inverse_strength(l1: float, l2: float, rows: int) -> str:
+    """Return the parameters of scikit-learn's LogisticRegression for the given weights of the penalty."""
+    ratio = f", l1_ratio = {l1 / (l1 + l2):.6g}" if l1 else ""
+    return f"C = {1.0 / (rows * (l1 + l2)):.6g}{ratio}"
 
 
 class MarginLoss(Loss):

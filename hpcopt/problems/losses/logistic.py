@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpcopt.kernels.pointwise import LOGISTIC
-from hpcopt.problems.losses.base import MarginLoss, register
+from hpcopt.problems.losses.base import MarginLoss, inverse_strength, register
 from hpcopt.problems.targets import Targets
 
 
@@ -18,5 +18,5 @@ class Logistic(MarginLoss):
     targets = Targets.SIGNS
     curvature_bound = 0.25
 
-    def peer(self, strength: float, outputs: int) -> str | None:  # noqa: ARG002
-        return f"C = {1.0 / strength:.6g}"
+    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:  # noqa: ARG002
+        return inverse_strength(l1, l2, rows)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpcopt.arrays import Vector
 from hpcopt.kernels.softmax import cross_entropy
-from hpcopt.problems.losses.base import OutputLoss, Outputs, register
+from hpcopt.problems.losses.base import OutputLoss, Outputs, inverse_strength, register
 
 
 @register("softmax")
@@ -30,6 +30,7 @@ class Softmax(OutputLoss):
     def differentiate(self, z: Outputs, y: NDArray[Any]) -> float:
         return cross_entropy(z, y)
 
-    def peer(self, strength: float, outputs: int) -> str | None:
-        # for two classes, scikit-learn has one vector w, ours are w/2 and -w/2, whose penalty is half as large
-        return f"C = {(2.0 if outputs == 2 else 1.0) / strength:.6g}"
+    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:
+        if outputs == 2:  # scikit-learn has one vector w, ours are w/2 and -w/2: ||w||_1 is the same, ||w||^2 the half
+            l2 *= 0.5
+        return inverse_strength(l1, l2, rows)

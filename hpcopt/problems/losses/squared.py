@@ -18,5 +18,9 @@ class Squared(MarginLoss):
     targets = Targets.REAL
     curvature_bound = 1.0
 
-    def peer(self, strength: float, outputs: int) -> str | None:  # noqa: ARG002
-        return f"Ridge alpha = {strength:.6g}"
+    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:  # noqa: ARG002
+        if l1 == 0.0:
+            return f"Ridge alpha = {rows * l2:.6g}"
+        if l2 == 0.0:
+            return f"Lasso alpha = {l1:.6g}"
+        return f"ElasticNet alpha = {l1 + l2:.6g}, l1_ratio = {l1 / (l1 + l2):.6g}"

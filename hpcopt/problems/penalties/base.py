@@ -54,9 +54,28 @@ class Penalty(abc.ABC):
         """
         return 0.0 if self.smooth else None
 
+    @property
+    def per_feature(self) -> bool:
+        """Whether its parameters refer to single features, which the weights behind a hidden layer don't have."""
+        return False
+
+    def sized(self, features: int, outputs: int) -> Penalty:  # noqa: ARG002
+        """Return the penalty for data of `features` and a linear model with `outputs` weights per feature.
+
+        Raises
+        ------
+        InputError
+            If a parameter does not suit the number of features; the message begins with its name.
+        """
+        return self
+
     @abc.abstractmethod
     def value(self, w: Vector) -> float:
-        """Return r(w), for `w` of shape (penalised,)."""
+        """Return r(w), for `w` of shape (penalised,); infinite outside the set of a constraint."""
+
+    def nearest(self, w: Vector) -> Vector:
+        """Return the point nearest to `w` where r is finite."""
+        return w
 
     def add_gradient(self, w: Vector, gradient: Vector) -> None:
         """Add the gradient of the smooth part at `w` to `gradient`, both of shape (penalised,)."""

@@ -1,0 +1,142 @@
+"""The penalties: proximal steps against a general minimiser, residuals at known optima, parameters that are refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose
+
+from hpcopt.errors import InputError
+from hpcopt.problems.penalties import PENALTIES
+from tests.penalties import SIZE, penalty_of
+
+WEIGHTS = arrays(np.float64, SIZE, elements=st.floats(-8.0, 8.0).map(lambda x: round(x, 3)))
+METRIC = arrays(np.float64, SIZE, elements=st.sampled_from([1e-6, 0.01, 0.5, 1.0, 3.0, 1e4]))
+NONSMOOTH = pytest.mark.parametrize("name", [name for name in PENALTIES if not PENALTIES[name].smooth])
+
+
+def inner(w, metric, step, u):
+    return float(metric @ (u - w) ** 2) / (2.0 * step)
+
+
+@NONSMOOTH
+@settings(max_examples=40, deadline=None)
+@given(w=WEIGHTS, metric=st.none() | METRIC, step=st.sampled_from([0.01, 1.0, 20.0]), seed=st.integers(0, 99))
+def test_the_prox_is_the_minimiser_by_its_own_optimality_condition(name, w, metric, step, seed):
+    """The subgradient of least norm of r(u) + ||u - w||^2_H / (2 step) vanishes at u, and no point nearby is lower."""
+    penalty, H = penalty_of(name), np.ones(SIZE) if metric is None else metric
+    u = penalty.prox(w, step, metric)
+    slope = H * (u - w) / step + penalty.curvature * u
+    scale = 1.0 + np.abs(slope)
+    assert np.max(np.abs(penalty.residual(u, slope)) / scale) < 1e-6
+    least = penalty.value(u) + inner(w, H, step, u)
+    rng = np.random.default_rng(seed)
+    for size in (1e-3, 1.0):
+        v = penalty.nearest(u + size * rng.standard_normal(SIZE))
+        assert penalty.value(v) + inner(w, H, step, v) >= least - 1e-9 * (1.0 + abs(least))
+
+
+@pytest.mark.parametrize("name", ["group-lasso", "simplex", "l2-ball", "box"])
+@pytest.mark.parametrize("metric", [None, np.array([0.5, 1.0, 2.0, 30.0, 0.1])])
+def test_a_general_minimiser_finds_the_same_step(name, metric):
+    penalty, rng = penalty_of(name), np.random.default_rng(0)
+    H = np.ones(SIZE) if metric is None else metric
+    for w in 2.0 * rng.standard_normal((3, SIZE)):
+        found = penalty.prox(w, 0.7, metric)
+        conditions = {
+            "simplex": [{"type": "eq", "fun": lambda u: u.sum() - penalty.radius}],
+            "l2-ball": [{"type": "ineq", "fun": lambda u: penalty.radius**2 - u @ u}],
+        }.get(name, [])
+        bounds = {"simplex": [(0.0, None)] * SIZE, "box": [(-0.5, 0.8)] * SIZE}.get(name)
+        done = scipy.optimize.minimize(
+            lambda u, w=w: inner(w, H, 0.7, u) + (penalty.value(u) if name == "group-lasso" else 0.0),
+            penalty.nearest(w),
+            method="Powell" if name == "group-lasso" else "SLSQP",
+            bounds=bounds,
+            constraints=conditions,
+            options={"maxiter": 5000, "ftol": 1e-14},
+        )
+        assert_allclose(found, done.x, atol=3e-5)
+
+
+def test_least_squares_with_orthonormal_columns_has_the_soft_threshold_as_its_lasso():
+    rng = np.random.default_rng(1)
+    Q = np.linalg.qr(rng.standard_normal((9, SIZE)))[0]
+    y = rng.standard_normal(9)
+    correlations = Q.T @ y
+    weight = float(np.median(np.abs(correlations)))
+    optimum = np.sign(correlations) * np.maximum(np.abs(correlations) - weight, 0.0)
+    assert 0 < np.count_nonzero(optimum) < SIZE
+    lasso = PENALTIES["l1"](weight=weight)
+    assert_allclose(lasso.residual(optimum, Q.T @ (Q @ optimum - y)), 0.0, atol=1e-14)
+    away = optimum + 0.1
+    assert np.abs(lasso.residual(away, Q.T @ (Q @ away - y))).min() > 0.05
+
+
+def test_the_elastic_net_is_l1_where_l2_is_zero_and_l2_where_l1_is():
+    w, metric = np.array([3.0, -0.2, 0.0, 1.0, -5.0]), np.array([1.0, 2.0, 3.0, 0.1, 5.0])
+    for one, other in (
+        (PENALTIES["elastic-net"](l1=0.4, l2=0.0), PENALTIES["l1"](weight=0.4)),
+        (PENALTIES["elastic-net"](l1=0.0, l2=0.4), PENALTIES["l2"](weight=0.4)),
+        (PENALTIES["group-lasso"](weight=0.4, groups=((3,), (1,), (0,), (4,), (2,))), PENALTIES["l1"](weight=0.4)),
+    ):
+        assert one.value(w) == pytest.approx(other.value(w))
+        assert_allclose(one.prox(w, 0.3, metric), other.prox(w, 0.3, metric), rtol=1e-12)
+        assert_allclose(one.prox(w, 0.3), other.prox(w, 0.3), rtol=1e-12)
+        assert_allclose(one.residual(w, np.ones(5)), other.residual(w, np.ones(5)), rtol=1e-12)
+
+
+def test_a_group_is_zero_as_a_whole_or_not_at_all():
+    penalty = PENALTIES["group-lasso"](weight=1.0, groups=((0, 2), (1, 3, 4)), group_weights=(0.0, 1.0))
+    w = np.array([1.0, 0.3, -2.0, 0.1, 0.2])
+    assert penalty.value(w) == pytest.approx(np.sqrt(0.14))
+    for metric in (None, np.array([1.0, 0.5, 3.0, 1.0, 1.0])):
+        assert_allclose(penalty.prox(w, 0.5, metric), [1.0, 0.0, -2.0, 0.0, 0.0])
+        assert np.count_nonzero(penalty.prox(w, 0.1, metric)) == 5
+
+
+def test_a_feature_stands_for_its_weights_in_all_outputs():
+    groups = PENALTIES["group-lasso"](weight=1.0, groups=((1,), (0, 2))).sized(3, 2)
+    assert groups.groups == ((2, 3), (0, 1, 4, 5))
+    assert groups.value(np.array([0.0, 0.0, 3.0, 4.0, 0.0, 0.0])) == pytest.approx(5.0 * np.sqrt(2.0))
+    box = PENALTIES["box"](lower=(0.0, 1.0), upper=2.0).sized(2, 2)
+    assert_allclose(box.prox(np.zeros(4), 1.0), [0.0, 0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("l1", {"weight": np.nan}, "weight: at least 0"),
+        ("elastic-net", {"l1": 0.1, "l2": -1.0}, "l2: at least 0"),
+        ("simplex", {"radius": 0.0}, "radius: between 0 and inf, got 0.0"),
+        ("l2-ball", {"radius": -1.0}, "radius: between 0 and inf"),
+        ("box", {}, "lower: missing; expected lower, upper or both"),
+        ("box", {"lower": 1.0, "upper": 0.0}, "upper: expected numbers of at least those in lower"),
+        ("box", {"lower": (0.0, 1.0), "upper": (2.0,)}, "upper: expected 2 numbers, as many as in lower, got 1"),
+        ("group-lasso", {"groups": ((0, 1), (1, 2))}, "groups: feature 1 is named 2 times"),
+        ("group-lasso", {"groups": ((0, 0),)}, "groups: feature 0 is named 2 times"),
+        ("group-lasso", {"groups": ((0,), (1,)), "group_weights": (1.0,)}, "group_weights: expected 2 numbers"),
+    ],
+)
+def test_parameters_that_make_no_penalty_are_refused(name, parameters, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        PENALTIES[name](**{"weight": 1.0, **parameters} if name == "group-lasso" else parameters)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "message"),
+    [
+        (PENALTIES["group-lasso"](weight=1.0, groups=((0,), (2,))), "groups: feature 1 is in no group"),
+        (PENALTIES["group-lasso"](weight=1.0, groups=((0, 1, 2), (3,))), "groups: there is no feature 3"),
+        (PENALTIES["box"](upper=(1.0, 2.0)), "upper: expected a number or 3 numbers, one per feature, got 2"),
+    ],
+)
+def test_what_does_not_suit_the_number_of_features_is_refused(penalty, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        penalty.sized(3, 1)
