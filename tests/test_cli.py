@@ -310,7 +310,10 @@ def test_show_tells_parameters_defaults_needs_and_paper(name, capsys):
         (["fit", "nowhere.txt", "-o", "nowhere/model.npz"], "nowhere/model.npz: there is no folder nowhere"),
         (["fit", "nowhere.txt", "-o", "model.npz", "--solver", "giannt"], "did you mean 'giant'?"),
         (["fit", "nowhere.txt", "-o", "."], "is a folder"),
-        (["fit", "nowhere.txt", "-o", "model.npz", "--l1", "0.1"], "no solver supports an l1 term yet"),
+        (
+            ["fit", "nowhere.txt", "-o", "model.npz", "--l1", "0.1", "--solver", "giant"],
+            'giant requires a smooth penalty, which "l1" is not; choose one of adagrad-cmd, ',
+        ),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
@@ -330,7 +333,7 @@ def test_mistakes_are_told_in_one_line(arguments, message, capsys, tmp_path, mon
         (["topology", "ring", "--nodes", "0"], "'--nodes': expected an integer >= 1, got 0"),
         (["topology", "ring", "--nodes", "3", "--seed", "1_0"], "'--seed': expected an integer >= 0, got 1_0"),
         (["fit", "a.svm", "-o", "m.npz", "--tol", "1_0"], "'--tol': expected a number, got 1_0"),
-        (["fit", "a.svm", "-o", "m.npz", "--l1", "nan"], "'--l1': expected a number, got nan"),
+        (["fit", "a.svm", "-o", "m.npz", "--l1", "nan"], 'problem.l1: expected a number >= 0 or "c/n"'),
         (["fit", "a.svm", "-o", "m.npz", "--test-fraction", "1_0"], "'--test-fraction': expected a number, got 1_0"),
         (["fit", "a.svm", "-o", "m.npz", "--l2", "1_0"], 'problem.l2: expected a number >= 0 or "c/n"'),
         (["check", "s.py", "--limit", "0"], "'--limit': expected a number >= 0.1, got 0"),

@@ -10,7 +10,7 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from hpcopt.errors import InputError
 from hpcopt.problems.penalties import PENALTIES
@@ -18,7 +18,12 @@ from tests.penalties import SIZE, penalty_of
 
 WEIGHTS = arrays(np.float64, SIZE, elements=st.floats(-8.0, 8.0).map(lambda x: round(x, 3)))
 METRIC = arrays(np.float64, SIZE, elements=st.sampled_from([1e-6, 0.01, 0.5, 1.0, 3.0, 1e4]))
+PENALTY = pytest.mark.parametrize("name", list(PENALTIES))
 NONSMOOTH = pytest.mark.parametrize("name", [name for name in PENALTIES if not PENALTIES[name].smooth])
+
+
+def points(count):
+    return np.random.default_rng(1).standard_normal((count, SIZE))
 
 
 def inner(w, metric, step, u):
@@ -42,27 +47,68 @@ def test_the_prox_is_the_minimiser_by_its_own_optimality_condition(name, w, metr
         assert penalty.value(v) + inner(w, H, step, v) >= least - 1e-9 * (1.0 + abs(least))
 
 
-@pytest.mark.parametrize("name", ["group-lasso", "simplex", "l2-ball", "box"])
+@PENALTY
 @pytest.mark.parametrize("metric", [None, np.array([0.5, 1.0, 2.0, 30.0, 0.1])])
 def test_a_general_minimiser_finds_the_same_step(name, metric):
     penalty, rng = penalty_of(name), np.random.default_rng(0)
     H = np.ones(SIZE) if metric is None else metric
+    bounds = {"simplex": [(0.0, None)] * SIZE, "box": [(-0.5, 0.8)] * SIZE}.get(name)
+    conditions = {
+        "simplex": [{"type": "eq", "fun": lambda u: u.sum() - penalty.radius}],
+        "l2-ball": [{"type": "ineq", "fun": lambda u: penalty.radius**2 - u @ u}],
+    }.get(name, [])
+    constrained = bool(bounds or conditions)
     for w in 2.0 * rng.standard_normal((3, SIZE)):
+        kept = w.copy()
         found = penalty.prox(w, 0.7, metric)
-        conditions = {
-            "simplex": [{"type": "eq", "fun": lambda u: u.sum() - penalty.radius}],
-            "l2-ball": [{"type": "ineq", "fun": lambda u: penalty.radius**2 - u @ u}],
-        }.get(name, [])
-        bounds = {"simplex": [(0.0, None)] * SIZE, "box": [(-0.5, 0.8)] * SIZE}.get(name)
+        assert_array_equal(w, kept)
+        assert found is not w
         done = scipy.optimize.minimize(
-            lambda u, w=w: inner(w, H, 0.7, u) + (penalty.value(u) if name == "group-lasso" else 0.0),
+            lambda u, w=w: inner(w, H, 0.7, u) + (0.0 if constrained else penalty.value(u)),
             penalty.nearest(w),
-            method="Powell" if name == "group-lasso" else "SLSQP",
+            method="SLSQP" if constrained else "Powell",
             bounds=bounds,
             constraints=conditions,
             options={"maxiter": 5000, "ftol": 1e-14},
         )
         assert_allclose(found, done.x, atol=3e-5)
+
+
+@PENALTY
+def test_the_smooth_part_has_the_gradient_of_its_value(name):
+    penalty = penalty_of(name)
+    value = penalty.value if penalty.smooth else lambda w: 0.5 * penalty.curvature * w @ w
+    for w in points(3):
+        gradient = np.arange(1.0, SIZE + 1)
+        penalty.add_gradient(w, gradient)
+        slopes = [(value(w + 1e-6 * e) - value(w - 1e-6 * e)) / 2e-6 for e in np.eye(SIZE)]
+        assert_allclose(gradient - np.arange(1.0, SIZE + 1), slopes, rtol=1e-7, atol=1e-9)
+
+
+@PENALTY
+def test_a_penalty_along_a_ray_is_its_value_there(name):
+    penalty, (w, p) = penalty_of(name), points(2)
+    steps = np.array([0.0, 0.5, -2.0, 1e3])
+    assert_allclose(penalty.along(w, p)(steps), [penalty.value(w - t * p) for t in steps], rtol=1e-12)
+
+
+@PENALTY
+def test_the_residual_is_the_subgradient_of_least_norm(name):
+    """No direction descends faster than minus the residual, at the rate of its norm."""
+    penalty, rng = penalty_of(name), np.random.default_rng(4)
+    for w in [penalty.prox(w, 3.0) for w in points(3)]:  # with zeros, and at bounds
+        slope = rng.standard_normal(SIZE)
+        residual = penalty.residual(w, slope + penalty.curvature * w)
+        norm = float(np.linalg.norm(residual))
+        directions = rng.standard_normal((50, SIZE))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+
+        def rate(p, w=w, slope=slope):
+            return slope @ p + (penalty.value(w + 1e-6 * p) - penalty.value(w)) / 1e-6
+
+        assert min(rate(p) for p in directions) >= -norm - 1e-4
+        if norm > 1e-9:
+            assert rate(-residual / norm) == pytest.approx(-norm, abs=1e-4)
 
 
 def test_least_squares_with_orthonormal_columns_has_the_soft_threshold_as_its_lasso():
@@ -113,6 +159,7 @@ def test_a_feature_stands_for_its_weights_in_all_outputs():
     ("name", "parameters", "message"),
     [
         ("l1", {"weight": np.nan}, "weight: at least 0"),
+        ("l2", {"weight": -1.0}, "weight: at least 0, got"),
         ("elastic-net", {"l1": 0.1, "l2": -1.0}, "l2: at least 0"),
         ("simplex", {"radius": 0.0}, "radius: between 0 and inf, got 0.0"),
         ("l2-ball", {"radius": -1.0}, "radius: between 0 and inf"),

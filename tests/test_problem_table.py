@@ -13,8 +13,8 @@ from hpcopt.problems.penalties import PENALTIES
 from hpcopt.spec.specification import as_toml_dict, specification_from
 
 
-def specification(stop=None, **problem):
-    tables = {"data": {"source": "breast-cancer"}, "solver": {"name": "lbfgs"}, "problem": problem}
+def specification(stop=None, solver="lbfgs", **problem):
+    tables = {"data": {"source": "breast-cancer"}, "solver": {"name": solver}, "problem": problem}
     return specification_from({**tables, "stop": stop or {}})
 
 
@@ -31,6 +31,28 @@ def test_every_product_of_names_makes_an_objective_and_survives_the_resolved_spe
 @pytest.mark.parametrize("problem", [{"l2": "3/n"}, {"penalty": {"name": "l2", "weight": "3/n"}}])
 def test_l2_is_the_short_form_of_a_penalty(problem):
     assert specification(**problem).problem.formulation(6).penalty == PENALTIES["l2"](weight=0.5)
+
+
+@pytest.mark.parametrize(
+    ("problem", "penalty"),
+    [
+        ({"l1": "3/n"}, PENALTIES["l1"](weight=0.5)),
+        ({"l1": 0.5, "l2": 0}, PENALTIES["l1"](weight=0.5)),
+        ({"l1": 0.5, "l2": "3/n"}, PENALTIES["elastic-net"](l1=0.5, l2=0.5)),
+        ({"l1": 0}, PENALTIES["l2"](weight=1 / 6)),
+        ({"penalty": {"name": "elastic-net", "l1": "3/n", "l2": 0.5}}, PENALTIES["elastic-net"](l1=0.5, l2=0.5)),
+        ({"penalty": "simplex"}, PENALTIES["simplex"](radius=1.0)),
+        ({"penalty": {"name": "box", "lower": [0, 1], "upper": 2}}, PENALTIES["box"](lower=(0.0, 1.0), upper=2.0)),
+        (
+            {"penalty": {"name": "group-lasso", "weight": "3/n", "groups": [[1, 0], [2]]}},
+            PENALTIES["group-lasso"](weight=0.5, groups=((1, 0), (2,))),
+        ),
+    ],
+)
+def test_penalties_that_are_not_smooth_and_their_short_forms(problem, penalty):
+    spec = specification(solver="adagrad-cmd", **problem)
+    assert spec.problem.formulation(6).penalty == penalty
+    assert as_toml_dict(specification_from(as_toml_dict(spec))) == as_toml_dict(spec)
 
 
 def test_a_penalty_without_parameters_is_its_name():
@@ -56,7 +78,18 @@ def test_each_model_has_a_loss_where_none_is_given(model, loss):
         ({"penalty": {"name": "l2", "weight": -1}}, 'expected a number >= 0 or "c/n", got -1'),
         ({"penalty": {"name": "l3"}}, "unknown penalty 'l3'; did you mean 'l2'? (known: "),
         ({"penalty": {"name": "none", "weight": 1}}, "unknown key (known: none)"),
-        ({"l1": 0.1}, "only 0 is possible, got 0.1: no solver supports an l1 term yet; penalties are "),
+        ({"penalty": "l1", "l1": "1/n"}, "given together with l1, which is also a penalty; remove one of the two"),
+        ({"l1": "1/m"}, 'expected a number >= 0 or "c/n", as in "1/n", got "1/m"'),
+        ({"l1": -1}, "expected a number >= 0 or"),
+        ({"penalty": {"name": "group-lasso", "weight": 1}}, "penalty.groups: missing; expected a list"),
+        ({"penalty": {"name": "group-lasso", "weight": 1, "groups": []}}, "penalty.groups: expected"),
+        ({"penalty": {"name": "group-lasso", "weight": 1, "groups": [[0], [0.5]]}}, "penalty.groups.1.0: expected an"),
+        ({"penalty": {"name": "group-lasso", "weight": 1, "groups": [[0], [0]]}}, "penalty.groups: feature 0 is named"),
+        ({"penalty": {"name": "simplex", "radius": 0}}, "penalty.radius: expected a number > 0, got 0"),
+        (
+            {"penalty": {"name": "box", "lower": [0.0]}, "model": "mlp"},
+            'box is about single features, and model "mlp" has hidden layers; choose another penalty',
+        ),
     ],
 )
 def test_a_product_that_cannot_be_is_refused(problem, message):
@@ -77,3 +110,9 @@ def test_a_product_that_cannot_be_is_refused(problem, message):
 def test_a_certified_gap_rests_on_all_three_parts(problem, message):
     with pytest.raises(InputError, match=re.escape(f"stop.gap: {message}")):
         specification({"gap": 1e-3}, **problem)
+
+
+def test_a_largest_residual_is_a_goal_only_where_it_is_measured():
+    with pytest.raises(InputError, match=re.escape("stop.kkt: requires a penalty that is not smooth, got l2")):
+        specification({"kkt": 1e-3})
+    assert specification({"kkt": 1e-3}, solver="adagrad-cmd", l1=0.1).stop.kkt == 1e-3

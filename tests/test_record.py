@@ -46,7 +46,7 @@ def test_what_is_no_record_is_refused_with_its_line(tmp_path, damaged):
 
 
 def test_columns_of_later_versions_are_left_out():
-    assert Record.of({**SOME.as_dict(), "kkt": 1.0}) == SOME
+    assert Record.of({**SOME.as_dict(), "from_later": 1.0}) == SOME
 
 
 def test_a_record_is_judged_by_the_column_asked_for_where_it_has_it():

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 
 import hpcopt
 from hpcopt.data import from_arrays
@@ -60,8 +60,39 @@ def test_scikit_learn_with_that_parameter_ends_at_our_optimum(loss, classes, int
     np.testing.assert_allclose(own - own.mean() * (classes > 2), shift - shift.mean() * (classes > 2), atol=1e-5)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.02])
+@pytest.mark.parametrize(("loss", "classes"), CASES)
+def test_scikit_learns_sparse_estimator_with_those_parameters_ends_where_our_residual_is_zero(
+    loss, classes, l2, capsys, tmp_path
+):
+    X, y = rows(classes)
+    X = np.hstack([X, np.random.default_rng(100).standard_normal((N, 3))])
+    specification = {
+        "data": {"source": "arrays"},
+        "problem": {"loss": loss, "intercept": True, "l1": 0.15, "l2": l2},
+        "solver": {"name": "adagrad-cmd"},
+        "stop": {"iterations": 0},
+    }
+    hpcopt.run(specification, rows=from_arrays(X, y), quiet=False)
+    kind, given = re.search(r"\(scikit-learn: (?:([A-Z]\w+) )?(.*)\)", capsys.readouterr().out).groups()
+    parameters = {name: float(value) for name, value in re.findall(r"(\w+) = ([^,]+)", given)}
+    estimator = {"Lasso": Lasso, "ElasticNet": ElasticNet}.get(kind)
+    if estimator is None:
+        peer = LogisticRegression(**parameters, solver="saga", tol=1e-10, max_iter=100_000).fit(X, y)
+    else:
+        peer = estimator(**parameters, tol=1e-12).fit(X, y)
+    coef, shift = np.atleast_2d(peer.coef_), np.atleast_1d(peer.intercept_)
+    if loss == "softmax" and classes == 2:
+        coef, shift = np.vstack([-coef, coef]) / 2.0, np.append(-shift, shift) / 2.0
+    np.save(tmp_path / "w.npy", np.append(coef.T.ravel(), shift))
+    specification["problem"]["start"] = str(tmp_path / "w.npy")
+    (first,) = hpcopt.run(specification, rows=from_arrays(X, y)).trace
+    assert first["kkt"] < 1e-6
+    assert first["nonzeros"] == np.count_nonzero(coef) < coef.size
+
+
 def test_every_loss_with_a_peer_is_compared():
-    peers = {name for name in LOSSES if LOSSES[name]().peer(1.0, 2) is not None}
+    peers = {name for name in LOSSES if LOSSES[name]().peer(0.0, 1.0, 1, 2) is not None}
     assert peers == {loss for loss, _ in CASES}
 
 

@@ -10,6 +10,7 @@ from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.models import SizedModel
 from hpcopt.problems.oracle import Oracle
+from hpcopt.problems.penalties.constraint import Constraint
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Problem:
         model, loss, penalty = self.formulation.model, self.formulation.loss, self.formulation.penalty
         told = f"mean {loss.name} loss{model.words()}"
         if penalty.words():
-            told += f" + {penalty.words()}"
+            told += f"{', subject to ' if isinstance(penalty, Constraint) else ' + '}{penalty.words()}"
         l1, l2 = penalty.shrinkage, penalty.curvature
         comparable = l1 is not None and l1 + l2 > 0 and self.formulation.convex
         same = loss.peer(l1 or 0.0, l2, self.total, self.model.outputs) if comparable else None

@@ -66,11 +66,15 @@ class Watch:
             self.scale()
 
     def scale(self) -> None:
-        """Measure the scaled gradient from now on; collective."""
+        """Measure the scaled gradient from now on; collective.
+
+        With a penalty that is not smooth, of the residual: it need not be in the span of the rows, outside which the
+        full metric has no meaning, so that the diagonal is used.
+        """
         if self._metric is None:
-            share = self._oracle.share
+            share, full = self._oracle.share, self._oracle.penalty.smooth
             with self._node.monitoring():
-                self._metric = self._oracle.metric(lambda v: self._node.world.sum(share * v), full=True)
+                self._metric = self._oracle.metric(lambda v: self._node.world.sum(share * v), full=full)
 
     def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[Record, Vector]:
         """Return the record of the model `w`, and the measured model, the same on every node.

@@ -11,12 +11,14 @@ import scipy.linalg
 from hpcopt.arrays import Vector
 from hpcopt.capacity import DOUBLE, ask, ask_for_model
 from hpcopt.data import Loaded, Rows, load
+from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import SizedModel
+from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
 from hpcopt.runs.phases import Phases
@@ -63,6 +65,7 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
     formulation = spec.problem.formulation(loaded.rows)
     model = formulation.sized(loaded.features, 0 if loaded.classes is None else len(loaded.classes))
     with agreed(cluster.processes):
+        formulation = replace(formulation, penalty=_penalty(formulation.penalty, loaded.features, model.outputs))
         _ask(model, len(cluster.local_nodes))
         shards = {node: _shard(loaded, node, model, spec.data.storage) for node in cluster.local_nodes}
     loaded = replace(loaded, shards={}, test_shards=None)  # the new shards may be copies: don't keep the rows twice
@@ -77,8 +80,17 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
     phases.begin("prepare")
     with agreed(cluster.processes):
         w0 = spec.problem.starting_point(model, spec.seed)
+        w0[: model.penalised] = formulation.penalty.nearest(w0[: model.penalised])
     phases.end()
     return Prepared(cluster, conditions, problem, shards, w0, loaded, hint, phases)
+
+
+def _penalty(penalty: Penalty, features: int, outputs: int) -> Penalty:
+    """Return the penalty for the data's number of features."""
+    try:
+        return penalty.sized(features, outputs)
+    except InputError as error:
+        raise InputError(f"problem.penalty.{error.message}") from None
 
 
 def _ask(model: SizedModel, nodes: int) -> None:

@@ -26,6 +26,13 @@ def check_gap(stop: StopRule, problem: ProblemTable, formulation: Formulation, o
         raise origin.error(where, "requires problem.intercept = false: the intercept is not penalised")
 
 
+def check_kkt(stop: StopRule, formulation: Formulation, origin: Origin) -> None:
+    """Refuse a goal for a column that only records with a penalty that is not smooth have."""
+    if stop.kkt is not None and formulation.penalty.smooth:
+        what = f"requires a penalty that is not smooth, got {formulation.penalty.name}; use gradient_norm"
+        raise origin.error(("stop", "kkt"), what)
+
+
 def check_slots(stop: StopRule, cluster: ClusterTable, solvers: Sequence[Solver[Any]], origin: Origin) -> None:
     """Refuse a budget of time slots, or their duration, where nobody counts them."""
     if cluster.slot is not None and not any(solver.needs.rates for solver in solvers):

@@ -23,6 +23,7 @@ from hpcopt.fabric.place import HubTable
 from hpcopt.fabric.rates import RATES, Rates
 from hpcopt.files import text_of
 from hpcopt.problems.formulation import Formulation
+from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.problems.table import STARTS, ProblemTable
 from hpcopt.results.goal import Goal
@@ -31,7 +32,7 @@ from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
 from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
-from hpcopt.spec.between import check_gap, check_slots, check_target
+from hpcopt.spec.between import check_gap, check_kkt, check_slots, check_target
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
@@ -247,7 +248,9 @@ def labels(tables: list[SolverTable]) -> list[str]:
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     _with_seeds(tables)
     given = _with_files(checked(tables, Tables, origin=origin), origin, file)
-    check_gap(given.stop, given.problem, _formulation(given.problem, origin), origin)
+    formulation = _formulation(given.problem, origin)
+    check_gap(given.stop, given.problem, formulation, origin)
+    check_kkt(given.stop, formulation, origin)
     built = _built_solvers(given, many, origin)
     check_slots(given.stop, given.cluster, built, origin)
     check_target(given.stop, built, origin)
@@ -301,7 +304,10 @@ def _topology_table(
 
 def _formulation(problem: ProblemTable, origin: Origin) -> Formulation:
     """Return the objective for a single row, with its penalty checked."""
-    build_part(PENALTIES, problem.penalty_table(1), ("problem", "penalty"), origin)
+    penalty = build_part(PENALTIES, problem.penalty_table(1), ("problem", "penalty"), origin)
+    if penalty.per_feature and MODELS[problem.model].layered:
+        what = f'{penalty.name} is about single features, and model "{problem.model}" has hidden layers'
+        raise origin.error(("problem", "penalty"), f"{what}; choose another penalty")
     return problem.formulation(1)
 
 

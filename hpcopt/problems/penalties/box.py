@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpcopt.annotations import check_types
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.problems.penalties.base import Penalty, register
@@ -29,6 +30,7 @@ class Box(Constraint):
     upper: Bound = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.lower is None and self.upper is None:
             raise InputError("lower: missing; expected lower, upper or both")
         lists = [bound for bound in (self.lower, self.upper) if isinstance(bound, tuple)]

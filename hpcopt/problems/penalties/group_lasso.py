@@ -11,9 +11,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from hpcopt.annotations import AtLeastZero, Whole
+from hpcopt.annotations import AtLeastZero, Whole, check_types
 from hpcopt.arrays import Vector
-from hpcopt.checks import at_least
 from hpcopt.errors import InputError
 from hpcopt.problems.penalties.base import Penalty, Weight, register
 from hpcopt.problems.penalties.secular import solutions
@@ -48,7 +47,7 @@ class GroupLasso(Penalty):
     per_feature = True
 
     def __post_init__(self) -> None:
-        at_least(0, weight=self.weight)
+        check_types(self)
         counts = Counter(feature for group in self.groups for feature in group)
         twice = next((feature for feature, count in counts.items() if count > 1), None)
         if twice is not None:
