@@ -85,7 +85,8 @@ def test_constraints_and_groups_hold_from_the_start_to_the_optimum(penalty, hold
 
 def test_groups_are_of_features_whatever_the_number_of_outputs():
     classes = (Y > 3.0).astype(float) + (Y > 5.0)
-    run = solved({"loss": "softmax", "penalty": {**GROUPS, "weight": 0.12}}, {"kkt": 1e-5, "rounds": 3000}, y=classes)
+    penalty = {**GROUPS, "group_weights": [0.1, 3.0]}
+    run = solved({"loss": "softmax", "penalty": penalty}, {"kkt": 1e-5, "rounds": 3000}, y=classes)
     assert run.model.coef.shape == (3, D)
     assert (run.model.coef[:, [1, 3]] == 0.0).all()
     assert (run.model.coef[:, [0, 2]] != 0.0).all()

@@ -132,7 +132,7 @@ class Watch:
         objective, size, down, messages, over_edges, touched, tests, hits = (float(v) for v in sums[:_NUMBERS])
         tested = hits / tests if tests else None
         penalty, weights, residual = self._oracle.penalty, w[: self._oracle.penalised], sums[_NUMBERS:].copy()
-        residual[: len(weights)] = penalty.residual(weights, residual[: len(weights)].copy())
+        residual[: len(weights)] = penalty.residual(weights, residual[: len(weights)])
         is_error = self._problem.formulation.loss.targets is Targets.REAL
         return Record(
             round=rounds,
