@@ -13,6 +13,7 @@ VARIANTS = {  # in addition to the defaults; unregistered names are skipped
         {"levels": 1},
         {"levels": 4, "bucket": 10},
         {"levels": 2, "scaled": False},
+        {"levels": 16, "scaled": False, "coding": "auto"},
         {"levels": 300},
         {"levels": 32767},
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpcopt.compression import NotFiniteError
@@ -228,3 +228,65 @@ def test_symbols_take_the_bits_of_the_better_way(levels, bits):
 def test_parameters_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(InputError, match=f"^{field}: at least .*, got {value}$"):
         QSGD(**{field: value})
+
+
+# Lists of the numbers that are not rounded to zero.
+
+
+@settings(deadline=None)
+@given(
+    d=LENGTHS,
+    levels=st.sampled_from(LEVELS),
+    bucket=st.sampled_from([0, 1, 5, 100, 512]),
+    scaled=st.booleans(),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    density=st.floats(0.0, 1.0),
+    exponent=st.sampled_from([-110, 0, 100]),
+)
+@example(d=0, levels=1000, bucket=0, scaled=True, dtype=np.float64, density=0.0, exponent=0)
+def test_either_coding_gives_the_same_vector(d, levels, bucket, scaled, dtype, density, exponent):
+    x = np.ldexp(vector(d, dtype, seed=d), exponent)
+    x[np.random.default_rng(levels).random(d) > density] = 0.0
+    dense, auto = (QSGD(levels=levels, bucket=bucket, scaled=scaled, coding=coding) for coding in ("dense", "auto"))
+    message = auto.encode(x, 7)
+    assert message.size <= auto.capacity(d) == dense.size(d) + 1
+    assert auto.size(d) is None
+    np.testing.assert_array_equal(auto.decode(message, np.empty_like(x)), coded(dense, x, 7))
+
+
+@pytest.mark.parametrize(("levels", "bits"), [(1, 1), (2, 2), (127, 8), (1000, 11)])
+@pytest.mark.parametrize("count", [0, 1, 3, 8])
+@pytest.mark.parametrize("d", [1000, 5000])
+def test_few_numbers_are_sent_as_a_list_of_indices_and_levels(d, count, levels, bits):
+    x = np.zeros(d)
+    x[np.random.default_rng(d).choice(d, count, replace=False)] = -2.0
+    message = QSGD(levels=levels, scaled=False, coding="auto").encode(x)
+    sent = np.count_nonzero(coded(QSGD(levels=levels, scaled=False), x))
+    assert message.size == 1 + 4 + -(-sent * ((d - 1).bit_length() + bits) // 8)
+
+
+@pytest.mark.parametrize(
+    ("place", "byte", "expected"),
+    [
+        (-1, 255, "out of range for a vector of 600 numbers"),  # the level
+        (-2, 255, "out of range for a vector of 600 numbers"),  # the index
+        (0, 0, "expected 230 bytes"),
+        (0, 2, "expected 230 bytes"),
+    ],
+)
+def test_a_damaged_list_is_refused(place, byte, expected):
+    compressor = QSGD(levels=3, coding="auto")
+    message = compressor.encode(np.eye(600)[17] - np.eye(600)[599])
+    assert message.size == 1 + 4 + 4
+    message[place] = byte
+    with pytest.raises(ValueError, match=expected):
+        compressor.decode(message, np.empty(600))
+
+
+def test_a_list_that_is_as_long_as_the_dense_coding_is_refused():
+    compressor = QSGD(levels=127, coding="auto")
+    message = compressor.encode(np.ones(600))
+    assert message.size == compressor.capacity(600)
+    message[0] = 1
+    with pytest.raises(ValueError, match="first byte of 0"):
+        compressor.decode(message, np.empty(600))

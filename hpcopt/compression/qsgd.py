@@ -14,6 +14,10 @@ ceil(log2(2s + 1)) bits each or, if that saves at least a sixteenth, as digits o
 Numbers of levels that use their bits fully are s = 3, 7, 15, 31, 63, 127 (3 to 8 bits); those efficient as digits are s
 = 1 (1.6 bits), 2 (2.37), 4 (3.2), 5 (3.56), 9 (4.27), 16 (5.33). Packing bits is faster.
 
+With coding = "auto" a byte comes first: 1 if the symbols are a list of those that do not mean zero, else 0. At most
+s^2 numbers of a bucket are a level or larger, and the chances of the others not to become zero add up to s sqrt d at
+most: so lists are short for few levels in a long bucket.
+
 Limits of float32: a norm above its largest number is an error. A bucket with a norm below 2**-192 becomes zero (float64
 only; norms below 2**-96 are sent with a shifted exponent). Decoded into float32, numbers below its normal range are
 rounded to denormal numbers.
@@ -24,14 +28,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hpcopt.checks import at_least, within
+from hpcopt.checks import at_least, one_of, within
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.compression.symbols import symbol_bytes, way
 from hpcopt.kernels.levels import decode, encode
+from hpcopt.kernels.sparse_symbols import expand_symbols, list_symbols
 
 
 @register("qsgd")
@@ -48,6 +53,9 @@ class QSGD(Compressor):
     scaled
         Whether to divide by 1 + min(d / s^2, sqrt(d) / s), d the length of a bucket, which makes it contractive.
         Otherwise it is unbiased, to 2^-17 of a level.
+    coding
+        "dense": all messages have the same size. "auto": a list of the numbers that are not rounded to zero where that
+        is shorter, as with sparse gradients, or few levels in a long bucket.
     """
 
     paper = "Alistarh et al., QSGD, NeurIPS 2017"
@@ -56,28 +64,53 @@ class QSGD(Compressor):
     levels: int = 127
     bucket: int = 0
     scaled: bool = True
+    coding: Literal["auto", "dense"] = "dense"
 
     def __post_init__(self) -> None:
         within(1, 32767, including="both", levels=self.levels)
         at_least(0, bucket=self.bucket)
+        one_of(("auto", "dense"), coding=self.coding)
+
+    @property
+    def _first(self) -> int:
+        """Bytes before the norms."""
+        return int(self.coding == "auto")
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
-        plan = _plan(self.levels, self.bucket, x.size)
-        message = room(x, plan.size, out)
-        if not encode(x, plan.bucket, self.levels, plan.bits, plan.per, np.uint64(key), message):
+        plan, first = _plan(self.levels, self.bucket, x.size), self._first
+        message = room(x, plan.size + first, out)
+        numbers = message[first:]
+        if not encode(x, plan.bucket, self.levels, plan.bits, plan.per, np.uint64(key), numbers):
             raise NotFiniteError("qsgd: NaN, infinity or a norm beyond float32 in the vector")
-        return message
+        if not first:
+            return message
+        size = -1
+        if plan.may_be_list:
+            layout = plan.bucket, self.levels, plan.bits, plan.per
+            size = list_symbols(numbers, x.size, *layout, plan.width, plan.more)
+        message[0] = size >= 0
+        return message if size < 0 else message[: first + size]
 
     def decode(self, message: Message, out: Floats) -> Floats:
-        plan = _plan(self.levels, self.bucket, out.size)
-        full = self.levels * (1.0 + plan.omega * self.scaled)
-        last = self.levels * (1.0 + plan.last_omega * self.scaled)
-        expect(message, plan.size, out)
-        decode(message, plan.bucket, self.levels, plan.bits, plan.per, full, last, out)
+        plan, first = _plan(self.levels, self.bucket, out.size), self._first
+        full, last = (self.levels * (1.0 + omega * self.scaled) for omega in (plan.omega, plan.last_omega))
+        numbers = message[first:]
+        if first and plan.fits_list(message):
+            expect(message, message.size, out)
+            if not expand_symbols(numbers, plan.bucket, self.levels, plan.width, plan.more, full, last, out):
+                raise ValueError(f"message: an index or a level is out of range for a vector of {out.size} numbers")
+            return out
+        expect(message, plan.size + first, out)
+        if first and message[0]:
+            raise ValueError(f"message: expected a first byte of 0 in a message of this length, got {message[0]}")
+        decode(numbers, plan.bucket, self.levels, plan.bits, plan.per, full, last, out)
         return out
 
-    def size(self, d: int, itemsize: int = 8) -> int:  # noqa: ARG002
-        return _plan(self.levels, self.bucket, d).size
+    def size(self, d: int, itemsize: int = 8) -> int | None:
+        return self.capacity(d, itemsize) if self.coding == "dense" else None
+
+    def capacity(self, d: int, itemsize: int = 8) -> int:  # noqa: ARG002
+        return _plan(self.levels, self.bucket, d).size + self._first
 
     def contraction(self, d: int) -> float | None:
         omega = _plan(self.levels, self.bucket, d).omega
@@ -97,7 +130,19 @@ class _Plan(NamedTuple):
     last_omega: float
     bits: int  # per symbol; 0: digits in words of 64 bits
     per: int  # symbols per word
+    header: int  # bytes of the norms
     size: int  # bytes
+    width: int  # bits of an index in a list
+    more: int  # bits of a symbol in a list
+
+    @property
+    def may_be_list(self) -> bool:
+        """Whether lists have items of a length that the kernels support."""
+        return 8 <= self.width + self.more <= 32
+
+    def fits_list(self, message: Message) -> bool:
+        """Return whether `message` begins with the byte of a list, and has a valid length for one."""
+        return self.may_be_list and self.header < message.size <= self.size and bool(message[0] == 1)
 
 
 @lru_cache(maxsize=256)
@@ -107,7 +152,8 @@ def _plan(levels: int, bucket: int, d: int) -> _Plan:
     last = d - max(buckets - 1, 0) * bucket
     bits, per = way(2 * levels + 1)
     size = 4 * buckets + max(buckets - 1, 0) * symbol_bytes(bucket, 2 * levels + 1) + symbol_bytes(last, 2 * levels + 1)
-    return _Plan(bucket, _omega(levels, bucket), _omega(levels, last), bits, per, size)
+    width, more = max(d - 1, 0).bit_length(), (2 * levels - 1).bit_length()
+    return _Plan(bucket, _omega(levels, bucket), _omega(levels, last), bits, per, 4 * buckets, size, width, more)
 
 
 def _omega(levels: int, n: int) -> float:

@@ -38,7 +38,7 @@ _EXACT = ("contract",)
 _MARGIN = 1.0 + 2.0**-18
 _PIECE = 512  # numbers
 _SQUARES_FROM = 2.0**-80  # smaller sums of squares may have lost digits in float32
-_SMALL = 2.0**-96  # 65536 * 32767 / _SMALL is still a float32
+SMALL = 2.0**-96  # 65536 * 32767 / SMALL is still a float32
 _RAISE = 2.0**96
 _LARGEST = 3.4028234663852886e38
 
@@ -129,32 +129,47 @@ def _encode_bucket(
 
 
 @part()
+def decode_block(
+    message: Bytes, step: np.float32, levels: int, bits: int, per: int, symbols: Bytes, out: Floats
+) -> int:
+    """Fill `out` with a block whose symbols are at the start of `message`; return their number of bytes."""
+    at = 0
+    low = symbols
+    if bits >= 8:
+        low = message[: out.size]
+        at = out.size
+    if bits != 8:
+        at += unpack(message[at:], max(bits - 8, bits & 7), 2 * levels + 1, per, symbols[: out.size])
+    if bits > 8:
+        _values_wide(low, symbols, levels, step, out)
+    else:
+        _values(low, levels, step, out)
+    return at
+
+
+@part()
 def _decode_bucket(message: Bytes, step: np.float32, levels: int, bits: int, per: int, room: Room, out: Floats) -> int:
     """Fill `out` with a bucket whose symbols are at the start of `message`; return their number of bytes."""
     _, symbols = room
     at = 0
     for begin in range(0, out.size, symbols.size):
         v = out[begin : begin + symbols.size]
-        if bits >= 8:
-            low = message[at : at + v.size]
-            at += v.size
-        else:
-            low = symbols
-        if bits != 8:
-            at += unpack(message[at:], max(bits - 8, bits & 7), 2 * levels + 1, per, symbols[: v.size])
-        if bits > 8:
-            _values_wide(low, symbols, levels, step, v)
-        else:
-            _values(low, levels, step, v)
+        at += decode_block(message[at:], step, levels, bits, per, symbols, v)
     return at
 
 
 @part()
-def _room(per: int) -> Room:
+def room_for(per: int) -> Room:
     """Return scratch for a block: hashes and symbols."""
     group = LANES * per
     block = max(BLOCK // group, 1) * group
     return np.empty(block // 2 + 1, np.uint32), np.empty(block, np.uint8)
+
+
+@part()
+def step_of(scale: np.float32, divisor: float) -> np.float32:
+    """Return the distance of two levels, given the norm as sent; raised, if it was, by 1 / SMALL."""
+    return np.float32(abs(scale) / divisor)
 
 
 @kernel()
@@ -172,19 +187,19 @@ def encode(x: Floats, bucket: int, levels: int, bits: int, per: int, key: np.uin
     bits, per
         Bits of a symbol in [2, 16] and `packing.PER`; or 0 and the symbols per word as in `packing.pack`.
     """
-    room = _room(per)
+    room = room_for(per)
     x, message = uncounted(x), uncounted(message)
-    at = 4 * _count(x.size, bucket)
-    for b in range(_count(x.size, bucket)):
+    at = 4 * count(x.size, bucket)
+    for b in range(count(x.size, bucket)):
         v = x[b * bucket : (b + 1) * bucket]
         norm = _norm(v)
         if not norm <= _LARGEST:
             return False
         sign = 1.0
-        if norm < _SMALL:
+        if norm < SMALL:
             v = v * x.dtype.type(_RAISE)
             norm = _norm(v)
-            norm = norm if norm >= _SMALL else 0.0
+            norm = norm if norm >= SMALL else 0.0
             sign = -1.0
         scale = np.float32(norm)
         store_word(message, 4 * b, np.float32(sign * scale))
@@ -200,20 +215,21 @@ def decode(
 
     The other parameters as in `encode`.
     """
-    room = _room(per)
+    room = room_for(per)
     message, out = uncounted(message), uncounted(out)
-    buckets = _count(out.size, bucket)
+    buckets = count(out.size, bucket)
     at = 4 * buckets
     for b in range(buckets):
         v = out[b * bucket : (b + 1) * bucket]
         scale = load_single(message, 4 * b)
-        step = np.float32(abs(scale) / (last_divisor if b == buckets - 1 else divisor))
+        step = step_of(scale, last_divisor if b == buckets - 1 else divisor)
         at += _decode_bucket(message[at:], step, levels, bits, per, room, v)
         if scale < 0.0:
             for i in range(v.size):
-                v[i] *= out.dtype.type(_SMALL)
+                v[i] *= out.dtype.type(SMALL)
 
 
 @part()
-def _count(d: int, bucket: int) -> int:
+def count(d: int, bucket: int) -> int:
+    """Return the number of buckets of `d` numbers."""
     return (d + bucket - 1) // bucket
