@@ -10,10 +10,12 @@ from hpcopt.compression.sums import pack_sum, unpack_sum
 from hpcopt.compression.zeros import pack, unpack
 from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.errors import InputError
+from hpcopt.kernels import adaptive
 from hpcopt.problems.penalties import PENALTIES, Penalty
 from hpcopt.solvers import SOLVERS
 from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
+from hpcopt.solvers.parts.exchange import Messages
 from tests.penalised import WEIGHT, Penalised, lasso, penalised, residual
 
 ETA, DELTA = 0.2, 1e-3
@@ -90,6 +92,21 @@ def test_the_fused_step_is_the_proximal_step(monkeypatch, name, penalty):
     monkeypatch.setattr(PENALTIES["l1"], "shrinkage", None)
     stepped = solve(solver, spread, rounds=30)
     np.testing.assert_allclose(fused.w, stepped.w, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("rule", [adaptive.MIRROR, adaptive.AVERAGING, adaptive.LEADER])
+@pytest.mark.parametrize("bucket", [0, 700])
+def test_decoding_in_the_pass_changes_no_bit(bucket, rule):
+    d, penalised, rng = 9001, 8990, np.random.default_rng(rule)
+    compressor = COMPRESSORS["threshold-ternary"](coding="dense", bucket=bucket)
+    mean = Messages(compressor, [compressor.encode(rng.standard_normal(d)) for _ in range(3)], d)
+    x, v, z = rng.standard_normal(d), rng.random(d), rng.standard_normal(d)
+    fused, apart = [x.copy(), v.copy(), z.copy()], [x, v, z]
+    adaptive.decode_and_step(*mean.packed(), rule, *fused, ETA, DELTA, 3.0, penalised, 0.1, 0.2)
+    for part, penalty in ((slice(penalised), (0.1, 0.2)), (slice(penalised, None), (0.0, 0.0))):
+        x, v, z = (vector[part] for vector in apart)
+        adaptive.step(rule, x, mean.vector()[part], v, z, ETA, DELTA, 3.0, *penalty)
+    np.testing.assert_array_equal(fused, apart)
 
 
 @BOTH

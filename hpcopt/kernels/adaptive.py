@@ -14,9 +14,12 @@ where |z/t| <= l1. A pass reads and writes each number once; as numpy expression
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hpcopt.arrays import Vector
+from hpcopt.arrays import Levels, Vector
 from hpcopt.kernels.cache import kernel, part
+from hpcopt.kernels.lanes import load_single
+from hpcopt.kernels.trits import BLOCK, TERNARY, bytes_of_block, unpack
 
 MIRROR, AVERAGING, LEADER = range(3)
 
@@ -59,6 +62,18 @@ def _leader(
         x[i] = a * _shrunk(-z[i] / t, l1) / (1.0 + a * c)
 
 
+@part()
+def _step(
+    rule: int, x: Vector, g: Vector, v: Vector, z: Vector, eta: float, delta: float, t: float, l1: float, c: float
+) -> None:
+    if rule == MIRROR:
+        _mirror(x, g, v, eta, delta, l1, c)
+    elif rule == AVERAGING:
+        _averaging(x, g, v, z, eta, delta, t, l1, c)
+    else:
+        _leader(x, g, v, z, eta, delta, t, l1, c)
+
+
 @kernel()
 def step(
     rule: int, x: Vector, g: Vector, v: Vector, z: Vector, eta: float, delta: float, t: float, l1: float, c: float
@@ -78,9 +93,66 @@ def step(
     l1, c
         The penalty.
     """
-    if rule == MIRROR:
-        _mirror(x, g, v, eta, delta, l1, c)
-    elif rule == AVERAGING:
-        _averaging(x, g, v, z, eta, delta, t, l1, c)
-    else:
-        _leader(x, g, v, z, eta, delta, t, l1, c)
+    _step(rule, x, g, v, z, eta, delta, t, l1, c)
+
+
+@part()
+def _add_levels(levels: Levels, unit: np.float32, total: Vector) -> None:
+    for i in range(total.size):
+        total[i] += unit * np.float32(levels[i])
+
+
+@part()
+def _divide(total: Vector, count: int) -> None:
+    for i in range(total.size):
+        total[i] /= count
+
+
+@kernel()
+def decode_and_step(
+    messages: NDArray[np.uint8],
+    bucket: int,
+    rule: int,
+    x: Vector,
+    v: Vector,
+    z: Vector,
+    eta: float,
+    delta: float,
+    t: float,
+    penalised: int,
+    l1: float,
+    c: float,
+) -> None:
+    """Make a step of `rule` with the mean of ternary messages, which are decoded while a block is in the L1 cache.
+
+    Parameters
+    ----------
+    messages
+        One per row, densely packed by `ternary`, all of one length.
+    bucket
+        Numbers in a bucket.
+    penalised
+        Number of leading coordinates with the penalty.
+    rule, x, v, z, eta, delta, t, l1, c
+        As for `step`.
+    """
+    d = x.size
+    header = 4 * ((d + bucket - 1) // bucket)
+    levels, fractions, total = np.empty(BLOCK, np.int8), np.empty(BLOCK // 3, np.uint8), np.empty(BLOCK)
+    for first in range(0, d, BLOCK):
+        last = min(first + BLOCK, d)
+        g = total[: last - first]
+        for i in range(g.size):
+            g[i] = 0.0
+        for k in range(messages.shape[0]):
+            message = messages[k]
+            unpack(TERNARY, bytes_of_block(TERNARY, first, g.size, message[header:]), fractions, levels)
+            for b in range(first // bucket, (last - 1) // bucket + 1):
+                i, j = max(b * bucket, first), min((b + 1) * bucket, last)
+                _add_levels(levels[i - first :], load_single(message, 4 * b), g[i - first : j - first])
+        _divide(g, messages.shape[0])
+        middle = min(max(penalised, first), last)
+        for i, j, weight, curvature in ((first, middle, l1, c), (middle, last, 0.0, 0.0)):
+            if i < j:
+                sums = z[i:j] if z.size else z
+                _step(rule, x[i:j], g[i - first : j - first], v[i:j], sums, eta, delta, t, weight, curvature)

@@ -92,7 +92,7 @@ class ProxSGD(Solver[ProxSGDState]):
             g = batch_gradient(node, f, s.w, self.batch, s.steps, loss_only=True)
             change = exchange.mean(step * g, f.share, s.steps)  # errors are those of steps
             assert change is not None, "without a hub all nodes make the step"
-            s.w = proximal_step(f, s.w, change, step)
+            s.w = proximal_step(f, s.w, change.vector(), step)
             s.steps += 1
             yield s
 

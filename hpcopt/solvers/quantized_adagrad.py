@@ -41,7 +41,7 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.batches import batch_gradient
-from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Memory, Way, can_be_summed
+from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Mean, Memory, Way, can_be_summed
 
 
 @dataclass
@@ -148,21 +148,31 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
             s.v += node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
             s.exchanged.means += 1
         while True:
-            g = exchange.mean(batch_gradient(node, f, s.w, self.batch, s.steps, loss_only=True), f.share, s.steps)
+            gradient = batch_gradient(node, f, s.w, self.batch, s.steps, loss_only=True)
+            mean = exchange.mean(gradient, f.share, s.steps)
             s.steps += 1
-            if g is not None:
-                self._step(f, s, g)
+            if mean is not None:
+                self._step(f, s, mean)
             s.w = exchange.model(s.w)
             yield s
 
-    def _step(self, f: Oracle, s: AdaGradState, g: Vector) -> None:
-        """Update v, z and the model by the mean gradient `g`."""
+    def _step(self, f: Oracle, s: AdaGradState, mean: Mean) -> None:
+        """Update v, z and the model by the mean gradient; in one pass where the prox is a soft threshold."""
+        eta, delta, t, penalised = self.step_size, self.delta, float(s.steps), f.penalised
         l1, c = f.penalty.shrinkage, f.penalty.curvature
-        if l1 is not None:
-            for part, penalty in ((slice(f.penalised), (l1, c)), (slice(f.penalised, None), (0.0, 0.0))):
-                arrays = s.w[part], g[part], s.v[part], s.z[part]
-                adaptive.step(self.rule, *arrays, self.step_size, self.delta, float(s.steps), *penalty)
+        if l1 is None:
+            self._proximal_step(f, s, mean.vector())
             return
+        packed = mean.packed()
+        if packed is not None:
+            adaptive.decode_and_step(*packed, self.rule, s.w, s.v, s.z, eta, delta, t, penalised, l1, c)
+            return
+        g = mean.vector()
+        for part, penalty in ((slice(penalised), (l1, c)), (slice(penalised, None), (0.0, 0.0))):
+            adaptive.step(self.rule, s.w[part], g[part], s.v[part], s.z[part], eta, delta, t, *penalty)
+
+    def _proximal_step(self, f: Oracle, s: AdaGradState, g: Vector) -> None:
+        """Update v, z and the model by the mean gradient `g`, for any penalty."""
         v = s.v + g**2
         H = self.delta + np.sqrt(v)
         s.w, tau = self.point(s, g, H)

@@ -6,6 +6,7 @@ Unordered sums are tested on one problem only: with more ranks than cores every 
 import numpy as np
 from mpi4py import MPI
 
+from hpcopt.compression import COMPRESSORS
 from hpcopt.conformance.problems import logistic, ridge
 from hpcopt.conformance.solving import solve
 from hpcopt.fabric.mpi.cluster import MPICluster
@@ -18,10 +19,14 @@ def told(run):
     return [[row.get(key) for row in run.rows] for key in ("round", "bytes", "bytes_up", "bytes_down", "work")]
 
 
+CASES = {name: SOLVERS[name]() for name in SOLVERS if SOLVERS[name].needs.pace == "rounds"}
+for downlink in ("model", "gradient", "sum"):
+    over_hub = SOLVERS["qrda-adagrad"](exchange="hub", downlink=downlink, compressor=COMPRESSORS["ternary"]())
+    CASES[f"qrda-adagrad over a hub, {downlink}"] = over_hub
+
 for problem, orders in ((logistic, (False, True)), (ridge, (True,))):
     spread = problem(n=61, nodes=world.size)
-    for name in (name for name in SOLVERS if SOLVERS[name].needs.pace == "rounds"):
-        solver = SOLVERS[name]()
+    for name, solver in CASES.items():
         virtual = solve(solver, spread, rounds=6, seed=5) if world.rank == 0 else None
         expected = world.bcast(virtual and virtual.w)
         for ordered in orders:

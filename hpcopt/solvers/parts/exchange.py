@@ -14,13 +14,13 @@ Without compression the vectors are not sent as messages but reduced, in doubles
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 
-from hpcopt.arrays import Vector
+from hpcopt.arrays import Bytes, Vector
 from hpcopt.compression import Compressor, Message
 from hpcopt.compression.base import Floats
 from hpcopt.compression.few_levels import FewLevels
@@ -52,6 +52,54 @@ class Exchanged:
     down: int = 0  # bytes of messages received
 
 
+class Mean:
+    """A mean of vectors.
+
+    Parameters
+    ----------
+    vector
+        The mean itself, shape (d,).
+    """
+
+    def __init__(self, vector: Vector) -> None:
+        self._vector = vector
+
+    def vector(self) -> Vector:
+        """Return the mean, shape (d,)."""
+        return self._vector
+
+    def packed(self) -> tuple[Bytes, int] | None:
+        """Return densely packed ternary messages, one per row, whose mean it is, and the length of their buckets."""
+        return None
+
+
+class Messages(Mean):
+    """The mean of the vectors of d numbers in messages, which are not decoded before they must be."""
+
+    def __init__(self, compressor: Compressor, messages: Sequence[Message], d: int) -> None:
+        self._compressor = compressor
+        self._messages = messages
+        self._d = d
+
+    def sum(self) -> Vector:
+        """Return the sum of the vectors, shape (d,)."""
+        return decoded_sum(self._compressor, self._messages, self._d)
+
+    def vector(self) -> Vector:
+        return self.sum() / len(self._messages)
+
+    def packed(self) -> tuple[Bytes, int] | None:
+        compressor, d = self._compressor, self._d
+        if not can_be_summed(compressor) or any(m.size != compressor.capacity(d) for m in self._messages):
+            return None
+        return np.stack(self._messages), compressor.largest_bucket(d)
+
+
+def can_be_summed(compressor: Compressor) -> TypeGuard[FewLevels]:
+    """Return whether the messages have the values -s, 0 and s, so that sums of those with one s are small integers."""
+    return isinstance(compressor, FewLevels) and compressor.base == TERNARY
+
+
 class Exchange:
     """The exchange by an all-gather, and the base of those over a hub.
 
@@ -73,8 +121,8 @@ class Exchange:
         self.s = s
         self.sender = ErrorFeedback(compressor, s.memory)
 
-    def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
-        """Return the mean, shape (d,), on the nodes that make the step, None on the others.
+    def mean(self, g: Vector, weight: float, step: int) -> Mean | None:
+        """Return the mean on the nodes that make the step, None on the others.
 
         Parameters
         ----------
@@ -87,10 +135,10 @@ class Exchange:
         """
         if self.exact:
             self.s.means += 1
-            return self.node.world.mean(g, weight=weight)
+            return Mean(self.node.world.mean(g, weight=weight))
         messages = self.node.world.allgather(self.message(g, weight, step))
         self.s.down += sum(received.nbytes for received in messages)
-        return decoded_sum(self.compressor, messages, g.size) / self.node.size
+        return Messages(self.compressor, messages, g.size)
 
     def message(self, g: Vector, weight: float, step: int) -> Message:
         """Return this node's message, and count it."""
@@ -108,14 +156,15 @@ class Exchange:
 class Hub(Exchange):
     """Base of the exchanges over a hub."""
 
-    def total(self, g: Vector, weight: float, step: int) -> Vector | None:
-        """Return the sum of the messages at the hub, None elsewhere."""
+    def gathered(self, g: Vector, weight: float, step: int) -> Mean | None:
+        """Return the mean at the hub, None elsewhere."""
         world = self.node.world
         if self.exact:
             self.s.up += g.nbytes
-            return world.reduce(self.node.size * weight * g, root=HUB)
+            mean = world.reduce(weight * g, root=HUB)
+            return None if mean is None else Mean(mean)
         messages = world.gather_varying(self.message(g, weight, step), root=HUB)
-        return None if messages is None else decoded_sum(self.compressor, messages, g.size)
+        return None if messages is None else Messages(self.compressor, messages, g.size)
 
     def sent_back(self, message: Message) -> Message:
         """Return the hub's message on all nodes, and count it."""
@@ -127,9 +176,8 @@ class Hub(Exchange):
 class ModelHub(Hub):
     """The hub makes the step and sends back the model."""
 
-    def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
-        total = self.total(g, weight, step)
-        return None if total is None else total / self.node.size
+    def mean(self, g: Vector, weight: float, step: int) -> Mean | None:
+        return self.gathered(g, weight, step)
 
     def model(self, w: Vector) -> Vector:
         is_hub = self.node.rank == HUB
@@ -140,14 +188,14 @@ class ModelHub(Hub):
 class GradientHub(Hub):
     """The hub sends back the compressed mean."""
 
-    def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
-        total, message = self.total(g, weight, step), NOTHING
-        if total is not None:
+    def mean(self, g: Vector, weight: float, step: int) -> Mean | None:
+        mean, message = self.gathered(g, weight, step), NOTHING
+        if mean is not None:
             if self.forgets:
                 self.s.returned[:] = 0.0
             back = ErrorFeedback(self.compressor, self.s.returned)
-            message = back.send(total / self.node.size, self.node.key(Draw.SECOND_MESSAGE, step))
-        return self.compressor.decode(self.sent_back(message), np.empty_like(g))
+            message = back.send(mean.vector(), self.node.key(Draw.SECOND_MESSAGE, step))
+        return Messages(self.compressor, [self.sent_back(message)], g.size)
 
 
 class SumHub(Hub):
@@ -155,15 +203,16 @@ class SumHub(Hub):
 
     def __init__(self, node: Node, compressor: Compressor, feedback: Memory, s: Exchanged) -> None:
         super().__init__(node, compressor, feedback, s)
-        assert isinstance(compressor, FewLevels), "others are refused before the run"
+        assert can_be_summed(compressor), "others are refused before the run"
         self._one = OneScale(compressor, self._largest)
         self.sender = ErrorFeedback(self._one, s.memory)
 
-    def mean(self, g: Vector, weight: float, step: int) -> Vector | None:
-        total, message, size = self.total(g, weight, step), NOTHING, self.node.size
-        if total is not None:
-            message = pack_sum(total, self._one.scale, size)
-        return unpack_sum(self.sent_back(message), g.size, size) / size
+    def mean(self, g: Vector, weight: float, step: int) -> Mean | None:
+        mean, message, size = self.gathered(g, weight, step), NOTHING, self.node.size
+        if mean is not None:
+            assert isinstance(mean, Messages), "the compressor is not the identity"
+            message = pack_sum(mean.sum(), self._one.scale, size)
+        return Mean(unpack_sum(self.sent_back(message), g.size, size) / size)
 
     def _largest(self, scale: float) -> float:
         self.s.scalars += 1
@@ -204,8 +253,3 @@ class OneScale(Compressor):
 
 
 HUBS: dict[Downlink, type[Hub]] = {"model": ModelHub, "gradient": GradientHub, "sum": SumHub}
-
-
-def can_be_summed(compressor: Compressor) -> bool:
-    """Return whether the messages have the values -s, 0 and s, so that sums of those with one s are small integers."""
-    return isinstance(compressor, FewLevels) and compressor.base == TERNARY
