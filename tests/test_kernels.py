@@ -17,11 +17,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hpcopt.kernels import cache, dense, pointwise
-from hpcopt.kernels.pointwise import LOGISTIC, RELU, SQUARED
+from hpcopt.kernels.pointwise import HINGE, HUBER, LOGISTIC, RELU, SQUARED, SQUARED_HINGE
 
 FINE = np.longdouble
 TOLERANCE = 1e-14  # relative, of one loss or derivative
-KIND = pytest.mark.parametrize("kind", [LOGISTIC, SQUARED, RELU], ids=["logistic", "squared", "relu"])
+KINDS = {
+    "logistic": LOGISTIC,
+    "squared": SQUARED,
+    "relu": RELU,
+    "hinge": HINGE,
+    "squared hinge": SQUARED_HINGE,
+    "huber": (HUBER[0], 0.7),
+}
+KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 SIZES = (0, 1, 3, 7, 8, 31, 512, 513, 1025)
 EXTREMES = [0.0, -0.0, 5e-324, 1e-300, 1e-17, 36.7, 37.5, 700.0, 709.5, 740.0, 746.0, 1e4, 1e300, np.inf]
 
@@ -34,8 +42,15 @@ def exact(kind, z, y):
     if kind == RELU:
         r = np.maximum(z, 0) - y
         return 0.5 * r**2, np.where(z > 0, r, 0), np.where(z > 0, 1, 0).astype(FINE)
-    t = np.exp(-np.abs(z))
+    if kind[0] == HUBER[0]:
+        r, delta = np.abs(z - y), FINE(kind[1])
+        loss = np.where(r <= delta, r**2 / 2, delta * (r - delta / 2))
+        return loss, np.clip(z - y, -delta, delta), (r <= delta).astype(FINE)
     m = y * z
+    if kind in {HINGE, SQUARED_HINGE}:
+        r, inside = np.maximum(1 - m, 0), (m < 1).astype(FINE)
+        return (r, -y * inside, 0 * inside) if kind == HINGE else (r**2, -2 * y * r, 2 * inside)
+    t = np.exp(-np.abs(z))
     loss = np.log1p(t) + np.maximum(-m, 0)
     sigmoid = np.where(m >= 0, t, 1) / (1 + t)
     return loss, -y * sigmoid, t / (1 + t) ** 2
@@ -115,6 +130,29 @@ def test_at_its_kink_the_rectified_loss_has_the_slope_and_curvature_of_the_flat_
     np.testing.assert_array_equal(curvature, np.zeros(9))
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("size", [0.0, 1.0, 1e8, 1e154, 1e300, np.inf])
+@pytest.mark.parametrize("name", ["hinge", "squared hinge", "huber"])
+def test_losses_of_huge_margins_and_errors_are_finite_wherever_a_double_can_hold_them(name, size, sign):
+    kind, z, y = KINDS[name], np.full(9, sign * size), signs(9)
+    loss, slope, bend = exact(kind, z, y)
+    total, residual, curvature = evaluated(kind, z, y)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(one_by_one(kind, z, y), loss.astype(float), rtol=TOLERANCE)
+        assert total == pytest.approx(float(loss.sum()), rel=1e-13)
+    np.testing.assert_allclose(residual, slope.astype(float), rtol=TOLERANCE)
+    np.testing.assert_array_equal(curvature, bend.astype(float))
+
+
+@pytest.mark.parametrize("y", [-1.0, 1.0])
+def test_at_a_margin_of_one_the_hinges_have_the_slope_and_curvature_of_the_flat_side(y):
+    for kind in (HINGE, SQUARED_HINGE):
+        total, residual, curvature = evaluated(kind, np.full(9, y), np.full(9, y))
+        assert total == 0.0
+        np.testing.assert_array_equal(residual, np.zeros(9))
+        np.testing.assert_array_equal(curvature, np.zeros(9))
+
+
 @given(arrays(np.float64, st.integers(1, 70), elements=st.floats(-800, 800)), st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_logistic_derivatives_are_scipys(z, seed):
@@ -141,9 +179,9 @@ def test_ray_losses_are_those_at_the_moved_margins(kind, n, steps):
 def test_an_unknown_loss_code_is_refused():
     one = np.ones(1)
     with pytest.raises(ValueError, match="unknown loss"):
-        pointwise.loss_sum(99, one, one)
+        pointwise.loss_sum((99, 0.0), one, one)
     with pytest.raises(ValueError, match="unknown loss"):
-        pointwise.derivatives(99, one, one, one.copy(), one.copy())
+        pointwise.derivatives((99, 0.0), one, one, one.copy(), one.copy())
 
 
 @pytest.mark.parametrize("d", [0, 1, 2, 9])
@@ -246,7 +284,7 @@ def test_an_error_of_the_kernel_itself_is_not_taken_for_a_damaged_cache():
 
     def wrong():
         calls.append(1)
-        pointwise.loss_sum(99, one, one)
+        pointwise.loss_sum((99, 0.0), one, one)
 
     with pytest.raises(ValueError, match="unknown loss"):
         cache.compile_safely(wrong)

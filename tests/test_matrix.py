@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import hpcopt
 from hpcopt.errors import InputError
-from hpcopt.kernels.pointwise import LOGISTIC, RELU, SQUARED
+from hpcopt.kernels.pointwise import HUBER, LOGISTIC, RELU, SQUARED
 from hpcopt.problems.csr_matrix import CsrMatrix
 from hpcopt.problems.dense_matrix import DenseMatrix, aligned_empty
 from hpcopt.problems.storage import as_matrix, warm
@@ -27,7 +27,8 @@ SHAPES = [
 SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}")
 FORM = pytest.mark.parametrize("form", ["dense", "sparse"])
 STORAGE = pytest.mark.parametrize("storage", ["f64", "f32"])
-KIND = pytest.mark.parametrize("kind", [LOGISTIC, SQUARED, RELU], ids=["logistic", "squared", "relu"])
+NARROW = (HUBER[0], 0.3)
+KIND = pytest.mark.parametrize("kind", [LOGISTIC, SQUARED, RELU, NARROW], ids=["logistic", "squared", "relu", "huber"])
 CLOSE = {"rtol": 1e-11, "atol": 1e-11}  # sums of up to 2100 products of numbers of size one
 
 
@@ -57,6 +58,9 @@ def twin(kind, z, y):
     if kind == RELU:
         r = np.maximum(z, 0.0) - y
         return 0.5 * r**2, r * (z > 0), (z > 0).astype(float)
+    if kind == NARROW:
+        c = np.clip(z - y, -kind[1], kind[1])
+        return scipy.special.huber(kind[1], z - y), c, (c == z - y).astype(float)
     p = scipy.special.expit(-y * z)
     return np.logaddexp(0.0, -y * z), -y * p, p * (1.0 - p)
 
@@ -361,21 +365,22 @@ COLD = """
 import sys
 import numpy as np, scipy.sparse
 from hpcopt.kernels import csr, dense, pointwise
+from hpcopt.kernels.pointwise import LOGISTIC
 from hpcopt.problems.storage import as_matrix, warm
 form, storage, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
 X, y, w, rows = np.ones((n, 5)), np.ones(n), np.ones(5), np.arange(n)
 matrix = as_matrix(scipy.sparse.csr_array(X) if form == "sparse" else X, storage)
-warm(matrix, 0, y)
+warm(matrix, LOGISTIC, y)
 kernels = [k for module in (csr, dense, pointwise) for k in vars(module).values() if hasattr(k, "signatures")]
 before = [len(kernel.signatures) for kernel in kernels]
-z = matrix.loss_gradient(0, y, w)[2]
+z = matrix.loss_gradient(LOGISTIC, y, w)[2]
 matrix.margins(w), matrix.hessian_product(y, w), matrix.gram(y), matrix.largest_row()
-matrix.gradient_of_rows(0, y, w, rows)
+matrix.gradient_of_rows(LOGISTIC, y, w, rows)
 columns, few = matrix.restricted(rows)
-few.gradient_of_rows(0, y, w[columns], rows)
-matrix.sgd_steps(0, y, w, rows, 3, np.ones(-(-n // 3)), 0.1, 5)
-pointwise.ray_losses(0, z, z, y, np.ones(2), np.empty(2))
-pointwise.loss_sum(0, z, y)
+few.gradient_of_rows(LOGISTIC, y, w[columns], rows)
+matrix.sgd_steps(LOGISTIC, y, w, rows, 3, np.ones(-(-n // 3)), 0.1, 5)
+pointwise.ray_losses(LOGISTIC, z, z, y, np.ones(2), np.empty(2))
+pointwise.loss_sum(LOGISTIC, z, y)
 assert before == [len(kernel.signatures) for kernel in kernels]
 """
 
@@ -423,15 +428,15 @@ def test_what_is_no_matrix_of_numbers_is_refused_in_one_line(X, storage, message
     "call",
     [
         lambda m: m.margins(np.ones(6)),
-        lambda m: m.loss_gradient(0, np.ones(8), np.ones(5)),
+        lambda m: m.loss_gradient(LOGISTIC, np.ones(8), np.ones(5)),
         lambda m: m.hessian_product(np.ones((9, 1)), np.ones(5)),
-        lambda m: m.gradient_of_rows(0, np.ones(9), np.ones(5), np.array([0, 9])),
-        lambda m: m.gradient_of_rows(0, np.ones(9), np.ones(5), np.array([-1])),
-        lambda m: m.gradient_of_rows(0, np.ones(9), np.ones(5), np.array([0.5])),
-        lambda m: m.sgd_steps(0, np.ones(9), np.ones(5), np.arange(9), 0, np.ones(9), 0.0, 5),
-        lambda m: m.sgd_steps(0, np.ones(9), np.ones(5), np.arange(9), 2, np.ones(4), 0.0, 5),
-        lambda m: m.sgd_steps(0, np.ones(9), np.ones(5), np.arange(9), 2, np.ones(5), 0.0, 6),
-        lambda m: m.sgd_steps(0, np.ones(9), np.ones(5, np.float32), np.arange(9), 2, np.ones(5), 0.0, 5),
+        lambda m: m.gradient_of_rows(LOGISTIC, np.ones(9), np.ones(5), np.array([0, 9])),
+        lambda m: m.gradient_of_rows(LOGISTIC, np.ones(9), np.ones(5), np.array([-1])),
+        lambda m: m.gradient_of_rows(LOGISTIC, np.ones(9), np.ones(5), np.array([0.5])),
+        lambda m: m.sgd_steps(LOGISTIC, np.ones(9), np.ones(5), np.arange(9), 0, np.ones(9), 0.0, 5),
+        lambda m: m.sgd_steps(LOGISTIC, np.ones(9), np.ones(5), np.arange(9), 2, np.ones(4), 0.0, 5),
+        lambda m: m.sgd_steps(LOGISTIC, np.ones(9), np.ones(5), np.arange(9), 2, np.ones(5), 0.0, 6),
+        lambda m: m.sgd_steps(LOGISTIC, np.ones(9), np.ones(5, np.float32), np.arange(9), 2, np.ones(5), 0.0, 5),
         lambda m: m.gram(np.full(9, -1.0)),
         lambda m: m.gram(np.ones(5)),
         lambda m: m.take(np.array([9])),

@@ -57,6 +57,8 @@ REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
     ),
     ("newton-cg", {}, {"problem": LASSO}, "solver.name", 'requires a smooth penalty, which "l1" is not; choose one of'),
     ("sgd", {}, {"problem": MLP}, "solver.step_size", '"auto" requires a smoothness constant'),
+    ("giant", {}, {"problem": problem("hinge")}, "solver.name", 'second derivatives, which loss "hinge" does not'),
+    ("sgd", {}, {"problem": problem("hinge")}, "solver.step_size", 'smoothness constant, which loss "hinge" does not'),
     (
         "dgd",
         {"step_size": "1/L"},
@@ -110,6 +112,10 @@ BEYOND_THEORY = [
 SUITED = [
     ("lbfgs", {}, {"problem": problem("softmax"), "fitting": True}),
     ("newton-cg", {}, {"problem": problem("relu")}),
+    ("giant", {}, {"problem": problem("squared-hinge")}),
+    ("one-shot", {}, {"problem": problem("huber")}),
+    ("sgd", {"step_size": 0.1}, {"problem": problem("hinge")}),
+    ("lbfgs", {}, {"problem": problem("hinge"), "fitting": True}),
     ("sgd", {"step_size": 0.1}, {"problem": MLP}),
     ("dsgd-aau", {}, {"heterogeneity": LEAVING, "topology": RING, "d": 3}),
     ("local-newton", {}, {"d": 50_000}),

@@ -90,6 +90,13 @@ def test_each_model_has_a_loss_where_none_is_given(model, loss):
             {"penalty": {"name": "box", "lower": [0.0]}, "model": "mlp"},
             'box is about single features, and model "mlp" has hidden layers; choose another penalty',
         ),
+        ({"delta": 0, "loss": "huber"}, "expected a number > 0, got 0"),
+        ({"delta": -1.5, "loss": "huber"}, "expected a number > 0, got -1.5"),
+        ({"delta": float("nan"), "loss": "huber"}, "expected a finite number, got nan"),
+        ({"delta": "wide", "loss": "huber"}, 'expected a number > 0, got "wide"'),
+        ({"delta": 1.0, "loss": "hinge"}, 'requires loss = "huber"; loss is "hinge"'),
+        ({"delta": 1.0, "model": "mlp"}, 'requires loss = "huber"; loss is "softmax"'),
+        ({"loss": "squared-hing"}, "did you mean 'squared-hinge'?"),
     ],
 )
 def test_a_product_that_cannot_be_is_refused(problem, message):
@@ -97,6 +104,23 @@ def test_a_product_that_cannot_be_is_refused(problem, message):
         specification(**problem)
     assert str(caught.value).startswith(f"problem.{next(iter(problem))}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "delta"), [({}, 1.35), ({"delta": 2}, 2.0)])
+def test_a_losss_parameter_is_a_key_of_the_table_and_has_a_default(given, delta):
+    spec = specification(loss="huber", **given)
+    assert spec.problem.formulation(8).loss == LOSSES["huber"](delta=delta)
+    assert as_toml_dict(spec)["problem"]["delta"] == delta
+    assert "delta" not in as_toml_dict(specification(loss="squared"))["problem"]
+
+
+@pytest.mark.parametrize("goal", ["gradient_norm", "relative_gradient", "scaled_gradient"])
+def test_a_goal_for_the_gradient_is_refused_where_it_need_not_vanish(goal):
+    with pytest.raises(InputError, match=rf"stop\.{goal}: requires a smooth loss: at an optimum of hinge the gradient"):
+        specification({goal: 1e-3}, loss="hinge")
+    for loss in LOSSES:
+        if LOSSES[loss]().flat_minima:
+            assert specification({goal: 1e-3}, loss=loss).stop.measures
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
+from sklearn.linear_model import ElasticNet, HuberRegressor, Lasso, LogisticRegression, Ridge
+from sklearn.svm import SVC, LinearSVC
 
 import hpcopt
 from hpcopt.data import from_arrays
@@ -15,6 +16,8 @@ from hpcopt.problems.penalties import PENALTIES
 N, D = 90, 3
 L2 = 0.04
 CASES = [("logistic", 2), ("squared", 0), ("softmax", 2), ("softmax", 3), ("softmax", 4)]
+PEERS = [(*case, intercept) for case in CASES for intercept in (False, True)]
+PEERS += [("squared-hinge", 2, False)]  # LinearSVC penalises its intercept
 
 
 def rows(classes):
@@ -31,6 +34,12 @@ def fitted(text, X, y, intercept):
     name, value = re.search(r"\(scikit-learn: (.*) = (.*)\)", text).groups()
     if name == "Ridge alpha":
         peer = Ridge(alpha=float(value), fit_intercept=intercept, tol=1e-12).fit(X, y)
+    elif name == "LinearSVC C":
+        peer = LinearSVC(C=float(value), fit_intercept=intercept, tol=1e-12, max_iter=100_000).fit(X, y)
+    elif name == 'LinearSVC(loss="hinge") C':
+        peer = LinearSVC(loss="hinge", C=float(value), fit_intercept=intercept, tol=1e-9, max_iter=100_000).fit(X, y)
+    elif name == 'SVC(kernel="linear") C':
+        peer = SVC(kernel="linear", C=float(value), tol=1e-9).fit(X, y)
     else:
         assert name == "C"
         peer = LogisticRegression(C=float(value), fit_intercept=intercept, tol=1e-12, max_iter=100_000).fit(X, y)
@@ -38,8 +47,7 @@ def fitted(text, X, y, intercept):
 
 
 @pytest.mark.parametrize("penalty", ["l2", "its table"])
-@pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize(("loss", "classes"), CASES)
+@pytest.mark.parametrize(("loss", "classes", "intercept"), PEERS)
 def test_scikit_learn_with_that_parameter_ends_at_our_optimum(loss, classes, intercept, penalty, capsys):
     X, y = rows(classes)
     problem = {"loss": loss, "intercept": intercept}
@@ -91,9 +99,46 @@ def test_scikit_learns_sparse_estimator_with_those_parameters_ends_where_our_res
     assert first["nonzeros"] == np.count_nonzero(coef) < coef.size
 
 
+@pytest.mark.parametrize("intercept", [False, True])
+def test_the_support_vector_machine_with_that_parameter_has_our_lowest_objective(intercept, capsys):
+    """By subgradients, with steps that decrease as 1/t: the distance to the optimum falls as fast (Pegasos)."""
+    X, y = rows(2)
+    specification = {
+        "data": {"source": "arrays"},
+        "problem": {"loss": "hinge", "intercept": intercept, "l2": L2},
+        "solver": {"name": "sgd", "step_size": {"initial": 1.0, "decay": L2, "power": 1.0}},
+        "stop": {"rounds": 6000},
+        "output": {"record_every": 0},
+    }
+    run = hpcopt.run(specification, rows=from_arrays(X, y), quiet=False)
+    (headline,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("objective: ")]
+    ((coef,), (shift,)) = fitted(headline, X, y, intercept)
+
+    def objective(w, b):
+        return np.maximum(1.0 - np.where(y > 0, 1.0, -1.0) * (X @ w + b), 0.0).mean() + L2 / 2 * w @ w
+
+    lowest, ours = objective(coef, shift), objective(run.model.coef, run.model.intercept)
+    assert run.result["objective"] == pytest.approx(ours, rel=1e-12)
+    assert lowest - 1e-7 <= ours <= lowest * (1.0 + 1e-3)
+    np.testing.assert_allclose(run.model.coef, coef, atol=0.02)
+
+
+@pytest.mark.parametrize("solver", ["newton-cg", "lbfgs"])
+def test_a_huber_regression_at_the_scale_that_scikit_learns_has_found_is_its_regression(solver):
+    """HuberRegressor finds the errors' scale s, too: at its optimum, delta = epsilon s and l2 = alpha s / n."""
+    X, y = rows(0)
+    y[::9] += 20.0
+    peer = HuberRegressor(epsilon=1.5, alpha=0.3, tol=1e-12, max_iter=10_000).fit(X, y)
+    problem = {"loss": "huber", "delta": 1.5 * peer.scale_, "intercept": True, "l2": 0.3 * peer.scale_ / N}
+    specification = {"data": {"source": "arrays"}, "problem": problem, "solver": {"name": solver}}
+    run = hpcopt.run({**specification, "stop": {"gradient_norm": 1e-10}}, rows=from_arrays(X, y))
+    assert run.status.reached
+    np.testing.assert_allclose([*run.model.coef, run.model.intercept], [*peer.coef_, peer.intercept_], atol=1e-4)
+
+
 def test_every_loss_with_a_peer_is_compared():
-    peers = {name for name in LOSSES if LOSSES[name]().peer(0.0, 1.0, 1, 2) is not None}
-    assert peers == {loss for loss, _ in CASES}
+    told = {(name, on) for name in LOSSES for on in (False, True) if LOSSES[name]().peer(0.0, 1.0, 1, 2, intercept=on)}
+    assert told == {(loss, intercept) for loss, _, intercept in PEERS} | {("hinge", False), ("hinge", True)}
 
 
 @pytest.mark.parametrize("penalty", [name for name in PENALTIES if PENALTIES[name].smooth])
@@ -110,4 +155,5 @@ def test_no_parameter_is_told_where_there_is_none(loss, penalty, capsys):
     }
     hpcopt.run(specification, rows=from_arrays(X, y), quiet=False)
     told = "scikit-learn" in capsys.readouterr().out
-    assert told == (model == "linear" and penalty == "l2" and loss in {"logistic", "squared"})
+    with_peer = {"logistic", "squared", "hinge", "squared-hinge"}
+    assert told == (model == "linear" and penalty == "l2" and loss in with_peer)

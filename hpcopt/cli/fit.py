@@ -53,7 +53,8 @@ Tolerance = Annotated[
         parser=real,
         help="Stop when the scaled gradient, which does not depend on the features' units, is at most this; its "
         "square is about the relative gap of the objective to the minimum. Default 1e-8, and 1e-2 "
-        "for non-convex models and losses.",
+        "for non-convex models and losses. Losses that are not smooth (hinge) have no such test: they stop after 1000 "
+        "rounds.",
     ),
 ]
 Intercept = Annotated[bool, typer.Option("--intercept", help="Fit an intercept (not penalised).")]
@@ -98,9 +99,9 @@ def fit(
     """
     from hpcopt.cli.report import tell_fit
     from hpcopt.runs.fit import fit as start
-    from hpcopt.spec.suitable import usual_solver, usual_tolerance
+    from hpcopt.spec.suitable import usual_solver, usual_stop
 
-    tol = usual_tolerance(model, loss) if tol is None else tol
+    stop = usual_stop(model, loss) if tol is None else {"scaled_gradient": tol}
     solver = solver or usual_solver(model, loss, smooth=not l1)
     problem: dict[str, Any] = {"model": model, "loss": loss}
     problem |= {name: weight for name, weight in (("l1", l1), ("l2", l2)) if weight is not None}
@@ -111,21 +112,24 @@ def fit(
         rows["hash_bits"] = hash_bits
     if test is not None:
         rows["test"] = str(test)
-    tables = {"data": rows, "problem": problem, "stop": {"scaled_gradient": tol}}
+    tables = {"data": rows, "problem": problem, "stop": stop}
     given = overridden(overrides, virtual)
     finished = start(data, solver, output, tables, given, quiet=quiet, solver_file=solver_file)
     if not quiet:
         tell_fit(finished, output)
     if not (quiet or finished.status.converged or finished.diverged) and is_first():
-        print(f"hpcopt: warning: {_shortfall(finished, tol, scale)}", file=sys.stderr)
+        print(f"hpcopt: warning: {_shortfall(finished, stop, scale)}", file=sys.stderr)
     return DIVERGED_OR_MISSED if finished.diverged else 0
 
 
-def _shortfall(finished: Run, tol: float, scale: str) -> str:
-    """Return a one-line warning that the model is not optimal, with advice."""
+def _shortfall(finished: Run, stop: dict[str, Any], scale: str) -> str:
+    """Return a one-line warning that the model is not optimal, or may not be, with advice."""
     from hpcopt.results.stopping import Status
 
-    status, reached = finished.status, finished.result["scaled_gradient"]
+    status, tol = finished.status, stop.get("scaled_gradient")
+    if tol is None:
+        return f"no test tells how far from the minimum this is: {status.value}; more: --set stop.rounds=N"
+    reached = finished.result["scaled_gradient"]
     scaling = "--scale standard (max-abs for sparse rows), or " if scale == "none" else ""
     what_to_do = {
         Status.STALLED: f"try {scaling}another --solver",

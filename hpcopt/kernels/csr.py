@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels.cache import kernel, part
-from hpcopt.kernels.dense import mirror
-from hpcopt.kernels.pointwise import BLOCK, evaluate
+from hpcopt.kernels.dense import mirror, scaled
+from hpcopt.kernels.pointwise import BLOCK, LossCode, evaluate
 
 Data = NDArray[np.floating]
 Indices = NDArray[np.int32]
@@ -75,7 +75,7 @@ def margins(data: Data, indices: Indices, indptr: Indptr, w: Vector, out: Vector
 
 @kernel()
 def loss_gradient(
-    kind: int,
+    kind: LossCode,
     data: Data,
     indices: Indices,
     indptr: Indptr,
@@ -125,7 +125,7 @@ def hessian_product(data: Data, indices: Indices, indptr: Indptr, s: Vector, v: 
 
 @kernel()
 def gradient_of_rows(
-    kind: int, data: Data, indices: Indices, indptr: Indptr, y: Vector, w: Vector, rows: Rows, gradient: Vector
+    kind: LossCode, data: Data, indices: Indices, indptr: Indptr, y: Vector, w: Vector, rows: Rows, gradient: Vector
 ) -> float:
     """Return the sum of the losses of `rows` (m,) and fill `gradient` (d,) with the sum of their gradients."""
     gradient[:] = 0.0
@@ -138,7 +138,7 @@ def gradient_of_rows(
             row = rows[first + k]
             z[k] = _dot(data, indices, indptr[row], indptr[row + 1], w)
             target[k] = y[row]
-        total += evaluate(kind, z, target, 0, count, losses, residual, curvature)
+        total += evaluate(kind, z, target, np.int64(0), count, losses, residual, curvature)
         for k in range(count):
             row = rows[first + k]
             _add(data, indices, indptr[row], indptr[row + 1], residual[k], gradient)
@@ -216,7 +216,7 @@ def renumber(
 
 @kernel()
 def sgd_steps(
-    kind: int,
+    kind: LossCode,
     data: Data,
     indices: Indices,
     indptr: Indptr,
@@ -254,10 +254,10 @@ def sgd_steps(
             border = _border(indices, start, stop, penalised)
             z[k] = c * _dot(data, indices, start, border, w) + _dot(data, indices, border, stop, w)
             target[k] = y[row]
-        evaluate(kind, z, target, 0, count, losses, residual, curvature)
+        evaluate(kind, z, target, np.int64(0), count, losses, residual, curvature)
         c *= 1.0 - steps[j] * l2
         if not _SMALLEST_SCALE < abs(c) < _LARGEST_SCALE:  # also if a step sets w to 0, and for NaN
-            w[:penalised] *= c
+            scaled(w, penalised, c)
             c = 1.0
         scale = -steps[j] / count
         for k in range(count):
@@ -266,7 +266,7 @@ def sgd_steps(
             border = _border(indices, start, stop, penalised)
             _add(data, indices, start, border, scale * residual[k] / c, w)
             _add(data, indices, border, stop, scale * residual[k], w)
-    w[:penalised] *= c
+    scaled(w, penalised, c)
 
 
 @part()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpcopt.arrays import Rows, Vector
 from hpcopt.kernels.cache import kernel, part
-from hpcopt.kernels.pointwise import BLOCK, evaluate
+from hpcopt.kernels.pointwise import BLOCK, LossCode, evaluate
 from hpcopt.kernels.prefetch import prefetch_rows
 
 Dense = NDArray[np.floating]
@@ -43,7 +43,7 @@ def _add(X: Dense, i: int, scale: float, out: Vector) -> None:
 
 
 @part(fastmath=_SUM)
-def _eight_dots(X: Dense, i: int, w: Vector, z: Vector, at: int) -> None:
+def _eight_dots(X: Dense, i: int, w: Vector, z: Vector, at: int | np.int64) -> None:
     """Set z[at + k] = x_{i+k}.w for k < 8, reading the rows side by side."""
     z0, z1, z2, z3, z4, z5, z6, z7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for j in range(w.size):
@@ -72,12 +72,19 @@ def _add_eight(X: Dense, i: int, c: Vector, at: int, out: Vector) -> None:
 
 
 @part()
+def scaled(w: Vector, count: int, factor: float) -> None:
+    """Multiply the first `count` elements by `factor`; numba takes 1 s to compile `w[:count] *= factor`."""
+    for j in range(count):
+        w[j] *= factor
+
+
+@part()
 def _side_by_side(X: Dense) -> bool:
     return X.itemsize == 8 and X.shape[1] >= _SIDE_BY_SIDE
 
 
 @part()
-def _dots(X: Dense, first: int, count: int, w: Vector, z: Vector, at: int) -> None:
+def _dots(X: Dense, first: int, count: int, w: Vector, z: Vector, at: int | np.int64) -> None:
     """Set z[at + k] = x_{first+k}.w for k < count, and prefetch the following rows."""
     whole = count // 8 * 8 if _side_by_side(X) else 0
     for k in range(0, whole, 8):
@@ -107,7 +114,7 @@ def margins(X: Dense, w: Vector, out: Vector) -> None:
 
 @kernel()
 def loss_gradient(
-    kind: int, X: Dense, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
+    kind: LossCode, X: Dense, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
 ) -> float:
     """Return sum_i l(x_i.w, y_i), and fill in all other results of the same pass.
 
@@ -139,24 +146,26 @@ def hessian_product(X: Dense, s: Vector, v: Vector, out: Vector) -> None:
     c = np.empty(8)
     for i in range(0, X.shape[0], 8):
         count = min(8, X.shape[0] - i)
-        _dots(X, i, count, v, c, 0)
+        _dots(X, i, count, v, c, np.int64(0))
         for k in range(count):
             c[k] *= s[i + k]
         _add_rows(X, i, count, c, out)
 
 
 @part()
-def _residuals(kind: int, X: Dense, y: Vector, w: Vector, rows: Rows, first: int, count: int, scratch: Dense) -> float:
+def _residuals(
+    kind: LossCode, X: Dense, y: Vector, w: Vector, rows: Rows, first: int, count: int, scratch: Dense
+) -> float:
     """Return the sum of the losses of rows[first : first + count]; scratch[0] becomes their dl/dz."""
     for k in range(count):
         row = rows[first + k]
         scratch[1, k] = _dot(X, row, w)
         scratch[2, k] = y[row]
-    return evaluate(kind, scratch[1], scratch[2], 0, count, scratch[4], scratch[0], scratch[3])
+    return evaluate(kind, scratch[1], scratch[2], np.int64(0), count, scratch[4], scratch[0], scratch[3])
 
 
 @kernel()
-def gradient_of_rows(kind: int, X: Dense, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float:
+def gradient_of_rows(kind: LossCode, X: Dense, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float:
     """Return the sum of the losses of `rows` (m,) and fill `gradient` (d,) with the sum of their gradients."""
     gradient[:] = 0.0
     scratch = np.empty((5, min(BLOCK, rows.size)))
@@ -171,7 +180,7 @@ def gradient_of_rows(kind: int, X: Dense, y: Vector, w: Vector, rows: Rows, grad
 
 @kernel()
 def sgd_steps(
-    kind: int,
+    kind: LossCode,
     X: Dense,
     y: Vector,
     w: Vector,
@@ -197,7 +206,7 @@ def sgd_steps(
         first = j * batch
         count = min(batch, rows.size - first)
         _residuals(kind, X, y, w, rows, first, count, scratch)
-        w[:penalised] *= 1.0 - steps[j] * l2
+        scaled(w, penalised, 1.0 - steps[j] * l2)
         scale = -steps[j] / count
         for k in range(count):
             _add(X, rows[first + k], scale * scratch[0, k], w)

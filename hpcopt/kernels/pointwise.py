@@ -4,7 +4,9 @@ exp and log1p are implemented without branches, so that LLVM vectorises them (li
 curvature together take 1.5-2.5 ns per row, with numpy about 20. Relative errors are below 1e-15 over the whole range,
 including infinities and underflow; NaN gives NaN.
 
-A new loss needs a code, a function `(z, y) -> (loss, residual, curvature)`, and a branch in `evaluate` and `loss_sum`.
+A new loss needs a code, a function `(z, y, parameter) -> (loss, residual, curvature)`, and a branch in `evaluate` and
+`loss_sum`. At a kink, the residual is one of the slopes there and the curvature that of one side; a NaN margin gives a
+NaN residual. So comparisons are written such that NaN is preserved.
 """
 
 from __future__ import annotations
@@ -16,11 +18,17 @@ import numpy as np
 from hpcopt.arrays import Vector
 from hpcopt.kernels.cache import kernel, part
 
-Element = Callable[[float, float], tuple[float, float, float]]
+Element = Callable[[float, float, float], tuple[float, float, float]]
 
-LOGISTIC = 0
-SQUARED = 1
-RELU = 2
+LossCode = tuple[int, float]
+"""A loss in the kernels: its number, and its parameter, 0 if it has none."""
+
+LOGISTIC: LossCode = (0, 0.0)
+SQUARED: LossCode = (1, 0.0)
+RELU: LossCode = (2, 0.0)
+HINGE: LossCode = (3, 0.0)
+SQUARED_HINGE: LossCode = (4, 0.0)
+HUBER: LossCode = (5, 1.0)  # the parameter is delta
 
 BLOCK = 512  # rows whose margins are processed together: 4 kB per vector, so several fit into the L1 cache
 
@@ -66,7 +74,7 @@ def exp_of_negative(x: float) -> float:
 
 
 @part(fastmath=_EXACT)
-def _logistic(z: float, y: float) -> tuple[float, float, float]:
+def _logistic(z: float, y: float, _: float) -> tuple[float, float, float]:
     """Loss log(1 + exp(-y z)), y in {-1, +1}.
 
     With m = y z, t = exp(-|m|): loss = log1p(t) + max(-m, 0), residual = -y t/(1+t) (m >= 0) or -y/(1+t),
@@ -100,25 +108,61 @@ def _logistic(z: float, y: float) -> tuple[float, float, float]:
 
 
 @part(fastmath=_EXACT)
-def _squared(z: float, y: float) -> tuple[float, float, float]:
+def _squared(z: float, y: float, _: float) -> tuple[float, float, float]:
     """Loss (z - y)^2 / 2."""
     r = z - y
     return 0.5 * r * r, r, 1.0
 
 
 @part(fastmath=_EXACT)
-def _relu(z: float, y: float) -> tuple[float, float, float]:
+def _relu(z: float, y: float, _: float) -> tuple[float, float, float]:
     """Loss (max(z, 0) - y)^2 / 2; its slope jumps at z = 0, where the left-hand value 0 is used."""
-    r = (0.0 if z <= 0.0 else z) - y  # written such that NaN is preserved
+    r = (0.0 if z <= 0.0 else z) - y
     return 0.5 * r * r, 0.0 if z <= 0.0 else r, 0.0 if z <= 0.0 else 1.0
 
 
 @part(fastmath=_EXACT)
+def _hinge(z: float, y: float, _: float) -> tuple[float, float, float]:
+    """Loss max(1 - y z, 0), y in {-1, +1}; at its kink the slope of the flat side is used."""
+    r = 1.0 - y * z
+    r = 0.0 if r <= 0.0 else r
+    return r, (-y if r > 0.0 else r), 0.0
+
+
+@part(fastmath=_EXACT)
+def _squared_hinge(z: float, y: float, _: float) -> tuple[float, float, float]:
+    """Loss max(1 - y z, 0)^2, y in {-1, +1}; where y z = 1, the curvature of the flat side is used."""
+    r = 1.0 - y * z
+    r = 0.0 if r <= 0.0 else r
+    return r * r, -2.0 * y * r, (2.0 if r > 0.0 else 0.0)
+
+
+@part(fastmath=_EXACT)
+def _huber(z: float, y: float, delta: float) -> tuple[float, float, float]:
+    """Loss r^2 / 2 for |r| <= delta, else delta |r| - delta^2 / 2, with r = z - y.
+
+    With c the slope, r clipped to [-delta, delta], both are c (r - c/2), which does not overflow unless the loss does.
+    """
+    r = z - y
+    c = delta if r > delta else r
+    c = -delta if c < -delta else c
+    return c * (r - 0.5 * c), c, (1.0 if c == r else 0.0)
+
+
+@part(fastmath=_EXACT)
 def _evaluate(
-    loss: Element, z: Vector, y: Vector, first: int, count: int, losses: Vector, residual: Vector, curvature: Vector
+    loss: Element,
+    parameter: float,
+    z: Vector,
+    y: Vector,
+    first: int | np.int64,
+    count: int,
+    losses: Vector,
+    residual: Vector,
+    curvature: Vector,
 ) -> None:
     for k in range(count):
-        losses[k], residual[k], curvature[first + k] = loss(z[first + k], y[first + k])
+        losses[k], residual[k], curvature[first + k] = loss(z[first + k], y[first + k], parameter)
 
 
 @part(fastmath=_SUM)
@@ -130,16 +174,23 @@ def _total(losses: Vector, count: int) -> float:
 
 
 @part(fastmath=_SUM)
-def _loss_sum(loss: Element, z: Vector, y: Vector) -> float:
+def _loss_sum(loss: Element, parameter: float, z: Vector, y: Vector) -> float:
     total = 0.0
     for i in range(z.size):
-        total += loss(z[i], y[i])[0]
+        total += loss(z[i], y[i], parameter)[0]
     return total
 
 
 @part()
 def evaluate(
-    kind: int, z: Vector, y: Vector, first: int, count: int, losses: Vector, residual: Vector, curvature: Vector
+    kind: LossCode,
+    z: Vector,
+    y: Vector,
+    first: int | np.int64,
+    count: int,
+    losses: Vector,
+    residual: Vector,
+    curvature: Vector,
 ) -> float:
     """Return the sum of the losses of `count` rows from `first` on, and fill in their derivatives.
 
@@ -152,42 +203,58 @@ def evaluate(
         Loss code.
     z, y
         Margins and targets of all rows, shape (n,).
+    first
+        As a constant, np.int64(0): for a literal 0, numba compiles everything a second time.
     losses, residual
         The losses and dl/dz are written to their first `count` elements.
     curvature
         d2l/dz2 is written to elements first ... first + count - 1.
     """
-    if kind == LOGISTIC:
-        _evaluate(_logistic, z, y, first, count, losses, residual, curvature)
-    elif kind == SQUARED:
-        _evaluate(_squared, z, y, first, count, losses, residual, curvature)
-    elif kind == RELU:
-        _evaluate(_relu, z, y, first, count, losses, residual, curvature)
+    number, parameter = kind
+    if number == LOGISTIC[0]:
+        _evaluate(_logistic, parameter, z, y, first, count, losses, residual, curvature)
+    elif number == SQUARED[0]:
+        _evaluate(_squared, parameter, z, y, first, count, losses, residual, curvature)
+    elif number == RELU[0]:
+        _evaluate(_relu, parameter, z, y, first, count, losses, residual, curvature)
+    elif number == HINGE[0]:
+        _evaluate(_hinge, parameter, z, y, first, count, losses, residual, curvature)
+    elif number == SQUARED_HINGE[0]:
+        _evaluate(_squared_hinge, parameter, z, y, first, count, losses, residual, curvature)
+    elif number == HUBER[0]:
+        _evaluate(_huber, parameter, z, y, first, count, losses, residual, curvature)
     else:
         raise ValueError("unknown loss code")
     return _total(losses, count)
 
 
 @kernel()
-def derivatives(kind: int, z: Vector, y: Vector, residual: Vector, curvature: Vector) -> float:
+def derivatives(kind: LossCode, z: Vector, y: Vector, residual: Vector, curvature: Vector) -> float:
     """Return the sum of the losses of margins `z` and targets `y`, both (n,), and fill in dl/dz and d2l/dz2."""
-    return evaluate(kind, z, y, 0, z.size, np.empty(z.size), residual, curvature)
+    return evaluate(kind, z, y, np.int64(0), z.size, np.empty(z.size), residual, curvature)
 
 
 @kernel()
-def loss_sum(kind: int, z: Vector, y: Vector) -> float:
+def loss_sum(kind: LossCode, z: Vector, y: Vector) -> float:
     """Return the sum of the losses of margins `z` and targets `y`, both (n,)."""
-    if kind == LOGISTIC:
-        return _loss_sum(_logistic, z, y)
-    if kind == SQUARED:
-        return _loss_sum(_squared, z, y)
-    if kind == RELU:
-        return _loss_sum(_relu, z, y)
+    number, parameter = kind
+    if number == LOGISTIC[0]:
+        return _loss_sum(_logistic, parameter, z, y)
+    if number == SQUARED[0]:
+        return _loss_sum(_squared, parameter, z, y)
+    if number == RELU[0]:
+        return _loss_sum(_relu, parameter, z, y)
+    if number == HINGE[0]:
+        return _loss_sum(_hinge, parameter, z, y)
+    if number == SQUARED_HINGE[0]:
+        return _loss_sum(_squared_hinge, parameter, z, y)
+    if number == HUBER[0]:
+        return _loss_sum(_huber, parameter, z, y)
     raise ValueError("unknown loss code")
 
 
 @kernel()
-def ray_losses(kind: int, z: Vector, q: Vector, y: Vector, steps: Vector, out: Vector) -> None:
+def ray_losses(kind: LossCode, z: Vector, q: Vector, y: Vector, steps: Vector, out: Vector) -> None:
     """Fill `out[j]` with the sum over the rows of l(z - steps[j] q, y): losses along a ray of the model space.
 
     Parameters

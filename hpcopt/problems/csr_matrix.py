@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels import csr
+from hpcopt.kernels.pointwise import LossCode
 from hpcopt.problems.matrix import Matrix, plain
 
 
@@ -56,18 +57,18 @@ class CsrMatrix(Matrix):
         csr.margins(self.data, self.indices, self.indptr, w, out)
 
     def _loss_gradient(
-        self, kind: int, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
+        self, kind: LossCode, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
     ) -> float:
         return csr.loss_gradient(kind, self.data, self.indices, self.indptr, y, w, gradient, margins, curvature)
 
     def _hessian_product(self, s: Vector, v: Vector, out: Vector) -> None:
         csr.hessian_product(self.data, self.indices, self.indptr, s, v, out)
 
-    def _gradient_of_rows(self, kind: int, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float:
+    def _gradient_of_rows(self, kind: LossCode, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float:
         return csr.gradient_of_rows(kind, self.data, self.indices, self.indptr, y, w, rows, gradient)
 
     def _sgd_steps(
-        self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
+        self, kind: LossCode, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
     ) -> None:
         csr.sgd_steps(kind, self.data, self.indices, self.indptr, y, w, rows, batch, steps, l2, penalised)
 

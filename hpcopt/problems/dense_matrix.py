@@ -10,6 +10,7 @@ from scipy.linalg.blas import dsyrk
 
 from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels import dense
+from hpcopt.kernels.pointwise import LossCode
 from hpcopt.problems.matrix import Matrix
 
 _LINE = 64  # bytes; rows that start at multiples of this are read up to 1.3 times faster
@@ -50,18 +51,18 @@ class DenseMatrix(Matrix):
         dense.margins(self.X, w, out)
 
     def _loss_gradient(
-        self, kind: int, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
+        self, kind: LossCode, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
     ) -> float:
         return dense.loss_gradient(kind, self.X, y, w, gradient, margins, curvature)
 
     def _hessian_product(self, s: Vector, v: Vector, out: Vector) -> None:
         dense.hessian_product(self.X, s, v, out)
 
-    def _gradient_of_rows(self, kind: int, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float:
+    def _gradient_of_rows(self, kind: LossCode, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float:
         return dense.gradient_of_rows(kind, self.X, y, w, rows, gradient)
 
     def _sgd_steps(
-        self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
+        self, kind: LossCode, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
     ) -> None:
         dense.sgd_steps(kind, self.X, y, w, rows, batch, steps, l2, penalised)
 

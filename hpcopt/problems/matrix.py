@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Columns, Rows, Vector
+from hpcopt.kernels.pointwise import LossCode
 
 
 class Matrix(abc.ABC):
@@ -42,7 +43,7 @@ class Matrix(abc.ABC):
         return out
 
     def loss_gradient(
-        self, kind: int, y: Vector, w: Vector, out: tuple[Vector, Vector] | None = None
+        self, kind: LossCode, y: Vector, w: Vector, out: tuple[Vector, Vector] | None = None
     ) -> tuple[float, Vector, Vector, Vector]:
         """Return, from one pass, all that first-order and second-order methods need at `w`.
 
@@ -73,14 +74,14 @@ class Matrix(abc.ABC):
         self._hessian_product(vector("s", s, self.n), vector("v", v, self.d), out)
         return out
 
-    def gradient_of_rows(self, kind: int, y: Vector, w: Vector, rows: Rows) -> tuple[float, Vector]:
+    def gradient_of_rows(self, kind: LossCode, y: Vector, w: Vector, rows: Rows) -> tuple[float, Vector]:
         """Return the sum of the losses of `rows` and the sum of their gradients, shape (d,)."""
         gradient = np.empty(self.d)
         y, w = vector("y", y, self.n), vector("w", w, self.d)
         return self._gradient_of_rows(kind, y, w, self._rows(rows), gradient), gradient
 
     def sgd_steps(
-        self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
+        self, kind: LossCode, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
     ) -> None:
         """Update `w` in place by minibatch gradient steps.
 
@@ -163,18 +164,18 @@ class Matrix(abc.ABC):
 
     @abc.abstractmethod
     def _loss_gradient(
-        self, kind: int, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
+        self, kind: LossCode, y: Vector, w: Vector, gradient: Vector, margins: Vector, curvature: Vector
     ) -> float: ...
 
     @abc.abstractmethod
     def _hessian_product(self, s: Vector, v: Vector, out: Vector) -> None: ...
 
     @abc.abstractmethod
-    def _gradient_of_rows(self, kind: int, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float: ...
+    def _gradient_of_rows(self, kind: LossCode, y: Vector, w: Vector, rows: Rows, gradient: Vector) -> float: ...
 
     @abc.abstractmethod
     def _sgd_steps(
-        self, kind: int, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
+        self, kind: LossCode, y: Vector, w: Vector, rows: Rows, batch: int, steps: Vector, l2: float, penalised: int
     ) -> None: ...
 
     @abc.abstractmethod

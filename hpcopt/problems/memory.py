@@ -22,7 +22,8 @@ def remembered(point: Known | None) -> dict[str, Any]:
     """Return, as plain data, the coordinates of `point` and the names of its cached properties; empty for None."""
     if point is None:
         return {}
-    cached = [name for name, found in vars(type(point)).items() if isinstance(found, cached_property)]
+    members = [member for kind in type(point).__mro__ for member in vars(kind).items()]
+    cached = [name for name, found in members if isinstance(found, cached_property)]
     return {"w": point.w.copy(), "knows": [name for name in cached if name in vars(point)]}
 
 

@@ -23,6 +23,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Vector
+from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.pointwise import loss_sum, ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
@@ -41,8 +42,8 @@ PIECE = 1e6  # operations per millisecond in a loop over rows
 POINTWISE_FLOPS = 20  # charged for one evaluation of a loss and its derivatives
 
 
-class Objective:
-    """The objective f_k on one node's shard.
+class FirstOrderObjective:
+    """The objective f_k on one node's shard, for losses without second derivatives; an `Oracle`.
 
     Parameters
     ----------
@@ -91,13 +92,16 @@ class Objective:
         """Number of leading coordinates with the penalty."""
         self.piece = max(1, int(PIECE * matrix.n / (4.0 * matrix.nnz + POINTWISE_FLOPS * matrix.n))) if matrix.n else 1
         self.spare = SpareVectors(matrix.n)
-        self._last: Point | None = None
+        self._last: FirstOrderPoint | None = None
 
-    def at(self, w: Vector) -> Point:
+    def at(self, w: Vector) -> FirstOrderPoint:
         """Return f_k at `w`, shape (d,); a repeated call with the same `w` costs nothing."""
         if self._last is None or not np.array_equal(self._last.w, w):
-            self._last = Point(self, w)
+            self._last = self._point(w)
         return self._last
+
+    def _point(self, w: Vector) -> FirstOrderPoint:
+        return FirstOrderPoint(self, w)
 
     def remembered(self) -> dict[str, Any]:
         """Return, as plain data, the last point and the names of its cached values."""
@@ -206,14 +210,28 @@ class Objective:
             )
 
     def _curvature_bound(self) -> float:
-        assert self.loss.curvature_bound is not None, "a step size of 1/L is refused before the run"
+        if self.loss.curvature_bound is None:
+            raise InputError(f'step_size: loss "{self.loss.name}" has no known smoothness constant L; give a number')
         return self.loss.curvature_bound
 
 
-class Point:
-    """f_k and its derivatives at one w; each is computed at its first use."""
+class Objective(FirstOrderObjective):
+    """The objective f_k on one node's shard, with second derivatives."""
 
-    def __init__(self, f: Objective, w: Vector) -> None:
+    def at(self, w: Vector) -> Point:
+        """Return f_k at `w`, shape (d,); a repeated call with the same `w` costs nothing."""
+        here = super().at(w)
+        assert isinstance(here, Point)
+        return here
+
+    def _point(self, w: Vector) -> Point:
+        return Point(self, w)
+
+
+class FirstOrderPoint:
+    """f_k and its gradient at one w; each is computed at its first use."""
+
+    def __init__(self, f: FirstOrderObjective, w: Vector) -> None:
         self.f = f
         self.w = w.copy()
 
@@ -247,6 +265,10 @@ class Point:
         gradient = self._pass[1] / f.divisor
         f.own_penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
         return gradient
+
+
+class Point(FirstOrderPoint):
+    """f_k and its derivatives at one w, and its values on rays from there."""
 
     def hessian_product(self, v: Vector) -> Vector:
         """Return the Hessian of f_k at w times v, shape (d,). One pass."""

@@ -58,5 +58,6 @@ class Problem:
             told += f"{', subject to ' if isinstance(penalty, Constraint) else ' + '}{penalty.words()}"
         l1, l2 = penalty.shrinkage, penalty.curvature
         comparable = l1 is not None and l1 + l2 > 0 and self.formulation.convex
-        same = loss.peer(l1 or 0.0, l2, self.total, self.model.outputs) if comparable else None
+        intercept = self.model.penalised < self.model.size
+        same = loss.peer(l1 or 0.0, l2, self.total, self.model.outputs, intercept=intercept) if comparable else None
         return told if same is None else f"{told} (scikit-learn: {same})"

@@ -10,6 +10,7 @@ import scipy.sparse
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.kernels import pointwise
+from hpcopt.kernels.pointwise import LossCode
 from hpcopt.problems.csr_matrix import as_csr
 from hpcopt.problems.dense_matrix import as_dense
 from hpcopt.problems.matrix import Matrix, vector
@@ -52,7 +53,7 @@ def as_matrix(X: Any, storage: str | None = "f64") -> Matrix:
         raise InputError("storage: 'f32' can't hold all features, one is too large; use 'f64'") from None
 
 
-def warm(matrix: Matrix, kind: int, y: Vector) -> None:
+def warm(matrix: Matrix, kind: LossCode, y: Vector) -> None:
     """Compile or load every kernel for a matrix of this type, by calling each on at most two rows.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from hpcopt.annotations import AtLeastZero, Count, check_types, fill, named, no_such
+from hpcopt.annotations import AtLeastZero, Count, Positive, check_types, fill, named, no_such
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.portions import portion
@@ -18,13 +18,14 @@ from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS, ModelFamily, SizedModel
 from hpcopt.problems.penalties import PENALTIES
-from hpcopt.registry import nearest
+from hpcopt.registry import Registry, nearest
 from hpcopt.stored import stored_array
 
 Strength = AtLeastZero | Annotated[str, Meta(extra={"words": '"c/n"'})]
 
 STARTS = ("zeros", "ones", "random")
 MODEL_KEYS = ("intercept", "hidden", "activation")  # parameters of one model or another
+LOSS_KEYS = ("delta",)  # of one loss or another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class ProblemTable:
         always has biases.
     hidden, activation
         For "mlp": the widths of the hidden layers, default [64], and their activation, default "relu".
+    delta
+        For "huber": the error from which on the loss is linear, in units of the targets; default 1.35.
     start
         "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,); default "zeros", but "random"
         if the objective is not convex.
@@ -66,6 +69,7 @@ class ProblemTable:
     intercept: bool | None = None
     hidden: Annotated[tuple[Count, ...], Meta(min_length=1)] | None = None
     activation: Literal["relu", "tanh"] | None = None
+    delta: Positive | None = None
     start: Annotated[str, named(STARTS, "the path of a .npy file")] = ""
     optimum: float | None = None
 
@@ -74,7 +78,7 @@ class ProblemTable:
         if self.model not in MODELS:
             raise InputError(f"model: {no_such(self.model, MODELS)}")
         self._check_loss(MODELS[self.model])
-        fill(self, **self._model_parameters())
+        fill(self, **self._model_parameters(), **self._loss_parameters())
         self._check_penalty()
         self._check_start()
 
@@ -92,14 +96,22 @@ class ProblemTable:
 
     def _model_parameters(self) -> dict[str, Any]:
         """Return the parameters of the model, including defaults."""
-        own = {field.name for field in fields(MODELS[self.model])}
-        for key in MODEL_KEYS:
-            if getattr(self, key) is not None and key not in own:
-                takers = ", ".join(f'"{name}"' for name in MODELS if key in {f.name for f in fields(MODELS[name])})
-                raise InputError(f'{key}: requires model = {takers}; model is "{self.model}"')
-        given = {key: getattr(self, key) for key in MODEL_KEYS if getattr(self, key) is not None}
-        built = MODELS[self.model](**given)
-        return {key: getattr(built, key) for key in MODEL_KEYS if key in own}
+        return self._parameters("model", MODELS, MODEL_KEYS)
+
+    def _loss_parameters(self) -> dict[str, Any]:
+        """Return the parameters of the loss, including defaults."""
+        return self._parameters("loss", LOSSES, LOSS_KEYS)
+
+    def _parameters(self, kind: str, registry: Registry[Any], keys: tuple[str, ...]) -> dict[str, Any]:
+        """Return the parameters, out of `keys`, of the part that `kind` names, including defaults."""
+        name = getattr(self, kind)
+        own = {field.name for field in fields(registry[name])}
+        given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        for key in given.keys() - own:
+            takers = ", ".join(f'"{other}"' for other in registry if key in {f.name for f in fields(registry[other])})
+            raise InputError(f'{key}: requires {kind} = {takers}; {kind} is "{name}"')
+        built = registry[name](**given)
+        return {key: getattr(built, key) for key in keys if key in own}
 
     def _check_penalty(self) -> None:
         for name, value in (("l1", self.l1), ("l2", self.l2)):
@@ -150,7 +162,7 @@ class ProblemTable:
         parameters = {key: value for key, value in penalty.items() if key != "name"}
         return Formulation(
             MODELS[self.model](**self._model_parameters()),
-            LOSSES[self.loss](),
+            LOSSES[self.loss](**self._loss_parameters()),
             PENALTIES[penalty["name"]](**parameters),
         )
 

@@ -106,7 +106,8 @@ def _drive_rounds(
         if is_due is not None and is_due(iteration):
             checkpoints.keep(_snapshot(node, f, solver, state, course.snapshot(iteration)))
             meet(node)
-    return course.outcome(state, iteration, exact=solver.minimises and solver.floor is None)
+    exact = solver.minimises and solver.floor is None and problem.formulation.loss.flat_minima
+    return course.outcome(state, iteration, exact=exact)
 
 
 def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: Snapshot) -> Snapshot:

@@ -66,12 +66,12 @@ class Watch:
             self.scale()
 
     def scale(self) -> None:
-        """Measure the scaled gradient from now on; collective.
+        """Measure the scaled gradient from now on, if its size means anything; collective.
 
         With a penalty that is not smooth, of the residual: it need not be in the span of the rows, outside which the
         full metric has no meaning, so that the diagonal is used.
         """
-        if self._metric is None:
+        if self._metric is None and self._problem.formulation.loss.flat_minima:
             share, full = self._oracle.share, self._oracle.penalty.smooth
             with self._node.monitoring():
                 self._metric = self._oracle.metric(lambda v: self._node.world.sum(share * v), full=full)

@@ -33,6 +33,16 @@ def check_kkt(stop: StopRule, formulation: Formulation, origin: Origin) -> None:
         raise origin.error(("stop", "kkt"), what)
 
 
+def check_gradient(stop: StopRule, formulation: Formulation, origin: Origin) -> None:
+    """Refuse goals for the gradient where it need not vanish at the optimum."""
+    if formulation.loss.flat_minima:
+        return
+    for key in ("gradient_norm", "relative_gradient", "scaled_gradient", "kkt"):
+        if getattr(stop, key) is not None:
+            what = f"requires a smooth loss: at an optimum of {formulation.loss.name} the gradient need not vanish"
+            raise origin.error(("stop", key), f'{what}; use a budget such as "rounds", or "target"')
+
+
 def check_slots(stop: StopRule, cluster: ClusterTable, solvers: Sequence[Solver[Any]], origin: Origin) -> None:
     """Refuse a budget of time slots, or their duration, where nobody counts them."""
     if cluster.slot is not None and not any(solver.needs.rates for solver in solvers):

@@ -32,7 +32,7 @@ from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
 from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
-from hpcopt.spec.between import check_gap, check_kkt, check_slots, check_target
+from hpcopt.spec.between import check_gap, check_gradient, check_kkt, check_slots, check_target
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
@@ -250,6 +250,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
     given = _with_files(checked(tables, Tables, origin=origin), origin, file)
     formulation = _formulation(given.problem, origin)
     check_gap(given.stop, given.problem, formulation, origin)
+    check_gradient(given.stop, formulation, origin)
     check_kkt(given.stop, formulation, origin)
     built = _built_solvers(given, many, origin)
     check_slots(given.stop, given.cluster, built, origin)

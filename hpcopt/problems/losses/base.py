@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Vector
+from hpcopt.kernels.pointwise import LossCode
 from hpcopt.problems.targets import Targets
 from hpcopt.registry import Registry
 
@@ -18,6 +19,8 @@ Outputs = NDArray[np.float64]
 class Loss(abc.ABC):
     """Base of all losses; subclasses are frozen keyword-only dataclasses, registered with `register`.
 
+    Their fields are keys of [problem].
+
     Class attributes
     ----------------
     targets
@@ -25,9 +28,9 @@ class Loss(abc.ABC):
     convex
         Whether it is convex in the outputs; if not, a small gradient certifies nothing.
     smooth
-        Whether its derivative is continuous.
+        Whether its derivative is continuous; if not, gradients of a convex loss need not vanish at a minimum.
     hessian
-        Whether its second derivatives are available.
+        Whether its second derivatives are available, at least wherever they exist.
     curvature_bound
         Upper bound on the second derivative in the output, or for several outputs on its largest eigenvalue; None if
         there is none.
@@ -45,6 +48,14 @@ class Loss(abc.ABC):
         """Whether its slope has a Lipschitz constant, as a step size "c/L" requires."""
         return self.curvature_bound is not None
 
+    @property
+    def flat_minima(self) -> bool:
+        """Whether gradients vanish at its minima, so that their size tells how close a minimum is.
+
+        Those of a convex loss that is not smooth are at kinks. Those of "relu" are not: its kinks bend downwards.
+        """
+        return self.smooth or not self.convex
+
     def prediction(self, z: Outputs) -> Outputs:
         """Return the predictions of real targets from outputs `z`, shape as `z`: by default the outputs themselves."""
         return z
@@ -53,7 +64,7 @@ class Loss(abc.ABC):
     def score(self, z: Outputs, y: Vector) -> float:
         """Return the number of rows with outputs `z` that are classified correctly, or the sum of squared errors."""
 
-    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:  # noqa: ARG002
+    def peer(self, l1: float, l2: float, rows: int, outputs: int, *, intercept: bool) -> str | None:  # noqa: ARG002
         """Return the parameters of scikit-learn's estimator for the same objective; None if there is none.
 
         Parameters
@@ -64,6 +75,8 @@ class Loss(abc.ABC):
             Number of training rows.
         outputs
             Number of outputs per row.
+        intercept
+            Whether the model has an intercept, which is not penalised.
         """
         return None
 
@@ -75,15 +88,12 @@ def inverse_strength(l1: float, l2: float, rows: int) -> str:
 
 
 class MarginLoss(Loss):
-    """A loss of one output per row, for the linear model the margin z = x.w.
+    """A loss of one output per row, for the linear model the margin z = x.w."""
 
-    Class attributes
-    ----------------
-    code
-        Its code in the kernels.
-    """
-
-    code: ClassVar[int]
+    @property
+    @abc.abstractmethod
+    def code(self) -> LossCode:
+        """Its code in the kernels."""
 
     def score(self, z: Outputs, y: Vector) -> float:
         if self.targets is Targets.SIGNS:

@@ -18,5 +18,5 @@ class Logistic(MarginLoss):
     targets = Targets.SIGNS
     curvature_bound = 0.25
 
-    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:  # noqa: ARG002
+    def peer(self, l1: float, l2: float, rows: int, outputs: int, *, intercept: bool) -> str | None:  # noqa: ARG002
         return inverse_strength(l1, l2, rows)

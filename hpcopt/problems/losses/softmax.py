@@ -30,7 +30,7 @@ class Softmax(OutputLoss):
     def differentiate(self, z: Outputs, y: NDArray[Any]) -> float:
         return cross_entropy(z, y)
 
-    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:
+    def peer(self, l1: float, l2: float, rows: int, outputs: int, *, intercept: bool) -> str | None:  # noqa: ARG002
         if outputs == 2:  # scikit-learn has one vector w, ours are w/2 and -w/2: ||w||_1 is the same, ||w||^2 the half
             l2 *= 0.5
         return inverse_strength(l1, l2, rows)

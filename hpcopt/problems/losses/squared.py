@@ -18,7 +18,7 @@ class Squared(MarginLoss):
     targets = Targets.REAL
     curvature_bound = 1.0
 
-    def peer(self, l1: float, l2: float, rows: int, outputs: int) -> str | None:  # noqa: ARG002
+    def peer(self, l1: float, l2: float, rows: int, outputs: int, *, intercept: bool) -> str | None:  # noqa: ARG002
         if l1 == 0.0:
             return f"Ridge alpha = {rows * l2:.6g}"
         if l2 == 0.0:

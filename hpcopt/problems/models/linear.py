@@ -15,7 +15,7 @@ from hpcopt.problems.losses import Loss, MarginLoss, OutputLoss
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.models.base import Affine, ModelFamily, SizedModel, register
 from hpcopt.problems.models.network import Network
-from hpcopt.problems.objective import Objective
+from hpcopt.problems.objective import FirstOrderObjective, Objective
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.storage import warm
@@ -74,15 +74,17 @@ class Margins(SizedModel):
             return scipy.sparse.hstack([X, scipy.sparse.csr_array(ones)], format="csr")
         return np.asarray(np.hstack([X, ones]))
 
-    def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> Objective:
-        return Objective(matrix, y, self.loss, penalty, penalised=self.penalised, total=total, meter=meter)
+    def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> FirstOrderObjective:
+        kind = Objective if self.loss.hessian else FirstOrderObjective
+        return kind(matrix, y, self.loss, penalty, penalised=self.penalised, total=total, meter=meter)
 
     def warm(self, matrix: Matrix, y: Vector) -> None:
         few = matrix.head(2)
         warm(few, self.loss.code, y[: few.n])
-        penalty = L2(weight=1.0)  # avoids singular Hessians
-        start = self.oracle(few, y[: few.n], penalty, total=few.n, meter=Meter()).at(np.zeros(self.size))
-        start.along(start.newton_direction()).values(np.ones(1))
+        if self.loss.hessian:
+            penalty = L2(weight=1.0)  # avoids singular Hessians
+            start = Objective(few, y[: few.n], self.loss, penalty, total=few.n, meter=Meter()).at(np.zeros(self.size))
+            start.along(start.newton_direction()).values(np.ones(1))
 
     def score(self, w: Vector, matrix: Matrix, y: Vector) -> float:
         return self.loss.score(matrix.margins(w), y)
