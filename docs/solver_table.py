@@ -72,7 +72,13 @@ def table(pages: set[str]) -> str:
         page = name.replace("-", "_")
         shown = f"[`{name}`]({page}.md)" if f"solvers/{page}" in pages else f"`{name}`"
         summary = (kind.__doc__ or "").splitlines()[0].rstrip(".")
-        said = (shown, f"{summary}. *{_linked(kind.paper)}*", kind.needs.words() or "nothing", kind.floor or "none")
+        summary += ". Takes any penalty" * kind.needs.composite
+        said = (
+            shown,
+            f"{summary}. *{_linked(kind.paper)}*",
+            kind.needs.words() or "nothing",
+            kind.floor or "none",
+        )
         if kind.needs.pace == "own":  # who talks to whom is found out on the way
             lines.append((*said, "one a step of its own", "see its page"))
             continue

@@ -208,6 +208,23 @@ def test_fit_takes_another_penalty_and_without_one_the_weights_are_larger(tmp_pa
     assert sizes[0] < sizes[1]
 
 
+@pytest.mark.parametrize("more", [[], ["--l2", "1/n"]])
+def test_fit_with_l1_agrees_with_scikit_learn_and_says_how_many_weights_are_left(tmp_path, labelled, capsys, more):
+    path, X, y = labelled
+    model = tmp_path / "model.npz"
+    assert main(["fit", str(path), "--l1", "10/n", *more, "--intercept", "-o", str(model)]) == 0
+    told = capsys.readouterr()
+    assert not told.err
+    C, ratio = map(float, re.search(r"scikit-learn: C = ([0-9.e-]+), l1_ratio = ([0-9.e-]+)", told.out).groups())
+    peer = LogisticRegression(C=C, l1_ratio=ratio, solver="saga", tol=1e-10, max_iter=100_000).fit(X, y)
+    with np.load(model) as ours:
+        np.testing.assert_allclose(ours["coef"], peer.coef_[0], atol=1e-3)
+        np.testing.assert_array_equal(ours["coef"] == 0.0, peer.coef_[0] == 0.0)
+        left = np.count_nonzero(ours["coef"])
+    assert re.search(rf"weights other than zero +{left}\b", told.out)
+    assert left < X.shape[1]
+
+
 def test_fit_of_the_squared_loss_agrees_with_scikit_learns_ridge(tmp_path, labelled):
     path, X, y = labelled
     model = tmp_path / "model.npz"

@@ -125,6 +125,7 @@ def _part(parts: Registry[Any], name: str) -> str:
     needs = getattr(part, "needs", None)
     said = {
         "Needs": needs and needs.words(),
+        "Penalties": needs and needs.composite and "any, also those that are not smooth, such as l1",
         "Paper": getattr(part, "paper", None),
         "Floor": getattr(part, "floor", None),
     }

@@ -242,6 +242,8 @@ class FullPrecision(QuantizedAdaGrad):
 class AdaGradCMD(FullPrecision, QCMDAdaGrad):
     """AdaGrad by composite mirror descent: `qcmd-adagrad` without quantisation."""
 
+    fit_defaults = {"batch": 0, "step_size": 1.0}  # noqa: RUF012
+
 
 @register("adagrad-rda")
 @dataclass(frozen=True, kw_only=True)

@@ -28,15 +28,20 @@ def usual_solver(model: str, loss: str, *, smooth: bool = True) -> str:
     return "newton-cg" if formulation is None or formulation.hessian else "lbfgs"
 
 
-def usual_stop(model: str, loss: str) -> dict[str, Any]:
+def usual_stop(model: str, loss: str, *, smooth: bool = True) -> dict[str, Any]:
     """Return the default table [stop]: a goal for the scaled gradient, or a budget where it need not vanish.
 
-    A nonconvex objective has kinks or saddles, at which gradients stay large long after the model is good.
+    The parameters are those of `usual_solver`.
+
+    A nonconvex objective has kinks or saddles, at which gradients stay large long after the model is good. With a
+    penalty that is not smooth, the default solver is of first order.
     """
     formulation = _formulation(model, loss)
     if formulation is not None and not formulation.loss.flat_minima:
         return {"rounds": UNTESTED_ROUNDS}
-    return {"scaled_gradient": 1e-8 if formulation is None or formulation.convex else 1e-2}
+    if formulation is not None and not formulation.convex:
+        return {"scaled_gradient": 1e-2}
+    return {"scaled_gradient": 1e-8 if smooth else 1e-5}
 
 
 def _formulation(model: str, loss: str) -> Formulation | None:
