@@ -10,6 +10,8 @@ import scipy.sparse.linalg
 from hpcopt.arrays import Vector
 
 TOLERANCE = 1e-3  # relative error of Lanczos
+BASIS, SMALL_BASIS = 20, 6  # vectors that it keeps: ARPACK's default, and enough where these are too large
+NUMBERS = 2**23  # most numbers of all these vectors, unless the basis is small
 
 
 def largest_eigenvalue(product: Callable[[Vector], Vector], d: int) -> float:
@@ -30,5 +32,6 @@ def largest_eigenvalue(product: Callable[[Vector], Vector], d: int) -> float:
     if not column(start).any():  # A is zero
         return 0.0
     operator = scipy.sparse.linalg.LinearOperator((d, d), matvec=column, dtype=np.float64)
-    values = scipy.sparse.linalg.eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
+    basis = min(d, BASIS, max(SMALL_BASIS, NUMBERS // d))
+    values = scipy.sparse.linalg.eigsh(operator, k=1, ncv=basis, v0=start, tol=TOLERANCE, return_eigenvectors=False)
     return (1.0 + TOLERANCE) * float(values[0])

@@ -89,7 +89,9 @@ class Metric:
         weights = self._centred(g)
         _, shifts = self._parts(g)
         behind = g[weights.size : self.layout.shift], g[self.layout.shift + shifts.size :]
-        square = float(np.sum(weights * self._inverse_times(weights))) + float(shifts @ shifts) / self.curvature
+        products = self._inverse_times(weights)
+        products *= weights
+        square = float(np.sum(products)) + float(shifts @ shifts) / self.curvature
         return math.sqrt(square + sum(float(part @ part) for part in behind))
 
     def relative(self, g: Vector, value: float) -> float:
@@ -106,9 +108,9 @@ class Metric:
         return w[:size].reshape(layout.features, layout.outputs), w[layout.shift : layout.shift + layout.outputs]
 
     def _centred(self, g: Vector) -> NDArray[np.float64]:
-        """Return the weights' part of the gradient for centred features, (features, outputs), a new array."""
+        """Return the weights' part of the gradient for centred features, (features, outputs), perhaps a view."""
         weights, shifts = self._parts(g)
-        return weights - np.outer(self.means, shifts) if self.means.size else weights.copy()
+        return weights - np.outer(self.means, shifts) if self.means.size else weights
 
     def _inverse_times(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         inverse = self.inverse

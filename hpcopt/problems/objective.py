@@ -237,10 +237,12 @@ class FirstOrderPoint:
 
     @cached_property
     def _pass(self) -> tuple[float, Vector, Vector, Vector]:
-        """Sum of losses, sum of their gradients (d,), margins (n,), curvatures (n,): one pass."""
+        """Sum of losses, gradient of their mean (d,), margins (n,), curvatures (n,): one pass."""
         f = self.f
         with f.meter.working(4.0 * f.matrix.nnz + POINTWISE_FLOPS * f.n + 4.0 * f.d, f.matrix.nnz):
-            return f.matrix.loss_gradient(f.loss.code, f.y, self.w, (f.spare.take(), f.spare.take()))
+            found = f.matrix.loss_gradient(f.loss.code, f.y, self.w, (f.spare.take(), f.spare.take()))
+            np.divide(found[1], f.divisor, out=found[1])
+        return found
 
     def __del__(self) -> None:
         """Return margins and curvatures for reuse: only this point and its rays have references to them."""
@@ -253,16 +255,18 @@ class FirstOrderPoint:
         """f_k(w)."""
         return self._pass[0] / self.f.divisor + self.f.own_penalty.value(self.w[: self.f.penalised])
 
-    @cached_property
+    @property
     def loss_gradient(self) -> Vector:
         """Gradient of the mean loss at w, shape (d,)."""
-        return self._pass[1] / self.f.divisor
+        return self._pass[1]
 
     @cached_property
     def gradient(self) -> Vector:
         """Gradient of f_k at w, with the smooth part of the penalty, shape (d,)."""
         f = self.f
-        gradient = self._pass[1] / f.divisor
+        if not f.own_penalty.curvature:
+            return self.loss_gradient
+        gradient = self.loss_gradient.copy()
         f.own_penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
         return gradient
 

@@ -252,8 +252,11 @@ class NetworkPoint:
     @cached_property
     def gradient(self) -> Vector:
         """Gradient of f_k at w, with the smooth part of the penalty, shape (d,)."""
+        f = self.f
+        if not f.own_penalty.curvature:
+            return self.loss_gradient
         gradient = self.loss_gradient.copy()
-        self.f.own_penalty.add_gradient(self.w[: self.f.penalised], gradient[: self.f.penalised])
+        f.own_penalty.add_gradient(self.w[: f.penalised], gradient[: f.penalised])
         return gradient
 
 

@@ -78,6 +78,7 @@ def drive_asynchronous(
         node.next_step(word.rest)
         word.tell_if_over(state.iteration)
         node.stopping = word.heard()
+    f.recall({})  # as in rounds: see `driver`
     word.wait()  # a node that has left early still serves the others
     survey.end()
     outcome = measured.outcome(state)

@@ -106,6 +106,7 @@ def _drive_rounds(
         if is_due is not None and is_due(iteration):
             checkpoints.keep(_snapshot(node, f, solver, state, course.snapshot(iteration)))
             meet(node)
+    f.recall({})  # an oracle and its last point refer to each other: they would keep their vectors for a while
     exact = solver.minimises and solver.floor is None and problem.formulation.loss.flat_minima
     return course.outcome(state, iteration, exact=exact)
 

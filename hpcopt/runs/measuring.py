@@ -99,8 +99,8 @@ class Watch:
     def _record(self, w: Vector, iteration: int, seconds: float) -> Record:
         """Return the columns that every record has."""
         node = self._node
-        sums = node.world.sum(self.share_of(w, counted(node)))
-        here = self.record(w, sums, iteration, seconds, node.ledger.solver.rounds)
+        sums = self.share_of(w, counted(node))
+        here = self.record(w, node.world.sum(sums, out=sums), iteration, seconds, node.ledger.solver.rounds)
         own = np.array([here.seconds, float(here.round), here.scaled_gradient or 0.0])
         last, rounds, scaled = node.world.max(own)  # bitwise equal on all nodes
         record = self._slotted(replace(here, seconds=float(last), round=int(rounds)))
@@ -122,17 +122,23 @@ class Watch:
     def share_of(self, w: Vector, counts: Counts) -> Vector:
         """Return this node's contribution to the sums of a record of the model `w`, shape (8 + d,)."""
         here = self._oracle.at(w)
-        share = self._oracle.share
+        share, value, gradient = self._oracle.share, here.value, here.gradient
         tested, right = self._test(w)
         sent = counts.bytes, counts.down, counts.messages, counts.over_edges
-        return np.concatenate(([share * here.value, *sent, counts.touched, tested, right], share * here.gradient))
+        told = np.empty(_NUMBERS + len(w))
+        told[:_NUMBERS] = share * value, *sent, counts.touched, tested, right
+        np.multiply(share, gradient, out=told[_NUMBERS:])
+        self._oracle.recall({})  # the point has several vectors, and no use until the next record
+        return told
 
     def record(self, w: Vector, sums: Vector, iteration: int, seconds: float, rounds: int) -> Record:
         """Return the columns that every record of `w` has, given the sums of the nodes' contributions, (8 + d,)."""
         objective, size, down, messages, over_edges, touched, tests, hits = (float(v) for v in sums[:_NUMBERS])
         tested = hits / tests if tests else None
-        penalty, weights, residual = self._oracle.penalty, w[: self._oracle.penalised], sums[_NUMBERS:].copy()
-        residual[: len(weights)] = penalty.residual(weights, residual[: len(weights)])
+        penalty, weights, residual = self._oracle.penalty, w[: self._oracle.penalised], sums[_NUMBERS:]
+        if not penalty.smooth:
+            residual = residual.copy()
+            residual[: len(weights)] = penalty.residual(weights, residual[: len(weights)])
         is_error = self._problem.formulation.loss.targets is Targets.REAL
         return Record(
             round=rounds,
@@ -141,7 +147,7 @@ class Watch:
             clock=self._node.clock,
             bytes=int(size),
             messages=int(messages),
-            work=touched / self._problem.entries,
+            work=touched / max(1, self._problem.entries),  # sparse rows may have none
             objective=objective,
             grad_norm=float(np.linalg.norm(residual)),
             bytes_up=int(size - down) if self._directed else None,

@@ -16,7 +16,8 @@ from hpcopt.runs.prepare import Prepared
 from hpcopt.solvers.base import Solver
 
 ROWS, ROUNDS = 64, 12
-ALONE = 2**25  # most numbers held by one process for all nodes: every node's model on every node
+NUMBERS = 2**23  # most numbers of a model times rounds: rounds of large models take long, but need no second warm-up
+ALONE = 2**21  # most numbers held by one process for all nodes: every node's model on every node, several vectors each
 
 
 def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
@@ -26,7 +27,8 @@ def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
     against the solver that runs first.
     """
     few = {rank: Shard(shard.matrix.head(ROWS), shard.y[:ROWS]) for rank, shard in prepared.shards.items()}
-    stop, cluster = StopRule(rounds=ROUNDS), prepared.cluster
+    stop = StopRule(rounds=max(2, min(ROUNDS, NUMBERS // max(1, len(prepared.w0)))))
+    cluster = prepared.cluster
     given = prepared.conditions
     conditions = Conditions(mixing=given.mixing, hubs=given.hubs)  # without delays, since nothing is measured
 

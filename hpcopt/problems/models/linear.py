@@ -83,8 +83,10 @@ class Margins(SizedModel):
         warm(few, self.loss.code, y[: few.n])
         if self.loss.hessian:
             penalty = L2(weight=1.0)  # avoids singular Hessians
-            start = Objective(few, y[: few.n], self.loss, penalty, total=few.n, meter=Meter()).at(np.zeros(self.size))
+            f = Objective(few, y[: few.n], self.loss, penalty, total=few.n, meter=Meter())
+            start = f.at(np.zeros(self.size))
             start.along(start.newton_direction()).values(np.ones(1))
+            f.recall({})
 
     def score(self, w: Vector, matrix: Matrix, y: Vector) -> float:
         return self.loss.score(matrix.margins(w), y)

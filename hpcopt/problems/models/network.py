@@ -56,6 +56,7 @@ class Network(SizedModel):
         w, rows = np.zeros(f.d), np.arange(f.n)
         f.sgd(f.at(w).gradient, rows, 1, np.ones(f.n))
         f.values(f.gradient_of_rows(w, rows)[None])
+        f.recall({})
         if f.bounded:
             f.smoothness()
             f.row_smoothness()
