@@ -28,6 +28,12 @@ Words = NDArray[np.int64]
 Rows = NDArray[np.int64]
 """Row numbers."""
 
+Places = NDArray[np.int64]
+"""Coordinates of a sparse vector, sorted, each once."""
+
+Sparse = tuple[Places, Vector]
+"""A vector with few nonzero numbers: their coordinates and values, shape (m,)."""
+
 Pairs = NDArray[np.int64]
 """Shape (edges, 2): pairs of nodes."""
 

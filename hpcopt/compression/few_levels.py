@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcopt.arrays import Sparse
 from hpcopt.checks import at_least, one_of
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, room
 from hpcopt.kernels import sparse_levels, ternary
@@ -102,6 +103,61 @@ class FewLevels(Compressor):
         if not ternary.expand(self.base, message, plan.bucket, plan.width, out):
             raise ValueError(f"message: an index is out of range for a vector of {out.size} numbers")
         return out
+
+    @property
+    def takes_lists(self) -> bool:
+        """Whether `encode_list` takes sparse vectors."""
+        return self.bucket == 0 and self.coding == "auto"
+
+    def among(self, m: int, d: int) -> FewLevels:  # noqa: ARG002
+        """Return the compressor for the m numbers of a vector of d that may be nonzero."""
+        return self
+
+    def encode_list(self, x: Sparse, d: int, key: int = 0) -> Message:
+        """Return the message of the vector of d numbers that is `x`, in time independent of d.
+
+        The form is that of `encode`, and so are the levels, where they are not random. Random levels have other random
+        numbers, keyed by the place in the list instead of the vector. Scales agree up to rounding in float32.
+        """
+        places, values = x
+        if not len(places):
+            places, values = np.zeros(1, dtype=np.int64), np.zeros(1)
+        m, base = len(places), self.base
+        plan, short = _plan(base, 0, d), _plan(base, 0, m)
+        message = np.empty(short.dense, dtype=np.uint8)
+        count = self.among(m, d).quantise(values, key, 0.0, m, message)
+        if count < 0:
+            raise NotFiniteError(f"{self.name}: NaN, infinity or a number beyond float32 in the vector")
+        numbers = np.empty(m)
+        ternary.expand(base, message, m, short.width, numbers)
+        kept = np.flatnonzero(numbers)
+        size = plan.header + (count * plan.item + 7) // 8
+        if size >= plan.dense or not plan.may_be_list:
+            dense = np.zeros(d)
+            dense[places] = values
+            return self.encode(dense, key)
+        listed = np.empty(size, dtype=np.uint8)
+        listed[: plan.header] = message[: plan.header]
+        high = float(message[: short.header].view(np.float32)[-1])
+        sparse_levels.list_numbers(base, places[kept], numbers[kept], high, plan.width, listed[plan.header :])
+        listed[3] |= 128
+        return listed
+
+    def decode_list(self, message: Message, d: int) -> Sparse:
+        """Return the vector of d numbers of a message of `encode_list`, without its zeros."""
+        base = self.base
+        plan = _plan(base, 0, d)
+        if not plan.fits_list(message):
+            dense = self.decode(message, np.empty(d))
+            places = np.flatnonzero(dense)
+            return places, dense[places]
+        count = 8 * (message.size - plan.header) // plan.item
+        places, numbers = np.empty(count, dtype=np.int64), np.empty(count)
+        scales = np.abs(message[: plan.header].view(np.float32)).astype(np.float64)
+        sparse_levels.read_list(base, message[plan.header :], plan.width, scales, places, numbers)
+        if count and places.max() >= d:
+            raise ValueError(f"message: an index is out of range for a vector of {d} numbers")
+        return places, numbers
 
     def largest_scale(self, message: Message, d: int) -> float:
         """Return the largest scale in a message of `d` numbers, for compressors of three values."""

@@ -50,6 +50,10 @@ class Ternary(FewLevels):
         if not (self.clip == 0.0 or 1.0 <= self.clip < math.inf):
             raise InputError(f"clip: expected 0 (off) or at least 1, got {self.clip}")
 
+    @property
+    def takes_lists(self) -> bool:
+        return super().takes_lists and self.clip == 0.0  # the root mean square is that of all numbers
+
     def quantise(self, x: Floats, key: int, unit: float, bucket: int, message: Message) -> int:
         return ternary.round_ternary(x, np.uint64(key), unit, float(self.clip), bucket, message)
 

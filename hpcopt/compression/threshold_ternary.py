@@ -23,7 +23,7 @@ unbiased variant are ours.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -74,6 +74,9 @@ class ThresholdTernary(FewLevels):
     @property
     def base(self) -> int:
         return QUINARY if self.unbiased else TERNARY
+
+    def among(self, m: int, d: int) -> ThresholdTernary:
+        return replace(self, kappa=self.kappa * m / d) if self.rule == "all" else self
 
     def quantise(self, x: Floats, key: int, unit: float, bucket: int, message: Message) -> int:
         rule, kappa = _RULES[self.rule], float(self.kappa)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcopt.arrays import Bytes, Floats
+from hpcopt.arrays import Bytes, Floats, Places, Vector
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.items import item_at, put_item, room_for_items
 from hpcopt.kernels.lanes import nonzeros
@@ -61,6 +61,51 @@ def list_levels(base: int, message: Bytes, header: int, d: int, width: int, size
     for i in range(size):
         packed[i] = items[i]
     message[3] |= 128
+
+
+@kernel()
+def list_numbers(base: int, places: Places, numbers: Vector, high: float, width: int, items: Bytes) -> None:
+    """Fill `items` with the list of `numbers` (m,), none of them zero, at the indices `places`.
+
+    Parameters
+    ----------
+    base, width
+        As for `list_levels`.
+    high
+        In base 5, the larger magnitude.
+    items
+        Shape (ceil(m w / 8),).
+    """
+    bits_of_level = base // 2
+    word, filled, at = np.uint64(0), 0, 0
+    for j in range(places.size):
+        code = (np.int64(bits_of_level == 2 and abs(numbers[j]) == high) << 1) | np.int64(numbers[j] < 0.0)
+        word |= np.uint64(places[j] | (code << width)) << np.uint64(filled)
+        filled += width + bits_of_level
+        while filled >= 8:
+            items[at] = word & _BYTE
+            word >>= _8
+            filled -= 8
+            at += 1
+    if filled > 0:
+        items[at] = word & _BYTE
+
+
+@kernel()
+def read_list(base: int, items: Bytes, width: int, scales: Vector, places: Places, numbers: Vector) -> None:
+    """Fill `places` and `numbers`, shape (m,), from the list `items`; one bucket with these scales, shape (base // 2,).
+
+    The other parameters as for `list_levels`.
+    """
+    bits_of_level = base // 2
+    w = width + bits_of_level
+    ones = np.uint64((1 << width) - 1)
+    for k in range(places.size):
+        item = _bits_from(items, k * w)
+        places[k] = item & ones
+        code = np.int64(item >> np.uint64(width))
+        scale = scales[(code >> 1) & (bits_of_level - 1)]
+        numbers[k] = -scale if code & 1 else scale
 
 
 @part()

@@ -32,6 +32,7 @@ from hpcopt.problems.losses import MarginLoss
 from hpcopt.problems.matrix import Matrix, vector
 from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.metric import Layout, Metric, measured
+from hpcopt.problems.oracle import ModelAt
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.problems.spare import SpareVectors
@@ -61,6 +62,8 @@ class FirstOrderObjective:
         The meter that counts the work.
     penalised
         Number of leading coordinates that the penalty acts on; default: all. The last one may be an intercept.
+    entries
+        Number of stored entries of all shards; default: as if all had as many per row as this one.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class FirstOrderObjective:
         total: int,
         meter: Meter,
         penalised: int | None = None,
+        entries: int | None = None,
     ) -> None:
         self.matrix = matrix
         self.y = y
@@ -90,6 +94,7 @@ class FirstOrderObjective:
         """The penalty in f_k."""
         self.penalised = matrix.d if penalised is None else penalised
         """Number of leading coordinates with the penalty."""
+        self.coordinates_per_row = matrix.nnz / self.divisor if entries is None else entries / total
         self.piece = max(1, int(PIECE * matrix.n / (4.0 * matrix.nnz + POINTWISE_FLOPS * matrix.n))) if matrix.n else 1
         self.spare = SpareVectors(matrix.n)
         self._last: FirstOrderPoint | None = None
@@ -123,13 +128,13 @@ class FirstOrderObjective:
                 self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
-    def sparse_gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
+    def sparse_gradient_of_rows(self, w: Vector | ModelAt, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
         """Return the coordinates and values of the mean loss's gradient; see `Oracle.sparse_gradient_of_rows`."""
-        w = vector("w", w, self.d)
+        model = w if callable(w) else vector("w", w, self.d).__getitem__
         touched = self.matrix.nnz * len(rows) / self.divisor
         with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows), touched):
             columns, few = self.matrix.restricted(rows)
-            _, values = few.gradient_of_rows(self.loss.code, self.y[rows], w[columns], np.arange(few.n))
+            _, values = few.gradient_of_rows(self.loss.code, self.y[rows], model(columns), np.arange(few.n))
             values /= max(few.n, 1)
         return columns, values
 

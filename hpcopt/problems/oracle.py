@@ -17,6 +17,9 @@ from hpcopt.fabric.meter import Meter
 from hpcopt.problems.metric import Metric
 from hpcopt.problems.penalties import Penalty
 
+ModelAt = Callable[[NDArray[np.int64]], Vector]
+"""Returns a model at coordinates, shape (m,), of which there may be many more that are not needed."""
+
 
 class FirstOrder(Protocol):
     """f_k and its gradient at one point; both together cost one pass over the shard."""
@@ -51,6 +54,8 @@ class Oracle(Protocol):
         n_k / n: the weight of this shard in f; the shares of all nodes sum to one.
     penalised
         Number of leading coordinates that the penalty acts on.
+    coordinates_per_row
+        Number of coordinates in which the gradient of a row's loss can be nonzero, the mean over all shards.
     piece
         Number of rows, at least 1, whose gradient takes about a millisecond on a current core.
     """
@@ -61,6 +66,7 @@ class Oracle(Protocol):
     d: int
     share: float
     penalised: int
+    coordinates_per_row: float
     piece: int
 
     def at(self, w: Vector) -> FirstOrder:
@@ -81,10 +87,15 @@ class Oracle(Protocol):
             Whether to leave out the penalty: a solver that takes proximal steps has all of it in them.
         """
 
-    def sparse_gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
+    def sparse_gradient_of_rows(self, w: Vector | ModelAt, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
         """Return the gradient at `w` of the mean loss over `rows`, without the penalty, where it can be nonzero.
 
         With sparse rows the work is proportional to the rows' entries and not to d.
+
+        Parameters
+        ----------
+        w
+            The model, shape (d,), or a function that returns it at given coordinates.
 
         Returns
         -------

@@ -28,6 +28,7 @@ from hpcopt.problems.matrix import Matrix, vector
 from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.metric import Layout, Metric, measured
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
+from hpcopt.problems.oracle import ModelAt
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.none import NoPenalty
 
@@ -54,6 +55,8 @@ class Perceptron:
         Number of rows of all shards.
     meter
         The meter that counts the work.
+    entries
+        Number of stored entries of all shards; default: as if all had as many per row as this one.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Perceptron:
         *,
         total: int,
         meter: Meter,
+        entries: int | None = None,
     ) -> None:
         self.matrix = matrix
         self.y = loss.as_targets(vector("y", y, matrix.n), layers.widths[-1])
@@ -81,6 +85,8 @@ class Perceptron:
         self.own_penalty = penalty if matrix.n else NoPenalty()  # f_k is 0 on a shard without rows
         self.penalised = layers.penalised
         self._last: NetworkPoint | None = None
+        width, per_row = layers.widths[1], matrix.nnz / self.divisor if entries is None else entries / total
+        self.coordinates_per_row = self.d + (per_row - layers.widths[0]) * width
         inner = sum(rows * columns for rows, columns in layers.shapes[1:])
         outputs = sum(layers.widths[1:])
         self._forward_flops = 2.0 * (matrix.nnz * layers.widths[1] + matrix.n * inner) + (
@@ -111,14 +117,14 @@ class Perceptron:
         with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
             return self._mean_gradient(vector("w", w, self.d), rows, loss_only=loss_only)
 
-    def sparse_gradient_of_rows(self, w: Vector, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
+    def sparse_gradient_of_rows(self, w: Vector | ModelAt, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
         """Return the coordinates and values of the mean loss's gradient; see `Oracle.sparse_gradient_of_rows`."""
-        w = vector("w", w, self.d)
+        model = w if callable(w) else vector("w", w, self.d).__getitem__
         part = len(rows) / self.divisor
         with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
             columns, few = self.matrix.restricted(rows)
             coordinates, layers = self.layers.restricted(columns)
-            leading, targets = w[coordinates], self.y[rows]
+            leading, targets = model(coordinates), self.y[rows]
             values = np.zeros(layers.size)
             for block in blocks(few.n):
                 _add_gradient(few, layers, self.loss, leading, block, targets[block], values)

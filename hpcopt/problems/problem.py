@@ -48,7 +48,8 @@ class Problem:
 
     def on(self, shard: Shard, meter: Meter) -> Oracle:
         """Return the objective on one shard, with its work counted by `meter`."""
-        return self.model.oracle(shard.matrix, shard.y, self.formulation.penalty, total=self.total, meter=meter)
+        sizes = {"total": self.total, "entries": self.entries}
+        return self.model.oracle(shard.matrix, shard.y, self.formulation.penalty, **sizes, meter=meter)
 
     def words(self) -> str:
         """Describe the objective, with the parameters of scikit-learn's equivalent estimator if there is one."""

@@ -59,11 +59,19 @@ class Course:
         if self.status is None and record.objective < self._best.objective:
             self._best, self._kept = record, model.copy()
 
-    def outcome(self, state: State, iteration: int, *, exact: bool) -> Outcome:
-        """Return the outcome of a run that ended at `state` after `iteration` iterations; `exact`: without a floor."""
+    def outcome(self, state: State, w: Vector, iteration: int, *, exact: bool) -> Outcome:
+        """Return the outcome of a run that ended at `state` after `iteration` iterations.
+
+        Parameters
+        ----------
+        w
+            The model of that state, shape (d,).
+        exact
+            Whether the solver has no floor.
+        """
         if self.status is None:  # the solver ended: its messages after the last iterate count too
             self._watch.scale()
-            self._last, self._model = self._watch.measure(state.w, iteration)
+            self._last, self._model = self._watch.measure(w, iteration)
             self.status = self._stop.ended(self._last, self._first, self._convexity, exact=exact)
             if self._tells_all:
                 self._tell(self._last)

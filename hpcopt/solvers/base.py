@@ -66,6 +66,14 @@ class Solver(abc.ABC, Generic[S]):
         At a yield `w` is the same on all nodes, unless each node keeps its own model.
         """
 
+    def model(self, f: Any, s: S) -> Vector:  # noqa: ARG002
+        """Return the model in a yielded state, shape (d,), without a change of the state.
+
+        That is `w`, unless the solver updates coordinates only when it needs them. It is not called by the solver but
+        whenever the model is measured or kept.
+        """
+        return s.w
+
     @abc.abstractmethod
     def doubles(self, s: S, d: int) -> int:
         """Return the number of float64 that this solver has reduced so far, from the counters in its state.

@@ -28,7 +28,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from hpcopt.arrays import Vector
+from hpcopt.arrays import Places, Vector
 from hpcopt.checks import at_least, one_of, within
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
@@ -42,6 +42,8 @@ from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.batches import batch_gradient
 from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Mean, Memory, Way, can_be_summed
+from hpcopt.solvers.parts.lazy import RARE, LazyUpdates, sparse_batch_gradient
+from hpcopt.solvers.parts.sparse_exchange import SparseExchange, can_be_sparse
 
 
 @dataclass
@@ -51,7 +53,9 @@ class AdaGradState(State):
     v: Vector  # (d,), sums of the squares of the mean gradients
     z: Vector  # (d,), sums of the mean gradients; QCMD: (0,)
     exchanged: Exchanged
+    done: Places  # (d,), number of the step that each coordinate of w has come to; (0,) if all have come to the last
     steps: int = 0
+    lazy: bool = False  # whether w is brought up to date only where it is needed; the model is then `Solver.model`
 
 
 def _contractive(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None:
@@ -134,19 +138,44 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     def point(self, s: AdaGradState, g: Vector, H: Vector) -> tuple[Vector, float]:
         """Return c - (tau/H) p, shape (d,), and tau; update z by the mean gradient `g`. v is still that before."""
 
-    def init(self, node: Node, f: Oracle, w0: Vector) -> AdaGradState:  # noqa: ARG002
+    def init(self, node: Node, f: Oracle, w0: Vector) -> AdaGradState:
         z = np.zeros(0 if self.rule == adaptive.MIRROR else w0.size)
         back = np.zeros(w0.size if self.downlink == "gradient" and node.rank == HUB else 0)
         exchanged = Exchanged(memory=np.zeros_like(w0), returned=back)
-        return AdaGradState(w=w0.copy(), v=np.zeros_like(w0), z=z, exchanged=exchanged)
+        lazy = self._is_lazy(node, f)
+        done = np.zeros(w0.size if lazy and self.rule == adaptive.MIRROR else 0, dtype=np.int64)
+        return AdaGradState(w=w0.copy(), v=np.zeros_like(w0), z=z, exchanged=exchanged, done=done, lazy=lazy)
+
+    def model(self, f: Oracle, s: AdaGradState) -> Vector:
+        return self._lazily(f, s).at(np.arange(f.d)) if s.lazy else s.w
+
+    def _is_lazy(self, node: Node, f: Oracle) -> bool:
+        """Return whether the mean gradient of a step is so sparse, on any node, that lazy updates pay."""
+        if self.exchange != "all-gather" or self.error_feedback != "none" or not can_be_sparse(self.compressor):
+            return False
+        touched = node.size * self.batch * f.coordinates_per_row
+        return f.penalty.shrinkage is not None and 0.0 < RARE * touched <= f.d
+
+    def _lazily(self, f: Oracle, s: AdaGradState) -> LazyUpdates:
+        return LazyUpdates(self.rule, f, s, self.step_size, self.delta)
 
     def rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
-        exchange = (HUBS[self.downlink] if self.exchange == "hub" else Exchange)(
-            node, self.compressor, self.error_feedback, s.exchanged
-        )
         if s.steps == 0 and s.w.any():
             s.v += node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
             s.exchanged.means += 1
+        yield from self._lazy_rounds(node, f, s) if s.lazy else self._eager_rounds(node, f, s)
+
+    def _lazy_rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
+        exchange, model = SparseExchange(node, self.compressor, f.d, s.exchanged), self._lazily(f, s)
+        while True:
+            g = sparse_batch_gradient(node, f, model, self.batch, s.steps)
+            model.step(exchange.mean(g, f.share, s.steps))
+            yield s
+
+    def _eager_rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
+        exchange = (HUBS[self.downlink] if self.exchange == "hub" else Exchange)(
+            node, self.compressor, self.error_feedback, s.exchanged
+        )
         while True:
             gradient = batch_gradient(node, f, s.w, self.batch, s.steps, loss_only=True)
             mean = exchange.mean(gradient, f.share, s.steps)

@@ -61,7 +61,9 @@ class SizedModel(abc.ABC):
         """Return the features `X`, (n, features), numpy array or scipy CSR, in the form that the oracle expects."""
 
     @abc.abstractmethod
-    def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> Oracle:
+    def oracle(
+        self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter, entries: int | None = None
+    ) -> Oracle:
         """Return the objective on a shard.
 
         Parameters
@@ -74,6 +76,8 @@ class SizedModel(abc.ABC):
             Number of rows of all shards.
         meter
             The meter that counts its work.
+        entries
+            Number of stored entries of all shards; default: as if all had as many per row as this one.
         """
 
     @abc.abstractmethod

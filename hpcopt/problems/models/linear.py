@@ -74,9 +74,11 @@ class Margins(SizedModel):
             return scipy.sparse.hstack([X, scipy.sparse.csr_array(ones)], format="csr")
         return np.asarray(np.hstack([X, ones]))
 
-    def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> FirstOrderObjective:
-        kind = Objective if self.loss.hessian else FirstOrderObjective
-        return kind(matrix, y, self.loss, penalty, penalised=self.penalised, total=total, meter=meter)
+    def oracle(
+        self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter, entries: int | None = None
+    ) -> FirstOrderObjective:
+        kind, penalised = Objective if self.loss.hessian else FirstOrderObjective, self.penalised
+        return kind(matrix, y, self.loss, penalty, penalised=penalised, total=total, entries=entries, meter=meter)
 
     def warm(self, matrix: Matrix, y: Vector) -> None:
         few = matrix.head(2)

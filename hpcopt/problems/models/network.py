@@ -47,8 +47,10 @@ class Network(SizedModel):
     def rows(self, X: Any) -> Any:
         return X  # biases are not a feature
 
-    def oracle(self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter) -> Perceptron:
-        return Perceptron(matrix, y, self.loss, self.shape, penalty, total=total, meter=meter)
+    def oracle(
+        self, matrix: Matrix, y: Vector, penalty: Penalty, *, total: int, meter: Meter, entries: int | None = None
+    ) -> Perceptron:
+        return Perceptron(matrix, y, self.loss, self.shape, penalty, total=total, entries=entries, meter=meter)
 
     def warm(self, matrix: Matrix, y: Vector) -> None:
         few = matrix.head(2)

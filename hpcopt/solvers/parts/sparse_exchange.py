@@ -1,0 +1,78 @@
+"""The mean of one sparse vector of each node over an all-gather, in time that depends on its nonzero numbers only.
+
+A message is that of the dense vector, coded as a list by the compressor; without compression the coordinates, 4 bytes
+each, and the values, 8 bytes each. All nodes add the messages in rank order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcopt.arrays import Sparse, Vector
+from hpcopt.compression import Compressor, Message
+from hpcopt.compression.few_levels import FewLevels
+from hpcopt.compression.identity import Identity
+from hpcopt.fabric.interface import Node
+from hpcopt.fabric.streams import Draw
+from hpcopt.kernels import csr
+from hpcopt.solvers.parts.exchange import Exchanged
+
+_PLACE, _DOUBLE = 4, 8  # bytes
+
+
+def can_be_sparse(compressor: Compressor) -> bool:
+    """Return whether sparse vectors can be sent as lists, in time independent of d."""
+    return isinstance(compressor, Identity) or (isinstance(compressor, FewLevels) and compressor.takes_lists)
+
+
+class SparseExchange:
+    """The exchange by an all-gather, without error feedback, of vectors of d numbers; `exchange.Exchange` if dense.
+
+    Parameters
+    ----------
+    compressor
+        One that `can_be_sparse`.
+    s
+        What the exchange keeps; updated in place.
+    """
+
+    def __init__(self, node: Node, compressor: Compressor, d: int, s: Exchanged) -> None:
+        self._node = node
+        self._compressor = compressor if isinstance(compressor, FewLevels) else None
+        self._d = d
+        self._s = s
+        self._scratch = np.zeros(d if node.size > 1 else 0, dtype=np.int32)  # zero between calls
+
+    def mean(self, x: Sparse, weight: float, step: int) -> Sparse:
+        """Return the mean; parameters as for `Exchange.mean`."""
+        message = self._message((x[0], self._node.size * weight * x[1]), step)
+        messages = self._node.world.allgather(message)
+        self._s.up += message.nbytes
+        self._s.down += sum(received.nbytes for received in messages)
+        places, total = self._sum([self._read(received) for received in messages])
+        return places, total / self._node.size
+
+    def _message(self, x: Sparse, step: int) -> Message:
+        if self._compressor is not None:
+            return self._compressor.encode_list(x, self._d, self._node.key(Draw.MESSAGE, step))
+        return np.concatenate([x[1].view(np.uint8), x[0].astype(np.int32).view(np.uint8)])
+
+    def _read(self, message: Message) -> Sparse:
+        if self._compressor is not None:
+            return self._compressor.decode_list(message, self._d)
+        values = message.size // (_PLACE + _DOUBLE) * _DOUBLE
+        return message[values:].view(np.int32).astype(np.int64), message[:values].view(np.float64)
+
+    def _sum(self, parts: list[Sparse]) -> Sparse:
+        """Return the sum of sparse vectors, added in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        starts = np.cumsum([0, *(len(places) for places, _ in parts)])
+        indices = np.concatenate([places for places, _ in parts]).astype(np.int32)
+        values = np.concatenate([numbers for _, numbers in parts])
+        which = np.arange(len(parts))
+        found = np.empty(len(indices), dtype=np.int32)
+        count = csr.touched_columns(indices, starts, which, self._scratch, found)
+        csr.renumber(values, indices, starts, which, found[:count], self._scratch, np.empty_like(values), indices)
+        total: Vector = np.bincount(indices, values, count).astype(np.float64, copy=False)
+        return found[:count].astype(np.int64), total
