@@ -22,6 +22,7 @@ from hpcopt.arrays import Sparse
 from hpcopt.checks import at_least, one_of
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, room
 from hpcopt.kernels import sparse_levels, ternary
+from hpcopt.kernels.items import SPARE
 from hpcopt.kernels.trits import PER_BYTE, TERNARY
 
 
@@ -136,12 +137,12 @@ class FewLevels(Compressor):
             dense = np.zeros(d)
             dense[places] = values
             return self.encode(dense, key)
-        listed = np.empty(size, dtype=np.uint8)
+        listed = np.zeros(size + SPARE, dtype=np.uint8)
         listed[: plan.header] = message[: plan.header]
         high = float(message[: short.header].view(np.float32)[-1])
         sparse_levels.list_numbers(base, places[kept], numbers[kept], high, plan.width, listed[plan.header :])
         listed[3] |= 128
-        return listed
+        return listed[:size]
 
     def decode_list(self, message: Message, d: int) -> Sparse:
         """Return the vector of d numbers of a message of `encode_list`, without its zeros."""

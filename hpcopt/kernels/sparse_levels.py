@@ -74,21 +74,12 @@ def list_numbers(base: int, places: Places, numbers: Vector, high: float, width:
     high
         In base 5, the larger magnitude.
     items
-        Shape (ceil(m w / 8),).
+        The list and `items.SPARE` bytes more, the first of them 0.
     """
     bits_of_level = base // 2
-    word, filled, at = np.uint64(0), 0, 0
     for j in range(places.size):
         code = (np.int64(bits_of_level == 2 and abs(numbers[j]) == high) << 1) | np.int64(numbers[j] < 0.0)
-        word |= np.uint64(places[j] | (code << width)) << np.uint64(filled)
-        filled += width + bits_of_level
-        while filled >= 8:
-            items[at] = word & _BYTE
-            word >>= _8
-            filled -= 8
-            at += 1
-    if filled > 0:
-        items[at] = word & _BYTE
+        put_item(items, j, width + bits_of_level, np.uint64(places[j] | (code << width)))
 
 
 @kernel()
@@ -98,10 +89,9 @@ def read_list(base: int, items: Bytes, width: int, scales: Vector, places: Place
     The other parameters as for `list_levels`.
     """
     bits_of_level = base // 2
-    w = width + bits_of_level
     ones = np.uint64((1 << width) - 1)
     for k in range(places.size):
-        item = _bits_from(items, k * w)
+        item = item_at(items, k, width + bits_of_level)
         places[k] = item & ones
         code = np.int64(item >> np.uint64(width))
         scale = scales[(code >> 1) & (bits_of_level - 1)]
