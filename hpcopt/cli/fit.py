@@ -42,7 +42,7 @@ SolverName = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="See: hpcopt list solvers; default: newton-cg; lbfgs where there are no second derivatives; "
+        help="See: hpcopt list solvers; default: newton-cg; lbfgs with the losses softmax, hinge and huber; "
         "adagrad-cmd with --l1.",
     ),
 ]

@@ -33,6 +33,12 @@ class Formulation:
         return self.without("convex") is None
 
     @property
+    def strongly_convex(self) -> bool:
+        """Whether it is strongly convex whatever the data, by its penalty."""
+        model = self.sized(features=1, classes=2)
+        return self.convex and self.penalty.curvature > 0.0 and model.penalised == model.size
+
+    @property
     def smooth(self) -> bool:
         """Whether the objective is continuously differentiable."""
         return self.without("smooth") is None

@@ -92,6 +92,17 @@ def _compressible(solver: Solver[Any], setting: Setting) -> Objection | None:
     return refusal and Objection("solver.compressor", f"compressor: {refusal}", can_be_forced=False)
 
 
+def _curvature(solver: Solver[Any], setting: Setting) -> Objection | None:
+    problem = setting.problem
+    if not solver.needs.hessian or problem is None or problem.loss.curved or problem.strongly_convex:
+        return None
+    what = (
+        f"{solver.name} requires a Hessian that is not singular, and without curvature for large errors that of "
+        f"{problem.loss.name} may be; use lbfgs, or l2 > 0 and no intercept"
+    )
+    return Objection("problem.loss", what, can_be_forced=True)
+
+
 def _edges(solver: Solver[Any], setting: Setting) -> Objection | None:
     topology = setting.topology
     if not solver.needs.two_way or topology is None or not topology.one_way:
@@ -138,4 +149,4 @@ def _weights(solver: Solver[Any], setting: Setting) -> Objection | None:
 
 
 _IMPOSSIBLE = (_purpose, _hessian, _composite, _smoothness, _departures, _rates, _rowless, _compressible)
-_BEYOND_THEORY = (_edges, _compressor, _neighbours, _weights)
+_BEYOND_THEORY = (_curvature, _edges, _compressor, _neighbours, _weights)

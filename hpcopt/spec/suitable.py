@@ -25,7 +25,7 @@ def usual_solver(model: str, loss: str, *, smooth: bool = True) -> str:
     if not smooth:
         return "adagrad-cmd"
     formulation = _formulation(model, loss)
-    return "newton-cg" if formulation is None or formulation.hessian else "lbfgs"
+    return "newton-cg" if formulation is None or (formulation.hessian and formulation.loss.curved) else "lbfgs"
 
 
 def usual_stop(model: str, loss: str, *, smooth: bool = True) -> dict[str, Any]:

@@ -31,6 +31,9 @@ class Loss(abc.ABC):
         Whether its derivative is continuous; if not, gradients of a convex loss need not vanish at a minimum.
     hessian
         Whether its second derivatives are available, at least wherever they exist.
+    curved
+        Whether its second derivative is above 0 wherever its slope is not 0. If not, the Hessian may be singular, and
+        the gradient outside its range, where there is no Newton step.
     curvature_bound
         Upper bound on the second derivative in the output, or for several outputs on its largest eigenvalue; None if
         there is none.
@@ -41,6 +44,7 @@ class Loss(abc.ABC):
     convex: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     hessian: ClassVar[bool] = True
+    curved: ClassVar[bool] = True
     curvature_bound: ClassVar[float | None]
 
     @property

@@ -15,7 +15,8 @@ from hpcopt.problems.targets import Targets
 class Huber(MarginLoss):
     """Huber's loss for real targets: r^2/2 where |r| <= delta, r = z - y, else delta |r| - delta^2/2.
 
-    Its curvature is 1 where |r| <= delta, else 0: the second derivative wherever that exists.
+    Its curvature is 1 where |r| <= delta, else 0: the second derivative wherever that exists. Where most errors are
+    larger, the Hessian is little more than that of the penalty, and first-order solvers are the better choice.
 
     Parameters
     ----------
@@ -29,6 +30,7 @@ class Huber(MarginLoss):
 
     targets = Targets.REAL
     curvature_bound = 1.0
+    curved = False
 
     def __post_init__(self) -> None:
         check_types(self)
