@@ -40,6 +40,19 @@ def test_anyone_can_read_the_file_with_numpy_alone(tmp_path):
         assert_array_equal(content["classes"], [3.0, 8.0])
 
 
+def test_a_model_of_mostly_zeros_has_a_small_file_that_anyone_can_read(tmp_path):
+    coef = np.zeros(300_000)
+    coef[::1000] = np.arange(1.0, 301.0)
+    Model(coef, 0.5, "squared").save(tmp_path / "model.npz")
+    assert (tmp_path / "model.npz").stat().st_size < coef.nbytes / 100
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as content:
+        assert_array_equal(content["coef"], coef)
+    found = load(tmp_path / "model.npz")
+    assert_array_equal(found.coef, coef)
+    rows = csr_array((np.array([2.0, 3.0]), np.array([1000, 1001]), np.array([0, 1, 2])), shape=(2, 2000))
+    assert_array_equal(found.predict(rows), [4.5, 0.5])
+
+
 def test_predictions_agree_with_scikit_learn(rng):
     X = rng.standard_normal((60, 4))
     y = np.where(X @ [1.0, -1.0, 2.0, 0.0] + rng.standard_normal(60) > 0, 7.0, 2.0)
@@ -215,12 +228,13 @@ def test_a_missing_file_a_folder_and_a_text_file_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("where", [0.3, 0.6, 0.95])
-def test_a_file_cut_short_or_with_a_wrong_byte_is_refused_in_one_line(tmp_path, where):
+@pytest.mark.parametrize(("zeros", "wrong"), [(0, 4000), (900, 400)], ids=["dense", "mostly zeros"])
+def test_a_file_cut_short_or_with_a_wrong_byte_is_refused_in_one_line(tmp_path, where, zeros, wrong):
     path = tmp_path / "model.npz"
-    Model(np.arange(1000.0), 0.0, "squared").save(path)
+    Model(np.arange(1000.0) * (np.arange(1000) >= zeros), 0.0, "squared").save(path)
     whole = path.read_bytes()
     at = int(where * len(whole))
-    for damaged in (whole[:at], whole[:4000] + bytes([whole[4000] ^ 255]) + whole[4001:]):
+    for damaged in (whole[:at], whole[:wrong] + bytes([whole[wrong] ^ 255]) + whole[wrong + 1 :]):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="not a model") as caught:
             load(path)

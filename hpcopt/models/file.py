@@ -1,4 +1,8 @@
-"""The file of a trained model: arrays in an .npz, without pickles, written atomically."""
+"""The file of a trained model: arrays in an .npz, without pickles, written atomically.
+
+Coefficients are always stored dense, so that anyone can use them without this package. If most of them are zero, the
+archive is compressed: four million coefficients of which a thousand are not zero take 44 kB instead of 32 MB.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +28,10 @@ HIDDEN = "hidden_"  # prefix of the names of hidden layers' arrays
 
 def write(path: str | Path, arrays: Mapping[str, Any]) -> None:
     """Write `arrays` to `path` atomically: a reader finds the old file or the complete new one."""
+    numbers = [array for array in map(np.asarray, arrays.values()) if array.dtype.kind == "f"]
+    sparse = 2 * sum(map(np.count_nonzero, numbers)) < sum(array.size for array in numbers)
     with written_whole(Path(path), "wb") as file:
-        np.savez(file, format=np.array(FORMAT), **arrays)
+        (np.savez_compressed if sparse else np.savez)(file, format=np.array(FORMAT), **arrays)
 
 
 def read(path: str | Path) -> dict[str, NDArray[Any]]:
