@@ -11,6 +11,7 @@ from hpcopt.fabric.network import Network
 from hpcopt.fabric.streams import Draw
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.fabric.virtual.events import DeadlockError
+from hpcopt.fabric.virtual.group import LONG
 
 SIZES = pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
 
@@ -116,16 +117,31 @@ def test_allgather_and_alltoall_carry_parts_of_any_length(size):
         assert [list(part) for part in received] == [[10 * sender + rank] * (rank + 1) for sender in range(size)]
 
 
-def test_results_are_each_members_own_and_arguments_are_left_alone():
+@pytest.mark.parametrize("length", [3, LONG])
+def test_results_are_each_members_own_and_arguments_are_left_alone(length):
     def program(node):
-        x = np.ones(3)
+        x = np.ones(length)
         total = node.world.sum(x)
         total += node.rank
-        return x, node.world.sum(total)
+        return x, node.world.sum(total), node.world.sum(total, out=total)
 
-    for x, total in on_all(3, program):
-        np.testing.assert_array_equal(x, np.ones(3))
-        np.testing.assert_array_equal(total, np.full(3, 9.0 + 3.0))
+    for x, total, same in on_all(3, program):
+        np.testing.assert_array_equal(x, np.ones(length))
+        np.testing.assert_array_equal(total, np.full(length, 9.0 + 3.0))
+        np.testing.assert_array_equal(same, total)
+
+
+@SIZES
+def test_long_vectors_are_added_to_the_same_bits_as_short_ones(size):
+    parts = np.random.default_rng(0).standard_normal((size, LONG))
+
+    def program(node):
+        whole, root = node.world.sum(parts[node.rank]), node.world.reduce(parts[node.rank])
+        return whole, whole if root is None else root, node.world.sum(parts[node.rank][: LONG // 2])
+
+    for whole, root, half in on_all(size, program):
+        np.testing.assert_array_equal(whole[: LONG // 2], half)
+        np.testing.assert_array_equal(whole, root)
 
 
 @pytest.mark.parametrize("collective", ["tree", "star"])

@@ -18,6 +18,8 @@ from hpcopt.fabric.network import Network
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.virtual.events import EventLoop
 
+LONG = 2**14  # numbers; stacks of shorter vectors are reduced faster than these one by one
+
 
 class Member(Protocol):
     """The interface of nodes that a collective needs: rank, clock, and the operation they wait in."""
@@ -103,11 +105,11 @@ class VirtualGroup(Group):
         ranks, network, size = self._meeting.ranks, self._network, x.nbytes
 
         def end(parts: list[Vector]) -> Ending:
-            total = ufunc.reduce(np.stack(parts), axis=0)
-            results = [total.copy() for _ in parts]
+            total = _reduced(ufunc, parts)
+            results = [total, *(total.copy() for _ in parts[1:])]
             return Ending(results, lambda times: network.down(ranks, network.up(ranks, times, size), size))
 
-        result: Vector = self._meeting.join(self._node, operation, np.array(x), end)
+        result: Vector = self._meeting.join(self._node, operation, np.asarray(x), end)
         return result
 
     def _sum(self, x: Vector, out: Vector | None) -> Vector:
@@ -136,11 +138,11 @@ class VirtualGroup(Group):
         up, size = self._network.up, x.nbytes
 
         def end(parts: list[Vector]) -> Ending:
-            total = np.add.reduce(np.stack(parts), axis=0)
+            total = _reduced(np.add, parts)
             results = [total if place == root else None for place in range(len(parts))]
             return Ending(results, lambda clocks: self._along_tree(up, root, clocks, size))
 
-        result: Vector | None = self._meeting.join(self._node, f"reduce to {root}", np.array(x), end)
+        result: Vector | None = self._meeting.join(self._node, f"reduce to {root}", np.asarray(x), end)
         return result
 
     def _broadcast(self, x: Vector, root: int) -> Vector:
@@ -215,3 +217,16 @@ class VirtualGroup(Group):
             return Ending(parts, lambda times: network.down(ranks, network.up(ranks, times, 0), 0))
 
         self._meeting.join(self._node, "barrier", None, end)
+
+
+def _reduced(ufunc: np.ufunc, parts: list[Vector]) -> Vector:
+    """Return the reduction of `parts`, all of one shape, in their order, a new array.
+
+    Long vectors are not stacked: on many nodes that would be as much memory again as all of them have.
+    """
+    if parts[0].size < LONG:
+        return np.asarray(ufunc.reduce(np.stack(parts), axis=0))
+    total = parts[0].copy()
+    for part in parts[1:]:
+        ufunc(total, part, out=total)
+    return total
