@@ -37,6 +37,20 @@ def test_fit_on_two_ranks_reaches_the_known_optimum(tmp_path, data_folder, name,
     assert float(done.stderr.split()[1]) == pytest.approx(known["accuracy"], abs=1e-4)
 
 
+@pytest.mark.mpi
+@requires_mpi
+def test_fit_with_l1_on_two_ranks_reaches_the_known_optimum_and_its_zeros(tmp_path, data_folder):
+    known = json.loads((data_folder / "reference_optima.json").read_text())["sets"]["agaricus.train"]["l1"]["0.001"]
+    model = tmp_path / "model.npz"
+    faster = ("--set", "solver.step_size=3.0", "--set", "output.record_every=20")
+    done = hpcopt_ranks(2, "fit", data_folder / "agaricus.train.bz2", "--l1", "0.001", *faster, "-o", model)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    with np.load(model) as fitted:
+        assert json.loads(str(fitted["meta"]))["objective"] == pytest.approx(known["objective"], rel=1e-6)
+        assert np.count_nonzero(fitted["coef"]) == known["nonzeros"]
+
+
 @pytest.mark.study
 def test_adaptive_local_newton_needs_a_fraction_of_the_rounds_and_seconds_of_its_peers(tmp_path, data_folder):
     comparison = hpcopt.compare(STUDY, overrides=[f'data.path="{data_folder / "a9a.bz2"}"'], folder=tmp_path / "study")
