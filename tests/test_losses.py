@@ -147,3 +147,14 @@ def test_without_flat_minima_no_run_claims_to_have_found_one(tmp_path, capsys):
     assert f"({hits} of 60 rows)" in capsys.readouterr().err
     assert main(["fit", data, "--loss", "hinge", "--tol", "1e-3", "-o", model]) == 1
     assert "stop.scaled_gradient: requires a smooth loss" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("l2", "status"), [(0.0, Status.PRECISION), (0.1, Status.FINISHED)])
+def test_a_solver_that_ends_with_hinge_is_at_an_optimum_for_sure_only_if_the_gradient_is_zero(l2, status):
+    """Without a penalty it is: all rows are beyond the margin. With it, the optimum w = 1 is at a row's kink."""
+    rows, y = np.array([[1.0], [2.0], [-1.0]]), np.array([1.0, 1.0, -1.0])
+    spec = {"data": {"source": "arrays"}, "problem": {"loss": "hinge", "l2": l2}, "solver": {"name": "lbfgs"}}
+    run = hpcopt.run({**spec, "stop": {"rounds": 1000}}, rows=from_arrays(rows, y))
+    assert run.status is status
+    assert run.result["objective"] == pytest.approx(l2 / 2)
+    assert "scaled_gradient" not in run.result

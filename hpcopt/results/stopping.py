@@ -244,7 +244,7 @@ class StopRule:
         status = self.verdict(record, first, strong_convexity)
         if status is not None:
             return status
-        if record.scaled_gradient is not None and record.scaled_gradient <= RESOLVED:
+        if record.grad_norm == 0.0 or (record.scaled_gradient is not None and record.scaled_gradient <= RESOLVED):
             return Status.PRECISION
         return Status.STALLED if exact else Status.FINISHED
 

@@ -81,6 +81,8 @@ class LBFGS(Solver[LBFGSState]):
             s.value, s.gradient = self._evaluate(node, f, s, s.w)
         while True:
             g = s.gradient
+            if not g.any():
+                return
             p = two_loop(g, s.steps, s.changes, _unchanged if s.metric is None else s.metric.solve)  # p = H_j g
             step = 1.0
             if not s.steps and s.metric is None:

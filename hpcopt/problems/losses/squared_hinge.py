@@ -12,10 +12,11 @@ from hpcopt.problems.targets import Targets
 @register("squared-hinge")
 @dataclass(frozen=True, kw_only=True)
 class SquaredHinge(MarginLoss):
-    """Squared hinge loss max(1 - y z, 0)^2 for two classes, labels -1 and +1, as in scikit-learn, without a factor 1/2.
+    """Squared hinge loss max(1 - y z, 0)^2 for two classes, labels -1 and +1.
 
-    Its curvature is 2 for y z < 1, else 0: the second derivative wherever that exists, which is everywhere but at
-    y z = 1. Newton's method with it is that of Mangasarian (2002) and of Keerthi and DeCoste (2005).
+    There is no factor 1/2, as in scikit-learn. Its curvature is 2 for y z < 1, else 0: the second derivative wherever
+    that exists, everywhere but at y z = 1. Newton's method with it is that of Mangasarian (2002) and of Keerthi and
+    DeCoste (2005).
     """
 
     code = SQUARED_HINGE
