@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -13,6 +14,13 @@ def at_least(low: float, **values: float) -> None:
     for name, value in values.items():
         if not value >= low:
             raise InputError(f"{name}: at least {low:g}, got {value!r}")
+
+
+def above(low: float, **values: float) -> None:
+    """Raise an error for parameters that are not above `low`, or infinite: `above(0, step_size=self.step_size)`."""
+    for name, value in values.items():
+        if not low < value < math.inf:
+            raise InputError(f"{name}: expected a number above {low:g}, got {value!r}")
 
 
 def within(

@@ -13,8 +13,6 @@ from hpcopt.errors import InputError
 from hpcopt.kernels import adaptive
 from hpcopt.problems.penalties import PENALTIES, Penalty
 from hpcopt.solvers import SOLVERS
-from hpcopt.solvers.needs import Setting
-from hpcopt.solvers.objections import objections
 from hpcopt.solvers.parts.exchange import Messages
 from tests.penalised import WEIGHT, Penalised, lasso, penalised, residual
 
@@ -271,13 +269,14 @@ def test_regret_grows_as_the_square_root_of_the_number_of_steps(name):
     assert 0.0 < regrets[1599] < 8.0 * regrets[99]
 
 
-@pytest.mark.parametrize("nodes", [1, 3, 40, 127])
+@pytest.mark.parametrize("nodes", [1, 3, 40, 2000])
 def test_a_sum_of_small_integers_is_sent_exactly(nodes):
     unit = float(np.float32(0.3))
     levels = np.random.default_rng(nodes).integers(-nodes, nodes + 1, 1003)
     message = pack_sum(unit * levels, unit, nodes)
     np.testing.assert_array_equal(unpack_sum(message, 1003, nodes), unit * levels)
-    assert len(message) <= 5 + 1003 * np.ceil(np.log2(2 * nodes + 1)) / 8
+    digits = int(64 / np.log2(2 * nodes + 1))  # in a word of 64 bits
+    assert 4 + 8 * (1003 // digits) <= len(message) <= 4 + 8 * -(-1003 // digits)
 
 
 @pytest.mark.parametrize("nonzeros", [0, 1, 7, 500, 1000])
@@ -306,16 +305,10 @@ def test_a_downlink_that_cannot_be_is_refused(parameters, told):
         SOLVERS["qcmd-adagrad"](**parameters)
 
 
-def test_a_sum_over_too_many_nodes_is_refused_before_the_run():
-    solver = hub("qcmd-adagrad", "sum", TERNARY)
-    assert objections(solver, Setting(nodes=127)) == []
-    assert 'downlink = "sum" is for at most 127 nodes, got 128' in objections(solver, Setting(nodes=128))[0].text
-
-
 @pytest.mark.parametrize("key", ["step_size", "delta"])
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
 def test_a_step_size_or_delta_that_is_not_positive_is_refused(key, value):
-    with pytest.raises(InputError, match=f"{key}: between 0 and inf, got"):
+    with pytest.raises(InputError, match=f"{key}: expected a number above 0, got"):
         SOLVERS["qcmd-adagrad"](**{key: value})
 
 

@@ -16,11 +16,14 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from hpcopt.bench.timing import Case, Peer, compared
+from hpcopt.compression.threshold_ternary import ThresholdTernary
+from hpcopt.kernels import adaptive
 from hpcopt.kernels.cache import kernel
 from hpcopt.kernels.pointwise import LOGISTIC, derivatives
 from hpcopt.problems.dense_matrix import aligned_empty
 from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.storage import as_matrix
+from hpcopt.solvers.parts.exchange import Messages
 
 READ = "read X once"
 NUMPY = "numpy, two products"
@@ -46,15 +49,17 @@ def bench_kernels(barrier: Callable[[], None], rank: int, size: int, quick: bool
         As from `timing.compared`.
     """
     rng = np.random.default_rng([0, rank])
-    return compared(barrier, _cases(rng, (60_000 if quick else 200_000) // size), rounds=7 if quick else 15)
+    n, d = (60_000, 200_000) if quick else (200_000, 1_000_000)
+    return compared(barrier, _cases(rng, n // size, d), rounds=7 if quick else 15)
 
 
-def _cases(rng: np.random.Generator, n: int) -> Iterator[Case]:
+def _cases(rng: np.random.Generator, n: int, d: int) -> Iterator[Case]:
     """Yield the cases; data are created when needed and freed afterwards."""
     yield from _dense(rng, n, 304)
     for name, X in (("a9a-like", _one_hot(rng, 32_561, 123, 14)), ("w8a-like", _bag_of_words(rng, 48_000, 300, 12.5))):
         yield from _sparse(name, X, rng)
     yield from _margins(rng, 100_000)
+    yield from _adaptive_steps(rng, d)
 
 
 def _dense(rng: np.random.Generator, n: int, d: int) -> Iterator[Case]:
@@ -118,6 +123,30 @@ def _margins(rng: np.random.Generator, n: int) -> Iterator[Case]:
         peers.append(Peer(SKLEARN, sklearn, 9.0))
     ours = partial(derivatives, LOGISTIC, z, y, residual, curvature)
     yield Case("loss, residual, curvature of margins", ours, peers)
+
+
+def _adaptive_steps(rng: np.random.Generator, d: int) -> Iterator[Case]:
+    eta, delta, t, l1 = 0.1, 1e-8, 5.0, 1e-3
+    compressor = ThresholdTernary(coding="dense")
+    messages = Messages(compressor, [compressor.encode(rng.standard_normal(d)) for _ in range(8)], d)
+    packed = messages.packed()
+    assert packed is not None, "the coding is dense"
+    x, v, z, g = rng.standard_normal(d), rng.random(d), rng.standard_normal(d), rng.standard_normal(d)
+
+    def numpy_step(g: NDArray[np.float64]) -> None:
+        v[:] += g**2
+        z[:] += g
+        x[:] = -np.sign(z) * eta / (delta + np.sqrt(v)) * np.maximum(np.abs(z) - t * l1, 0.0)
+
+    def step() -> None:
+        adaptive.step(adaptive.AVERAGING, x, g, v, z, eta, delta, t, l1, 0.0)
+
+    def decode_and_step() -> None:
+        adaptive.decode_and_step(*packed, adaptive.AVERAGING, x, v, z, eta, delta, t, d, l1, 0.0)
+
+    yield Case("AdaGrad step (dual averaging, l1)", step, [Peer("numpy", lambda: numpy_step(g), 5.0)])
+    peer = Peer("decoded one by one, then numpy", lambda: numpy_step(messages.vector()), 5.0)
+    yield Case("AdaGrad step, mean of 8 ternary messages", decode_and_step, [peer])
 
 
 def _vectors(rng: np.random.Generator, n: int, d: int) -> tuple[NDArray[np.float64], ...]:

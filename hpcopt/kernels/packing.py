@@ -24,7 +24,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from hpcopt.arrays import Bytes
-from hpcopt.kernels.cache import kernel, part
+from hpcopt.kernels.cache import part
 
 PER = 8  # symbols per word with the method `bits`
 LANES = 64  # words of a group
@@ -60,18 +60,6 @@ def unpack(message: Bytes, bits: int, radix: int, per: int, symbols: Bytes) -> i
     at = _unpack_bits(message, bits, symbols) if bits else _unpack_radix(message, radix, per, symbols)
     rest = symbols.size % per
     return at + _unpack_rest(message[at:], 1 << bits if bits else radix, symbols[symbols.size - rest :])
-
-
-@kernel()
-def pack_symbols(symbols: Bytes, bits: int, radix: int, per: int, out: Bytes) -> int:
-    """`pack`, called from Python."""
-    return pack(symbols, bits, radix, per, out)
-
-
-@kernel()
-def unpack_symbols(message: Bytes, bits: int, radix: int, per: int, symbols: Bytes) -> int:
-    """`unpack`, called from Python."""
-    return unpack(message, bits, radix, per, symbols)
 
 
 @part()

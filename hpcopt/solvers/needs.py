@@ -26,8 +26,6 @@ class Setting:
         The objective, which determines what its oracle offers.
     d
         Number of coordinates of a model; known once the data are read.
-    nodes
-        Number of nodes; known once the cluster is set up.
     topology
         The cluster's mixing matrix, if it has one; known once the cluster is set up.
     hubs
@@ -42,7 +40,6 @@ class Setting:
 
     problem: Formulation | None = None
     d: int | None = None
-    nodes: int | None = None
     topology: Mixing | None = None
     hubs: HubNetwork | None = None
     rates: bool = False

@@ -29,10 +29,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from hpcopt.arrays import Places, Vector
-from hpcopt.checks import at_least, one_of, within
+from hpcopt.checks import above, at_least, one_of
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
-from hpcopt.compression.sums import MOST
 from hpcopt.compression.threshold_ternary import ThresholdTernary
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
@@ -66,13 +65,6 @@ def _contractive(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None
     return Objection("solver.compressor", what, can_be_forced=True)
 
 
-def _few_enough(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None:
-    if solver.downlink != "sum" or setting.nodes is None or setting.nodes <= MOST:
-        return None
-    what = f'downlink = "sum" is for at most {MOST} nodes, got {setting.nodes}; use "gradient" or "model"'
-    return Objection("solver.downlink", what, can_be_forced=False)
-
-
 @dataclass(frozen=True, kw_only=True)
 class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     """The general form; a method is a choice of p, tau and c.
@@ -95,17 +87,14 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     downlink
         What the hub sends back. "model": it makes the step and sends the model, exactly, without its zeros; "gradient":
         the mean, compressed once more (with error feedback at the hub, too); "sum": the exact sum of ternary messages
-        with one scale for all nodes, for at most 127 nodes.
+        with one scale for all nodes.
     """
 
     needs = Needs(
         composite=True,
         rates=True,
         rowless=True,
-        also=(
-            Condition("contractive compressor with error feedback", _contractive),
-            Condition('for downlink = "sum" at most 127 nodes', _few_enough),
-        ),
+        also=(Condition("contractive compressor with error feedback", _contractive),),
     )
     paper = "Xu, Wangni, Zhang, Ye, Wu, Zhao 2022, arXiv 2208.05631"
     floor = "minibatches and quantised gradients: gap decreasing as 1/sqrt(t), or a bias of the compressor"
@@ -121,7 +110,7 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     downlink: Downlink = "model"
 
     def __post_init__(self) -> None:
-        within(0, np.inf, step_size=self.step_size, delta=self.delta)
+        above(0, step_size=self.step_size, delta=self.delta)
         at_least(0, batch=self.batch)
         one_of(("none", "ef"), error_feedback=self.error_feedback)
         one_of(("all-gather", "hub"), exchange=self.exchange)
