@@ -11,7 +11,7 @@ from hpcopt.problems.penalties import PENALTIES
 from hpcopt.solvers import SOLVERS
 from tests.penalised import WEIGHT, lasso, penalised, residual
 
-SIGN = COMPRESSORS["sign"]()
+THRESHOLD = COMPRESSORS["threshold-ternary"]()
 
 
 def test_a_proximal_step_is_a_soft_threshold_after_a_gradient_step():
@@ -34,16 +34,16 @@ def test_without_a_penalty_proximal_sgd_is_sgd():
 
 def test_proximal_sgd_with_error_feedback_comes_near_the_optimum_of_a_lasso():
     spread = lasso()
-    solver = SOLVERS["prox-sgd"](compressor=SIGN, error_feedback="ef", step_size=0.1)
-    w = solve(solver, spread, rounds=400, record_every=0).w
-    assert residual(spread, w) < 0.1 * residual(spread, np.zeros(spread.d))
+    solver = SOLVERS["prox-sgd"](compressor=THRESHOLD, error_feedback="ef", step_size=0.1)
+    w = solve(solver, spread, rounds=300, record_every=0).w
+    assert residual(spread, w) < 0.2 * residual(spread, np.zeros(spread.d))
 
 
-@pytest.mark.parametrize(("snapshot", "near"), [("last", 1e-8), ("mean", 1e-4)])
+@pytest.mark.parametrize(("snapshot", "near"), [("last", 1e-4), ("mean", 3e-3)])
 def test_variance_reduction_reaches_the_optimum_of_a_lasso(snapshot, near):
     spread = lasso(n=200).over(80, 60, 40, 20)
     solver = SOLVERS["prox-svrg"](batch=8, epoch=40, snapshot=snapshot, step_size="1/L")
-    assert residual(spread, solve(solver, spread, rounds=1000, record_every=0).w) < near
+    assert residual(spread, solve(solver, spread, rounds=400, record_every=0).w) < near
 
 
 def test_ftrl_is_the_listing_of_its_paper_with_weights_that_grow_with_the_steps():

@@ -145,14 +145,14 @@ def test_the_first_step_of_dual_averaging():
 @BOTH
 def test_the_residual_of_the_lasso_falls(name):
     spread, solver = lasso(n=400), SOLVERS[name](compressor=TERNARY, step_size=0.3)
-    residuals = [residual(spread, solve(solver, spread, rounds=rounds).w) for rounds in (0, 400)]
-    assert residuals[1] < 0.1 * residuals[0]
+    w = solve(solver, spread, rounds=300, record_every=0).w
+    assert residual(spread, w) < 0.2 * residual(spread, np.zeros(spread.d))
 
 
-@pytest.mark.parametrize(("name", "near"), [("adagrad-cmd", 1e-10), ("adagrad-rda", 1e-2)])
+@pytest.mark.parametrize(("name", "near"), [("adagrad-cmd", 1e-10), ("adagrad-rda", 2e-2)])
 def test_without_a_quantiser_they_come_to_the_optimum_of_the_lasso(name, near):
     spread = lasso()
-    assert residual(spread, solve(SOLVERS[name](batch=0, step_size=0.3), spread, rounds=1000, record_every=0).w) < near
+    assert residual(spread, solve(SOLVERS[name](batch=0, step_size=0.3), spread, rounds=500, record_every=0).w) < near
 
 
 @pytest.mark.parametrize("exchange", ["all-gather", "hub"])
@@ -205,8 +205,8 @@ def test_the_hubs_sum_is_that_of_the_signs_times_the_largest_scale(compressor):
 @BOTH
 def test_every_downlink_comes_near_the_optimum(name, downlink):
     spread = lasso(n=400)
-    solved = solve(hub(name, downlink, TERNARY, step_size=0.3), spread, rounds=1200, record_every=0)
-    assert residual(spread, solved.w) < 0.15 * residual(spread, np.zeros(spread.d))
+    solved = solve(hub(name, downlink, TERNARY, step_size=0.3), spread, iterations=150, record_every=0)
+    assert residual(spread, solved.w) < 0.2 * residual(spread, np.zeros(spread.d))
 
 
 def test_error_feedback_at_the_hub_returns_what_it_was_given():
@@ -260,13 +260,13 @@ def test_a_start_with_a_tiny_delta_keeps_coordinates_without_a_gradient_yet():
 
 @BOTH
 def test_regret_grows_as_the_square_root_of_the_number_of_steps(name):
-    """Over sixteen times the steps, on a stream of single rows, regret grows by about four; linear: by sixteen."""
+    """Over nine times the steps, on a stream of single rows, regret grows by about three; linear regret by nine."""
     spread = lasso(n=800, nodes=1, weight=0.01)
-    best = solve(SOLVERS["adagrad-cmd"](batch=0, step_size=1.0), spread, rounds=300, record_every=0)
+    best = solve(SOLVERS["adagrad-cmd"](batch=0, step_size=1.0), spread, rounds=100, record_every=0)
     solver = SOLVERS[name](compressor=TERNARY, batch=1, step_size=0.3)
-    rows = solve(solver, spread, rounds=1600).rows
+    rows = solve(solver, spread, rounds=900).rows
     regrets = np.cumsum([row["objective"] - best.rows[-1]["objective"] for row in rows])
-    assert 0.0 < regrets[1599] < 8.0 * regrets[99]
+    assert 0.0 < regrets[899] < 5.0 * regrets[99]
 
 
 @pytest.mark.parametrize("nodes", [1, 3, 40, 2000])

@@ -161,12 +161,18 @@ def the_ledger_shows_the_doubles_that_it_declares(kind: Kind, problem: Callable[
     solved = solve(solver, spread, rounds=13)
     row, links = solved.rows[-1], 2 * (spread.nodes - 1)
     doubles = solver.doubles(solved.outcome.state, spread.d)
-    encoded = sum(sum(solver.messages(outcome.state)) for outcome in solved.outcomes[1:])
+    up, down = np.sum([(0, 0), *(solver.messages(outcome.state) for outcome in solved.outcomes[1:])], axis=0).tolist()
+    encoded = up + down
     expect(
         row["bytes"] == links * 8 * doubles + encoded,
         f"doubles() says {doubles} after {row['round']} rounds, which makes {links * 8 * doubles} bytes over "
         f"{spread.nodes} nodes, and messages() says {encoded} bytes; the ledger has {row['bytes']}"
         + (f", {(row['bytes'] - encoded) / (links * 8):g} doubles beside the messages" if links else ""),
+    )
+    expect(
+        row["bytes_up"] - up == row["bytes_down"] - down,
+        f"messages() says {up} bytes up and {down} down; the ledger has {row['bytes_up']} and {row['bytes_down']}, "
+        "which leaves different numbers for the doubles, although they go both ways",
     )
     least = links // 2 if encoded else links
     expect(
