@@ -14,7 +14,7 @@ from hpcopt.runs.measuring import Watch
 from hpcopt.runs.prepare import prepare
 from hpcopt.spec.specification import specification_from
 
-COUNTED = {"seconds", "bytes", "messages", "round", "clock", "edge_bytes"}
+COUNTED = {"seconds", "bytes", "bytes_up", "bytes_down", "messages", "round", "clock", "edge_bytes"}
 """Columns of a record that depend on the number of nodes."""
 
 DENSE = {"data": {"source": "breast-cancer", "test_fraction": 0.2, "scale": "standard"}, "problem": {"l2": 0.01}}

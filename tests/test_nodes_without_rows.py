@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EVERY_PROBLEM = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 SOFTMAX = {**NETWORK, "problem": {"loss": "softmax", "l2": 0.1, "intercept": True}}
 SOLVERS = [{"name": "sgd", "step_size": "0.5/L"}, {"name": "newton-cg"}, {"name": "giant"}, {"name": "lbfgs"}]
+SOLVERS += [{"name": name, "batch": 0} for name in ("adagrad-cmd", "prox-svrg")]
 
 
 def oracles(problem):
@@ -84,7 +85,7 @@ def test_records_are_those_of_the_holders_alone(problem, holders):
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=[solver["name"] for solver in SOLVERS])
-def test_second_order_solvers_and_step_sizes_know_nothing_of_them(solver):
+def test_solvers_and_step_sizes_know_nothing_of_them(solver):
     some, _ = driven(VirtualCluster(7, holders=[0, 2, 3, 5, 6]), DENSE, **solver)
     alone, _ = driven(VirtualCluster(5), DENSE, **solver)
     assert_same(some, alone)
