@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import tracemalloc
 
+import numpy as np
 import pytest
 
 import hpcopt
+from tests.launch import python_ranks, requires_mpi
 
 FEATURES = 400_000
 
@@ -46,3 +49,27 @@ def test_rows_without_any_entry_are_a_problem_like_others():
     table = spec(features=50)
     table["data"]["density"] = 1e-9
     assert hpcopt.run(table).trace[-1]["work"] == 0.0
+
+
+ON_RANKS = """
+import json, resource, sys
+import hpcopt
+run = hpcopt.run(json.loads(sys.argv[1]))
+assert len(run.model.coef) == 2**20
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1e6, "kB; measured: 0.35e6"
+print("objective", run.result["objective"].hex())
+"""
+
+
+@pytest.mark.mpi
+@requires_mpi
+def test_a_million_hashed_features_on_two_ranks_fit_into_a_gigabyte_each(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"{sign} " + " ".join(f"w{k}:{sign + k % 3}" for k in rng.integers(0, 5000, 20)) for sign in [1, -1] * 60]
+    (tmp_path / "words.txt").write_text("\n".join(lines))
+    table = {**spec(), "data": {"path": str(tmp_path / "words.txt"), "hash_bits": 20}}
+    on_one = hpcopt.run(table).result["objective"]
+    table["cluster"] = {"reduction": "ordered"}
+    done = python_ranks(2, ON_RANKS, json.dumps(table))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"objective {on_one.hex()}") == 2
