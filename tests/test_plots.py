@@ -105,6 +105,15 @@ def test_bytes_that_went_up_have_a_panel_if_all_runs_tell_them_and_they_are_not_
         assert [list(curve(figure.axes[2], place).get_xdata()) for place in (0, 1)] == [[0, 0.5], [0, 0.1]]
 
 
+def test_weights_other_than_zero_have_a_second_row_if_all_runs_count_them(drawn):
+    one = [replace(record, nonzeros=5 - record.iteration) for record in trace(4.0, 2.0, 1.0)]
+    figure = drawn(draw_compare, [("a", one), ("b", one)], "title")
+    assert [len(drawn(draw_compare, [("a", one), ("b", trace(4.0))], "title").axes), len(figure.axes)] == [3, 6]
+    assert [list(curve(axis, 1).get_ydata()) for axis in figure.axes[3:]] == [[5, 4, 3]] * 3
+    assert figure.axes[4].get_xlabel() == "kB sent"
+    assert figure.axes[3].get_ylabel() == "weights other than zero"
+
+
 def test_one_run_shows_up_and_down_apart_with_the_target_on_both(drawn):
     figure = drawn(draw_convergence, directed("a", 4.0, 2.0, up=100).records, "title", Goal(2.0))
     axis = figure.axes[1]

@@ -69,6 +69,14 @@ class Height:
         return max(objective - self.optimum, _ROUNDOFF * max(abs(self.optimum), abs(objective))) or math.nan
 
 
+_COUNT = Height(_BELOW["nonzeros"][0], False)
+
+
+def _counts(records: Sequence[Record]) -> list[Record]:
+    """Return the records with the number of weights other than zero in place of the objective."""
+    return [replace(record, objective=float(record.nonzeros or 0)) for record in records]
+
+
 def height_for(runs: Sequence[Run], goal: Goal) -> Height:
     """Choose the vertical quantity for all `runs` together, whose objectives are those that the goal judges.
 
@@ -92,7 +100,8 @@ def height_for(runs: Sequence[Run], goal: Goal) -> Height:
 def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal | None = None) -> None:
     """Draw the objective of several runs over rounds, bytes and seconds, side by side, into the picture `path`.
 
-    If the bytes that went up are known of all runs, and aren't half of all bytes in each, they have a panel, too.
+    If the bytes that went up are known of all runs, and aren't half of all bytes in each, they have a panel, too. If
+    all runs count weights other than zero, a second row of panels shows their number.
 
     Parameters
     ----------
@@ -112,13 +121,19 @@ def draw_compare(runs: Sequence[Run], path: str | Path, title: str, goal: Goal |
     lasts = [records[-1].objective if records else 0.0 for _, records in runs]
     leaves = [not math.isfinite(last) or last > ceiling for last in lasts]
     names = [f"{label} (off the scale)" if off else label for (label, _), off in zip(runs, leaves, strict=True)]
-    with new_picture(Path(path), 13.0, 4.2) as figure:
-        axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
-        for axis, measure in zip(axes, measures, strict=True):
-            curves = [_curve(axis, measure, height, records, place) for place, (_, records) in enumerate(runs)]
-            more = _mark_target(axis, [(measure, records) for _, records in runs], height, goal)
-            _dress(axis, measure, runs)
-        _set_heights(axes[0], height, runs, goal)
+    counted = all(record.nonzeros is not None for _, records in runs for record in records)
+    with new_picture(Path(path), 13.0, 7.6 if counted else 4.2) as figure:
+        axes = figure.subplots(2 if counted else 1, len(measures), sharey="row", squeeze=False)
+        for place, measure in enumerate(measures):
+            curves = [_curve(axes[0, place], measure, height, records, nth) for nth, (_, records) in enumerate(runs)]
+            more = _mark_target(axes[0, place], [(measure, records) for _, records in runs], height, goal)
+            for nth, (_, records) in enumerate(runs if counted else ()):
+                _curve(axes[1, place], measure, _COUNT, _counts(records), nth)
+            for axis in axes[:, place]:
+                _dress(axis, measure, runs)
+        _set_heights(axes[0, 0], height, runs, goal)
+        if counted:
+            axes[1, 0].set_ylabel(_COUNT.name)
         explain(figure, [*curves, *more.values()], [*names, *more])
         entitle(figure, title, 13.0)
 
