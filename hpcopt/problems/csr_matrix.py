@@ -35,7 +35,6 @@ class CsrMatrix(Matrix):
         lengths = np.diff(indptr).astype(np.float64)
         self.gram_flops = float(lengths @ lengths + 2.0 * lengths.sum())
         self.storage = data.dtype
-        self._scratch: NDArray[np.int32] | None = None  # (d,), zero between calls of `_restricted`
 
     def largest_row(self) -> float:
         return csr.largest_square(self.data, self.indptr)
@@ -73,18 +72,15 @@ class CsrMatrix(Matrix):
         csr.sgd_steps(kind, self.data, self.indices, self.indptr, y, w, rows, batch, steps, l2, penalised)
 
     def _restricted(self, rows: Rows) -> tuple[Rows, CsrMatrix]:
-        if self._scratch is None:
-            self._scratch = np.zeros(self.d, dtype=np.int32)
         indptr = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(self.indptr[rows + 1] - self.indptr[rows], out=indptr[1:])
-        found = np.empty(min(int(indptr[-1]), self.d), dtype=np.int32)
-        columns = found[: csr.touched_columns(self.indices, self.indptr, rows, self._scratch, found)]
         data = np.empty(indptr[-1], dtype=self.storage)
         indices = np.empty(indptr[-1], dtype=np.int32)
-        csr.renumber(self.data, self.indices, self.indptr, rows, columns, self._scratch, data, indices)
+        found = np.empty(min(int(indptr[-1]), self.d), dtype=np.int64)
+        columns = found[: csr.restrict(self.data, self.indices, self.indptr, rows, self.d, data, indices, found)]
         few = object.__new__(CsrMatrix)
         few._set(data, indices, indptr, len(columns))
-        return columns.astype(np.int64), few
+        return columns, few
 
     def _gram(self, s: Vector) -> NDArray[np.float64]:
         total = np.empty((self.d, self.d))

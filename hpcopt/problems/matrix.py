@@ -131,8 +131,7 @@ class Matrix(abc.ABC):
     def restricted(self, rows: Rows) -> tuple[Rows, Matrix]:
         """Return the columns in which `rows` have entries, and these rows with these columns only.
 
-        With sparse rows the work is proportional to the rows' entries and not to d; only the first call allocates an
-        array of d numbers, which later calls reuse.
+        With sparse rows the work is proportional to the rows' entries and not to d.
 
         Returns
         -------

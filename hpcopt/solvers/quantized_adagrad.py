@@ -28,7 +28,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from hpcopt.arrays import Places, Vector
+from hpcopt.arrays import Vector
 from hpcopt.checks import above, at_least, one_of
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
@@ -52,7 +52,7 @@ class AdaGradState(State):
     v: Vector  # (d,), sums of the squares of the mean gradients
     z: Vector  # (d,), sums of the mean gradients; QCMD: (0,)
     exchanged: Exchanged
-    done: Places  # (d,), number of the step that each coordinate of w has come to; (0,) if all have come to the last
+    done: Vector  # (d,), number of the step that each coordinate of w has come to; (0,) if all have come to the last
     steps: int = 0
     lazy: bool = False  # whether w is brought up to date only where it is needed; the model is then `Solver.model`
 
@@ -132,7 +132,7 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
         back = np.zeros(w0.size if self.downlink == "gradient" and node.rank == HUB else 0)
         exchanged = Exchanged(memory=np.zeros_like(w0), returned=back)
         lazy = self._is_lazy(node, f)
-        done = np.zeros(w0.size if lazy and self.rule == adaptive.MIRROR else 0, dtype=np.int64)
+        done = np.zeros(w0.size if lazy and self.rule == adaptive.MIRROR else 0)
         return AdaGradState(w=w0.copy(), v=np.zeros_like(w0), z=z, exchanged=exchanged, done=done, lazy=lazy)
 
     def model(self, f: Oracle, s: AdaGradState) -> Vector:

@@ -15,7 +15,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.kernels import csr
-from hpcopt.solvers.parts.exchange import Exchanged
+from hpcopt.solvers.parts.exchange import NOTHING, Exchanged
 
 _PLACE, _DOUBLE = 4, 8  # bytes
 
@@ -41,10 +41,12 @@ class SparseExchange:
         self._compressor = compressor if isinstance(compressor, FewLevels) else None
         self._d = d
         self._s = s
-        self._scratch = np.zeros(d if node.size > 1 else 0, dtype=np.int32)  # zero between calls
 
     def mean(self, x: Sparse, weight: float, step: int) -> Sparse:
         """Return the mean; parameters as for `Exchange.mean`."""
+        if self._node.size == 1 and self._compressor is None:
+            self._node.world.allgather(NOTHING)  # a round, as everywhere
+            return x[0], weight * x[1]
         message = self._message((x[0], self._node.size * weight * x[1]), step)
         messages = self._node.world.allgather(message)
         self._s.up += message.nbytes
@@ -70,9 +72,8 @@ class SparseExchange:
         starts = np.cumsum([0, *(len(places) for places, _ in parts)])
         indices = np.concatenate([places for places, _ in parts]).astype(np.int32)
         values = np.concatenate([numbers for _, numbers in parts])
-        which = np.arange(len(parts))
-        found = np.empty(len(indices), dtype=np.int32)
-        count = csr.touched_columns(indices, starts, which, self._scratch, found)
-        csr.renumber(values, indices, starts, which, found[:count], self._scratch, np.empty_like(values), indices)
-        total: Vector = np.bincount(indices, values, count).astype(np.float64, copy=False)
-        return found[:count].astype(np.int64), total
+        places = np.empty(len(indices), dtype=np.int64)
+        which, within = np.arange(len(parts)), np.empty_like(indices)
+        count = csr.restrict(values, indices, starts, which, self._d, np.empty_like(values), within, places)
+        total: Vector = np.bincount(within, values, count).astype(np.float64, copy=False)
+        return places[:count], total
