@@ -92,6 +92,8 @@ bench: $(VENV)/.installed-run $(matched)  ## compare kernels and compressors wit
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench kernels
 	$(BIN)/hpcopt bench compression
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench fabric
+	$(BIN)/hpcopt bench solvers
+	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench solvers --sparse
 
 clean:  ## remove caches and built pages (runs/ and the environments stay)
 	rm -rf build dist docs/_build .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -325,6 +325,7 @@ def test_show_tells_parameters_defaults_needs_and_paper(name, capsys):
         (["show", "gaint"], "unknown name 'gaint'; did you mean 'giant'?"),
         (["list", "solver"], "unknown kind 'solver'; did you mean 'solvers'?"),
         (["bench", "kernel"], "unknown subject 'kernel'; did you mean 'kernels'?"),
+        (["bench", "kernels", "--sparse"], "--sparse: a part of the subject solvers, got the subject kernels"),
         (["run", "nowhere.toml"], "nowhere.toml"),
         (["predict", "nowhere.npz", "x"], "nowhere.npz: no such file"),
         (["fit", "nowhere.txt", "-o", "nowhere/model.npz"], "nowhere/model.npz: there is no folder nowhere"),

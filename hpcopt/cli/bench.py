@@ -15,15 +15,16 @@ from hpcopt.outputs import check_file
 from hpcopt.registry import nearest
 
 WIDTH = 120  # columns in a batch log
-SUBJECTS = ("compression", "fabric", "kernels")
+SUBJECTS = ("compression", "fabric", "kernels", "solvers")
 
 
 def bench(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="kernels, compression or fabric.")],
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="kernels, compression, fabric or solvers.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write name, ours, peer, ratio, goal as JSON.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller data, fewer repetitions.")] = False,
+    sparse: Annotated[bool, typer.Option("--sparse", help="Of the solvers, only a pass over sparse rows.")] = False,
 ) -> int:
     """Measure speed side by side with reference implementations.
 
@@ -31,9 +32,12 @@ def bench(
     """
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject '{subject}'{nearest(subject, SUBJECTS)} (known: {', '.join(SUBJECTS)})")
+    if sparse and subject != "solvers":
+        raise InputError(f"--sparse: a part of the subject solvers, got the subject {subject}")
     from hpcopt.bench.compression import bench_compression
     from hpcopt.bench.fabric import bench_fabric
     from hpcopt.bench.kernels import bench_kernels
+    from hpcopt.bench.solvers import bench_solvers
     from hpcopt.fabric.agreement import agreed
     from hpcopt.fabric.join import join
 
@@ -47,6 +51,8 @@ def bench(
             rows = bench_kernels(group.barrier, group.rank, group.size, quick)
         elif subject == "compression":
             rows = bench_compression(group.barrier, group.rank, quick)
+        elif subject == "solvers":
+            rows = bench_solvers(cluster, quick=quick, sparse=sparse)
         else:
             rows = bench_fabric(cluster, quick)
         with agreed(group, one_tells=True):
@@ -69,6 +75,7 @@ def _tell(rows: list[dict[str, object]], subject: str, ranks: int) -> None:
         table.add_column(column, justify="left" if column in {"name", "peer is"} else "right")
     for row in rows:
         goal = "" if row["goal"] is None else f"{row['goal']:.3g}"
-        ours, peer = (f"{1e6 * float(str(row[k])):,.1f} us" for k in ("ours", "peer"))
-        table.add_row(str(row["name"]), ours, peer, str(row["peer_name"]), f"{row['ratio']:.2f}", goal)
+        ours, peer = ("" if row[k] is None else f"{1e6 * float(str(row[k])):,.1f} us" for k in ("ours", "peer"))
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        table.add_row(str(row["name"]), ours, peer, str(row["peer_name"]), ratio, goal)
     (Console() if is_terminal() else Console(width=WIDTH, force_terminal=False)).print(table)
