@@ -26,6 +26,7 @@ from hpcopt.compression.threshold_ternary import ThresholdTernary
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.kernels import adaptive
+from hpcopt.problems.dense_matrix import aligned_empty
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.losses.logistic import Logistic
 from hpcopt.problems.models.linear import Linear
@@ -102,8 +103,11 @@ def _fused(quick: bool) -> Iterator[Case]:
         x, g, z = rng.standard_normal((3, d))
         v = z**2
         for name, rule, plain in (("mirror", adaptive.MIRROR, _mirror), ("averaging", adaptive.AVERAGING, _averaging)):
-            ours = partial(adaptive.step, rule, x.copy(), g, v.copy(), z.copy(), ETA, DELTA, 10.0, WEIGHT, 0.0)
-            peer = partial(plain, x.copy(), g, v.copy(), z.copy(), 10.0)
+            arrays = aligned_empty(4, d), aligned_empty(4, d)
+            for own in arrays:
+                own[:] = x, g, v, z
+            ours = partial(adaptive.step, rule, *arrays[0], ETA, DELTA, 10.0, WEIGHT, 0.0)
+            peer = partial(plain, *arrays[1], 10.0)
             yield Case(f"adaptive step, {name}, d={d:,}", ours, [Peer("numpy", peer, FUSED)])
 
 
