@@ -103,11 +103,10 @@ def _fused(quick: bool) -> Iterator[Case]:
         x, g, z = rng.standard_normal((3, d))
         v = z**2
         for name, rule, plain in (("mirror", adaptive.MIRROR, _mirror), ("averaging", adaptive.AVERAGING, _averaging)):
-            arrays = aligned_empty(4, d), aligned_empty(4, d)
-            for own in arrays:
-                own[:] = x, g, v, z
-            ours = partial(adaptive.step, rule, *arrays[0], ETA, DELTA, 10.0, WEIGHT, 0.0)
-            peer = partial(plain, *arrays[1], 10.0)
+            mine, theirs = aligned_empty(4, d), aligned_empty(4, d)
+            mine[:] = theirs[:] = x, g, v, z
+            ours = partial(adaptive.step, rule, mine[0], mine[1], mine[2], mine[3], ETA, DELTA, 10.0, WEIGHT, 0.0)
+            peer = partial(plain, theirs[0], theirs[1], theirs[2], theirs[3], 10.0)
             yield Case(f"adaptive step, {name}, d={d:,}", ours, [Peer("numpy", peer, FUSED)])
 
 
