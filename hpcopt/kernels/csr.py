@@ -109,7 +109,8 @@ def loss_gradient(
         for i in range(first, first + count):
             start, stop = stop, indptr[i + 1]
             margins[i] = _dot(data, indices, start, stop, w)
-        total += evaluate(kind, margins, y, first, count, losses, residual, curvature)
+        here = slice(first, first + count)
+        total += evaluate(kind, margins[here], y[here], losses, residual, curvature[here])
         stop = indptr[first]
         for i in range(first, first + count):
             start, stop = stop, indptr[i + 1]
@@ -142,7 +143,7 @@ def gradient_of_rows(
             row = rows[first + k]
             z[k] = _dot(data, indices, indptr[row], indptr[row + 1], w)
             target[k] = y[row]
-        total += evaluate(kind, z, target, np.int64(0), count, losses, residual, curvature)
+        total += evaluate(kind, z[:count], target[:count], losses, residual, curvature)
         for k in range(count):
             row = rows[first + k]
             _add(data, indices, indptr[row], indptr[row + 1], residual[k], gradient)
@@ -265,7 +266,7 @@ def sgd_steps(
             border = _border(indices, start, stop, penalised)
             z[k] = c * _dot(data, indices, start, border, w) + _dot(data, indices, border, stop, w)
             target[k] = y[row]
-        evaluate(kind, z, target, np.int64(0), count, losses, residual, curvature)
+        evaluate(kind, z[:count], target[:count], losses, residual, curvature)
         c *= 1.0 - steps[j] * l2
         if not _SMALLEST_SCALE < abs(c) < _LARGEST_SCALE:  # also if a step sets w to 0, and for NaN
             scaled(w, penalised, c)

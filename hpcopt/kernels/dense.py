@@ -43,7 +43,7 @@ def _add(X: Dense, i: int, scale: float, out: Vector) -> None:
 
 
 @part(fastmath=_SUM)
-def _eight_dots(X: Dense, i: int, w: Vector, z: Vector, at: int | np.int64) -> None:
+def _eight_dots(X: Dense, i: int, w: Vector, z: Vector, at: int) -> None:
     """Set z[at + k] = x_{i+k}.w for k < 8, reading the rows side by side."""
     z0, z1, z2, z3, z4, z5, z6, z7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for j in range(w.size):
@@ -84,7 +84,7 @@ def _side_by_side(X: Dense) -> bool:
 
 
 @part()
-def _dots(X: Dense, first: int, count: int, w: Vector, z: Vector, at: int | np.int64) -> None:
+def _dots(X: Dense, first: int, count: int, w: Vector, z: Vector, at: int) -> None:
     """Set z[at + k] = x_{first+k}.w for k < count, and prefetch the following rows."""
     whole = count // 8 * 8 if _side_by_side(X) else 0
     for k in range(0, whole, 8):
@@ -134,7 +134,8 @@ def loss_gradient(
     for i in range(0, X.shape[0], group):
         count = min(group, X.shape[0] - i)
         _dots(X, i, count, w, margins, i)
-        total += evaluate(kind, margins, y, i, count, losses, residual, curvature)
+        at = slice(i, i + count)
+        total += evaluate(kind, margins[at], y[at], losses, residual, curvature[at])
         _add_rows(X, i, count, residual, gradient)
     return total
 
@@ -146,7 +147,7 @@ def hessian_product(X: Dense, s: Vector, v: Vector, out: Vector) -> None:
     c = np.empty(8)
     for i in range(0, X.shape[0], 8):
         count = min(8, X.shape[0] - i)
-        _dots(X, i, count, v, c, np.int64(0))
+        _dots(X, i, count, v, c, 0)
         for k in range(count):
             c[k] *= s[i + k]
         _add_rows(X, i, count, c, out)
@@ -154,14 +155,14 @@ def hessian_product(X: Dense, s: Vector, v: Vector, out: Vector) -> None:
 
 @part()
 def _residuals(
-    kind: LossCode, X: Dense, y: Vector, w: Vector, rows: Rows, first: int, count: int, scratch: Dense
+    kind: LossCode, X: Dense, y: Vector, w: Vector, rows: Rows, first: int, count: int, scratch: NDArray[np.float64]
 ) -> float:
     """Return the sum of the losses of rows[first : first + count]; scratch[0] becomes their dl/dz."""
     for k in range(count):
         row = rows[first + k]
         scratch[1, k] = _dot(X, row, w)
         scratch[2, k] = y[row]
-    return evaluate(kind, scratch[1], scratch[2], np.int64(0), count, scratch[4], scratch[0], scratch[3])
+    return evaluate(kind, scratch[1, :count], scratch[2, :count], scratch[4], scratch[0], scratch[3])
 
 
 @kernel()

@@ -151,18 +151,10 @@ def _huber(z: float, y: float, delta: float) -> tuple[float, float, float]:
 
 @part(fastmath=_EXACT)
 def _evaluate(
-    loss: Element,
-    parameter: float,
-    z: Vector,
-    y: Vector,
-    first: int | np.int64,
-    count: int,
-    losses: Vector,
-    residual: Vector,
-    curvature: Vector,
+    loss: Element, parameter: float, z: Vector, y: Vector, losses: Vector, residual: Vector, curvature: Vector
 ) -> None:
-    for k in range(count):
-        losses[k], residual[k], curvature[first + k] = loss(z[first + k], y[first + k], parameter)
+    for k in range(z.size):
+        losses[k], residual[k], curvature[k] = loss(z[k], y[k], parameter)
 
 
 @part(fastmath=_SUM)
@@ -182,56 +174,44 @@ def _loss_sum(loss: Element, parameter: float, z: Vector, y: Vector) -> float:
 
 
 @part()
-def evaluate(
-    kind: LossCode,
-    z: Vector,
-    y: Vector,
-    first: int | np.int64,
-    count: int,
-    losses: Vector,
-    residual: Vector,
-    curvature: Vector,
-) -> float:
-    """Return the sum of the losses of `count` rows from `first` on, and fill in their derivatives.
+def evaluate(kind: LossCode, z: Vector, y: Vector, losses: Vector, residual: Vector, curvature: Vector) -> float:
+    """Return the sum of the losses of some rows, and fill in their derivatives.
 
     The sum is computed in a loop that writes nothing. A loop that also writes is compiled in two versions, with and
     without vectors, and the alignment of the arrays would determine which one runs, and so the order of summation.
+    Callers pass slices: with a first row as an argument, numba allows for negative indices and LLVM forgoes vectors.
 
     Parameters
     ----------
     kind
         Loss code.
     z, y
-        Margins and targets of all rows, shape (n,).
-    first
-        As a constant, np.int64(0): for a literal 0, numba compiles everything a second time.
-    losses, residual
-        The losses and dl/dz are written to their first `count` elements.
-    curvature
-        d2l/dz2 is written to elements first ... first + count - 1.
+        Margins and targets, shape (n,).
+    losses, residual, curvature
+        The losses, dl/dz and d2l/dz2 are written to their first n elements.
     """
     number, parameter = kind
     if number == LOGISTIC[0]:
-        _evaluate(_logistic, parameter, z, y, first, count, losses, residual, curvature)
+        _evaluate(_logistic, parameter, z, y, losses, residual, curvature)
     elif number == SQUARED[0]:
-        _evaluate(_squared, parameter, z, y, first, count, losses, residual, curvature)
+        _evaluate(_squared, parameter, z, y, losses, residual, curvature)
     elif number == RELU[0]:
-        _evaluate(_relu, parameter, z, y, first, count, losses, residual, curvature)
+        _evaluate(_relu, parameter, z, y, losses, residual, curvature)
     elif number == HINGE[0]:
-        _evaluate(_hinge, parameter, z, y, first, count, losses, residual, curvature)
+        _evaluate(_hinge, parameter, z, y, losses, residual, curvature)
     elif number == SQUARED_HINGE[0]:
-        _evaluate(_squared_hinge, parameter, z, y, first, count, losses, residual, curvature)
+        _evaluate(_squared_hinge, parameter, z, y, losses, residual, curvature)
     elif number == HUBER[0]:
-        _evaluate(_huber, parameter, z, y, first, count, losses, residual, curvature)
+        _evaluate(_huber, parameter, z, y, losses, residual, curvature)
     else:
         raise ValueError("unknown loss code")
-    return _total(losses, count)
+    return _total(losses, z.size)
 
 
 @kernel()
 def derivatives(kind: LossCode, z: Vector, y: Vector, residual: Vector, curvature: Vector) -> float:
     """Return the sum of the losses of margins `z` and targets `y`, both (n,), and fill in dl/dz and d2l/dz2."""
-    return evaluate(kind, z, y, np.int64(0), z.size, np.empty(z.size), residual, curvature)
+    return evaluate(kind, z, y, np.empty(z.size), residual, curvature)
 
 
 @kernel()
