@@ -19,6 +19,9 @@ import numpy as np
 from hpcopt.arrays import Places, Vector
 from hpcopt.kernels.adaptive import AVERAGING, MIRROR, _shrunk
 from hpcopt.kernels.cache import kernel, part
+from hpcopt.kernels.prefetch import prefetch_number
+
+_AHEAD = 16  # coordinates
 
 
 @part()
@@ -69,6 +72,7 @@ def current(
         The penalty acts on the coordinates below.
     """
     for j in range(places.size):
+        prefetch_number(v, places[min(j + _AHEAD, places.size - 1)])
         i = np.uintp(places[j])
         b, e = (l1, c) if places[j] < penalised else (0.0, 0.0)
         if rule == MIRROR:
@@ -98,6 +102,7 @@ def step(
     The other parameters as for `current`.
     """
     for j in range(places.size):
+        prefetch_number(v, places[min(j + _AHEAD, places.size - 1)])
         i = np.uintp(places[j])
         b, e = (l1, c) if places[j] < penalised else (0.0, 0.0)
         before = np.sqrt(v[i])

@@ -1,6 +1,7 @@
 """Every synchronous solver has the same iterates on real ranks and the virtual cluster, bitwise if ordered.
 
-Unordered sums are tested on one problem only: with more ranks than cores every collective is slow.
+Unordered sums are tested on one problem only: with more ranks than cores every collective is slow. Lazy updates
+exchange messages only, so that all ranks have the bits of the virtual cluster.
 """
 
 import numpy as np
@@ -11,6 +12,8 @@ from hpcopt.conformance.problems import logistic, ridge
 from hpcopt.conformance.solving import solve
 from hpcopt.fabric.mpi.cluster import MPICluster
 from hpcopt.solvers import SOLVERS
+from tests.test_lazy_updates import SOLVED as LAZY
+from tests.test_lazy_updates import made, rare
 
 world = MPI.COMM_WORLD
 
@@ -39,3 +42,15 @@ for problem, orders in ((logistic, (False, True)), (ridge, (True,))):
             if virtual is not None:
                 assert told(real) == told(virtual), name
 print("done", flush=True)
+
+for name in LAZY:
+    spread = rare(sizes=(20,) * world.size)
+    virtual = solve(made(name), spread, iterations=20, seed=5) if world.rank == 0 else None
+    expected = world.bcast(virtual and virtual.w)
+    cluster = MPICluster(seed=5)
+    real = solve(made(name), spread, cluster=cluster, iterations=20)
+    cluster.close()
+    assert real.outcome.state.lazy, name
+    np.testing.assert_array_equal(real.w, expected, err_msg=name)
+    if virtual is not None:
+        assert told(real) == told(virtual), name
