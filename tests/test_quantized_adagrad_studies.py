@@ -11,7 +11,7 @@ import pytest
 import hpcopt
 from hpcopt.studies.compare import compare
 
-pytestmark = pytest.mark.study
+pytestmark = [pytest.mark.study, pytest.mark.timeout(600)]  # a study takes up to two minutes of an idle core
 STUDIES = Path(__file__).parents[1] / "jobs" / "studies"
 METHODS = ("QCMD", "QRDA")
 FEATURES = {"a9a": 123, "sector.scale": 55197}
