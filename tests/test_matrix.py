@@ -441,7 +441,7 @@ def test_what_is_no_matrix_of_numbers_is_refused_in_one_line(X, storage, message
         lambda m: m.gram(np.ones(5)),
         lambda m: m.take(np.array([9])),
         lambda m: m.restricted(np.array([0, 9])),
-        lambda m: m.loss_gradient(99, np.ones(9), np.ones(5)),
+        lambda m: m.loss_gradient((99, 0.0), np.ones(9), np.ones(5)),
     ],
 )
 def test_a_wrong_argument_is_refused_before_a_kernel_reads_beyond_an_array(form, call):
