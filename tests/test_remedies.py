@@ -19,6 +19,7 @@ ROOT = Path(hpcopt.__file__).parent
 LIBRARY = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] != "cli"]
 FLAG = re.compile(r"(?<![\w-])(--[a-z]+|-o)\b")
 OTHERS = ("--set", "--mpi")  # the text of the user's override; a flag of srun
+VOWPAL = ("--adaptive", "--loss", "--l", "--noconstant", "--quiet", "--cache")  # arguments of Vowpal Wabbit
 
 
 def messages(path: Path):
@@ -33,7 +34,7 @@ def messages(path: Path):
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_message_of_the_library_names_a_flag_of_the_command_line(path):
     named = [flag for text in messages(path) for flag in FLAG.findall(text)]
-    assert set(named) <= set(OTHERS)
+    assert set(named) <= {*OTHERS, *(VOWPAL if path.name == "plain_learners.py" else ())}
 
 
 @pytest.mark.parametrize("remedy", list(Remedy), ids=lambda remedy: remedy.name)

@@ -166,8 +166,9 @@ def the_ledger_shows_the_doubles_that_it_declares(kind: Kind, problem: Callable[
     expect(
         row["bytes"] == links * 8 * doubles + encoded,
         f"doubles() says {doubles} after {row['round']} rounds, which makes {links * 8 * doubles} bytes over "
-        f"{spread.nodes} nodes, and messages() says {encoded} bytes; the ledger has {row['bytes']}"
-        + (f", {(row['bytes'] - encoded) / (links * 8):g} doubles beside the messages" if links else ""),
+        f"{spread.nodes} nodes{f', and messages() {encoded} more' if encoded else ''}; the ledger has {row['bytes']}"
+        + (f", which is {(row['bytes'] - encoded) / (links * 8):g} doubles" if links else "")
+        + (" and the messages" if links and encoded else ""),
     )
     expect(
         row["bytes_up"] - up == row["bytes_down"] - down,

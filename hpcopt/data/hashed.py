@@ -18,8 +18,6 @@ import numpy as np
 from msgspec import Meta
 
 from hpcopt.data.lines import NOTHING, Piece, shown, wrong_number
-from hpcopt.kernels import hashing
-from hpcopt.kernels.cache import compile_safely
 
 MOST_BITS = 30
 HashBits = Annotated[int, Meta(ge=1, le=MOST_BITS)]
@@ -48,9 +46,13 @@ class Hashed:
         """Return the rows in `text`, sorted by column; see `Syntax.rows_of`."""
         if not text:
             return NOTHING
+        from hpcopt.kernels.cache import compile_safely  # numba, which other rows do without
+
         return compile_safely(partial(self._scanned, text))
 
     def _scanned(self, text: bytes) -> Piece:
+        from hpcopt.kernels import hashing
+
         tokens, lines = sum(text.count(space) for space in _SPACES) + 1, text.count(b"\n") + 1
         data, indices, odd = np.empty(tokens), np.empty(tokens, np.int32), np.empty((tokens, 3), np.int64)
         lengths, labels = np.empty(lines, np.int64), np.empty(lines)
