@@ -31,6 +31,7 @@ def test_a_pass_is_compared_with_other_libraries_or_tells_which_is_missing(monke
     else:
         monkeypatch.setattr(importlib, "import_module", missing)
     monkeypatch.setattr(solvers, "BATCH", 64)
+    monkeypatch.setattr(solvers, "BITS", 14)
     rows = solvers._passes(lambda: None, solvers.generated(400), rounds=1)
     assert [row["peer_name"].partition(",")[0].partition(":")[0] for row in rows] == [
         "scikit-learn SGDClassifier", VOWPAL,

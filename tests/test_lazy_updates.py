@@ -89,18 +89,18 @@ def always_eager(monkeypatch):
 @pytest.mark.parametrize("name", SOLVED)
 def test_the_iterates_are_those_of_steps_of_all_coordinates(monkeypatch, always_eager, name, penalty):
     spread, solver = rare(penalty), made(name)
-    ours = solve(solver, spread, iterations=60)
+    ours = solve(solver, spread, iterations=30)
     assert ours.outcome.state.lazy
     assert np.array_equal(ours.outcome.state.w, ours.w) == (penalty == "none" and "cmd" in name)
     with monkeypatch.context() as patched:
         patched.setattr(lazy, "step", step_of_all)
         patched.setattr(lazy, "current", stored)
-        same = solve(solver, spread, iterations=60)
+        same = solve(solver, spread, iterations=30)
     np.testing.assert_allclose(ours.w, same.w, rtol=1e-12, atol=1e-15)
     objectives = [[row["objective"] for row in run.rows] for run in (ours, same)]
     np.testing.assert_allclose(*objectives, rtol=1e-12)
     always_eager()
-    eager = solve(solver, spread, iterations=60)
+    eager = solve(solver, spread, iterations=30)
     assert not eager.outcome.state.lazy
     rounding = 1e-12 if isinstance(solver.compressor, Identity) else 1e-4  # the scales are float32
     np.testing.assert_allclose(ours.w, eager.w, rtol=rounding, atol=rounding)
@@ -109,9 +109,9 @@ def test_the_iterates_are_those_of_steps_of_all_coordinates(monkeypatch, always_
 @pytest.mark.parametrize("name", ["adagrad-cmd", "ftrl"])
 def test_a_start_that_is_not_zero_is_moved_as_by_steps_of_all_coordinates(always_eager, name):
     spread, start = rare("elastic-net"), np.linspace(-1.0, 1.0, 600)
-    ours = solve(made(name), spread, start=start, iterations=60)
+    ours = solve(made(name), spread, start=start, iterations=30)
     always_eager()
-    eager = solve(made(name), spread, start=start, iterations=60)
+    eager = solve(made(name), spread, start=start, iterations=30)
     assert ours.outcome.state.lazy > eager.outcome.state.lazy
     np.testing.assert_allclose(ours.w, eager.w, rtol=1e-12, atol=1e-15)
 
