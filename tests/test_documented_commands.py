@@ -40,7 +40,7 @@ BROUGHT = {  # page -> the reader's files
 INSTEAD = [  # command -> replacement check; the first match counts
     (r"\. \.venv/bin/activate", "nothing"),
     (r"(apt install|MPICC=mpicc\S* \S*pip install|pre-commit install) ?.*", "nothing"),  # changes the machine
-    (r"mpiexec -n 7 hpcopt run hubs.toml", "nothing"),  # needs seven ranks: test_commands_on_ranks
+    (r"mpiexec -n 7 hpcopt run hubs.toml", "virtual"),  # two dedicated hubs and five workers
     (r"make .*", "target"),
     (r"pytest .*", "collected"),
     (r"sbatch .*", "submitted"),
@@ -50,6 +50,7 @@ INSTEAD = [  # command -> replacement check; the first match counts
 ]
 SHORTER = {"compare": ["--set", "stop.rounds=3"]}  # verb -> options added on ranks; one process runs all rounds
 RANKS = re.compile(r"(?:\.venv/bin/)?mpiexec -n (?P<ranks>\d+) (?:\.venv/bin/)?hpcopt (?P<arguments>.*)")
+MOST = 4  # ranks that are started here
 MAKES = re.compile(r"hpcopt init .*|python -c .*")  # files for the commands on ranks
 BLOCK = re.compile(r"^```(?P<language>[a-z]+)\n(?P<text>.*?)^```$|^```\{.*?^```$", re.MULTILINE | re.DOTALL)
 FILES = {language: re.compile(rf"`(\w+\.{suffix})`") for language, suffix in {"python": "py", "toml": "toml"}.items()}
@@ -91,7 +92,7 @@ def commands(block):
 def on_ranks(page):
     """Return the commands on ranks of a page."""
     found = [RANKS.fullmatch(command) for block in blocks(page) for command, _ in commands(block)]
-    return [(int(ranks["ranks"]), ranks["arguments"]) for ranks in found if ranks]
+    return [(int(ranks["ranks"]), ranks["arguments"]) for ranks in found if ranks and int(ranks["ranks"]) <= MOST]
 
 
 def bring(name, folder):
@@ -164,6 +165,8 @@ def check_instead(how, words):
         read_only(["compare" if "\n[[solvers]]" in Path(spec).read_text() else "run", *words[script + 1 :]])
     elif how == "read":
         read_only(words[1:])
+    elif how == "virtual":
+        assert hpcopt([*words[words.index("hpcopt") + 1 :], "--virtual", "5"])[0] == 0
     elif how == "help":
         assert hpcopt([words[1], "--help"])[0] == 0
 

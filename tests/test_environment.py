@@ -54,7 +54,6 @@ def test_text_is_opened_with_an_encoding(path):
 LOCALES = {
     "ascii streams": {"PYTHONIOENCODING": "ascii"},
     "a C locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    "Latin-1 streams": {"PYTHONIOENCODING": "latin-1"},
 }
 
 
@@ -106,9 +105,9 @@ def test_more_ranks_than_cores_are_told_and_recorded(tmp_path):
     from tests.launch import mpiexec
 
     arguments = ["run", spec, "--out", tmp_path / "out"]
-    done = mpiexec(3, sys.executable, "-c", program, *arguments, env={"PYTHONPATH": str(ROOT.parent)})
+    done = mpiexec(2, sys.executable, "-c", program, *arguments, env={"PYTHONPATH": str(ROOT.parent)})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("oversubscribed: 3 ranks on 1 core;") == 1
+    assert done.stdout.count("oversubscribed: 2 ranks on 1 core;") == 1
     assert json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["oversubscribed"] is True
     done = hpcopt_ranks(1, *arguments, "--overwrite")
     assert "oversubscribed" not in done.stdout
