@@ -13,8 +13,10 @@ PROGRAM = Path(__file__).parent / "ranks" / "averaging.py"
 ROOT = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 
 
-@pytest.mark.parametrize("ranks", [n for n in RANKS if n > 1])
-@pytest.mark.parametrize("engine", ["one-sided", "two-sided"])
+@pytest.mark.parametrize(
+    ("engine", "ranks"),
+    [(engine, n) for n in RANKS if n > 1 for engine in ("one-sided", "two-sided") if engine == "one-sided" or n == 3],
+)
 def test_every_invariant_holds_on_real_ranks(engine, ranks):
     done = python_ranks(ranks, PROGRAM, engine, "40", "0", "2", env=ROOT)
     assert done.returncode == 0, done.stderr

@@ -158,9 +158,7 @@ def test_bad_input_is_told_once_by_three_ranks(on_ranks, name):
 
 @pytest.mark.mpi
 @requires_mpi
-@pytest.mark.parametrize(
-    ("name", "ranks"), [("a malformed line", 1), ("a malformed line", 3), ("a specification that is no TOML", 3)]
-)
+@pytest.mark.parametrize(("name", "ranks"), [("a malformed line", 1), ("a malformed line", 3)])
 def test_bad_input_ends_the_processes_with_one(tmp_path, name, ranks):
     folder = tmp_path / "case"
     done = hpcopt_ranks(ranks, *asked(folder, name), timeout=40)
@@ -213,7 +211,7 @@ def test_wrong_usage_on_ranks_is_told_once(on_ranks, arguments, word):
 
 @pytest.mark.mpi
 @requires_mpi
-@pytest.mark.parametrize("arguments", [["run"], ["runn", "x"]])
+@pytest.mark.parametrize("arguments", [["runn", "x"]])
 def test_wrong_usage_ends_the_processes_with_two(arguments):
     done = hpcopt_ranks(3, *arguments, timeout=40)
     assert done.returncode == 2

@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 EVERY_SIZE = pytest.mark.parametrize("ranks", RANKS)
 SPECIFICATION = """
 [data]
-source = "breast-cancer"
-scale = "standard"
+source = "logistic"
+rows = 500
+features = 30
 test_fraction = 0.2
 [solver]
 name = "{solver}"
@@ -71,7 +72,7 @@ def test_sub_communicators_run_side_by_side(tmp_path):
     assert json.loads((tmp_path / "1" / "run.json").read_text())["nodes"] == 2
 
 
-@pytest.mark.parametrize("ranks", sorted({RANKS[0], RANKS[-1]}))
+@pytest.mark.parametrize("ranks", RANKS[-1:])
 def test_a_run_leaves_its_folder_and_speaks_on_one_rank_only(tmp_path, ranks):
     done = hpcopt_ranks(ranks, "run", specification(tmp_path), "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -184,7 +185,7 @@ def test_the_fabric_benchmark_tells_what_the_driver_adds(tmp_path):
     assert any("gossip round" in row["name"] for row in rows)
 
 
-@pytest.mark.parametrize("arguments", [("list", "solvers"), ("show", "giant")])
+@pytest.mark.parametrize("arguments", [("show", "giant")])
 def test_verbs_that_need_no_ranks_speak_once(arguments):
     done = hpcopt_ranks(3, *arguments)
     assert done.returncode == 0, done.stderr

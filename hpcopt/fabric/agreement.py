@@ -44,6 +44,7 @@ def _raise_together(group: Group, message: str, remedy: Remedy | None, *, one_te
         if message:
             raise AgreedError(message, remedy)
         return
+    group.pause()
     own = f"{message}\0{remedy.name if remedy else ''}" if message else ""
     told = [
         bytes(m).decode(errors="surrogateescape")

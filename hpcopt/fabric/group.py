@@ -224,6 +224,13 @@ class Group(abc.ABC):
     @abc.abstractmethod
     def _barrier(self) -> None: ...
 
+    def pause(self) -> None:  # noqa: B027
+        """Wait until every member has arrived, leaving the core to those that work; neither a round nor observed.
+
+        For waits between the parts of a run, in which one member may write files for seconds. Where waiting is not
+        busy, there is nothing to do.
+        """
+
     @final
     def mean(self, x: Vector, weight: float | None = None, out: Vector | None = None) -> Vector:
         """Return the weighted mean of every member's `x` on all members.

@@ -46,5 +46,6 @@ class Phases:
     def level(self, processes: Group) -> None:
         """End the current phase, and set each phase to its maximum over the processes; collective."""
         self.end()
+        processes.pause()
         most = processes.max(np.array(list(self._seconds.values())))
         self._seconds = dict(zip(self._seconds, most.tolist(), strict=True))

@@ -9,6 +9,7 @@ from mpi4py import MPI
 
 from hpcopt.arrays import Array, Vector
 from hpcopt.fabric.group import Group
+from hpcopt.fabric.launch import patiently
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.wall.progress import Progress
 
@@ -44,6 +45,9 @@ class MPIGroup(Group):
         self._ordered = ordered
         self._progress = progress or Progress(comm.Iprobe)
         self._services = self._progress.services
+
+    def pause(self) -> None:
+        patiently(self.comm.Ibarrier())
 
     def _meet(self) -> None:
         """Wait for all members if some may need a service of this node, which a blocking MPI call would not give."""
