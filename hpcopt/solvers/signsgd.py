@@ -19,6 +19,7 @@ import numpy as np
 
 from hpcopt.arrays import Bytes, Levels, Vector
 from hpcopt.checks import at_least, one_of, within
+from hpcopt.compression.sums import pack_digits, unpack_digits
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
@@ -26,8 +27,6 @@ from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.batches import batch_gradient
 from hpcopt.solvers.parts.exchange import HUB, Way
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
-
-_POWERS = 3 ** np.arange(5)
 
 
 @dataclass
@@ -117,16 +116,11 @@ def majority(signs: Iterable[Bytes], d: int) -> Levels:
 
 def pack_result(result: Levels, nodes: int) -> Bytes:
     """Return -1, 0 and 1 of each coordinate in bytes: a bit each if no tie is possible, or else a trit."""
-    if nodes % 2:
-        return np.packbits(result > 0)
-    trits = np.zeros((-(-result.size // len(_POWERS)), len(_POWERS)), dtype=np.uint8)
-    trits.reshape(-1)[: result.size] = result + 1
-    return (trits @ _POWERS).astype(np.uint8)
+    return np.packbits(result > 0) if nodes % 2 else pack_digits(result + 1, 3)
 
 
 def unpack_result(packed: Bytes, nodes: int, d: int) -> Levels:
     """Return what `pack_result` packed, shape (d,)."""
     if nodes % 2:
         return 2 * np.unpackbits(packed, count=d).astype(np.int8) - 1
-    trits = packed[:, None] // _POWERS % 3
-    return trits.reshape(-1)[:d].astype(np.int8) - 1
+    return unpack_digits(packed, d, 3).astype(np.int8) - 1
