@@ -114,6 +114,14 @@ def test_weights_other_than_zero_have_a_second_row_if_all_runs_count_them(drawn)
     assert figure.axes[3].get_ylabel() == "weights other than zero"
 
 
+def test_a_number_of_weights_has_whole_numbers_at_its_axis(drawn):
+    records = [replace(record, nonzeros=29 + record.iteration % 2) for record in trace(4.0, 3.0, 2.0, 1.0)]
+    (axis,) = [
+        axis for axis in drawn(draw_convergence, records, "title").axes if "other than zero" in axis.get_ylabel()
+    ]
+    assert all(tick == round(tick) for tick in axis.get_yticks())
+
+
 def test_one_run_shows_up_and_down_apart_with_the_target_on_both(drawn):
     figure = drawn(draw_convergence, directed("a", 4.0, 2.0, up=100).records, "title", Goal(2.0))
     axis = figure.axes[1]

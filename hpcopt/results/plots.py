@@ -289,6 +289,8 @@ def _plain_curve(axis: Axes, records: Sequence[Record], key: str, whose: str) ->
         room = 0.05 * span or 0.05 * abs(values[0] - later[0])
         axis.set_ylim(min(later) - room, max(later) + room)
         axis.set_ylabel(_upwards(f"{words}{whose} (at the start {values[0]:.4g}, off the scale)"))
+    if drawn and isinstance(getattr(drawn[0][0], key), int):
+        axis.locator_params(axis="y", integer=True)
 
 
 def _upwards(name: str) -> str:
