@@ -15,7 +15,7 @@ from pathlib import Path
 from hpcopt.errors import InputError
 
 DOUBLE = 8  # bytes
-VECTORS = 4  # least number of model-sized vectors of any solver: start, iterate, gradient, and result
+VECTORS = 7  # least number of model-sized vectors of any run on a node, those of its records included, as measured
 
 _SURELY_FREE = 1 << 26  # bytes that need no check
 _NO_LIMIT = 1 << 60  # control groups of version 1 use a number above this for "no limit"
@@ -56,7 +56,7 @@ def ask_for_model(size: int, what: str) -> None:
     vector = size * DOUBLE
     ask(
         VECTORS * vector,
-        f"{what}: the {VECTORS} vectors of that many numbers that a solver needs, {in_words(vector)} each,",
+        f"{what}: the {VECTORS} vectors of that many numbers that a run needs, {in_words(vector)} each,",
     )
 
 

@@ -6,11 +6,14 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import scipy.sparse
 
 import hpcopt
 from hpcopt import capacity
 from hpcopt.capacity import ask, free, in_words
+from hpcopt.data import from_arrays
 from hpcopt.errors import InputError
 from tests.launch import mpiexec, requires_mpi
 
@@ -97,11 +100,11 @@ TOO_LARGE = {
         ["data.rows=1" + "0" * 30],
         f"data.rows, data.features: 1{'0' * 30} x 20 take ",
     ),
-    "features": (["data.features=100000000000"], "data.features: 100000000000: the 4 vectors of that many numbers"),
+    "features": (["data.features=100000000000"], "data.features: 100000000000: the 7 vectors of that many numbers"),
     "a basis": (["data.features=3000000"], "data.rows, data.features: 100 x 3000000 take 144 TB of memory"),
     "hidden layers": (
         ["problem.model=mlp", "problem.loss=softmax", "problem.hidden=[10000000, 10000000]", 'solver.name="sgd"'],
-        "a model of 100000240000002 numbers: the 4 vectors of that many numbers that a solver needs, 800 TB each, take",
+        "a model of 100000240000002 numbers: the 7 vectors of that many numbers that a run needs, 800 TB each, take",
     ),
 }
 
@@ -120,3 +123,15 @@ def test_sizes_in_a_specification_are_compared_with_the_memory_before_they_are_b
         tables["solver"] = {"name": "sgd", "step_size": 0.1}
     with pytest.raises(InputError, match=f"^{re.escape(message)}"):
         hpcopt.run(tables, overrides=overrides)
+
+
+def test_every_node_of_a_process_has_vectors_of_its_own(monkeypatch):
+    monkeypatch.setattr(capacity, "free", lambda: 10**9)
+    d, y = 4_000_000, np.tile([-1.0, 1.0], 10)
+    tables = {
+        "data": {"source": "arrays"},
+        "solver": {"name": "sgd"},
+        "cluster": {"kind": "virtual", "workers": 10},
+    }
+    with pytest.raises(InputError, match="10 nodes with 7 vectors of 4000000 numbers each take 2[.]24 GB of"):
+        hpcopt.run(tables, rows=from_arrays(scipy.sparse.csr_array((20, d)), y))

@@ -23,6 +23,7 @@ from hpcopt.results.stopping import Status, StopRule
 from hpcopt.runs.checkpoint import Checkpoints
 from hpcopt.runs.start import run
 from hpcopt.solvers import SOLVERS
+from hpcopt.spec.suitable import usual_solver
 from tests.launch import hpcopt_ranks, requires_mpi
 from tests.test_driver import record
 
@@ -234,6 +235,22 @@ def test_a_fit_ends_where_rounding_keeps_it_from_coming_closer():
     assert rule.settled(record(iteration=14, scaled_gradient=1e-7), best) is None
     assert rule.settled(record(iteration=15, scaled_gradient=1e-5), best) is None
     assert StopRule(rounds=5).settled(record(iteration=15), best) is None
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e200, 1e300])
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
+@pytest.mark.parametrize("l1", [0.0, 1e-3])
+def test_features_near_the_limits_of_doubles_end_in_a_message(size, loss, l1):
+    solver = usual_solver("linear", loss, smooth=not l1)
+    spec = {
+        "data": {"source": "arrays"},
+        "problem": {"loss": loss, "l1": l1},
+        "solver": {"name": solver, **SOLVERS[solver].fit_defaults},
+        "stop": {"scaled_gradient": 1e-8, "rounds": 5},
+    }
+    X, y, _ = rows("as they are")
+    status = run(spec, rows=from_arrays(size * X[:9], y[:9])).status
+    assert status is Status.DIVERGED if size > 1 else status in {Status.GRADIENT, Status.ROUNDS, Status.PRECISION}
 
 
 def test_an_objective_that_vanishes_has_converged(tmp_path, capsys):

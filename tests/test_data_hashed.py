@@ -157,4 +157,4 @@ def test_a_model_predicts_with_the_hash_that_it_was_trained_with(tmp_path, words
 def test_a_table_without_memory_for_it_is_refused_before_the_file_is_read(tmp_path, words, capsys, monkeypatch):
     monkeypatch.setattr(capacity, "free", lambda: 10**9)
     assert main(["fit", str(words), "--hash-bits", "28", "-o", str(tmp_path / "model.npz")]) == 1
-    assert "data.hash_bits = 28: 268435456 features: the 4 vectors of that many" in capsys.readouterr().err
+    assert "data.hash_bits = 28: 268435456 features: the 7 vectors of that many" in capsys.readouterr().err

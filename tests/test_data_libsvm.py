@@ -119,6 +119,7 @@ BAD_LINES = {
     b"1 4:2 2:1": "feature index 2 comes after 4; indices must increase along a line",
     b"1 4:2 4:1": "feature index 4 comes after 4; indices must increase along a line",
     b"1 4": "'4' is not of the form index:value",
+    b"1 red": "'red' is not of the form index:value; names require data.hash_bits",
     b"1 4:": "the value of feature 4 '' is not a number",
     b"1 4:abc": "the value of feature 4 'abc' is not a number",
     b"1 4:nan": "the value of feature 4 is 'nan'; only finite numbers can be used",
@@ -280,7 +281,7 @@ def test_a_bad_line_counts_only_among_the_rows_that_are_used(tmp_path, suffix, p
     parts = on_processes(processes, lambda group: read_libsvm(path, group, rows=60, chunk_bytes=chunk_bytes))
     assert sum(part.table.n for part in parts) == parts[0].total == 60
     told = messages_on_processes(processes, lambda group: read_libsvm(path, group, rows=61, chunk_bytes=chunk_bytes))
-    assert told == [f"{path}, line 62: 'oops' is not of the form index:value"] * processes
+    assert told == [f"{path}, line 62: 'oops' is not of the form index:value; names require data.hash_bits"] * processes
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -289,8 +290,8 @@ def test_an_index_for_whose_vectors_there_is_no_memory_is_told_with_its_line(tmp
     monkeypatch.setattr(capacity, "free", lambda: 20 * 10**9)
     path = written(tmp_path, b"+1 1:1\n-1 %d:1\n+1 2:1\n-1 3:2\n" % index)
     told = messages_on_processes(processes, lambda group: read_libsvm(path, group))
-    vectors = f"{8 * index / 1e9:.3g} GB each, take {32 * index / 1e9:.3g} GB of memory, of which 20 GB are free here"
-    needed = "the 4 vectors of that many numbers that a solver needs"
+    vectors = f"{8 * index / 1e9:.3g} GB each, take {56 * index / 1e9:.3g} GB of memory, of which 20 GB are free here"
+    needed = "the 7 vectors of that many numbers that a run needs"
     assert told == [f"{path}, line 2: feature index {index}: {needed}, {vectors}"] * processes
     monkeypatch.setattr(capacity, "free", lambda: 10**12)
     assert read_libsvm(path, SoloGroup()).numbering.largest == index

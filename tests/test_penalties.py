@@ -147,6 +147,19 @@ def test_a_group_is_zero_as_a_whole_or_not_at_all():
         assert np.count_nonzero(penalty.prox(w, 0.1, metric)) == 5
 
 
+@pytest.mark.parametrize("radius", [1e-9, 1e-300])
+@pytest.mark.parametrize("name", ["simplex", "l2-ball"])
+def test_the_nearest_point_of_a_tiny_set_is_found_beside_large_weights(name, radius):
+    penalty, w = PENALTIES[name](radius=radius), 1e8 * points(1)[0]
+    for metric in (None, np.array([0.5, 1.0, 2.0, 30.0, 0.1]), np.full(SIZE, 1e-300)):
+        with np.errstate(all="ignore"):  # as in a run
+            u = penalty.prox(w, 1.0, metric)
+        assert penalty.contains(u)
+        assert np.isfinite(u).all()
+        if name == "simplex":  # all of it belongs to the weight that ends first, those of the others end far below
+            assert np.flatnonzero(u) == np.argmax(w if metric is None else metric * w)
+
+
 def test_a_feature_stands_for_its_weights_in_all_outputs():
     groups = PENALTIES["group-lasso"](weight=1.0, groups=((1,), (0, 2))).sized(3, 2)
     assert groups.groups == ((2, 3), (0, 1, 4, 5))
@@ -164,7 +177,8 @@ def test_a_feature_stands_for_its_weights_in_all_outputs():
         ("simplex", {"radius": 0.0}, "radius: between 0 and inf, got 0.0"),
         ("l2-ball", {"radius": -1.0}, "radius: between 0 and inf"),
         ("box", {}, "lower: missing; expected lower, upper or both"),
-        ("box", {"lower": 1.0, "upper": 0.0}, "upper: expected numbers of at least those in lower"),
+        ("box", {"lower": 1.0, "upper": 0.0}, "upper: expected at least 1, the number in lower, got 0"),
+        ("box", {"lower": (0.0, 1.0), "upper": 0.5}, "upper: expected for feature 1 at least 1, the number in lower"),
         ("box", {"lower": (0.0, 1.0), "upper": (2.0,)}, "upper: expected 2 numbers, as many as in lower, got 1"),
         ("group-lasso", {"groups": ((0, 1), (1, 2))}, "groups: feature 1 is named 2 times"),
         ("group-lasso", {"groups": ((0, 0),)}, "groups: feature 0 is named 2 times"),

@@ -77,7 +77,7 @@ def test_each_model_has_a_loss_where_none_is_given(model, loss):
         ({"penalty": {"name": "l2", "weight": "1/m"}}, 'expected a number >= 0 or "c/n", got "1/m"'),
         ({"penalty": {"name": "l2", "weight": -1}}, 'expected a number >= 0 or "c/n", got -1'),
         ({"penalty": {"name": "l3"}}, "unknown penalty 'l3'; did you mean 'l2'? (known: "),
-        ({"penalty": {"name": "none", "weight": 1}}, "unknown key (known: none)"),
+        ({"penalty": {"name": "none", "weight": 1}}, "unknown key; there are no keys but name"),
         ({"penalty": "l1", "l1": "1/n"}, "given together with l1, which is also a penalty; remove one of the two"),
         ({"l1": "1/m"}, 'expected a number >= 0 or "c/n", as in "1/n", got "1/m"'),
         ({"l1": -1}, "expected a number >= 0 or"),

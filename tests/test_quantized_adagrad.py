@@ -183,6 +183,13 @@ def test_a_hub_that_sends_the_model_back_changes_no_bit(name, compressor):
         np.testing.assert_array_equal(outcome.w, runs[0].w)
 
 
+def test_zeros_have_no_sign_at_the_hub_either():
+    groups = PENALTIES["group-lasso"](weight=0.5, groups=tuple((j,) for j in range(8)))  # its steps leave -0.0
+    solved = solve(hub("qcmd-adagrad", "model", THRESHOLD), penalised(groups, d=8), start=-np.ones(8), iterations=15)
+    assert not solved.w.all()
+    assert {outcome.w.tobytes() for outcome in solved.outcomes} == {solved.w.tobytes()}
+
+
 def hub(name, downlink, compressor, **parameters):
     return SOLVERS[name](exchange="hub", downlink=downlink, compressor=compressor, **parameters)
 

@@ -191,6 +191,7 @@ def _wrong_with(line: bytes, widest: int) -> str:
         number = int(index) if INTEGER.fullmatch(index) and len(index) <= SHOWN_BYTES else None
         if not colon:
             wrong = f"{shown(entry)} is not of the form index:value"
+            wrong += "" if INTEGER.fullmatch(entry) else "; names require data.hash_bits"
         elif number is None:
             wrong = f"feature index {shown(index)} is not an integer; names require data.hash_bits"
         elif not 0 <= number <= LARGEST_INT32:

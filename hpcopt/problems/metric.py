@@ -153,6 +153,8 @@ def measured(
         second = everywhere(columns.gram(matrix, centre)[:features, :features])
     else:
         second = everywhere(columns.squares(matrix, centre)[:features])
+    if not np.isfinite(second).all():  # squares of features overflow
+        return Metric(layout, means, np.full(features, np.nan), curvature)
     variances = np.diagonal(second) if whole else second
     varies = variances > (ROUNDING * centre[:features]) ** 2
     extra = ridge + curvature * EPS * centre[:features] ** 2  # roundoff of a gradient with a large mean

@@ -27,7 +27,7 @@ from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.pointwise import loss_sum, ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
-from hpcopt.problems.lanczos import largest_eigenvalue
+from hpcopt.problems.lanczos import largest_eigenvalue, largest_eigenvalue_of
 from hpcopt.problems.losses import MarginLoss
 from hpcopt.problems.matrix import Matrix, vector
 from hpcopt.problems.memory import recall, remembered
@@ -178,7 +178,7 @@ class FirstOrderObjective:
         ones = np.ones(self.n)
         if self.d <= GRAM_LIMIT:
             with self.meter.working(self.matrix.gram_flops + 4.0 / 3.0 * self.d**3, self.matrix.nnz):
-                largest = float(scipy.linalg.eigvalsh(self.matrix.gram(ones), check_finite=False)[-1])
+                largest = largest_eigenvalue_of(self.matrix.gram(ones))
         else:
             largest = self._largest_by_lanczos(ones)
         return self._curvature_bound() * largest / self.divisor + self.own_penalty.curvature

@@ -14,14 +14,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
 from hpcopt.kernels.pointwise import SQUARED
-from hpcopt.problems.lanczos import largest_eigenvalue
+from hpcopt.problems.lanczos import largest_eigenvalue, largest_eigenvalue_of
 from hpcopt.problems.layers import ACTIVATIONS, Layers
 from hpcopt.problems.losses import OutputLoss
 from hpcopt.problems.matrix import Matrix, vector
@@ -169,7 +168,7 @@ class Perceptron:
         if d <= GRAM_LIMIT:
             with meter.working(matrix.gram_flops + 4.0 / 3.0 * d**3, matrix.nnz):
                 gram = np.block([[matrix.gram(ones), sums[:, None]], [sums, count]])
-                largest = float(scipy.linalg.eigvalsh(gram, check_finite=False)[-1])
+                largest = largest_eigenvalue_of(gram)
         else:
 
             def product(v: Vector) -> Vector:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 
 from hpcopt.arrays import Vector
-from hpcopt.capacity import DOUBLE, ask, ask_for_model
+from hpcopt.capacity import DOUBLE, VECTORS, ask, ask_for_model
 from hpcopt.data import Loaded, Rows, load
 from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
@@ -96,14 +96,16 @@ def _penalty(penalty: Penalty, features: int, outputs: int) -> Penalty:
 def _ask(model: SizedModel, nodes: int) -> None:
     """Raise an error if the model's vectors do not fit into memory, before any is allocated."""
     ask_for_model(model.size, f"a model of {model.size} numbers")
-    ask(model.size * nodes * DOUBLE, f"{nodes} nodes with a vector of {model.size} numbers each")
+    what = f"{nodes} nodes with {VECTORS} vectors of {model.size} numbers each"
+    ask(VECTORS * model.size * nodes * DOUBLE, what)
 
 
 def _warm(problem: Problem, shards: list[Shard]) -> None:
     """Compile or load all kernels for such shards, and the linear algebra, outside the solver's measured time."""
     if not shards:
         return
-    compile_safely(partial(problem.model.warm, shards[0].matrix, shards[0].y))
+    with np.errstate(all="ignore"):  # the numbers don't matter
+        compile_safely(partial(problem.model.warm, shards[0].matrix, shards[0].y))
     scipy.linalg.cho_solve(scipy.linalg.cho_factor(np.eye(2)), np.ones(2))
 
 

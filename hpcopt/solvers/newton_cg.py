@@ -100,7 +100,7 @@ class NewtonCG(Solver[NewtonCGState]):
         else:
             norm = s.metric.norm(g)
             s.first = s.first or norm
-            forcing = norm / s.first  # independent of the units of features and targets
+            forcing = norm / (s.first or 1.0)  # independent of the units of features and targets; squares may underflow
             solved = conjugate_gradient(product, g, min(0.5, math.sqrt(forcing)), self.cg_steps, s.metric.solve)
         s.products += solved.products
         return solved.x

@@ -88,7 +88,9 @@ def checked(value: object, kind: type[T], path: KeyPath = (), origin: Origin | N
 def unknown_key(name: str, known: Sequence[str]) -> str:
     """Return the message about an unknown key."""
     guess = nearest(name, known)
-    return f"unknown key{guess}" if guess else f"unknown key (known: {', '.join(known) or 'none'})"
+    if guess:
+        return f"unknown key{guess}"
+    return f"unknown key (known: {', '.join(known)})" if known else "unknown key; there are no keys but name"
 
 
 def _one_line(*parts: str) -> InputError:

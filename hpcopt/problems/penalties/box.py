@@ -36,9 +36,11 @@ class Box(Constraint):
         lists = [bound for bound in (self.lower, self.upper) if isinstance(bound, tuple)]
         if len({len(bound) for bound in lists}) > 1:
             raise InputError(f"upper: expected {len(lists[0])} numbers, as many as in lower, got {len(lists[1])}")
-        low, high = self._ends()
-        if np.any(low > high):
-            raise InputError("upper: expected numbers of at least those in lower")
+        low, high = np.broadcast_arrays(*self._ends())
+        for place in np.argwhere(low > high)[:1]:
+            where = f"for feature {place[0]} " if place.size else ""
+            one, other = low[tuple(place)], high[tuple(place)]
+            raise InputError(f"upper: expected {where}at least {one:g}, the number in lower, got {other:g}")
 
     @property
     def per_feature(self) -> bool:

@@ -54,7 +54,8 @@ class GroupLasso(Penalty):
             raise InputError(f"groups: feature {twice} is named {counts[twice]} times; each feature is in one group")
         weights = self.group_weights
         if weights is not None and len(weights) != len(self.groups):
-            raise InputError(f"group_weights: expected {len(self.groups)} numbers, one per group, got {len(weights)}")
+            wanted = f"{len(self.groups)} number{'s' * (len(self.groups) > 1)}, one per group"
+            raise InputError(f"group_weights: expected {wanted}, got {len(weights)}")
 
     def sized(self, features: int, outputs: int) -> Penalty:
         named = {feature for group in self.groups for feature in group}

@@ -41,7 +41,8 @@ class L2Ball(Constraint):
         else:  # u = metric w / (metric + s), where s makes the norm equal to the radius
             s = solutions(metric * w / self.radius, metric, np.array([len(w)]))
             u = metric * w / (metric + s)
-        return u * (self.radius / float(np.linalg.norm(u)))
+        norm = float(np.linalg.norm(u))
+        return u * (self.radius / norm) if norm > 0.0 else np.zeros_like(w)  # squares below the least double vanish
 
     def residual(self, w: Vector, gradient: Vector) -> Vector:
         norm = float(np.linalg.norm(w))

@@ -40,10 +40,15 @@ class Simplex(Constraint):
         widths = np.ones(len(w)) if metric is None else 1.0 / metric
         ends = w / widths  # u_i > 0 for nu below end i
         order = np.argsort(-ends)
-        levels = (np.cumsum(w[order]) - self.radius) / np.cumsum(widths[order])
-        nu = float(levels[max(int(np.count_nonzero(ends[order] > levels)), 1) - 1])
-        u: Vector = np.maximum(w - nu * widths, 0.0)
-        u *= self.radius / float(u.sum())
+        below = ends - ends[order[0]]  # so that no digits of a small radius are lost beside large weights
+        shifted = below * widths
+        levels = (np.cumsum(shifted[order]) - self.radius) / np.cumsum(widths[order])
+        nu = float(levels[max(int(np.count_nonzero(below[order] > levels)), 1) - 1])
+        u: Vector = np.maximum(shifted - nu * widths, 0.0)
+        total = float(u.sum())
+        if total == 0.0:  # the radius over a width is below the least double
+            u[order[0]] = total = self.radius
+        u *= self.radius / total
         return u
 
     def residual(self, w: Vector, gradient: Vector) -> Vector:

@@ -182,7 +182,7 @@ class ModelHub(Hub):
     def model(self, w: Vector) -> Vector:
         is_hub = self.node.rank == HUB
         message = self.sent_back(pack(w) if is_hub else NOTHING)
-        return w if is_hub else unpack(message, w.size)
+        return w + 0.0 if is_hub else unpack(message, w.size)  # minus zero is sent as zero
 
 
 class GradientHub(Hub):
