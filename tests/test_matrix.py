@@ -364,14 +364,14 @@ def test_unsorted_and_repeated_sparse_entries_are_put_in_order_in_a_copy():
 COLD = """
 import sys
 import numpy as np, scipy.sparse
-from hpcopt.kernels import csr, dense, pointwise
+from hpcopt.kernels import csr, dense, marks, pointwise
 from hpcopt.kernels.pointwise import LOGISTIC
 from hpcopt.problems.storage import as_matrix, warm
 form, storage, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
 X, y, w, rows = np.ones((n, 5)), np.ones(n), np.ones(5), np.arange(n)
 matrix = as_matrix(scipy.sparse.csr_array(X) if form == "sparse" else X, storage)
 warm(matrix, LOGISTIC, y)
-kernels = [k for module in (csr, dense, pointwise) for k in vars(module).values() if hasattr(k, "signatures")]
+kernels = [k for module in (csr, dense, marks, pointwise) for k in vars(module).values() if hasattr(k, "signatures")]
 before = [len(kernel.signatures) for kernel in kernels]
 z = matrix.loss_gradient(LOGISTIC, y, w)[2]
 matrix.margins(w), matrix.hessian_product(y, w), matrix.gram(y), matrix.largest_row()

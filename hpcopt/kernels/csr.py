@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.arrays import Columns, Places, Rows, Vector
+from hpcopt.arrays import Columns, Rows, Vector
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.dense import mirror, scaled
 from hpcopt.kernels.pointwise import BLOCK, LossCode, evaluate
@@ -25,10 +25,6 @@ Indptr = NDArray[np.int64]
 _CONTRACT = ("contract", "nsz")
 
 _LONG = 64  # entries from which four accumulators pay off; shorter rows overlap with their neighbours anyway
-_DIGIT = 11  # bits of a column sorted by at a time
-_MASK = np.uint64((1 << _DIGIT) - 1)
-_32 = np.uint64(32)
-_PLACE = np.uint64((1 << 32) - 1)
 _SMALLEST_SCALE, _LARGEST_SCALE = 1e-9, 1e9  # outside this range, the factor c of w = c u is multiplied into u
 
 
@@ -148,82 +144,6 @@ def gradient_of_rows(
             row = rows[first + k]
             _add(data, indices, indptr[row], indptr[row + 1], residual[k], gradient)
     return total
-
-
-@kernel()
-def restrict(
-    data: Data,
-    indices: Indices,
-    indptr: Indptr,
-    rows: Rows,
-    d: int,
-    new_data: Data,
-    new_indices: Indices,
-    columns: Places,
-) -> int:
-    """Copy the entries of `rows` (m,), one row after another, and number their columns anew, from 0 on in sorted order.
-
-    The columns are found by sorting the entries, digit by digit: marks in an array of d numbers would be as many cache
-    misses as there are entries (1.7 times slower for a million columns).
-
-    Parameters
-    ----------
-    d
-        Number of columns, at least 1.
-    new_data, new_indices
-        Shape (entries,).
-    columns
-        Becomes the columns with entries, sorted, each once; shape (entries,) or (d,), whichever is less.
-
-    Returns
-    -------
-    The number of these columns.
-    """
-    digits = 0
-    while (d - 1) >> (_DIGIT * digits) > 0:
-        digits += 1
-    starts = np.zeros((digits, 1 << _DIGIT), np.int64)
-    keys = np.empty(new_data.size, np.uint64)  # the column above, the entry's place below
-    to = 0
-    for i in range(rows.size):
-        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            column = np.uint64(indices[at])
-            new_data[to] = data[at]
-            keys[to] = np.uint64(column << _32) | np.uint64(to)
-            for digit in range(digits):
-                starts[digit, np.uintp((column >> np.uint64(_DIGIT * digit)) & _MASK)] += 1
-            to += 1
-    keys = _sorted(keys, starts)
-    count = 0
-    before = np.uint64(0)
-    for i in range(keys.size):
-        column = keys[i] >> _32
-        if i == 0 or column != before:
-            columns[count] = np.int64(column)
-            count += 1
-            before = column
-        new_indices[np.uintp(keys[i] & _PLACE)] = count - 1
-    return count
-
-
-@part()
-def _sorted(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return `keys` sorted by their upper halves, given how often each value of each digit occurs; both are changed."""
-    other = np.empty_like(keys)
-    for digit in range(counts.shape[0]):
-        starts = counts[digit]
-        start = 0
-        for value in range(starts.size):
-            count = starts[value]
-            starts[value] = start
-            start += count
-        shift = np.uint64(32 + _DIGIT * digit)
-        for i in range(keys.size):
-            own = np.uintp((keys[i] >> shift) & _MASK)
-            other[np.uintp(starts[own])] = keys[i]
-            starts[own] += 1
-        keys, other = other, keys
-    return keys
 
 
 @kernel()

@@ -9,7 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Columns, Rows, Vector
-from hpcopt.kernels import csr
+from hpcopt.kernels import csr, marks
 from hpcopt.kernels.pointwise import LossCode
 from hpcopt.problems.matrix import Matrix, plain
 
@@ -35,6 +35,7 @@ class CsrMatrix(Matrix):
         lengths = np.diff(indptr).astype(np.float64)
         self.gram_flops = float(lengths @ lengths + 2.0 * lengths.sum())
         self.storage = data.dtype
+        self._marks: marks.Marks | None = None  # made when it is needed
 
     def largest_row(self) -> float:
         return csr.largest_square(self.data, self.indptr)
@@ -76,8 +77,11 @@ class CsrMatrix(Matrix):
         np.cumsum(self.indptr[rows + 1] - self.indptr[rows], out=indptr[1:])
         data = np.empty(indptr[-1], dtype=self.storage)
         indices = np.empty(indptr[-1], dtype=np.int32)
-        found = np.empty(min(int(indptr[-1]), self.d), dtype=np.int64)
-        columns = found[: csr.restrict(self.data, self.indices, self.indptr, rows, self.d, data, indices, found)]
+        found = np.empty(min(int(indptr[-1]), self.d) + marks.SPARE, dtype=np.int64)
+        if self._marks is None:
+            self._marks = marks.empty(self.d)
+        count = marks.restrict(self.data, self.indices, self.indptr, rows, self._marks, data, indices, found)
+        columns = found[:count]
         few = object.__new__(CsrMatrix)
         few._set(data, indices, indptr, len(columns))
         return columns, few

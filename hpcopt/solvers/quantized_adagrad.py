@@ -28,7 +28,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from hpcopt.arrays import Vector
+from hpcopt.arrays import Columns, Vector
 from hpcopt.checks import above, at_least, one_of
 from hpcopt.compression import Compressor
 from hpcopt.compression.identity import Identity
@@ -36,6 +36,7 @@ from hpcopt.compression.threshold_ternary import ThresholdTernary
 from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.kernels import adaptive
+from hpcopt.kernels.lazy import NUMBERS
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
@@ -47,14 +48,21 @@ from hpcopt.solvers.parts.sparse_exchange import SparseExchange, can_be_sparse
 
 @dataclass
 class AdaGradState(State):
-    """The model, the metric, the sum of the gradients, and what the exchange keeps."""
+    """The model, the metric, the sum of the gradients, and what the exchange keeps.
 
-    v: Vector  # (d,), sums of the squares of the mean gradients
-    z: Vector  # (d,), sums of the mean gradients; QCMD: (0,)
+    With lazy updates w is the starting point, the model is `Solver.model`, and v and z are in the records.
+    """
+
+    v: Vector  # (d,), sums of the squares of the mean gradients; lazy: (0,)
+    z: Vector  # (d,), sums of the mean gradients; QCMD, lazy: (0,)
     exchanged: Exchanged
-    done: Vector  # (d,), number of the step that each coordinate of w has come to; (0,) if all have come to the last
+    records: Columns  # (d, 2 or 4), the numbers of each coordinate (`kernels.lazy`); not lazy: (0, 0)
     steps: int = 0
-    lazy: bool = False  # whether w is brought up to date only where it is needed; the model is then `Solver.model`
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the model is brought up to date only where it is needed."""
+        return self.records.size > 0
 
 
 def _contractive(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None:
@@ -128,12 +136,12 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
         """Return c - (tau/H) p, shape (d,), and tau; update z by the mean gradient `g`. v is still that before."""
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AdaGradState:
-        z = np.zeros(0 if self.rule == adaptive.MIRROR else w0.size)
-        back = np.zeros(w0.size if self.downlink == "gradient" and node.rank == HUB else 0)
-        exchanged = Exchanged(memory=np.zeros_like(w0), returned=back)
-        lazy = self._is_lazy(node, f)
-        done = np.zeros(w0.size if lazy and self.rule == adaptive.MIRROR else 0)
-        return AdaGradState(w=w0.copy(), v=np.zeros_like(w0), z=z, exchanged=exchanged, done=done, lazy=lazy)
+        lazy, mirror, d = self._is_lazy(node, f), self.rule == adaptive.MIRROR, w0.size
+        back = np.zeros(d if self.downlink == "gradient" and node.rank == HUB else 0)
+        exchanged = Exchanged(memory=np.zeros(0 if lazy else d), returned=back)
+        v, z = np.zeros(0 if lazy else d), np.zeros(0 if lazy or mirror else d)
+        records = np.zeros((d, NUMBERS[self.rule]) if lazy else (0, 0))
+        return AdaGradState(w=w0.copy(), v=v, z=z, exchanged=exchanged, records=records)
 
     def model(self, f: Oracle, s: AdaGradState) -> Vector:
         return self._lazily(f, s).at(np.arange(f.d)) if s.lazy else s.w
@@ -150,8 +158,12 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
 
     def rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
         if s.steps == 0 and s.w.any():
-            s.v += node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
+            v = node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
             s.exchanged.means += 1
+            if s.lazy:
+                self._lazily(f, s).begin(v)
+            else:
+                s.v = v
         yield from self._lazy_rounds(node, f, s) if s.lazy else self._eager_rounds(node, f, s)
 
     def _lazy_rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:

@@ -9,10 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from hpcopt.arrays import Places, Sparse, Vector
+from hpcopt.arrays import Columns, Places, Sparse, Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.kernels import lazy
-from hpcopt.kernels.adaptive import MIRROR
 from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.parts.batches import batch_rows
 
@@ -20,12 +19,10 @@ RARE = 4  # lazy updates pay if the batches of a step have fewer than d / RARE e
 
 
 class Lazy(Protocol):
-    """A state with lazy updates; w alone is not the model."""
+    """A state with lazy updates."""
 
-    w: Vector
-    v: Vector
-    z: Vector
-    done: Vector
+    w: Vector  # (d,), the starting point, not the model
+    records: Columns  # (d, 2 or 4), the numbers of each coordinate
     steps: int
 
 
@@ -39,34 +36,31 @@ class LazyUpdates:
     f
         Its penalty has a `shrinkage`.
     s
-        The state; `step` updates it in place. Its arrays become views of one array in which the numbers of a coordinate
-        are neighbours, so that a coordinate is one cache miss.
+        The state; `step` updates it in place.
     """
 
     def __init__(self, rule: int, f: Oracle, s: Lazy, step_size: float, delta: float) -> None:
         assert f.penalty.shrinkage is not None
         self._rule = rule
         self._s = s
-        used = ("w", "v", "done") if rule == MIRROR else ("v", "z")
-        if s.v.flags.c_contiguous:
-            together = np.zeros((f.d, 4 if rule == MIRROR else 2))  # 32 or 16 bytes each: none lies in two cache lines
-            for k, name in enumerate(used):
-                together[:, k] = getattr(s, name)
-                setattr(s, name, together[:, k])
         self._eta, self._delta = step_size, delta
         self._penalty = f.penalty.shrinkage, f.penalty.curvature, f.penalised
+
+    def begin(self, v: Vector) -> None:
+        """Begin at a start that is not zero, with `v`, shape (d,), as the sums of squares."""
+        lazy.begin(self._rule, self._s.w, v, self._s.records, self._eta, self._delta)
 
     def at(self, places: Places) -> Vector:
         """Return the model at the coordinates `places`, shape (m,)."""
         s, out = self._s, np.empty(len(places))
-        lazy.current(self._rule, places, s.w, s.v, s.z, s.done, self._eta, self._delta, s.steps, *self._penalty, out)
+        lazy.current(self._rule, places, s.w, s.records, self._eta, self._delta, s.steps, *self._penalty, out)
         return out
 
     def step(self, gradient: Sparse) -> None:
         """Make the next step with the mean gradient."""
         s, (places, g) = self._s, gradient
         s.steps += 1
-        lazy.step(self._rule, places, g, s.w, s.v, s.z, s.done, self._eta, self._delta, s.steps, *self._penalty)
+        lazy.step(self._rule, places, g, s.w, s.records, self._eta, self._delta, s.steps, *self._penalty)
 
 
 def sparse_batch_gradient(node: Node, f: Oracle, model: LazyUpdates, batch: int, step: int) -> Sparse:

@@ -14,7 +14,7 @@ from hpcopt.compression.few_levels import FewLevels
 from hpcopt.compression.identity import Identity
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
-from hpcopt.kernels import csr
+from hpcopt.kernels import marks
 from hpcopt.solvers.parts.exchange import NOTHING, Exchanged
 
 _PLACE, _DOUBLE = 4, 8  # bytes
@@ -41,6 +41,7 @@ class SparseExchange:
         self._compressor = compressor if isinstance(compressor, FewLevels) else None
         self._d = d
         self._s = s
+        self._marks = marks.empty(d if node.size > 1 else 0)
 
     def mean(self, x: Sparse, weight: float, step: int) -> Sparse:
         """Return the mean; parameters as for `Exchange.mean`."""
@@ -72,8 +73,8 @@ class SparseExchange:
         starts = np.cumsum([0, *(len(places) for places, _ in parts)])
         indices = np.concatenate([places for places, _ in parts]).astype(np.int32)
         values = np.concatenate([numbers for _, numbers in parts])
-        places = np.empty(len(indices), dtype=np.int64)
+        places = np.empty(min(len(indices), self._d) + marks.SPARE, dtype=np.int64)
         which, within = np.arange(len(parts)), np.empty_like(indices)
-        count = csr.restrict(values, indices, starts, which, self._d, np.empty_like(values), within, places)
+        count = marks.restrict(values, indices, starts, which, self._marks, np.empty_like(values), within, places)
         total: Vector = np.bincount(within, values, count).astype(np.float64, copy=False)
         return places[:count], total
