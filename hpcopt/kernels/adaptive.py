@@ -4,11 +4,12 @@ With g the mean gradient, H = delta + sqrt(v) and the penalty l1 |x| + (c/2) x^2
 
     v <- v + g^2
     MIRROR      x <- S(x - (eta/H) g, eta l1/H) / (1 + eta c/H)
-    AVERAGING   z <- z + g,                 x <- (eta t/H) S(-z/t, l1) / (1 + eta t c/H)
+    AVERAGING   z <- z + g,                 x <- eta S(-z, t l1) / (H + eta t c)
     LEADER      z <- z + g - sigma x,       x as for AVERAGING,     sigma = (sqrt(v) - sqrt(v before)) / eta
 
-where S(u, a) = sign(u) max(|u| - a, 0). AVERAGING compares the mean z/t itself with l1, so a coordinate is zero exactly
-where |z/t| <= l1. A pass reads and writes each number once; as numpy expressions these are a dozen passes.
+where S(u, a) = sign(u) max(|u| - a, 0). With AVERAGING a coordinate is zero exactly where |z| <= t l1. A pass reads and
+writes each number once; as numpy expressions these are a dozen passes. Once memory is fast enough, the square root and
+the divisions limit it, hence one division where possible.
 """
 
 from __future__ import annotations
@@ -35,31 +36,32 @@ def _mirror(x: Vector, g: Vector, v: Vector, eta: float, delta: float, l1: float
     for i in range(x.size):
         v[i] += g[i] * g[i]
         a = eta / (delta + np.sqrt(v[i]))
-        x[i] = _shrunk(x[i] - a * g[i], a * l1) / (1.0 + a * c)
+        u = _shrunk(x[i] - a * g[i], a * l1)
+        x[i] = u if c == 0.0 else u / (1.0 + a * c)
 
 
 @part()
 def _averaging(
     x: Vector, g: Vector, v: Vector, z: Vector, eta: float, delta: float, t: float, l1: float, c: float
 ) -> None:
+    threshold, base = t * l1, delta + eta * t * c
     for i in range(x.size):
         v[i] += g[i] * g[i]
         z[i] += g[i]
-        a = eta * t / (delta + np.sqrt(v[i]))
-        x[i] = a * _shrunk(-z[i] / t, l1) / (1.0 + a * c)
+        x[i] = eta * _shrunk(-z[i], threshold) / (base + np.sqrt(v[i]))
 
 
 @part()
 def _leader(
     x: Vector, g: Vector, v: Vector, z: Vector, eta: float, delta: float, t: float, l1: float, c: float
 ) -> None:
+    threshold, base = t * l1, delta + eta * t * c
     for i in range(x.size):
         before = np.sqrt(v[i])
         v[i] += g[i] * g[i]
         root = np.sqrt(v[i])
         z[i] += g[i] - (root - before) / eta * x[i]
-        a = eta * t / (delta + root)
-        x[i] = a * _shrunk(-z[i] / t, l1) / (1.0 + a * c)
+        x[i] = eta * _shrunk(-z[i], threshold) / (base + root)
 
 
 @part()
