@@ -17,7 +17,8 @@ from hpcopt.results.goal import Goal
 from hpcopt.results.plots import draw_compare, draw_convergence, height_for
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status
-from hpcopt.results.tables import COLUMNS, compare_rows, compare_table, first_at, summary_table, write_csv
+from hpcopt.results.summary import summary_table
+from hpcopt.results.tables import COLUMNS, compare_rows, compare_table, first_at, write_csv
 
 
 def trace(*objectives, sent=1000, seconds=0.5, clock="virtual", **more):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hpcopt.fabric.launch import is_first
 from hpcopt.results import folder as folders
-from hpcopt.results.tables import compare_table, summary_table
+from hpcopt.results.summary import summary_table
+from hpcopt.results.tables import compare_table
 from hpcopt.results.terminal import is_terminal
 
 if TYPE_CHECKING:

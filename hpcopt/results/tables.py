@@ -1,4 +1,4 @@
-"""Tables of finished runs: the contents of `compare.csv`, and the tables printed at the end.
+"""Tables of several finished runs: the contents of `compare.csv`, and the table printed at the end.
 
 The numbers come from a pure function of records; rich only formats them, and only when a table is shown. Without
 colour, in a batch log 100 columns wide, the tables contain the same information.
@@ -7,13 +7,13 @@ colour, in a batch log 100 columns wide, the tables contain the same information
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpcopt.files import written_whole
-from hpcopt.results.goal import WHOSE, Goal
+from hpcopt.results.formats import megabytes, number
+from hpcopt.results.goal import Goal
 from hpcopt.results.record import WHERE_THERE, Record
 from hpcopt.results.stopping import Status
 
@@ -26,8 +26,6 @@ COLUMNS = (
     *("status", "total_rounds", "total_seconds", "total_bytes", "total_bytes_up", "total_bytes_down"),
 )
 """Columns of `compare.csv`."""
-
-_MEGABYTE = 1e6
 
 
 class Finished(Protocol):
@@ -125,90 +123,16 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     for row in rows:
         table.add_row(
             escape(row["solver"]),
-            *([_number(row["slots"], ",d")] if slots else []),
+            *([number(row["slots"], ",d")] if slots else []),
             *(_cost(row, key, best[key]) for key in costs),
-            "diverged" if Status[row["status"].upper()].diverged else _number(_judged(row, goal.column), "#.6g"),
-            _number(row["grad_norm"], ".1e"),
-            _number(row["work"], ",.1f"),
-            *([_number(row["consensus"], ".1e")] if any(apart) else []),
-            *([_number(row["nonzeros"], ",d")] if zeros else []),
-            *(_number(row[name], ".4f") for name in tests),
+            "diverged" if Status[row["status"].upper()].diverged else number(_judged(row, goal.column), "#.6g"),
+            number(row["grad_norm"], ".1e"),
+            number(row["work"], ",.1f"),
+            *([number(row["consensus"], ".1e")] if any(apart) else []),
+            *([number(row["nonzeros"], ",d")] if zeros else []),
+            *(number(row[name], ".4f") for name in tests),
         )
     return table
-
-
-def summary_table(
-    result: Mapping[str, Any],
-    clock: str,
-    places: Mapping[str, str | Path],
-    title: str | None = None,
-    phases: Mapping[str, float] | None = None,
-) -> Table:
-    """Return the summary table of one run.
-
-    Parameters
-    ----------
-    result
-        As in `run.json`.
-    clock
-        "wall" or "virtual".
-    places
-        The output of the run, by name: {"picture": ...}.
-    title
-        Stands above the table.
-    phases
-        Seconds on the wall clock by phase: reading, preparing, ...
-    """
-    from rich.box import SIMPLE
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=title and escape(title), show_header=False, box=SIMPLE)
-    table.add_column("what", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    mean = "" if result.get("consensus") is None else " of the mean model"
-    lines = {
-        "result": result["message"],
-        **_objectives(result),
-        f"gradient norm{mean}": _number(result["grad_norm"], ".3e"),
-        f"scaled gradient{mean}": _number(result.get("scaled_gradient"), ".3e"),
-        f"largest residual{mean}": _number(result.get("kkt"), ".3e"),
-        f"weights other than zero{mean}": _number(result.get("nonzeros"), ",d"),
-        "rounds": _number(result["rounds"], ",d"),
-        "sent": f"{_megabytes(result['bytes'])} MB{_by_direction(result)}",
-        **{f"of which {link_class}": f"{_megabytes(sent)} MB" for link_class, sent in _by_link(result).items()},
-        "of which over edges": f"{_megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
-        "time slots": f"{result['slots']:,d}" if "slots" in result else "",
-        "seconds": f"{_number(result['seconds'], '.4g')} ({clock} clock)",
-        "seconds by phase": ", ".join(f"{phase} {spent:.3g}" for phase, spent in (phases or {}).items()),
-        "passes over the data": _number(result["work"], ",.1f"),
-        f"test accuracy{mean}": _number(result.get("test_accuracy"), ".4f"),
-        f"test error{mean}": _number(result.get("test_error"), ".4g"),
-        "distance to the mean": _number(result.get("consensus"), ".3e"),
-        "gradients": _gradients(result),
-        "over the busiest edge": f"{_megabytes(result['edge_bytes'])} MB in one direction"
-        if "edge_bytes" in result
-        else "",
-        **{name: str(place) for name, place in places.items()},
-    }
-    for name, text in lines.items():
-        if text:
-            table.add_row(escape(name), escape(text))
-    return table
-
-
-def _objectives(result: Mapping[str, Any]) -> dict[str, str]:
-    """Return the objective, or all objectives by name if the nodes have their own models."""
-    if result.get("consensus") is None:
-        return {"objective": _number(result["objective"], ".12g")}
-    return {f"objective {whose}": _number(result.get(column), ".12g") for column, whose in WHOSE.items()}
-
-
-def _by_direction(result: Mapping[str, Any]) -> str:
-    """Return the parts of the bytes that went up and came down, if they differ."""
-    if result.get("bytes_up") == result.get("bytes_down"):
-        return ""
-    return f": {_megabytes(result['bytes_up'])} MB up, {_megabytes(result['bytes_down'])} MB down"
 
 
 def _sent(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -217,20 +141,6 @@ def _sent(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     if all(row["total_bytes_up"] == row["total_bytes_down"] for row in rows):
         return total
     return directions if all(row["total_bytes_up"] is not None for row in rows) else total | directions
-
-
-def _by_link(result: Mapping[str, Any]) -> dict[str, int]:
-    """Return the bytes of each level of a hub network that carried any."""
-    return {link_class: sent for link_class, sent in (result.get("bytes_by_link") or {}).items() if sent}
-
-
-def _gradients(result: Mapping[str, Any]) -> str:
-    """Return the number of steps of an asynchronous run, and of those that were unfinished at its end and discarded."""
-    if "gradients" not in result:
-        return ""
-    under_way = result.get("discarded", 0)  # missing if the run ended at its start
-    told = f"; {under_way:,d} unfinished at the end, discarded" if under_way else ""
-    return f"{result['gradients']:,d}{told}"
 
 
 _COSTS = {"rounds": ",d", "bytes": "", "seconds": ".4g", "bytes_up": "", "bytes_down": ""}
@@ -270,19 +180,8 @@ def _cost(row: Mapping[str, Any], key: str, best: float | None) -> str:
     value = row[key]
     if value is None:
         return "not reached" if key == "rounds" else "-"
-    text = _megabytes(value) if key.startswith("bytes") else _number(value, _COSTS[key])
+    text = megabytes(value) if key.startswith("bytes") else number(value, _COSTS[key])
     return f"[bold]{text}[/bold]" if value == best else text
-
-
-def _megabytes(size: float) -> str:
-    return _number(size / _MEGABYTE, ",.1f" if size >= 100 * _MEGABYTE else ".3g")
-
-
-def _number(value: float | None, form: str) -> str:
-    """Return `value` in the format `form`, empty for None."""
-    if value is None:
-        return ""
-    return format(value, form) if math.isfinite(value) else "NaN"
 
 
 def _cell(value: object) -> object:

@@ -7,7 +7,7 @@ are errors, and every message names file, line and key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
 from hpcopt.spec.between import check_gap, check_gradient, check_kkt, check_slots, check_target
 from hpcopt.spec.cluster import ClusterTable
+from hpcopt.spec.labels import NO_PARAMETERS, SolverTable, labels
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
 from hpcopt.spec.solver_files import own_solvers, with_files
@@ -44,10 +45,6 @@ from hpcopt.topology.edge_list import File as EdgeList
 
 _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
 _LABEL = re.compile(r"[^/\\]{1,80}")
-
-SolverTable = dict[str, Any]
-"""`name`, optionally `label` and `file`, and parameters: fields of the registered dataclass."""
-_NO_PARAMETERS = {"label", "file"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,30 +216,9 @@ def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin:
         See `build_part`.
     """
     known = SOLVERS if "file" not in table else own_solvers(table, where, origin or Origin())
-    parameters = {key: value for key, value in table.items() if key not in _NO_PARAMETERS}
+    parameters = {key: value for key, value in table.items() if key not in NO_PARAMETERS}
     solver: Solver[Any] = build_part(known, parameters, where, origin)
     return solver
-
-
-def labels(tables: list[SolverTable]) -> list[str]:
-    """Return a unique label for each solver's table.
-
-    Its own `label`; otherwise its name, followed by the parameters that distinguish it from others of that name.
-    """
-    parameters = [
-        dict(_flat({key: table[key] for key in table.keys() - {"name", *_NO_PARAMETERS}})) for table in tables
-    ]
-    names: list[str] = []
-    for table, own in zip(tables, parameters, strict=True):
-        rivals = [other for rival, other in zip(tables, parameters, strict=True) if rival["name"] == table["name"]]
-        telling = [
-            f"{key}={value}" for key, value in sorted(own.items()) if any(rival.get(key) != value for rival in rivals)
-        ]
-        names.append(table.get("label") or " ".join([table["name"], *telling]))
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
-        for place, name in enumerate(names)
-    ]
 
 
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
@@ -377,15 +353,6 @@ def _found(given: str, file: Path | None) -> str:
         return given
     beside = file.parent / given
     return str(beside) if beside.exists() else given
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield ("line_search.slope", 0.1) for nested tables."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _without_none(value: Any) -> Any:

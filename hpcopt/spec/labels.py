@@ -1,0 +1,38 @@
+"""The names of solvers in tables and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SolverTable = dict[str, Any]
+"""`name`, optionally `label` and `file`, and parameters: fields of the registered dataclass."""
+NO_PARAMETERS = {"label", "file"}
+
+
+def labels(tables: list[SolverTable]) -> list[str]:
+    """Return a unique label for each solver's table.
+
+    Its own `label`; otherwise its name, followed by the parameters that distinguish it from others of that name.
+    """
+    parameters = [dict(_flat({key: table[key] for key in table.keys() - {"name", *NO_PARAMETERS}})) for table in tables]
+    names: list[str] = []
+    for table, own in zip(tables, parameters, strict=True):
+        rivals = [other for rival, other in zip(tables, parameters, strict=True) if rival["name"] == table["name"]]
+        telling = [
+            f"{key}={value}" for key, value in sorted(own.items()) if any(rival.get(key) != value for rival in rivals)
+        ]
+        names.append(table.get("label") or " ".join([table["name"], *telling]))
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
+        for place, name in enumerate(names)
+    ]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ("line_search.slope", 0.1) for nested tables."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
