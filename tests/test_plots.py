@@ -13,8 +13,10 @@ from rich.console import Console
 
 from hpcopt.errors import MissingLibraryError
 from hpcopt.results import plots
+from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
-from hpcopt.results.plots import draw_compare, draw_convergence, height_for
+from hpcopt.results.heights import judged_height
+from hpcopt.results.plots import draw_convergence
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status
 from hpcopt.results.summary import summary_table
@@ -77,12 +79,20 @@ def drawn(monkeypatch, tmp_path):
     return draw
 
 
+def compared(runs, *arguments):
+    """Draw runs, each a label with its records or with several traces."""
+    curves = [
+        Curve(label, records if records and isinstance(records[0], list) else [records]) for label, records in runs
+    ]
+    plots.draw_compare(curves, *arguments)
+
+
 def curve(axis, place=0):
     return axis.get_lines()[place]
 
 
 def test_a_comparison_has_the_three_axes(drawn):
-    figure = drawn(draw_compare, [("a", trace(4.0, 2.0, 1.0)), ("b", trace(4.0, 3.0, 2.0))], "title")
+    figure = drawn(compared, [("a", trace(4.0, 2.0, 1.0)), ("b", trace(4.0, 3.0, 2.0))], "title")
     assert [axis.get_xlabel() for axis in figure.axes] == ["rounds", "kB sent", "seconds (virtual clock)"]
     assert [list(curve(axis).get_xdata()) for axis in figure.axes] == [[0, 2, 4], [0, 1, 2], [0, 0.5, 1]]
 
@@ -99,7 +109,7 @@ def directed(label, *objectives, up):
 @pytest.mark.parametrize(("ups", "shown"), [((500, 500), False), ((500, 100), True), ((100, None), False)])
 def test_bytes_that_went_up_have_a_panel_if_all_runs_tell_them_and_they_are_not_half(drawn, ups, shown):
     runs = [(str(up), trace(4.0, 2.0) if up is None else directed(str(up), 4.0, 2.0, up=up).records) for up in ups]
-    figure = drawn(draw_compare, runs, "title")
+    figure = drawn(compared, runs, "title")
     panels = [axis.get_xlabel() for axis in figure.axes]
     assert panels == ["rounds", "kB sent", *(["kB sent up"] if shown else []), "seconds (virtual clock)"]
     if shown:
@@ -108,8 +118,8 @@ def test_bytes_that_went_up_have_a_panel_if_all_runs_tell_them_and_they_are_not_
 
 def test_weights_other_than_zero_have_a_second_row_if_all_runs_count_them(drawn):
     one = [replace(record, nonzeros=5 - record.iteration) for record in trace(4.0, 2.0, 1.0)]
-    figure = drawn(draw_compare, [("a", one), ("b", one)], "title")
-    assert [len(drawn(draw_compare, [("a", one), ("b", trace(4.0))], "title").axes), len(figure.axes)] == [3, 6]
+    figure = drawn(compared, [("a", one), ("b", one)], "title")
+    assert [len(drawn(compared, [("a", one), ("b", trace(4.0))], "title").axes), len(figure.axes)] == [3, 6]
     assert [list(curve(axis, 1).get_ydata()) for axis in figure.axes[3:]] == [[5, 4, 3]] * 3
     assert figure.axes[4].get_xlabel() == "kB sent"
     assert figure.axes[3].get_ylabel() == "weights other than zero"
@@ -133,26 +143,26 @@ def test_one_run_shows_up_and_down_apart_with_the_target_on_both(drawn):
 
 @pytest.mark.parametrize(("sent", "unit"), [(100, "bytes"), (5e4, "kB"), (1e6, "MB"), (3e9, "GB")])
 def test_bytes_are_told_in_the_unit_that_suits_them(drawn, sent, unit):
-    figure = drawn(draw_compare, [("a", trace(2.0, 1.0, sent=sent))], "title")
+    figure = drawn(compared, [("a", trace(2.0, 1.0, sent=sent))], "title")
     assert figure.axes[1].get_xlabel() == f"{unit} sent"
     assert curve(figure.axes[1]).get_xdata()[-1] < 1000
 
 
 def test_the_clock_is_said_on_the_axis(drawn):
-    figure = drawn(draw_compare, [("a", trace(2.0, 1.0, clock="wall"))], "title")
+    figure = drawn(compared, [("a", trace(2.0, 1.0, clock="wall"))], "title")
     assert figure.axes[2].get_xlabel() == "seconds (wall clock)"
 
 
 @pytest.mark.parametrize("seconds", [1e-7, 7.4e-5, 3.3e-4, 2.1e-3, 0.05, 7.0, 4321.0])
 def test_numbers_at_the_seconds_fit_side_by_side(drawn, seconds):
-    figure = drawn(draw_compare, [("a", trace(2.0, 1.0, seconds=seconds))], "title")
+    figure = drawn(compared, [("a", trace(2.0, 1.0, seconds=seconds))], "title")
     told = [tick.get_text() for tick in figure.axes[2].get_xticklabels()]
     assert max(map(len, told)) <= 5
 
 
 def test_every_run_is_in_the_legend(drawn):
     names = [f"solver {place}" for place in range(10)]
-    figure = drawn(draw_compare, [(name, trace(3.0, 2.0, 1.0)) for name in names], "title")
+    figure = drawn(compared, [(name, trace(3.0, 2.0, 1.0)) for name in names], "title")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == names
     looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
     assert len(looks) == len(names)
@@ -161,8 +171,40 @@ def test_every_run_is_in_the_legend(drawn):
 @pytest.mark.parametrize(("rounds", "scale"), [(10, "linear"), (200, "symlog")])
 def test_runs_of_very_different_length_share_a_logarithmic_axis(drawn, rounds, scale):
     runs = [("short", trace(3.0, 2.0)), ("long", trace(*(3.0 / (1 + place) for place in range(rounds + 1))))]
-    figure = drawn(draw_compare, runs, "title")
+    figure = drawn(compared, runs, "title")
     assert figure.axes[0].get_xscale() == scale
+
+
+def test_several_traces_of_a_label_are_a_median_in_a_band_of_quartiles(drawn):
+    traces = [trace(4.0, 4.0 - fall, 4.0 - 2 * fall) for fall in (0.1, 0.2, 0.3, 0.4, 1.5)]
+    axis = drawn(compared, [("a", traces)], "title").axes[0]
+    assert list(curve(axis).get_xdata()) == [0, 2, 4]
+    assert list(curve(axis).get_ydata()) == pytest.approx([4.0, 3.7, 3.4])
+    (band,) = axis.collections
+    at_the_end = [y for x, y in band.get_paths()[0].vertices if x == 4]
+    assert (min(at_the_end), max(at_the_end)) == pytest.approx((3.2, 3.6))
+
+
+def test_a_repetition_that_has_ended_keeps_its_last_value_and_one_that_diverged_is_off_the_scale(drawn):
+    ended = [trace(4.0, 1.0), trace(4.0, 3.0, 2.0), trace(4.0, 3.5, 3.0)]
+    assert list(curve(drawn(compared, [("a", ended)], "title").axes[0]).get_ydata()) == [4.0, 3.0, 2.0]
+    diverged = [trace(4.0, 1.0, math.nan), trace(4.0, 3.0, 2.0), trace(4.0, 3.5, 3.0)]
+    figure = drawn(compared, [("a", diverged)], "title")
+    assert list(curve(figure.axes[0]).get_ydata()) == [4.0, 3.0, 3.0]
+    assert figure.axes[0].get_ylim()[1] < 10.0
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a"]
+
+
+def test_on_a_logarithmic_axis_the_median_of_two_is_their_geometric_mean(drawn):
+    axis = drawn(compared, [("a", [trace(4.0, 0.01), trace(4.0, 1.0)])], "title").axes[0]
+    assert axis.get_yscale() == "log"
+    assert curve(axis).get_ydata()[-1] == pytest.approx(0.1)
+
+
+def test_a_ring_marks_where_the_median_reaches_the_target(drawn):
+    traces = [trace(4.0, 0.5, 0.4), trace(4.0, 2.0, 0.9), trace(4.0, 3.0, 2.0)]
+    ring = curve(drawn(compared, [("a", traces)], "title", Goal(1.0)).axes[0], 2)
+    assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([4.0], pytest.approx([0.9]))
 
 
 def test_what_is_drawn_upwards_is_said_on_the_axis(drawn):
@@ -201,14 +243,14 @@ def test_heights_do_not_depend_on_which_records_there_are(drawn):
 def test_the_optimum_is_subtracted_where_it_is_known_and_no_run_is_below_it(
     objectives, optimum, subtracted, logarithmic
 ):
-    height = height_for([("a", trace(*objectives))], Goal(optimum=optimum))
+    height = judged_height([Curve("a", [trace(*objectives)])], Goal(optimum=optimum))
     assert (height.optimum, height.logarithmic) == (subtracted, logarithmic)
     if optimum == 0.7:
         assert height.name == "objective (as low as 0.5: below problem.optimum, 0.7)"
 
 
 def test_the_target_is_a_line_and_a_ring_where_it_is_first_reached(drawn):
-    figure = drawn(draw_compare, [("a", trace(4.0, 1.0, 0.9, 0.8, -1.0, -2.0))], "title", Goal(1.0))
+    figure = drawn(compared, [("a", trace(4.0, 1.0, 0.9, 0.8, -1.0, -2.0))], "title", Goal(1.0))
     _, line, ring = (curve(figure.axes[0], place) for place in range(3))
     assert list(line.get_ydata()) == [1.0, 1.0]
     assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([2.0], [1.0])
@@ -216,13 +258,13 @@ def test_the_target_is_a_line_and_a_ring_where_it_is_first_reached(drawn):
 
 
 def test_a_target_below_the_optimum_is_told_and_has_no_line(drawn):
-    figure = drawn(draw_compare, [("a", trace(4.0, 1.0))], "title", Goal(0.4, optimum=0.5))
+    figure = drawn(compared, [("a", trace(4.0, 1.0))], "title", Goal(0.4, optimum=0.5))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "target 0.4 (below the axis)"]
 
 
 @pytest.mark.parametrize("end", [math.inf, math.nan, 1e300])
 def test_a_run_that_diverges_leaves_the_others_readable(drawn, end):
-    figure = drawn(draw_compare, [("bad", trace(4.0, 400.0, end)), ("good", trace(4.0, 2.0, 1.0))], "title")
+    figure = drawn(compared, [("bad", trace(4.0, 400.0, end)), ("good", trace(4.0, 2.0, 1.0))], "title")
     low, high = figure.axes[0].get_ylim()
     assert low < 1.0
     assert 4.0 < high < 40.0
@@ -234,7 +276,7 @@ def test_a_run_that_diverges_leaves_the_others_readable(drawn, end):
 )
 def test_odd_traces_are_drawn(drawn, rows):
     drawn(draw_convergence, rows, "one run", Goal(1.0))
-    drawn(draw_compare, [("a", rows), ("b", rows)], "several", Goal(1.0))
+    drawn(compared, [("a", rows), ("b", rows)], "several", Goal(1.0))
 
 
 @pytest.mark.parametrize(
@@ -259,7 +301,7 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
 
 
 def test_drawing_leaves_the_callers_pyplot_alone(drawn):
-    drawn(draw_compare, [("a", trace(2.0, 1.0))], "title")
+    drawn(compared, [("a", trace(2.0, 1.0))], "title")
     assert not hasattr(plots, "pyplot")
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
@@ -350,7 +392,7 @@ def test_whose_objective_it_is_stands_on_the_axis_and_at_the_table(drawn, kinds,
         for place, kind in enumerate(kinds)
     ]
     goal = Goal(2.2, column)
-    assert drawn(draw_compare, runs, "title", goal).axes[0].get_ylabel().replace("\n", " ") == name
+    assert drawn(compared, runs, "title", goal).axes[0].get_ylabel().replace("\n", " ") == name
     done = [finished(label, records, **extras(records)) for label, records in runs]
     assert f"until the {name} is at most 2.2" in " ".join(shown(compare_table(compare_rows(done, goal), goal)).split())
 
@@ -389,7 +431,7 @@ def test_every_kind_of_divergence_is_shown_as_diverged(status):
 def test_a_column_that_only_some_records_have_is_drawn_where_it_is_measured(drawn):
     first, middle, last = trace(4.0, 2.0, 1.0, consensus=0.1)
     records = [replace(first, mean_objective=5.0), middle, replace(last, iteration=9, mean_objective=3.0)]
-    line = curve(drawn(draw_compare, [("a", records)], "title", Goal(column="mean_objective")).axes[0])
+    line = curve(drawn(compared, [("a", records)], "title", Goal(column="mean_objective")).axes[0])
     assert list(line.get_ydata()) == [5.0, 3.0]
     assert line.get_linestyle() == "None"
 
@@ -397,7 +439,7 @@ def test_a_column_that_only_some_records_have_is_drawn_where_it_is_measured(draw
 def test_few_records_with_iterations_between_them_are_points(drawn):
     first, _, _, last = trace(4.0, 3.0, 2.0, 1.0)
     lines = [
-        curve(drawn(draw_compare, [("a", rows)], "title").axes[0])
+        curve(drawn(compared, [("a", rows)], "title").axes[0])
         for rows in ([first, last], trace(4.0, 3.0), trace(*range(9, 0, -1))[::2])
     ]
     assert [line.get_linestyle() for line in lines] == ["None", "-", "-"]
@@ -426,7 +468,7 @@ def test_a_start_far_off_does_not_flatten_a_test_measure(drawn):
 @pytest.mark.parametrize("curves", [1, 2, 20])
 def test_neither_legend_nor_title_covers_a_panel_or_leaves_the_picture(drawn, curves):
     runs = [(f"{place} {'W' * 77}", trace(4.0, 3.0, 2.0, 1.0)) for place in range(curves)]
-    figure = drawn(draw_compare, runs, "a title of many words " * 12, Goal(2.0))
+    figure = drawn(compared, runs, "a title of many words " * 12, Goal(2.0))
     figure.set_dpi(100)
     figure.draw_without_rendering()
     legend, title = figure.legends[0].get_window_extent(), figure._suptitle.get_window_extent()

@@ -49,7 +49,7 @@ def drawn(monkeypatch):
 
 def names(drawn):
     ((curves, _, _),) = drawn
-    return [re.sub(r" \(.*?\)", "", name) for name, _ in curves]
+    return [re.sub(r" \(.*?\)", "", name) for name in (curve.label for curve in curves)]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_of_an_interrupted_comparison_what_is_there_is_drawn(tmp_path, drawn, ca
     assert names(drawn) == ["giant", "lbfgs [unfinished]"]
     assert drawn[0][1].endswith("\n(not there: newton-cg)")
     lines = (out / "lbfgs" / folders.TRACE).read_text().splitlines()
-    assert len(drawn[0][0][1][1]) == len(lines) - 1
+    assert len(drawn[0][0][1].records) == len(lines) - 1
 
 
 def test_an_interrupted_run_is_drawn_as_unfinished(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from typing import Any
 
 from hpcopt.fabric.agreement import agreed
 from hpcopt.results import folder as folders
+from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
 from hpcopt.results.plots import draw_compare
 from hpcopt.results.tables import compare_rows, write_csv
@@ -117,4 +118,6 @@ def _draw(comparison: Comparison, out: Path) -> None:
     """Draw the picture."""
     picture = out / folders.COMPARISON
     with drawn_last(picture):
-        draw_compare([(run.label, run.records) for run in comparison.runs], picture, comparison.title, comparison.goal)
+        draw_compare(
+            [Curve(run.label, [run.records]) for run in comparison.runs], picture, comparison.title, comparison.goal
+        )

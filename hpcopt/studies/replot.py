@@ -11,6 +11,7 @@ from hpcopt.errors import InputError, Remedy
 from hpcopt.outputs import check_apart, check_file
 from hpcopt.results import folder as folders
 from hpcopt.results.canvas import drawing
+from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
 from hpcopt.results.plots import draw_compare, draw_convergence
 from hpcopt.results.record import Record
@@ -86,7 +87,8 @@ def replot(paths: list[Path], output: Path | None = None, *, force: bool = False
         raise InputError(_refusal(read, unlike), Remedy.DRAW)
     picture = output or paths[0] / folders.COMPARISON
     with drawing(picture):
-        curves = list(zip(_names(read, len(paths), unlike), (one.records for one in read), strict=True))
+        names = _names(read, len(paths), unlike)
+        curves = [Curve(name, [one.records]) for name, one in zip(names, read, strict=True)]
         goal = _common([Goal.of(one.described["specification"]) for one in read])
         goal = replace(goal, optimum=None) if unlike else goal  # each problem has its own
         draw_compare(curves, picture, _title(read, missing), goal)
