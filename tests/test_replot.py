@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 import hpcopt
@@ -87,9 +88,33 @@ def test_a_file_of_the_same_name_with_other_numbers_is_another_problem(tmp_path,
         folder = tmp_path / f"run{len(runs)}"
         hpcopt.run({**RIDGE, **tables}, folder=folder)
         runs.append(folder)
-    with pytest.raises(InputError, match="different problems: the data"):
+    with pytest.raises(InputError, match=r"different problems: data's checksum is [0-9a-f]{16} and [0-9a-f]{16}"):
         replot(runs[:2])
     replot([runs[0], runs[2]])
+    assert names(drawn) == ["giant", "giant"]
+
+
+def test_runs_from_before_checksums_are_compared_by_names_and_by_their_start(made, drawn):
+    first, second = made("first"), made("second", data={"noise": 0.7})
+    for folder in (first, second):
+        described = json.loads((folder / folders.RUN).read_text())
+        del described["data"]["checksum"], described["specification"]["data"]["noise"]
+        (folder / folders.RUN).write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"different problems: the data \(objective and gradient at the start\) is "):
+        replot([first, second])
+    assert not drawn
+
+
+def test_the_same_rows_from_another_file_are_the_same_problem(tmp_path, made, drawn):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    np.save(tmp_path / "table.npy", np.column_stack([X, y])[rng.permutation(40)])
+    runs = []
+    for name in ("rows.npz", "table.npy"):
+        runs.append(tmp_path / f"run{len(runs)}")
+        hpcopt.run({**RIDGE, "data": {"path": str(tmp_path / name)}}, folder=runs[-1])
+    replot(runs)
     assert names(drawn) == ["giant", "giant"]
 
 

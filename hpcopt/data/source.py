@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.capacity import ask_for_model
+from hpcopt.data.checksum import checksum
 from hpcopt.data.distribute import distribute
 from hpcopt.data.features import Scaling, counts_from_zero, either_way, fit_scaling, settle, split, width_of
 from hpcopt.data.labels import ChosenClasses, choose_classes, classes_of, refuse_unknown, relabelled
@@ -54,6 +55,8 @@ class Loaded:
         Whether the columns of the text files count from 0; None without text files.
     hash_bits
         The features are hashed into 2**hash_bits columns; None if they are not.
+    checksum
+        The checksum of the training rows with their targets, before scaling; the same wherever they came from.
     name
         Name of the data.
     remarks
@@ -70,6 +73,7 @@ class Loaded:
     scaling: Scaling | None
     zero_based: bool | None
     hash_bits: int | None
+    checksum: str
     name: str
     remarks: tuple[str, ...] = ()
 
@@ -111,6 +115,7 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
     remark = either_way(test, train.table.d, test_name) if test and train.numbering is None else ""
     sets = _settled(_Sets(train, test, request.name, test_name), zero_based, group)
     sets, classes = _labelled(_chosen(sets, request, group), targets, group)
+    of_rows = checksum(sets.train.table, cluster)
     sets, scaling = _scaled(sets, request, group)
     assignment = _assignment(sets, request, cluster)
     return Loaded(
@@ -126,6 +131,7 @@ def load(request: DataRequest, cluster: Cluster, targets: Targets = Targets.SIGN
         scaling=scaling,
         zero_based=zero_based if text else None,
         hash_bits=request.hash_bits,
+        checksum=of_rows,
         name=request.name,
         remarks=(f"{remark} (data.zero_based = true if they do)",) if remark and request.zero_based is None else (),
     )

@@ -36,7 +36,7 @@ _S32 = np.uint64(32)
 
 
 @part()
-def _mixed(key: np.uint64) -> np.uint64:
+def mixed(key: np.uint64) -> np.uint64:
     """SplitMix64's output for the state `key` + golden ratio: a bijection of 64 bits."""
     z = np.uint64(np.uint64(key) + _GOLDEN)
     z = np.uint64((z ^ (z >> _S30)) * _MIX_1)
@@ -74,7 +74,7 @@ def bits32(key: np.uint64, counter: int | np.uint32) -> np.uint32:
     counter
         Only its lower 32 bits are used.
     """
-    z = _mixed(key)
+    z = mixed(key)
     return _lowbias(np.uint32(counter), np.uint32(z), np.uint32(z >> _S32))  # type: ignore[call-arg]  # numba's context
 
 

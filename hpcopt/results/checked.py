@@ -65,6 +65,7 @@ class _Specification:
 class _Sizes:
     rows: Count | None = None
     features: Count | None = None
+    checksum: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "solver": type(solver).name,
         **_origin(solver),
         "problem": prepared.words(),
-        "data": {"name": prepared.loaded.name, "rows": prepared.loaded.rows, "features": prepared.loaded.features},
+        "data": {key: getattr(prepared.loaded, key) for key in ("name", "rows", "features", "checksum")},
         "specification": as_toml_dict(spec),
         "seed": spec.seed,
         "cluster": cluster.kind,

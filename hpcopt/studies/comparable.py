@@ -24,9 +24,11 @@ def differences(runs: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> d
     """Return the differences between the problems of runs, given run.json and records of each: key -> values.
 
     Compared are the tables [data] and [problem], except for keys that do not affect the objective; the numbers of rows
-    and features; and the first records: for the same problem and starting point, objective and gradient norm are equal.
+    and features, and the checksum of the rows, in place of the names of files, if all runs have it; and the first
+    records: for the same problem and starting point, objective and gradient norm are equal.
     """
-    told = [_problem(described) for described, _ in runs]
+    summed = all("checksum" in described.get("data", {}) for described, _ in runs)
+    told = [_problem(described, summed=summed) for described, _ in runs]
     keys = dict.fromkeys(key for one in told for key in one)
     table = {key: [one.get(key) for one in told] for key in keys}
     unlike = {key: values for key, values in table.items() if any(value != values[0] for value in values)}
@@ -53,22 +55,23 @@ def circumstances(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _problem(described: Mapping[str, Any]) -> dict[str, Value]:
-    """Return the keys and values that determine the objective."""
+def _problem(described: Mapping[str, Any], *, summed: bool) -> dict[str, Value]:
+    """Return the keys and values that determine the objective; if `summed`, rows are known by their checksum."""
     tables = {name: described["specification"].get(name, {}) for name in ("data", "problem")}
     sizes = described.get("data", {})
     values = {f"{name}.{key}": value for name, table in tables.items() for key, value in _flat(table)}
     told = {
         key: Path(value).name if key.split(".")[1] in _FILES else value
         for key, value in values.items()
-        if key.split(".")[1] not in _ELSEWHERE
+        if key.split(".")[1] not in (_ELSEWHERE | _FILES if summed else _ELSEWHERE)
     }
     rows = sizes.get("rows")
     for key, value in told.items():
         strength = portion(value, "n") if key.startswith("problem.") else None
         if strength is not None and rows:
             told[key] = strength / rows
-    return {**told, **{f"data's {key}": sizes[key] for key in ("rows", "features") if key in sizes}}
+    measured = ("rows", "features", *(["checksum"] if summed else []))
+    return {**told, **{f"data's {key}": sizes[key] for key in measured if key in sizes}}
 
 
 def _circumstances(described: Mapping[str, Any]) -> dict[str, str]:
