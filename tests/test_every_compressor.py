@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hpcopt.compression import COMPRESSORS, Compressor, NotFiniteError
+from hpcopt.compression.few_levels import FewLevels
 
 VARIANTS = {  # in addition to the defaults; unregistered names are skipped
     "low-rank": [{"rank": 2, "iterations": 2}, {"rank": 50}],
@@ -165,6 +166,21 @@ def test_a_message_of_another_length_is_refused(compressor, wrong):
     resized[: message.size] = message[: resized.size]
     with pytest.raises(ValueError, match=r"^message: expected"):
         compressor.decode(resized, np.empty(100))
+
+
+@CASE
+@pytest.mark.parametrize("nonzeros", [0, 1, 2, 9])
+def test_a_message_that_is_cut_at_its_end_is_refused(compressor, nonzeros):
+    d, rng = 300, np.random.default_rng(nonzeros)
+    x = np.zeros(d)
+    x[rng.choice(d, nonzeros, replace=False)] = rng.choice([-2.0, 2.0], nonzeros)
+    message = compressor.encode(x, 5)
+    for size in (0, *range(max(message.size - 16, 1), message.size)):
+        with pytest.raises(ValueError, match=r"^message: "):
+            compressor.decode(message[:size], np.empty(d))
+        if isinstance(compressor, FewLevels) and compressor.takes_lists:
+            with pytest.raises(ValueError, match=r"^message: "):
+                compressor.decode_list(message[:size], d)
 
 
 @pytest.mark.parametrize(

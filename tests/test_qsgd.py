@@ -262,7 +262,8 @@ def test_few_numbers_are_sent_as_a_list_of_indices_and_levels(d, count, levels, 
     x[np.random.default_rng(d).choice(d, count, replace=False)] = -2.0
     message = QSGD(levels=levels, scaled=False, coding="auto").encode(x)
     sent = np.count_nonzero(coded(QSGD(levels=levels, scaled=False), x))
-    assert message.size == 1 + 4 + -(-sent * ((d - 1).bit_length() + bits) // 8)
+    listed = 2 if sent == 1 else sent  # a number alone comes twice
+    assert message.size == 1 + 4 + -(-listed * ((d - 1).bit_length() + bits) // 8)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
     scales of all buckets, float32     levels, packed densely, or a list of the nonzero ones
 
-The sign of the first scale tells which: scales are magnitudes, and a minus sign means a list.
+The sign of the first scale tells which: scales are magnitudes, and a minus sign means a list (`kernels.items`). A list
+of nothing has scales of zero.
 
 Numbers are rounded to float32 first. With random rounding, a bucket whose magnitudes are all below 2^-110 is sent as
 zeros. A magnitude beyond float32's range is an error.
@@ -92,7 +93,7 @@ class FewLevels(Compressor):
         count = self.quantise(x, key, unit, plan.bucket, message)
         if count < 0:
             raise NotFiniteError(f"{self.name}: NaN, infinity or a number beyond float32 in the vector")
-        size = plan.header + (count * plan.item + 7) // 8
+        size = plan.listed(count)
         if self.coding == "dense" or size >= plan.dense or not plan.may_be_list:
             return message
         sparse_levels.list_levels(base, message, plan.header, d, plan.width, size - plan.header)
@@ -102,7 +103,7 @@ class FewLevels(Compressor):
         plan = _plan(self.base, self.bucket, out.size)
         expect(message, message.size if plan.fits_list(message) else plan.dense, out)
         if not ternary.expand(self.base, message, plan.bucket, plan.width, out):
-            raise ValueError(f"message: an index is out of range for a vector of {out.size} numbers")
+            raise _damaged(out.size)
         return out
 
     @property
@@ -132,15 +133,16 @@ class FewLevels(Compressor):
         numbers = np.empty(m)
         ternary.expand(base, message, m, short.width, numbers)
         kept = np.flatnonzero(numbers)
-        size = plan.header + (count * plan.item + 7) // 8
+        size = plan.listed(count)
         if size >= plan.dense or not plan.may_be_list:
             dense = np.zeros(d)
             dense[places] = values
             return self.encode(dense, key)
         listed = np.zeros(size + SPARE, dtype=np.uint8)
-        listed[: plan.header] = message[: plan.header]
-        high = float(message[: short.header].view(np.float32)[-1])
-        sparse_levels.list_numbers(base, places[kept], numbers[kept], high, plan.width, listed[plan.header :])
+        if count:
+            listed[: plan.header] = message[: plan.header]
+            high = float(message[: short.header].view(np.float32)[-1])
+            sparse_levels.list_numbers(base, places[kept], numbers[kept], high, plan.width, listed[plan.header :])
         listed[3] |= 128
         return listed[:size]
 
@@ -155,10 +157,10 @@ class FewLevels(Compressor):
         count = 8 * (message.size - plan.header) // plan.item
         places, numbers = np.empty(count, dtype=np.int64), np.empty(count)
         scales = np.abs(message[: plan.header].view(np.float32)).astype(np.float64)
-        sparse_levels.read_list(base, message[plan.header :], plan.width, scales, places, numbers)
-        if count and places.max() >= d:
-            raise ValueError(f"message: an index is out of range for a vector of {d} numbers")
-        return places, numbers
+        m = sparse_levels.read_list(base, message[plan.header :], plan.width, d, scales, places, numbers)
+        if m < 0:
+            raise _damaged(d)
+        return places[:m], numbers[:m]
 
     def largest_scale(self, message: Message, d: int) -> float:
         """Return the largest scale in a message of `d` numbers, for compressors of three values."""
@@ -173,6 +175,10 @@ class FewLevels(Compressor):
     def largest_bucket(self, d: int) -> int:
         """Return the size of the largest bucket of `d` numbers, at least 1."""
         return _plan(self.base, self.bucket, d).bucket
+
+
+def _damaged(d: int) -> ValueError:
+    return ValueError(f"message: its list has been cut, or an index in it is out of range for a vector of {d} numbers")
 
 
 def scales_of(message: Message, d: int, bucket: int) -> NDArray[np.float32]:
@@ -193,6 +199,10 @@ class _Plan(NamedTuple):
     def may_be_list(self) -> bool:
         """Whether the padding bits can't be taken for another item, and an item fits the kernels' words."""
         return 8 <= self.item <= 32
+
+    def listed(self, count: int) -> int:
+        """Return the bytes of a message with a list of `count` numbers; a number alone is listed twice."""
+        return self.header + ((2 if count == 1 else count) * self.item + 7) // 8
 
     def fits_list(self, message: Message) -> bool:
         """Return whether `message` is marked as a list and has a valid length for one."""

@@ -98,7 +98,8 @@ class QSGD(Compressor):
         if first and plan.fits_list(message):
             expect(message, message.size, out)
             if not expand_symbols(numbers, plan.bucket, self.levels, plan.width, plan.more, full, last, out):
-                raise ValueError(f"message: an index or a level is out of range for a vector of {out.size} numbers")
+                what = "its list has been cut, or an index or a level in it is out of range"
+                raise ValueError(f"message: {what} for a vector of {out.size} numbers")
             return out
         expect(message, plan.size + first, out)
         if first and message[0]:

@@ -2,6 +2,9 @@
 
 An item has at least 8 bits, so that the length of a list in bytes determines the number of items, whatever the padding
 bits of the last byte; and at most 32, so that it fits into the words used here.
+
+The lowest bits of an item are an index. Items are ordered by index, but the smallest index comes last, and an item alone
+comes twice: a list that has been cut does not end with a smaller index, and is recognised without a byte more.
 """
 
 from __future__ import annotations
@@ -28,6 +31,25 @@ def put_item(items: Bytes, place: int, bits: int, item: np.uint64) -> None:
     """Write the item at `place`; those before it have been written, those after it are lost."""
     at = place * bits >> 3
     store_word(items, at, np.uint64(np.uint64(items[at]) | np.uint64(item << np.uint64(place * bits & 7))))
+
+
+@part()
+def end_list(items: Bytes, place: int, bits: int, smallest: np.uint64) -> int:
+    """Write the item of the smallest index, given the number of the others, and return the number of items written."""
+    if place == 0:
+        put_item(items, 0, bits, smallest)
+        place = 1
+    put_item(items, place, bits, smallest)
+    return place + 1
+
+
+@part()
+def count_items(items: Bytes, bits: int) -> int:
+    """Return the number of different items of a list; -1 if it has another length."""
+    count = 8 * items.size // bits
+    if items.size != (count * bits + 7) // 8 or count == 1:
+        return -1
+    return 1 if count == 2 and item_at(items, 0, bits) == item_at(items, 1, bits) else count
 
 
 @part()

@@ -1,7 +1,7 @@
 """Sparse levels, as a list of the nonzero ones.
 
-An item (`kernels.items`) consists of the index of a level, its sign and, in base 5, a bit for the larger magnitude.
-Items are ordered by index. The sign of the first scale of the message indicates a list.
+An item (`kernels.items`) consists of the index of a level, its sign and, in base 5, a bit for the larger magnitude. The
+sign of the first scale of the message indicates a list; where it is empty, all scales are zero.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcopt.arrays import Bytes, Floats, Places, Vector
 from hpcopt.kernels.cache import kernel, part
-from hpcopt.kernels.items import item_at, put_item, room_for_items
+from hpcopt.kernels.items import count_items, end_list, item_at, put_item, room_for_items
 from hpcopt.kernels.lanes import nonzeros
 from hpcopt.kernels.select import lowest_bit
 from hpcopt.kernels.trits import BLOCK, bytes_of_block, unpack
@@ -44,7 +44,7 @@ def list_levels(base: int, message: Bytes, header: int, d: int, width: int, size
     bits_of_level = base // 2
     levels = np.empty(BLOCK, np.int8)
     fractions = np.empty(BLOCK // 3, np.uint8)
-    place = 0
+    place, smallest = -1, np.uint64(0)
     for first in range(0, d, BLOCK):
         n = min(BLOCK, d - first)
         unpack(base, bytes_of_block(base, first, n, packed), fractions, levels)
@@ -56,8 +56,16 @@ def list_levels(base: int, message: Bytes, header: int, d: int, width: int, size
                 marks &= marks - _1
                 level = levels[j]
                 code = (np.int64(abs(level) == 2) << 1) | np.int64(level < 0)
-                put_item(items, place, width + bits_of_level, np.uint64((first + j) | (code << width)))
+                item = np.uint64((first + j) | (code << width))
+                if place < 0:
+                    smallest = item
+                else:
+                    put_item(items, place, width + bits_of_level, item)
                 place += 1
+    if place < 0:
+        message[:header] = 0
+    else:
+        end_list(items, place, width + bits_of_level, smallest)
     for i in range(size):
         packed[i] = items[i]
     message[3] |= 128
@@ -65,7 +73,7 @@ def list_levels(base: int, message: Bytes, header: int, d: int, width: int, size
 
 @kernel()
 def list_numbers(base: int, places: Places, numbers: Vector, high: float, width: int, items: Bytes) -> None:
-    """Fill `items` with the list of `numbers` (m,), none of them zero, at the indices `places`.
+    """Fill `items` with the list of `numbers` (m,), m > 0, none of them zero, at the increasing indices `places`.
 
     Parameters
     ----------
@@ -77,30 +85,55 @@ def list_numbers(base: int, places: Places, numbers: Vector, high: float, width:
         The list and `items.SPARE` bytes more, the first of them 0.
     """
     bits_of_level = base // 2
+    smallest = np.uint64(0)
     for j in range(places.size):
         code = (np.int64(bits_of_level == 2 and abs(numbers[j]) == high) << 1) | np.int64(numbers[j] < 0.0)
-        put_item(items, j, width + bits_of_level, np.uint64(places[j] | (code << width)))
+        item = np.uint64(places[j] | (code << width))
+        if j == 0:
+            smallest = item
+        else:
+            put_item(items, j - 1, width + bits_of_level, item)
+    end_list(items, places.size - 1, width + bits_of_level, smallest)
 
 
 @kernel()
-def read_list(base: int, items: Bytes, width: int, scales: Vector, places: Places, numbers: Vector) -> None:
-    """Fill `places` and `numbers`, shape (m,), from the list `items`; one bucket with these scales, shape (base // 2,).
+def read_list(base: int, items: Bytes, width: int, d: int, scales: Vector, places: Places, numbers: Vector) -> int:
+    """Fill the beginning of `places` and `numbers` from the list `items`, by increasing index, and return how many.
 
-    The other parameters as for `list_levels`.
+    Parameters
+    ----------
+    base, width, d
+        As for `list_levels`.
+    scales
+        Of the one bucket, shape (base // 2,).
+    places, numbers
+        Shape (m,), m the number of items.
+
+    Returns
+    -------
+    int
+        The number of different items; -1 if the list has been cut or an index is out of range.
     """
     bits_of_level = base // 2
+    w = width + bits_of_level
+    count = count_items(items, w)
     ones = np.uint64((1 << width) - 1)
-    for k in range(places.size):
-        item = item_at(items, k, width + bits_of_level)
+    for j in range(count):
+        item = item_at(items, j, w)
+        k = j + 1 if j + 1 < count else 0
         places[k] = item & ones
         code = np.int64(item >> np.uint64(width))
         scale = scales[(code >> 1) & (bits_of_level - 1)]
         numbers[k] = -scale if code & 1 else scale
+    for k in range(1, count):
+        if places[k] <= places[k - 1]:
+            return -1
+    return count if (places[count - 1] < d if count > 0 else not scales.any()) else -1
 
 
 @part()
 def expand_list(base: int, items: Bytes, width: int, scales: Floats, bucket: int, out: Floats) -> bool:
-    """Fill `out`, shape (d,), with the numbers given by `items` and `scales`; False if an index is out of range.
+    """Fill `out`, shape (d,), with the numbers given by `items` and `scales`.
 
     Parameters
     ----------
@@ -108,16 +141,26 @@ def expand_list(base: int, items: Bytes, width: int, scales: Floats, bucket: int
         As for `list_levels`.
     scales, bucket
         float32 scales, one or two per bucket; numbers in a bucket.
+
+    Returns
+    -------
+    bool
+        False if the list has been cut or an index is out of range.
     """
-    out[:] = 0
     bits_of_level = base // 2
     w = width + bits_of_level
+    count = count_items(items, w)
+    if count < 0 or (count == 0 and scales.any()):
+        return False
+    out[:] = 0
     ones = np.uint64((1 << width) - 1)
-    for k in range(8 * items.size // w):
+    before = np.int64(item_at(items, count - 1, w) & ones) if count > 1 else np.int64(-1)
+    for k in range(count):
         item = item_at(items, k, w)
         index = np.int64(item & ones)
-        if index >= out.size:
+        if not before < index < out.size:
             return False
+        before = index if k + 2 < count else np.int64(-1)  # nothing is before the last item
         code = np.int64(item >> np.uint64(width))
         b = index // bucket
         scale = scales[b] if bits_of_level == 1 else scales[2 * b + ((code >> 1) & 1)]

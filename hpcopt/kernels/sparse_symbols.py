@@ -1,7 +1,7 @@
 """QSGD's symbols, as a list of those that do not mean zero.
 
 An item (`kernels.items`) consists of the index of a number and its symbol, without the one that means zero, so that 2s
-remain. The norms stay at the beginning of the message; items are ordered by index.
+remain. The norms stay at the beginning of the message; where the list is empty, they are zero.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel
-from hpcopt.kernels.items import item_at, put_item, room_for_items
+from hpcopt.kernels.items import count_items, end_list, item_at, put_item, room_for_items
 from hpcopt.kernels.lanes import load_single
 from hpcopt.kernels.levels import SMALL, count, decode_block, room_for, step_of
 from hpcopt.kernels.views import uncounted
@@ -42,7 +42,7 @@ def list_symbols(message: Bytes, d: int, bucket: int, levels: int, bits: int, pe
     if most < 0:
         return -1
     items = room_for_items(message.size - header)
-    place = 0
+    place, smallest = -1, np.uint64(0)
     at = header
     for start in range(0, d, bucket):
         end = min(start + bucket, d)
@@ -51,13 +51,21 @@ def list_symbols(message: Bytes, d: int, bucket: int, levels: int, bits: int, pe
             at += decode_block(message[at:], np.float32(1.0), levels, bits, per, symbols, v)
             for i in range(v.size):
                 if v[i] != 0.0:
-                    if place == most:
-                        return -1
                     level = np.int64(v[i])
                     code = level + levels - np.int64(level > 0)
-                    put_item(items, place, width + more, np.uint64((begin + i) | (code << width)))
+                    item = np.uint64((begin + i) | (code << width))
+                    if place < 0:
+                        smallest = item
+                    else:
+                        put_item(items, place, width + more, item)
                     place += 1
-    size = (place * (width + more) + 7) // 8
+                    if max(place, 1) >= most:  # with the smallest one, which comes last
+                        return -1
+    size = 0
+    if place < 0:
+        message[:header] = 0
+    else:
+        size = (end_list(items, place, width + more, smallest) * (width + more) + 7) // 8
     for i in range(size):
         message[header + i] = items[i]
     return header + size
@@ -79,16 +87,22 @@ def expand_symbols(
     Returns
     -------
     bool
-        False if an index or a symbol is out of range.
+        False if the list has been cut or an index or a symbol is out of range.
     """
     buckets = count(out.size, bucket)
     items = message[4 * buckets :]
+    listed = count_items(items, width + more)
+    if listed < 0 or (listed == 0 and message.any()):
+        return False
     out[:] = 0
-    for k in range(8 * items.size // (width + more)):
+    ones = np.uint64((1 << width) - 1)
+    before = np.int64(item_at(items, listed - 1, width + more) & ones) if listed > 1 else np.int64(-1)
+    for k in range(listed):
         item = item_at(items, k, width + more)
-        index, code = np.int64(item & np.uint64((1 << width) - 1)), np.int64(item >> np.uint64(width))
-        if index >= out.size or code >= 2 * levels:
+        index, code = np.int64(item & ones), np.int64(item >> np.uint64(width))
+        if not before < index < out.size or code >= 2 * levels:
             return False
+        before = index if k + 2 < listed else np.int64(-1)  # nothing is before the last item
         b = index // bucket
         scale = load_single(message, 4 * int(b))
         level = np.float32(code - levels + np.int64(code >= levels))

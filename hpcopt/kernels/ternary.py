@@ -366,7 +366,7 @@ def expand(base: int, message: Bytes, bucket: int, width: int, out: Floats) -> b
     Returns
     -------
     bool
-        False if an index in a list is out of range.
+        False if a list has been cut or an index in it is out of range.
     """
     scales, levels = _divided(base, out.size, bucket, message)
     for b in range(scales.size):

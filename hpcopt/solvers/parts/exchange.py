@@ -15,7 +15,7 @@ Without compression the vectors are not sent as messages but reduced, in doubles
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeGuard
 
 import numpy as np
@@ -238,11 +238,12 @@ class OneScale(Compressor):
     def __init__(self, own: FewLevels, largest: Callable[[float], float]) -> None:
         self.scale = 0.0
         self._own = own
+        self._scaled = replace(own, coding="dense")  # a list of nothing has no scale
         self._largest = largest
 
     def encode(self, x: Floats, key: int = 0, out: Message | None = None) -> Message:
-        message = self._own.encode(x, key, out)
-        self.scale = self._largest(self._own.largest_scale(message, x.size))
+        message = self._scaled.encode(x, key, out)
+        self.scale = self._largest(self._scaled.largest_scale(message, x.size))
         return self._own.encode_in(self.scale, x, key, out)
 
     def decode(self, message: Message, out: Floats) -> Floats:
