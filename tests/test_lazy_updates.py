@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from hpcopt.problems.models.linear import Linear
 from hpcopt.problems.penalties import PENALTIES, Penalty
 from hpcopt.problems.problem import Problem
 from hpcopt.solvers import SOLVERS, quantized_adagrad
+from tests.test_resume import assert_same_end
 
 TERNARY = COMPRESSORS["ternary"]()
 PENALISED = {
@@ -27,6 +29,12 @@ PENALISED = {
     "l2": {"weight": 0.02},
     "elastic-net": {"l1": 0.003, "l2": 0.02},
 }
+LISTING = [
+    Identity(),
+    TERNARY,
+    *(COMPRESSORS["threshold-ternary"](rule="exact", unbiased=unbiased) for unbiased in (False, True)),
+    COMPRESSORS["nonzeros"](),
+]
 SOLVED = {
     "adagrad-cmd": {},
     "adagrad-rda": {},
@@ -117,13 +125,41 @@ def test_a_start_that_is_not_zero_is_moved_as_by_steps_of_all_coordinates(always
 
 
 @pytest.mark.parametrize("name", SOLVED)
-def test_measuring_and_resuming_change_no_bit_and_all_nodes_have_one_model(name):
-    spread, solver, kept = rare(), made(name), Kept()
-    whole = solve(solver, spread, iterations=9, checkpoints=kept)
-    silent = solve(solver, spread, iterations=9, record_every=0)
-    resumed = solve(solver, spread, iterations=9, checkpoints=going_on(kept.after[5]))
-    for outcome in (*whole.outcomes, *silent.outcomes, *resumed.outcomes):
+def test_measuring_changes_no_bit_and_all_nodes_have_one_model(name):
+    spread, solver = rare(), made(name)
+    whole, silent = (solve(solver, spread, iterations=9, record_every=every) for every in (1, 0))
+    for outcome in (*whole.outcomes, *silent.outcomes):
         np.testing.assert_array_equal(outcome.w, whole.w)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "elastic-net"])
+@pytest.mark.parametrize(
+    ("name", "compressor"),
+    [(name, c) for name in SOLVED for c in LISTING if not name.startswith("adagrad") or isinstance(c, Identity)],
+    ids=str,
+)
+def test_a_run_goes_on_from_any_yield_to_the_same_end(name, compressor, penalty):
+    spread, kept, iterations = rare(penalty, d=300, sizes=(8, 7, 5)), Kept(), 4
+    solver = dataclasses.replace(made(name), compressor=compressor)
+
+    def run(**checkpoints):
+        return solve(solver, spread, start=np.linspace(-1.0, 1.0, 300), iterations=iterations, **checkpoints)
+
+    expected = run()
+    assert expected.outcome.state.lazy
+    assert_same_end(run(checkpoints=kept), expected)
+    assert list(kept.after) == list(range(1, iterations))
+    for count, snapshots in kept.after.items():
+        assert_same_end(run(checkpoints=going_on(snapshots)), expected, skipped=count + 1)
+
+
+@pytest.mark.parametrize("name", ["qcmd-adagrad", "ftrl"])
+def test_gradients_that_no_message_can_hold_are_sent_as_zeros(name):
+    spread = rare()
+    large = dataclasses.replace(spread, X=1e39 * spread.X)
+    solved = solve(dataclasses.replace(made(name), compressor=TERNARY), large, iterations=3)
+    assert solved.outcome.state.lazy
+    assert not solved.w.any()
 
 
 @pytest.mark.parametrize("name", ["adagrad-rda", "qrda-adagrad"])
@@ -162,6 +198,7 @@ def test_they_are_chosen_only_where_they_pay_and_are_exact():
         *(COMPRESSORS["threshold-ternary"](rule=rule) for rule in ("all", "nonzero", "exact")),
         COMPRESSORS["threshold-ternary"](rule="nonzero", unbiased=True),
         COMPRESSORS["ternary"](),
+        COMPRESSORS["nonzeros"](),
     ],
 )
 def test_a_sparse_vector_has_the_message_of_the_dense_one(compressor, nonzeros):

@@ -3,8 +3,8 @@
 An item has at least 8 bits, so that the length of a list in bytes determines the number of items, whatever the padding
 bits of the last byte; and at most 32, so that it fits into the words used here.
 
-The lowest bits of an item are an index. Items are ordered by index, but the smallest index comes last, and an item alone
-comes twice: a list that has been cut does not end with a smaller index, and is recognised without a byte more.
+The lowest bits of an item are an index. Items are ordered by index, but the smallest index comes last, and an item
+alone comes twice. A list that has been cut does not end with a smaller index, and is recognised without a byte more.
 """
 
 from __future__ import annotations

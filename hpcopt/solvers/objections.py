@@ -118,7 +118,8 @@ def _compressor(solver: Solver[Any], setting: Setting) -> Objection | None:
     if asked == "exact" and not compressor.exact(d):
         what = (
             f"sends the models themselves, so the compression error of {compressor.name} does not vanish; "
-            'use "identity" or "f32", or a solver that sends differences (choco-sgd, compressed-gradient-tracking)'
+            'use "identity", "nonzeros" or "f32", or a solver that sends differences (choco-sgd, '
+            "compressed-gradient-tracking)"
         )
         return Objection("solver.compressor", what, can_be_forced=True)
     if compressor.contraction(d) is None:

@@ -26,8 +26,8 @@ from hpcopt.compression.base import Floats
 from hpcopt.compression.few_levels import FewLevels
 from hpcopt.compression.identity import Identity
 from hpcopt.compression.memory import ErrorFeedback
+from hpcopt.compression.nonzeros import pack, unpack
 from hpcopt.compression.sums import pack_sum, unpack_sum
-from hpcopt.compression.zeros import pack, unpack
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.kernels.trits import TERNARY

@@ -1,7 +1,7 @@
 """The mean of one sparse vector of each node over an all-gather, in time that depends on its nonzero numbers only.
 
-A message is that of the dense vector, coded as a list by the compressor; without compression the coordinates, 4 bytes
-each, and the values, 8 bytes each. All nodes add the messages in rank order.
+A message is that of the dense vector, coded as a list by the compressor; without compression that of `nonzeros`. All
+nodes add the messages in rank order.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import numpy as np
 
 from hpcopt.arrays import Sparse, Vector
-from hpcopt.compression import Compressor, Message
+from hpcopt.compression import Compressor, Message, NotFiniteError
 from hpcopt.compression.few_levels import FewLevels
 from hpcopt.compression.identity import Identity
+from hpcopt.compression.nonzeros import Nonzeros, pack_list, unpack_list
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.kernels import marks
 from hpcopt.solvers.parts.exchange import NOTHING, Exchanged
 
-_PLACE, _DOUBLE = 4, 8  # bytes
+Listing = FewLevels | Nonzeros
+"""A compressor that codes lists."""
+
+EMPTY: Sparse = np.zeros(0, dtype=np.int64), np.zeros(0)
 
 
 def can_be_sparse(compressor: Compressor) -> bool:
     """Return whether sparse vectors can be sent as lists, in time independent of d."""
-    return isinstance(compressor, Identity) or (isinstance(compressor, FewLevels) and compressor.takes_lists)
+    return compressor.takes_lists if isinstance(compressor, FewLevels) else isinstance(compressor, Identity | Nonzeros)
 
 
 class SparseExchange:
@@ -38,7 +42,7 @@ class SparseExchange:
 
     def __init__(self, node: Node, compressor: Compressor, d: int, s: Exchanged) -> None:
         self._node = node
-        self._compressor = compressor if isinstance(compressor, FewLevels) else None
+        self._compressor = compressor if isinstance(compressor, Listing) else None
         self._d = d
         self._s = s
         self._marks = marks.empty(d if node.size > 1 else 0)
@@ -56,15 +60,18 @@ class SparseExchange:
         return places, total / self._node.size
 
     def _message(self, x: Sparse, step: int) -> Message:
-        if self._compressor is not None:
-            return self._compressor.encode_list(x, self._d, self._node.key(Draw.MESSAGE, step))
-        return np.concatenate([x[1].view(np.uint8), x[0].astype(np.int32).view(np.uint8)])
+        if self._compressor is None:
+            return pack_list(x, self._d)
+        key = self._node.key(Draw.MESSAGE, step)
+        try:
+            return self._compressor.encode_list(x, self._d, key)
+        except NotFiniteError:  # a diverging run, see `compression.memory`
+            return self._compressor.encode_list(EMPTY, self._d, key)
 
     def _read(self, message: Message) -> Sparse:
-        if self._compressor is not None:
-            return self._compressor.decode_list(message, self._d)
-        values = message.size // (_PLACE + _DOUBLE) * _DOUBLE
-        return message[values:].view(np.int32).astype(np.int64), message[:values].view(np.float64)
+        if self._compressor is None:
+            return unpack_list(message, self._d)
+        return self._compressor.decode_list(message, self._d)
 
     def _sum(self, parts: list[Sparse]) -> Sparse:
         """Return the sum of sparse vectors, added in their order."""
