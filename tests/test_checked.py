@@ -59,7 +59,7 @@ RUNS = {
     json.dumps({**DESCRIBED, "specification": {"stop": []}}): "run.json: damaged: specification.stop: expected a table",
     json.dumps(
         {**DESCRIBED, "specification": {"stop": {"target": {}}}}
-    ): "specification.stop.target: expected a number",
+    ): "specification.stop.target.suboptimality: expected either this or relative",
     json.dumps(
         {**DESCRIBED, "specification": {"stop": {"target_on": "x"}}}
     ): "specification.stop.target_on: expected one",

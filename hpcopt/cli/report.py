@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcopt.fabric.launch import is_first
 from hpcopt.results import folder as folders
+from hpcopt.results.goal import Goal
 from hpcopt.results.summary import summary_table
 from hpcopt.results.tables import compare_table
-from hpcopt.results.terminal import is_terminal
+from hpcopt.results.terminal import is_terminal, warn
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,6 +34,7 @@ def tell_run(run: Run) -> None:
             "folder": run.folder,
         }
     _print(_summary(run, places))
+    _tell_undercut(run.goal, [run])
 
 
 def tell_fit(run: Run, model: Path) -> None:
@@ -45,6 +48,14 @@ def tell_comparison(comparison: Comparison) -> None:
     if is_first() and comparison.folder is not None:
         print(f"table: {comparison.folder / folders.TABLE}")
         print(f"picture: {comparison.folder / folders.COMPARISON}")
+    _tell_undercut(comparison.goal, comparison.runs)
+
+
+def _tell_undercut(goal: Goal, runs: Sequence[Run]) -> None:
+    """Say so if a run went below the optimum."""
+    lowest = goal.undercut(record for run in runs for record in run.records)
+    if lowest is not None and is_first():
+        warn(f"problem.optimum is wrong: it is {goal.optimum:.10g}, and a run reached {lowest:.10g}")
 
 
 def _summary(run: Run, places: dict[str, Path]) -> Table:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hpcopt.annotations import Count, Whole, explained, shown
 from hpcopt.errors import InputError
 from hpcopt.files import text_of
-from hpcopt.results.goal import WHOSE
+from hpcopt.results.goal import WHOSE, Nearness
 from hpcopt.results.record import Record
 
 _Nodes = Annotated[int, Meta(ge=1, lt=2**31)]
@@ -30,14 +30,14 @@ _Nodes = Annotated[int, Meta(ge=1, lt=2**31)]
 
 @dataclass(frozen=True, kw_only=True)
 class _Stop:
-    target: float | None = None
+    target: float | Nearness | None = None
     target_on: Literal[tuple(WHOSE)] = "objective"  # type: ignore[valid-type]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Problem:
     start: str = "zeros"
-    optimum: float | None = None
+    optimum: float | str | None = None
     l2: float | str | None = None
 
 
@@ -69,6 +69,11 @@ class _Sizes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Optimum:
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Described:
     """The keys of run.json that are read; it has more, and other versions may have others."""
 
@@ -82,6 +87,8 @@ class _Described:
     clock: str = ""
     topology: str = ""
     hub_ranks: tuple[Whole, ...] = ()
+    optimum: _Optimum | None = None
+    target: float | None = None
     result: dict[str, Any] | None = None
 
 

@@ -22,7 +22,6 @@ OTHERS = {
 _WHOLE = {"nonzeros"}
 _DECADES = 10.0  # a quantity that falls by more than this factor gets a logarithmic axis
 _ROUNDOFF = 1e-15  # relative: smaller differences of objectives are roundoff
-_BELOW_OPTIMUM = 1e-12  # relative: an objective lower than the optimum by more than this is not roundoff
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def judged_height(curves: Sequence[Curve], goal: Goal) -> Height:
     logarithmic = lowest > 0 and max(starts) > _DECADES * lowest
     if goal.optimum is None:
         return Height(name, logarithmic, goal.column, ceiling=ceiling)
-    if lowest < goal.optimum - _BELOW_OPTIMUM * max(abs(lowest), abs(goal.optimum)):
+    if goal.undercut(record for curve in curves for record in curve.records) is not None:
         name = f"{name} (as low as {lowest:.8g}: below problem.optimum, {goal.optimum:.8g})"
         return Height(name, logarithmic, goal.column, ceiling=ceiling)
     return Height(f"{name} minus the optimum ({goal.optimum:.8g})", True, goal.column, goal.optimum, ceiling)

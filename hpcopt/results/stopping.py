@@ -14,6 +14,7 @@ import numpy as np
 
 from hpcopt.annotations import Positive, Whole, check_types, fill
 from hpcopt.arrays import Vector
+from hpcopt.results.goal import Nearness
 from hpcopt.results.record import Record
 
 DEFAULT_ROUNDS = 100
@@ -149,7 +150,8 @@ class StopRule:
     slots
         Budget: time slots, for solvers that make their steps in slots (hub networks, operating rates).
     target
-        Goal: the objective is at most this.
+        Goal: the objective is at most this number; or, with `problem.optimum`, its distance to the optimum is at most
+        `suboptimality`, or at most the fraction `relative` of the distance at the start.
     target_on
         The objective to which the target applies if each node has its own model: that of the mean model ("objective"),
         the mean over the nodes' models ("mean_objective"), or that of the worst one ("worst_objective"). The last two
@@ -179,7 +181,7 @@ class StopRule:
     seconds: Positive | None = None
     bytes: Positive | None = None
     slots: Whole | None = None
-    target: float | None = None
+    target: float | Nearness | None = None
     target_on: Literal["objective", "mean_objective", "worst_objective"] = "objective"
     gradient_norm: Positive | None = None
     relative_gradient: Positive | None = None
@@ -214,6 +216,7 @@ class StopRule:
         norm = record.grad_norm
         gap = norm * norm / (2.0 * strong_convexity) if strong_convexity > 0.0 else math.inf
         scaled, kkt = record.scaled_gradient, record.kkt
+        assert not isinstance(self.target, Nearness), "resolved before the run"
         checks = (
             (Status.TARGET, self.target, record.judged(self.target_on).objective),
             (Status.GRADIENT, self.gradient_norm, norm),

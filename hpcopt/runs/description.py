@@ -40,6 +40,8 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "problem": prepared.words(),
         "data": {key: getattr(prepared.loaded, key) for key in ("name", "rows", "features", "checksum")},
         "specification": as_toml_dict(spec),
+        **({"optimum": prepared.optimum.as_dict()} if prepared.optimum is not None else {}),
+        **({"target": prepared.goal.target} if prepared.goal.target is not None else {}),
         "seed": spec.seed,
         "cluster": cluster.kind,
         "nodes": cluster.size,

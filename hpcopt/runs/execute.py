@@ -57,6 +57,8 @@ class Run:
         The last iterate; after a divergence the best one.
     phases
         Its wall-clock time by phase.
+    goal
+        The measure by which it is judged.
     """
 
     label: str
@@ -66,6 +68,7 @@ class Run:
     records: list[Record]
     model: Model
     phases: Phases
+    goal: Goal
 
     @property
     def diverged(self) -> bool:
@@ -110,14 +113,15 @@ def execute(
         print(windows, flush=True)
     phases.begin("prepare")
     described = describe(spec, prepared, label, solver)
+    stop = replace(spec.stop, target=prepared.goal.target)
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             clear(out)
             folders.write_json(out / folders.RUN, described)
     phases.begin("solve")
-    with Recorder(label, spec.stop, out, silent=quiet or not speaks) as recorder:
-        outcomes = _driven(spec, prepared, solver, spec.stop, recorder, timelines)
+    with Recorder(label, stop, out, silent=quiet or not speaks) as recorder:
+        outcomes = _driven(spec, prepared, solver, stop, recorder, timelines)
     phases.level(cluster.processes)
     phases.begin("write")
     outcome = outcomes[0]
@@ -127,13 +131,13 @@ def execute(
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             leave_result(model, out, described, phases, result, recorder)
-    run = Run(label, folder, outcome.status, result, recorder.records, model, phases)
+    run = Run(label, folder, outcome.status, result, recorder.records, model, phases, prepared.goal)
     by_edge = solver.needs.models == "own" and solver.needs.topology != "hubs"
     edges = _edges(prepared, outcomes) if by_edge else None
     spans = None if timelines is None else timelines.gathered()
     if out is not None:
         leave_rest(out, recorder, edges, spans)
-        _draw(run, out, described, spec.goal, prepared.conditions.hubs if solver.needs.topology == "hubs" else None)
+        _draw(run, out, described, prepared.conditions.hubs if solver.needs.topology == "hubs" else None)
     phases.level(cluster.processes)
     return run
 
@@ -201,12 +205,12 @@ def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, A
     return trained(problem, loaded, outcome.w, meta)
 
 
-def _draw(run: Run, folder: Path, described: dict[str, Any], goal: Goal, hubs: HubNetwork | None) -> None:
+def _draw(run: Run, folder: Path, described: dict[str, Any], hubs: HubNetwork | None) -> None:
     """Draw the pictures of the files written so far, and the hub network."""
     picture, diagram = folder / folders.PICTURE, folder / folders.TOPOLOGY
     title = f"{run.label}: {described['problem']}"
     with drawn_last(picture):
-        draw_convergence(run.records, picture, title, goal)
+        draw_convergence(run.records, picture, title, run.goal)
     with drawn_last(diagram):
         if hubs is not None:
             draw_hubs(hubs, lay_out_hubs(hubs), diagram, f"{run.label}\n{hubs.words()}")

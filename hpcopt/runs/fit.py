@@ -12,6 +12,7 @@ from hpcopt.outputs import check_apart, check_file
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.goal import with_goal
 from hpcopt.runs.leaving import save_model
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.runs.start import announce
@@ -60,6 +61,7 @@ def fit(
         ((label, chosen),) = spec.labelled_solvers()
         if speaks and not quiet:
             announce(label, spec, prepared)
+        prepared = with_goal(spec, prepared)
         run = execute(spec, prepared, label, chosen, None, quiet=quiet)
         run.phases.begin("write")
         with agreed(cluster.processes, one_tells=True):

@@ -21,6 +21,7 @@ from hpcopt.problems.models import SizedModel
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
+from hpcopt.results.goal import Goal, Optimum
 from hpcopt.runs.phases import Phases
 from hpcopt.runs.sizes import scaling_hint
 from hpcopt.spec.specification import Specification
@@ -38,6 +39,8 @@ class Prepared:
         Node -> shard, for the nodes of this process; nodes that are not holders have shards without rows.
     hint
         A hint about the features' units for the user; None if there is none.
+    goal, optimum
+        The measure by which its runs are judged, and what is known about the minimum; `hpcopt.runs.goal` sets them.
     """
 
     cluster: Cluster
@@ -48,6 +51,8 @@ class Prepared:
     loaded: Loaded
     hint: str | None
     phases: Phases
+    goal: Goal = Goal()  # noqa: RUF009  # frozen
+    optimum: Optimum | None = None
 
     def words(self) -> str:
         """Describe the data and the nodes in one line."""

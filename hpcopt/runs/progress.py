@@ -39,7 +39,7 @@ class Progress:
         self._silent = silent
         self._label = label
         self._rounds = stop.rounds
-        self._goal = Goal(stop.target, stop.target_on)
+        self._goal = Goal(column=stop.target_on)
         self._spoke = time.monotonic()
         self._bar: Any = None
         self._task: Any = None

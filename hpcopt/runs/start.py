@@ -14,9 +14,11 @@ from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.interrupts import keeping
 from hpcopt.results import folder as folders
+from hpcopt.results.goal import Goal
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.goal import with_goal
 from hpcopt.runs.hubs import rates_hint, rates_in_words
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import ReadingProgress
@@ -76,6 +78,7 @@ def run(
         windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:
             announce(label, spec, prepared, windows)
+        prepared = with_goal(spec, prepared)
         with kept_if_interrupted(out):
             return execute(spec, prepared, label, solver, out, quiet=quiet)
 
@@ -138,7 +141,7 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
     for remark in prepared.loaded.remarks:
         print(f"note: {remark}", flush=True)
     print(f"objective: {prepared.problem.words()}", flush=True)
-    whose = spec.goal.whose(solver.needs.models == "own" for solver in spec.built)
+    whose = Goal(column=spec.stop.target_on).whose(solver.needs.models == "own" for solver in spec.built)
     if whose != "objective":
         print(f"reported: {whose}", flush=True)
     for hint in filter(None, (prepared.hint, rates_hint(spec, prepared.conditions))):

@@ -7,6 +7,7 @@ from typing import Any
 
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.table import ProblemTable
+from hpcopt.results.goal import Nearness
 from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import Solver
 from hpcopt.spec.cluster import ClusterTable
@@ -55,6 +56,12 @@ def check_slots(stop: StopRule, cluster: ClusterTable, solvers: Sequence[Solver[
         raise origin.error(where, f"requires solvers that make their steps in time slots; {without} does not")
     if cluster.hubs is None and cluster.rates is None and any(s.needs.topology != "hubs" for s in solvers):
         raise origin.error(where, "requires cluster.hubs or cluster.rates, without which slots are not counted")
+
+
+def check_nearness(stop: StopRule, problem: ProblemTable, origin: Origin) -> None:
+    """Refuse a target relative to an optimum that is not known."""
+    if isinstance(stop.target, Nearness) and problem.optimum is None:
+        raise origin.error(("stop", "target"), "is relative to problem.optimum, which is missing; give a number")
 
 
 def check_target(stop: StopRule, solvers: Sequence[Solver[Any]], origin: Origin) -> None:

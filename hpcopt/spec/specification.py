@@ -26,13 +26,12 @@ from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.problems.table import STARTS, ProblemTable
-from hpcopt.results.goal import Goal
 from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import SOLVERS, Solver
 from hpcopt.solvers.needs import Setting
 from hpcopt.solvers.objections import objections
-from hpcopt.spec.between import check_gap, check_gradient, check_kkt, check_slots, check_target
+from hpcopt.spec.between import check_gap, check_gradient, check_kkt, check_nearness, check_slots, check_target
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.labels import NO_PARAMETERS, SolverTable, labels
 from hpcopt.spec.overrides import apply_overrides
@@ -110,11 +109,6 @@ class Specification(Tables):
     built: tuple[Solver[Any], ...]
     topology: Topology | None
     rates: Rates | tuple[float, ...] | None
-
-    @property
-    def goal(self) -> Goal:
-        """The measure by which the runs are judged."""
-        return Goal(self.stop.target, self.stop.target_on, self.problem.optimum)
 
     @property
     def needs_topology(self) -> bool:
@@ -228,6 +222,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
     check_gap(given.stop, given.problem, formulation, origin)
     check_gradient(given.stop, formulation, origin)
     check_kkt(given.stop, formulation, origin)
+    check_nearness(given.stop, given.problem, origin)
     built = _built_solvers(given, many, origin)
     check_slots(given.stop, given.cluster, built, origin)
     check_target(given.stop, built, origin)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcopt.portions import portion
+from hpcopt.results.goal import Goal, agreed
 from hpcopt.results.record import Record
 
 Value = str | float | None
@@ -32,9 +33,9 @@ def differences(runs: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> d
     keys = dict.fromkeys(key for one in told for key in one)
     table = {key: [one.get(key) for one in told] for key in keys}
     unlike = {key: values for key, values in table.items() if any(value != values[0] for value in values)}
-    optima = {described["specification"].get("problem", {}).get("optimum") for described, _ in runs} - {None}
-    if len(optima) > 1:
-        unlike["problem.optimum"] = [described["specification"]["problem"].get("optimum") for described, _ in runs]
+    optima = [Goal.of(described).optimum for described, _ in runs]
+    if any(optimum is not None for optimum in optima) and agreed(optima) is None:
+        unlike["problem.optimum"] = list(optima)
     starts = [_start(described, records) for described, records in runs]
     if not unlike and not _alike([start for start in starts if start is not None]):
         unlike[_START] = [None if start is None else f"{start[1]:.6g}, {start[2]:.6g}" for start in starts]

@@ -20,6 +20,7 @@ from hpcopt.results.tables import compare_rows, write_csv
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.goal import with_goal
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.runs.start import announce, checked_folder, kept_if_interrupted, reading, windows_for
@@ -77,8 +78,9 @@ def compare(
         speaks = cluster.local_nodes[0] == 0
         if speaks and not quiet:
             announce("comparison", spec, prepared, windows)
+        prepared = with_goal(spec, prepared)
         runs: list[Run] = []
-        comparison = Comparison(runs, out, spec.goal, prepared.words())
+        comparison = Comparison(runs, out, prepared.goal, prepared.words())
         with kept_if_interrupted(out):
             for (label, solver), name in zip(solvers, names, strict=True):
                 place = None if out is None else out / name

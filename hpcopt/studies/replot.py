@@ -89,7 +89,7 @@ def replot(paths: list[Path], output: Path | None = None, *, force: bool = False
     with drawing(picture):
         names = _names(read, len(paths), unlike)
         curves = [Curve(name, [one.records]) for name, one in zip(names, read, strict=True)]
-        goal = _common([Goal.of(one.described["specification"]) for one in read])
+        goal = Goal.common([Goal.of(one.described) for one in read])
         goal = replace(goal, optimum=None) if unlike else goal  # each problem has its own
         draw_compare(curves, picture, _title(read, missing), goal)
     return [picture]
@@ -141,15 +141,6 @@ def _title(read: list[_Read], missing: list[str]) -> str:
     return "; ".join(problems[:_MOST_NAMED]) + more + left
 
 
-def _common(goals: list[Goal]) -> Goal:
-    """Return the common measure of all runs: a target or an optimum if the runs that have one agree on it."""
-    columns, targets, optima = ({getattr(goal, name) for goal in goals} for name in ("column", "target", "optimum"))
-    target, optimum = (
-        next(iter(known)) if len(known := values - {None}) == 1 else None for values in (targets, optima)
-    )
-    return Goal(target, columns.pop(), optimum) if len(columns) == 1 else Goal(None, optimum=optimum)
-
-
 def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path]:
     """Draw the timeline of each run, or of each run of a comparison, and write its events next to the picture.
 
@@ -199,7 +190,7 @@ def _one(run: _Read, output: Path | None) -> list[Path]:
     picture = output or folder / folders.PICTURE
     title = f"{described['label']}: {described['problem']}{'' if described.get('result') else ' (unfinished)'}"
     with drawing(picture):
-        draw_convergence(run.records, picture, title, Goal.of(described["specification"]))
+        draw_convergence(run.records, picture, title, Goal.of(described))
     if not (folder / folders.EDGES).exists():
         return [picture]
     diagram = picture.with_name(_beside(picture, output))
