@@ -188,7 +188,7 @@ def test_every_call_reports_its_work_and_value_with_gradient_is_one_pass(loss, f
             lambda: here.hessian_product(np.ones(D)),
             here.hessian,
             lambda: f.gradient_of_rows(np.ones(D), np.arange(N)),
-            lambda: f.sparse_gradient_of_rows(np.ones(D), np.arange(N)),
+            lambda: f.sparse_rows(np.arange(N)).gradient(np.ones(D)),
         ],
         start=1,
     ):

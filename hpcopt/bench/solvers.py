@@ -21,7 +21,6 @@ from hpcopt.arrays import Vector
 from hpcopt.bench.gossip import row
 from hpcopt.bench.plain_learners import scikit_learn, vowpal_wabbit
 from hpcopt.bench.timing import Case, Peer, compared
-from hpcopt.compression.identity import Identity
 from hpcopt.compression.threshold_ternary import ThresholdTernary
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.wall.solo import SoloCluster
@@ -42,10 +41,14 @@ LENGTH = 60  # words of a text, some of them equal
 BITS = 20  # of a hashed word
 ETA, DELTA = 0.1, 1e-8
 BATCH = 1024
-COMPRESSED = {
-    "adagrad-rda": Identity(),
-    "qrda-adagrad": ThresholdTernary(rule="nonzero"),
-}
+TERNARY = ThresholdTernary(rule="nonzero")
+SHARED: list[tuple[str, dict[str, Any]]] = [
+    ("adagrad-rda", {"exchange": "all-gather"}),
+    ("adagrad-rda", {"exchange": "sharded"}),
+    ("adagrad-cmd", {"exchange": "sharded"}),
+    ("qrda-adagrad", {"exchange": "all-gather", "compressor": TERNARY}),
+    ("qrda-adagrad", {"exchange": "sharded", "compressor": TERNARY}),
+]
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,13 @@ def _scaling(node: Node, texts: Texts, rounds: int) -> list[dict[str, Any]]:
     """Return the rows of several ranks: the same pass by all of them, and by one while the others wait."""
     rows = []
     mine, whole = _data(texts, node.rank, node.size), _data(texts, 0, 1)
-    for name, compressor in COMPRESSED.items():
-        solver = _solver(name, compressor=compressor)
+    for name, parameters in SHARED:
+        solver = _solver(name, **parameters)
         together, alone = [], []
         for k in range(-1, rounds):  # the first one compiles
             node.world.barrier()
             start = time.perf_counter()
-            _pass(node, *mine, solver)
+            w = _pass(node, *mine, solver)
             node.world.barrier()
             middle = time.perf_counter()
             if node.rank == 0:
@@ -162,7 +165,10 @@ def _scaling(node: Node, texts: Texts, rounds: int) -> list[dict[str, Any]]:
             if k >= 0:
                 together.append(middle - start)
                 alone.append(time.perf_counter() - middle)
-        told = f"pass over {len(texts.y):,} texts on {node.size} ranks, {name} ({compressor.name})"
+        told = f"pass over {len(texts.y):,} texts on {node.size} ranks, {name}, {parameters['exchange']}"
+        if "compressor" in parameters:
+            told += f", {parameters['compressor'].name}"
+        told += f", {texts.accuracy(texts.test_rows @ w)}"
         ours, peer = statistics.median(together), statistics.median(alone)
         rows.append(row(told, ours, peer, "one rank", SCALING * node.size))
     return rows
@@ -196,4 +202,4 @@ def _pass(node: Node, problem: Problem, shard: Shard, solver: Solver[Any]) -> Ve
     steps = solver.rounds(node, f, state)
     for _ in range(f.n // BATCH):
         state = next(steps)
-    return solver.model(f, state)
+    return solver.model(node, f, state)

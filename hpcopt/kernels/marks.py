@@ -75,23 +75,47 @@ def restrict(
         soon = rows[min(i + ahead, rows.size - 1)]
         prefetch_slice(indices, indptr[soon], indptr[soon + 1], _LONGEST)
         for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            column = np.uint64(indices[np.uintp(at)])
-            word = np.uintp(column >> _WORD)
-            bits[word] |= _ONE << (column & _IN_WORD)
-            marked[word] = 1
+            _mark(indices[np.uintp(at)], bits, marked)
     count = _list(marks, columns)
     to = 0
     for i in range(rows.size):
         soon = rows[min(i + ahead, rows.size - 1)]
         prefetch_slice(data, indptr[soon], indptr[soon + 1], _LONGEST)
         for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            column = np.uint64(indices[np.uintp(at)])
-            word = np.uintp(column >> _WORD)
-            new_indices[to] = before[word] + ones(bits[word] & ((_ONE << (column & _IN_WORD)) - _ONE))
+            new_indices[to] = _place(indices[np.uintp(at)], bits, before)
             new_data[to] = data[np.uintp(at)]
             to += 1
     _clear(marks)
     return count
+
+
+@kernel()
+def number(indices: Indices, marks: Marks, new_indices: Indices, columns: Places) -> int:
+    """Give the columns in `indices`, shape (entries,), new numbers like `restrict`; return how many there are."""
+    bits, marked, before = marks
+    for at in range(indices.size):
+        _mark(indices[at], bits, marked)
+    count = _list(marks, columns)
+    for at in range(indices.size):
+        new_indices[at] = _place(indices[at], bits, before)
+    _clear(marks)
+    return count
+
+
+@part()
+def _mark(index: np.int32, bits: NDArray[np.uint64], marked: NDArray[np.uint8]) -> None:
+    column = np.uint64(index)
+    word = np.uintp(column >> _WORD)
+    bits[word] |= _ONE << (column & _IN_WORD)
+    marked[word] = 1
+
+
+@part()
+def _place(index: np.int32, bits: NDArray[np.uint64], before: NDArray[np.int32]) -> np.int64:
+    """Return the number of marked columns below `index`."""
+    column = np.uint64(index)
+    word = np.uintp(column >> _WORD)
+    return np.int64(before[word]) + ones(bits[word] & ((_ONE << (column & _IN_WORD)) - _ONE))
 
 
 @part()

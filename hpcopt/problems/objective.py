@@ -29,10 +29,10 @@ from hpcopt.kernels.pointwise import loss_sum, ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.lanczos import largest_eigenvalue, largest_eigenvalue_of
 from hpcopt.problems.losses import MarginLoss
-from hpcopt.problems.matrix import Matrix, vector
+from hpcopt.problems.matrix import Matrix
 from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.metric import Layout, Metric, measured
-from hpcopt.problems.oracle import ModelAt
+from hpcopt.problems.oracle import SparseRows
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.none import NoPenalty
 from hpcopt.problems.spare import SpareVectors
@@ -128,15 +128,20 @@ class FirstOrderObjective:
                 self.own_penalty.add_gradient(w[: self.penalised], gradient[: self.penalised])
         return gradient
 
-    def sparse_gradient_of_rows(self, w: Vector | ModelAt, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
-        """Return the coordinates and values of the mean loss's gradient; see `Oracle.sparse_gradient_of_rows`."""
-        model = w if callable(w) else vector("w", w, self.d).__getitem__
-        touched = self.matrix.nnz * len(rows) / self.divisor
-        with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows), touched):
-            columns, few = self.matrix.restricted(rows)
-            _, values = few.gradient_of_rows(self.loss.code, self.y[rows], model(columns), np.arange(few.n))
-            values /= max(few.n, 1)
-        return columns, values
+    def sparse_rows(self, rows: NDArray[np.int64]) -> SparseRows:
+        """Return `rows` as a batch; see `Oracle.sparse_rows`."""
+        with self.meter.working(0.0, 0.0):
+            coordinates, few = self.matrix.restricted(rows)
+            y = self.y[rows]
+
+        def gradient(w: Vector) -> Vector:
+            touched = self.matrix.nnz * few.n / self.divisor
+            with self.meter.working(4.0 * touched + POINTWISE_FLOPS * few.n, touched):
+                _, values = few.gradient_of_rows(self.loss.code, y, w, np.arange(few.n))
+                values /= max(few.n, 1)
+            return values
+
+        return SparseRows(coordinates, gradient)
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`.

@@ -7,18 +7,16 @@ derivatives, and solvers that need these declare it (`Needs.hessian`). The inter
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.arrays import Vector
+from hpcopt.arrays import Places, Vector
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.metric import Metric
 from hpcopt.problems.penalties import Penalty
-
-ModelAt = Callable[[NDArray[np.int64]], Vector]
-"""Returns a model at coordinates, shape (m,), of which there may be many more that are not needed."""
 
 
 class FirstOrder(Protocol):
@@ -35,6 +33,24 @@ class FirstOrder(Protocol):
     @property
     def loss_gradient(self) -> Vector:
         """Gradient of the mean loss alone there, shape (d,); from the same pass."""
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A few rows of a shard.
+
+    Attributes
+    ----------
+    coordinates
+        Those in which the gradient of the rows' losses can be nonzero: sorted, each once, shape (m,); all coordinates
+        if the rows are dense.
+    gradient
+        Returns the gradient of the mean loss over the rows, without the penalty, at the coordinates, shape (m,), given
+        the model there, shape (m,).
+    """
+
+    coordinates: Places
+    gradient: Callable[[Vector], Vector]
 
 
 class Oracle(Protocol):
@@ -87,23 +103,8 @@ class Oracle(Protocol):
             Whether to leave out the penalty: a solver that takes proximal steps has all of it in them.
         """
 
-    def sparse_gradient_of_rows(self, w: Vector | ModelAt, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
-        """Return the gradient at `w` of the mean loss over `rows`, without the penalty, where it can be nonzero.
-
-        With sparse rows the work is proportional to the rows' entries and not to d.
-
-        Parameters
-        ----------
-        w
-            The model, shape (d,), or a function that returns it at given coordinates.
-
-        Returns
-        -------
-        coordinates
-            Sorted, each once, shape (m,): all coordinates if the rows are dense.
-        values
-            The gradient there, shape (m,).
-        """
+    def sparse_rows(self, rows: NDArray[np.int64]) -> SparseRows:
+        """Return `rows` as a batch whose gradient takes work that depends on the rows' entries and not on d."""
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`.

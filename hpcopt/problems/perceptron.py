@@ -27,7 +27,7 @@ from hpcopt.problems.matrix import Matrix, vector
 from hpcopt.problems.memory import recall, remembered
 from hpcopt.problems.metric import Layout, Metric, measured
 from hpcopt.problems.objective import GRAM_LIMIT, POINTWISE_FLOPS
-from hpcopt.problems.oracle import ModelAt
+from hpcopt.problems.oracle import SparseRows
 from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.penalties.none import NoPenalty
 
@@ -112,23 +112,30 @@ class Perceptron:
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64], *, loss_only: bool = False) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty; see `Oracle.gradient_of_rows`."""
-        part = len(rows) / self.divisor
-        with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
+        with self.meter.working(*self._gradient_work(len(rows))):
             return self._mean_gradient(vector("w", w, self.d), rows, loss_only=loss_only)
 
-    def sparse_gradient_of_rows(self, w: Vector | ModelAt, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vector]:
-        """Return the coordinates and values of the mean loss's gradient; see `Oracle.sparse_gradient_of_rows`."""
-        model = w if callable(w) else vector("w", w, self.d).__getitem__
-        part = len(rows) / self.divisor
-        with self.meter.working(part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz):
+    def sparse_rows(self, rows: NDArray[np.int64]) -> SparseRows:
+        """Return `rows` as a batch; see `Oracle.sparse_rows`."""
+        with self.meter.working(0.0, 0.0):
             columns, few = self.matrix.restricted(rows)
             coordinates, layers = self.layers.restricted(columns)
-            leading, targets = model(coordinates), self.y[rows]
+            targets = self.y[rows]
+
+        def gradient(w: Vector) -> Vector:
             values = np.zeros(layers.size)
-            for block in blocks(few.n):
-                _add_gradient(few, layers, self.loss, leading, block, targets[block], values)
-            values /= max(few.n, 1)
-        return coordinates, values
+            with self.meter.working(*self._gradient_work(few.n)):
+                for block in blocks(few.n):
+                    _add_gradient(few, layers, self.loss, w, block, targets[block], values)
+                values /= max(few.n, 1)
+            return values
+
+        return SparseRows(coordinates, gradient)
+
+    def _gradient_work(self, count: int) -> tuple[float, float]:
+        """Return the operations for the gradient of `count` rows, and the number of entries read."""
+        part = count / self.divisor
+        return part * (self._forward_flops + self._backward_flops), part * self.matrix.nnz
 
     def sgd(self, w: Vector, rows: NDArray[np.int64], batch: int, step_sizes: Vector) -> Vector:
         """Return the result of minibatch gradient steps from `w`; see `Oracle.sgd`."""

@@ -87,7 +87,7 @@ def _drive_rounds(
     course = Course(node, watch, stop, recording, problem.strong_convexity)
     if checkpoints.resume is None:
         state = solver.init(node, f, w0)
-        course.begin(solver.model(f, state))
+        course.begin(_model(node, solver, f, state))
     else:
         state = _resumed(checkpoints.resume, node, f, solver, course)
 
@@ -100,7 +100,7 @@ def _drive_rounds(
     for state in stepped(node, rounds, stop.seconds):
         iteration += 1
         if iteration % every == 0 or account.rounds >= limit or iteration >= last_iteration:
-            course.measure(solver.model(f, state), iteration)
+            course.measure(_model(node, solver, f, state), iteration)
             if course.status is not None:
                 break
         if is_due is not None and is_due(iteration):
@@ -108,7 +108,13 @@ def _drive_rounds(
             meet(node)
     f.recall({})  # an oracle and its last point refer to each other: they would keep their vectors for a while
     exact = solver.minimises and solver.floor is None and problem.formulation.loss.flat_minima
-    return course.outcome(state, solver.model(f, state), iteration, exact=exact)
+    return course.outcome(state, _model(node, solver, f, state), iteration, exact=exact)
+
+
+def _model(node: Node, solver: Solver[Any], f: Oracle, state: State) -> Vector:
+    """Return the model in `state`; collective."""
+    with node.monitoring():
+        return solver.model(node, f, state)
 
 
 def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: Snapshot) -> Snapshot:

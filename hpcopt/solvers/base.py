@@ -66,11 +66,11 @@ class Solver(abc.ABC, Generic[S]):
         At a yield `w` is the same on all nodes, unless each node keeps its own model.
         """
 
-    def model(self, f: Any, s: S) -> Vector:  # noqa: ARG002
+    def model(self, node: Node, f: Any, s: S) -> Vector:  # noqa: ARG002
         """Return the model in a yielded state, shape (d,), without a change of the state.
 
-        That is `w`, unless the solver updates coordinates only when it needs them. It is not called by the solver but
-        whenever the model is measured or kept.
+        That is `w`, unless the solver updates coordinates only when it needs them, or only its own. It is not called by
+        the solver but whenever the model is measured or kept: by all nodes, and booked as monitoring.
         """
         return s.w
 
@@ -85,7 +85,7 @@ class Solver(abc.ABC, Generic[S]):
         """Return the bytes that this node has sent and received so far as encoded messages, beside those doubles.
 
         Received are those of every member of an all-gather, this node's included. In the ledger each node but the root,
-        node 0, has both.
+        node 0, has both. Of an all-to-all every node has what it sent to others, and that is all.
         """
         return 0, 0
 

@@ -41,9 +41,11 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.batches import batch_gradient
-from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Mean, Memory, Way, can_be_summed
-from hpcopt.solvers.parts.lazy import RARE, LazyUpdates, sparse_batch_gradient
-from hpcopt.solvers.parts.sparse_exchange import SparseExchange, can_be_sparse
+from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Mean, Memory, can_be_summed
+from hpcopt.solvers.parts.lazy import RARE, LazyUpdates, sparse_batch, sparse_gradient
+from hpcopt.solvers.parts.listing import can_be_sparse
+from hpcopt.solvers.parts.replicated import ReplicatedModel
+from hpcopt.solvers.parts.sharded import ShardedModel, owned
 
 
 @dataclass
@@ -56,7 +58,7 @@ class AdaGradState(State):
     v: Vector  # (d,), sums of the squares of the mean gradients; lazy: (0,)
     z: Vector  # (d,), sums of the mean gradients; QCMD, lazy: (0,)
     exchanged: Exchanged
-    records: Columns  # (d, 2 or 4), the numbers of each coordinate (`kernels.lazy`); not lazy: (0, 0)
+    records: Columns  # (m, 2 or 4), the numbers of each of this node's coordinates (`kernels.lazy`); not lazy: (0, 0)
     steps: int = 0
 
     @property
@@ -71,6 +73,14 @@ def _contractive(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None
         return None
     what = f'error_feedback = "ef" requires a contractive compressor; {compressor.name} with these parameters is not'
     return Objection("solver.compressor", what, can_be_forced=True)
+
+
+def _shrinks(solver: QuantizedAdaGrad, setting: Setting) -> Objection | None:
+    if solver.exchange != "sharded" or setting.problem is None or setting.problem.penalty.shrinkage is not None:
+        return None
+    name = setting.problem.penalty.name
+    what = f'exchange = "sharded" requires penalty "none", "l1", "l2" or "elastic-net"; got "{name}"'
+    return Objection("solver.exchange", what, can_be_forced=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +101,9 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     error_feedback
         "none"; "ef": the compression error is added to the next gradient.
     exchange
-        "all-gather": all nodes receive all messages, and each makes the step; "hub": only node 0 receives them.
+        "all-gather": all nodes receive all messages, and each makes the step; "hub": only node 0 receives them;
+        "sharded": each node keeps and updates its own coordinates, which the others ask for where their batches need
+        them (sparse rows).
     downlink
         What the hub sends back. "model": it makes the step and sends the model, exactly, without its zeros; "gradient":
         the mean, compressed once more (with error feedback at the hub, too); "sum": the exact sum of ternary messages
@@ -102,7 +114,10 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
         composite=True,
         rates=True,
         rowless=True,
-        also=(Condition("contractive compressor with error feedback", _contractive),),
+        also=(
+            Condition("contractive compressor with error feedback", _contractive),
+            Condition("a separable penalty if sharded", _shrinks),
+        ),
     )
     paper = "Xu, Wangni, Zhang, Ye, Wu, Zhao 2022, arXiv 2208.05631"
     floor = "minibatches and quantised gradients: gap decreasing as 1/sqrt(t), or a bias of the compressor"
@@ -114,14 +129,16 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     batch: int = 32
     compressor: Compressor = ThresholdTernary()
     error_feedback: Memory = "none"
-    exchange: Way = "all-gather"
+    exchange: Literal["all-gather", "hub", "sharded"] = "all-gather"
     downlink: Downlink = "model"
 
     def __post_init__(self) -> None:
         above(0, step_size=self.step_size, delta=self.delta)
         at_least(0, batch=self.batch)
         one_of(("none", "ef"), error_feedback=self.error_feedback)
-        one_of(("all-gather", "hub"), exchange=self.exchange)
+        one_of(("all-gather", "hub", "sharded"), exchange=self.exchange)
+        if self.exchange == "sharded":
+            self._check_sharded()
         one_of(HUBS, downlink=self.downlink)
         if self.exchange != "hub" and self.downlink != "model":
             raise InputError(f'downlink: "{self.downlink}" requires exchange = "hub"; exchange is "{self.exchange}"')
@@ -131,46 +148,70 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
                 f"unbiased = false; got {self.compressor.name}"
             )
 
+    def _check_sharded(self) -> None:
+        if self.error_feedback != "none":
+            raise InputError(f'exchange: "sharded" requires error_feedback = "none"; got "{self.error_feedback}"')
+        if not can_be_sparse(self.compressor):
+            raise InputError(
+                'exchange: "sharded" requires a compressor of lists: "identity", "nonzeros", or "ternary" (clip = 0) '
+                f'or "threshold-ternary" with bucket = 0 and coding = "auto"; got {self.compressor.name}'
+            )
+
     @abc.abstractmethod
     def point(self, s: AdaGradState, g: Vector, H: Vector) -> tuple[Vector, float]:
         """Return c - (tau/H) p, shape (d,), and tau; update z by the mean gradient `g`. v is still that before."""
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AdaGradState:
         lazy, mirror, d = self._is_lazy(node, f), self.rule == adaptive.MIRROR, w0.size
+        if self.exchange == "sharded" and d < node.size:
+            raise InputError(f'exchange: "sharded" requires a coordinate for each node; got {d} on {node.size} nodes')
         back = np.zeros(d if self.downlink == "gradient" and node.rank == HUB else 0)
         exchanged = Exchanged(memory=np.zeros(0 if lazy else d), returned=back)
         v, z = np.zeros(0 if lazy else d), np.zeros(0 if lazy or mirror else d)
-        records = np.zeros((d, NUMBERS[self.rule]) if lazy else (0, 0))
+        records = np.zeros((len(range(*self._own(node).indices(d))), NUMBERS[self.rule]) if lazy else (0, 0))
         return AdaGradState(w=w0.copy(), v=v, z=z, exchanged=exchanged, records=records)
 
-    def model(self, f: Oracle, s: AdaGradState) -> Vector:
-        return self._lazily(f, s).at(np.arange(f.d)) if s.lazy else s.w
+    def model(self, node: Node, f: Oracle, s: AdaGradState) -> Vector:
+        return self._lazily(node, f, s).whole() if s.lazy else s.w
 
     def _is_lazy(self, node: Node, f: Oracle) -> bool:
         """Return whether the mean gradient of a step is so sparse, on any node, that lazy updates pay."""
-        if self.exchange != "all-gather" or self.error_feedback != "none" or not can_be_sparse(self.compressor):
+        if self.exchange == "sharded":
+            return True
+        if self.exchange == "hub" or self.error_feedback != "none" or not can_be_sparse(self.compressor):
             return False
         touched = node.size * self.batch * f.coordinates_per_row
         return f.penalty.shrinkage is not None and 0.0 < RARE * touched <= f.d
 
-    def _lazily(self, f: Oracle, s: AdaGradState) -> LazyUpdates:
-        return LazyUpdates(self.rule, f, s, self.step_size, self.delta)
+    def _own(self, node: Node) -> slice:
+        """Return the coordinates that this node keeps, if updates are lazy."""
+        return owned(node.rank, node.size) if self.exchange == "sharded" else slice(None)
+
+    def _updates(self, node: Node, f: Oracle, s: AdaGradState) -> LazyUpdates:
+        return LazyUpdates(self.rule, f, s, self.step_size, self.delta, self._own(node))
+
+    def _lazily(self, node: Node, f: Oracle, s: AdaGradState) -> ReplicatedModel | ShardedModel:
+        updates = self._updates(node, f, s)
+        if self.exchange == "sharded":
+            return ShardedModel(node, updates, f.d, self.compressor, s.exchanged)
+        return ReplicatedModel(node, updates, self.compressor, s.exchanged)
 
     def rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
         if s.steps == 0 and s.w.any():
             v = node.world.mean(f.at(s.w).loss_gradient, weight=f.share) ** 2
             s.exchanged.means += 1
             if s.lazy:
-                self._lazily(f, s).begin(v)
+                self._updates(node, f, s).begin(v)
             else:
                 s.v = v
         yield from self._lazy_rounds(node, f, s) if s.lazy else self._eager_rounds(node, f, s)
 
     def _lazy_rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
-        exchange, model = SparseExchange(node, self.compressor, f.d, s.exchanged), self._lazily(f, s)
+        model = self._lazily(node, f, s)
         while True:
-            g = sparse_batch_gradient(node, f, model, self.batch, s.steps)
-            model.step(exchange.mean(g, f.share, s.steps))
+            rows = sparse_batch(node, f, self.batch, s.steps)
+            g = sparse_gradient(node, f, rows, model.at(rows.coordinates))
+            model.step(g, f.share, s.steps)
             yield s
 
     def _eager_rounds(self, node: Node, f: Oracle, s: AdaGradState) -> Iterator[AdaGradState]:
@@ -250,7 +291,9 @@ class FullPrecision(QuantizedAdaGrad):
         Fixed: gradients are sent uncompressed, and a hub sends back the model.
     """
 
-    needs = Needs(composite=True, rates=True, rowless=True)
+    needs = Needs(
+        composite=True, rates=True, rowless=True, also=(Condition("a separable penalty if sharded", _shrinks),)
+    )
     paper = "Duchi, Hazan, Singer 2011, JMLR 12"
     floor = "minibatches: gap decreasing as 1/sqrt(t)"
 

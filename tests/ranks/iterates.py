@@ -4,6 +4,8 @@ Unordered sums are tested on one problem only: with more ranks than cores every 
 exchange messages only, so that all ranks have the bits of the virtual cluster.
 """
 
+import itertools
+
 import numpy as np
 from mpi4py import MPI
 
@@ -43,12 +45,12 @@ for problem, orders in ((logistic, (False, True)), (ridge, (True,))):
                 assert told(real) == told(virtual), name
 print("done", flush=True)
 
-for name in LAZY:
-    spread = rare(sizes=(20,) * world.size)
-    virtual = solve(made(name), spread, iterations=20, seed=5) if world.rank == 0 else None
+for name, exchange in itertools.product(LAZY, ("all-gather", "sharded")):
+    spread, solver = rare(sizes=(20,) * world.size), made(name, exchange=exchange)
+    virtual = solve(solver, spread, iterations=20, seed=5) if world.rank == 0 else None
     expected = world.bcast(virtual and virtual.w)
     cluster = MPICluster(seed=5)
-    real = solve(made(name), spread, cluster=cluster, iterations=20)
+    real = solve(solver, spread, cluster=cluster, iterations=20)
     cluster.close()
     assert real.outcome.state.lazy, name
     np.testing.assert_array_equal(real.w, expected, err_msg=name)

@@ -29,6 +29,7 @@ for name, parameters in (
     ("deli-coco", {"compressor": TOP_K, "batch": 5}),
     ("compressed-gradient-tracking", {"compressor": TOP_K}),
     ("sgp", {"batch": 5}),
+    ("adagrad-cmd", {"batch": 5, "exchange": "sharded"}),
 ):
     solver, kept = SOLVERS[name](**parameters), Kept()
     *expected, records = run(solver, checkpoints=kept)
