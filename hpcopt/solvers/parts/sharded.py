@@ -7,8 +7,9 @@ In a step a node asks the owners for the model at the coordinates of its batch, 
     3  the gradient there, 8 bytes each, or coded by the compressor, to the owners
 
 Each is an all-to-all. So neither the work of a step nor a node's messages grow with the number of nodes, and a node has
-a K-th of the records, while over an all-gather every node receives all messages and updates the union of all batches. It is the exchange of a parameter server (Li et al., Scaling distributed machine learning with the parameter
-server, OSDI 2014) in rounds, with the workers as its servers.
+a K-th of the records, while over an all-gather every node receives all messages and updates the union of all batches.
+It is the exchange of a parameter server (Li et al., Scaling distributed machine learning with the parameter server,
+OSDI 2014) in rounds, with the workers as its servers.
 """
 
 from __future__ import annotations
