@@ -17,7 +17,7 @@ from hpcopt.arrays import Places, Sparse, Vector
 from hpcopt.compression.base import Compressor, Floats, Message, NotFiniteError, expect, register, room
 from hpcopt.kernels.finite import INFINITY, WORDS, all_finite
 from hpcopt.kernels.items import SPARE
-from hpcopt.kernels.sparse_places import list_places, read_places
+from hpcopt.kernels.sparse_places import list_places, mark_places, read_marks, read_places
 
 _ALL, _MARKED, _LISTED, _NONE = range(4)
 _DOUBLE = 8  # bytes
@@ -118,9 +118,7 @@ def _packed(places: Places, values: Vector, d: int) -> Message:
     message = np.zeros(1 + where + max(_DOUBLE * m, SPARE), dtype=np.uint8)
     message[0] = form
     if form == _MARKED:
-        marks = np.zeros(d, dtype=bool)
-        marks[places] = True
-        message[1 : 1 + where] = np.packbits(marks)
+        mark_places(places, message[1:])
     elif form == _LISTED:
         list_places(places, _width(d), message[1:])
     message = message[: 1 + where + _DOUBLE * m]
@@ -146,10 +144,11 @@ def _contents(message: Message, d: int) -> tuple[Places | None, Vector]:
     values = body[where:].copy().view(np.float64)
     if form == _ALL:
         return None, values
-    places = np.zeros(m, dtype=np.int64)
+    places = np.empty(m, dtype=np.int64)
     if form == _MARKED:
-        places = np.flatnonzero(np.unpackbits(body[:where], count=d))
-    if len(places) != m or (form == _LISTED and not (m and read_places(body[:where], _width(d), d, places))):
+        read_marks(body[:where], places)
+    whole = form != _LISTED or (m > 0 and read_places(body[:where], _width(d), d, places))
+    if not whole or (m > 0 and places[-1] >= d):
         raise ValueError(f"message: its list has been cut, or an index is out of range for a vector of {d} numbers")
     return places, values
 

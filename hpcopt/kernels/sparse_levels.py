@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcopt.arrays import Bytes, Floats, Places, Vector
 from hpcopt.kernels.cache import kernel, part
-from hpcopt.kernels.items import count_items, end_list, item_at, put_item, room_for_items
+from hpcopt.kernels.items import count_items, end_list, put_item, read_list_of, room_for_items
 from hpcopt.kernels.lanes import nonzeros
 from hpcopt.kernels.select import lowest_bit
 from hpcopt.kernels.trits import BLOCK, bytes_of_block, unpack
@@ -118,9 +118,9 @@ def read_list(base: int, items: Bytes, width: int, d: int, scales: Vector, place
     w = width + bits_of_level
     count = count_items(items, w)
     ones = np.uint64((1 << width) - 1)
-    for j in range(count):
-        item = item_at(items, j, w)
-        k = j + 1 if j + 1 < count else 0
+    read_list_of(items, w, places[: max(count, 0)])
+    for k in range(count):
+        item = np.uint64(places[k])
         places[k] = item & ones
         code = np.int64(item >> np.uint64(width))
         scale = scales[(code >> 1) & (bits_of_level - 1)]
@@ -154,13 +154,15 @@ def expand_list(base: int, items: Bytes, width: int, scales: Floats, bucket: int
         return False
     out[:] = 0
     ones = np.uint64((1 << width) - 1)
-    before = np.int64(item_at(items, count - 1, w) & ones) if count > 1 else np.int64(-1)
+    listed = np.empty(count, np.int64)
+    read_list_of(items, w, listed)
+    before = np.int64(-1)
     for k in range(count):
-        item = item_at(items, k, w)
+        item = np.uint64(listed[k])
         index = np.int64(item & ones)
         if not before < index < out.size:
             return False
-        before = index if k + 2 < count else np.int64(-1)  # nothing is before the last item
+        before = index
         code = np.int64(item >> np.uint64(width))
         b = index // bucket
         scale = scales[b] if bits_of_level == 1 else scales[2 * b + ((code >> 1) & 1)]

@@ -1,4 +1,4 @@
-"""Increasing indices, as a list of items that are nothing but an index (`kernels.items`)."""
+"""Increasing indices, as a list of items that are nothing but an index (`kernels.items`), or as bits that are set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 
 from hpcopt.arrays import Bytes, Places
 from hpcopt.kernels.cache import kernel
-from hpcopt.kernels.items import end_list, item_at, put_item
+from hpcopt.kernels.items import end_list, item_at, put_item, read_list_of
+from hpcopt.kernels.select import lowest_bit
 
 
 @kernel()
@@ -31,10 +32,27 @@ def read_places(items: Bytes, width: int, d: int, places: Places) -> bool:
     m = places.size
     if m == 1 and item_at(items, 0, width) != item_at(items, 1, width):
         return False
-    for j in range(m):
-        k = j + 1 if j + 1 < m else 0
-        places[k] = item_at(items, j, width)
+    read_list_of(items, width, places)
     for k in range(1, m):
         if places[k] <= places[k - 1]:
             return False
     return bool(places[m - 1] < d)
+
+
+@kernel()
+def mark_places(places: Places, marks: Bytes) -> None:
+    """Set the bits of `places`, shape (m,), in `marks`, which are zero."""
+    for j in range(places.size):
+        marks[places[j] >> 3] |= np.uint8(1 << (places[j] & 7))
+
+
+@kernel()
+def read_marks(marks: Bytes, places: Places) -> None:
+    """Fill `places`, shape (m,), with the indices of the m bits that are set."""
+    j = 0
+    for i in range(marks.size):
+        byte = np.uint64(marks[i])
+        while byte:
+            places[j] = 8 * i + lowest_bit(byte)
+            byte &= byte - np.uint64(1)
+            j += 1

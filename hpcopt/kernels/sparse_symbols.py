@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcopt.arrays import Bytes, Floats
 from hpcopt.kernels.cache import kernel
-from hpcopt.kernels.items import count_items, end_list, item_at, put_item, room_for_items
+from hpcopt.kernels.items import count_items, end_list, put_item, read_list_of, room_for_items
 from hpcopt.kernels.lanes import load_single
 from hpcopt.kernels.levels import SMALL, count, decode_block, room_for, step_of
 from hpcopt.kernels.views import uncounted
@@ -91,18 +91,20 @@ def expand_symbols(
     """
     buckets = count(out.size, bucket)
     items = message[4 * buckets :]
-    listed = count_items(items, width + more)
-    if listed < 0 or (listed == 0 and message.any()):
+    many = count_items(items, width + more)
+    if many < 0 or (many == 0 and message.any()):
         return False
     out[:] = 0
     ones = np.uint64((1 << width) - 1)
-    before = np.int64(item_at(items, listed - 1, width + more) & ones) if listed > 1 else np.int64(-1)
-    for k in range(listed):
-        item = item_at(items, k, width + more)
+    listed = np.empty(many, np.int64)
+    read_list_of(items, width + more, listed)
+    before = np.int64(-1)
+    for k in range(many):
+        item = np.uint64(listed[k])
         index, code = np.int64(item & ones), np.int64(item >> np.uint64(width))
         if not before < index < out.size or code >= 2 * levels:
             return False
-        before = index if k + 2 < listed else np.int64(-1)  # nothing is before the last item
+        before = index
         b = index // bucket
         scale = load_single(message, 4 * int(b))
         level = np.float32(code - levels + np.int64(code >= levels))
