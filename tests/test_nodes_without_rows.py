@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EVERY_PROBLEM = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 SOFTMAX = {**NETWORK, "problem": {"loss": "softmax", "l2": 0.1, "intercept": True}}
 SOLVERS = [{"name": "sgd", "step_size": "0.5/L"}, {"name": "newton-cg"}, {"name": "giant"}, {"name": "lbfgs"}]
-SOLVERS += [{"name": name, "batch": 0} for name in ("adagrad-cmd", "prox-svrg")]
+SOLVERS += [{"name": "prox-lbfgs"}] + [{"name": name, "batch": 0} for name in ("adagrad-cmd", "prox-svrg")]
 
 
 def oracles(problem):

@@ -203,20 +203,21 @@ class FirstOrderObjective:
         with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
             return self._curvature_bound() * self.matrix.largest_row() + self.own_penalty.curvature
 
-    def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
-        """Return the norm for gradients of f that does not depend on the features' units; see `Oracle.metric`."""
+    def metric(self, mean: Callable[[Vector], Vector], *, correlated: int = 0, loss_only: bool = False) -> Metric:
+        """Return a bound on the Hessian of f, for preconditioners and norms of gradients; see `Oracle.metric`."""
         intercept = self.penalised == self.d - 1
         features = self.d - intercept
         ridge = np.zeros(features)
-        ridge[: self.penalised] = self.penalty.curvature
+        if not loss_only:
+            ridge[: self.penalised] = self.penalty.curvature
         with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz):
             return measured(
                 self.matrix,
                 mean,
-                Layout(features, outputs=1, shift=features, intercept=intercept),
+                Layout(features, outputs=1, shift=features, intercept=intercept, size=self.d),
                 curvature=self.loss.curvature_bound or 1.0,
                 ridge=ridge,
-                full=full,
+                correlated=correlated,
             )
 
     def _curvature_bound(self) -> float:

@@ -126,13 +126,15 @@ class Oracle(Protocol):
     def row_smoothness(self) -> float:
         """Return a bound on the Lipschitz constant of the gradient of any one row's loss plus the penalty."""
 
-    def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
-        """Return a norm for gradients of f that does not depend on the features' units; collective.
+    def metric(self, mean: Callable[[Vector], Vector], *, correlated: int = 0, loss_only: bool = False) -> Metric:
+        """Return a bound on the Hessian of f, for preconditioners and norms of gradients in any units; collective.
 
         Parameters
         ----------
         mean
             Returns the mean of a vector over the rows of all shards, given this shard's mean.
-        full
-            Whether to take correlations into account as well, if there are few features.
+        correlated
+            Most features for which their correlations are taken into account as well.
+        loss_only
+            Whether to leave out the penalty.
         """

@@ -196,17 +196,17 @@ class Perceptron:
             ones = self.layers.biases and self.n > 0
             return bound * (self.matrix.largest_row() + ones) + self.own_penalty.curvature
 
-    def metric(self, mean: Callable[[Vector], Vector], *, full: bool = False) -> Metric:
-        """Return the norm for gradients of f that does not depend on the features' units; see `Oracle.metric`."""
+    def metric(self, mean: Callable[[Vector], Vector], *, correlated: int = 0, loss_only: bool = False) -> Metric:
+        """Return a bound on the Hessian of f, for preconditioners and norms of gradients; see `Oracle.metric`."""
         features, outputs = self.layers.shapes[0]
         with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz):
             return measured(
                 self.matrix,
                 mean,
-                Layout(features, outputs, shift=self.penalised, intercept=self.layers.biases),
+                Layout(features, outputs, shift=self.penalised, intercept=self.layers.biases, size=self.d),
                 curvature=self.loss.curvature_bound or 1.0,
-                ridge=np.full(features, self.penalty.curvature),
-                full=full,
+                ridge=np.full(features, 0.0 if loss_only else self.penalty.curvature),
+                correlated=correlated,
             )
 
     @property

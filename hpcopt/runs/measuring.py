@@ -15,6 +15,7 @@ from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.targets import Targets
 from hpcopt.results.record import Record
 
+CORRELATED = 256  # most features for which the scaled gradient takes correlations into account
 _NUMBERS = 8  # in a node's contribution to the sums of a record, before the gradient
 
 
@@ -72,9 +73,9 @@ class Watch:
         full metric has no meaning, so that the diagonal is used.
         """
         if self._metric is None and self._problem.formulation.loss.flat_minima:
-            share, full = self._oracle.share, self._oracle.penalty.smooth
+            share, correlated = self._oracle.share, CORRELATED if self._oracle.penalty.smooth else 0
             with self._node.monitoring():
-                self._metric = self._oracle.metric(lambda v: self._node.world.sum(share * v), full=full)
+                self._metric = self._oracle.metric(lambda v: self._node.world.sum(share * v), correlated=correlated)
 
     def measure(self, w: Vector, iteration: int, *, here: bool = True) -> tuple[Record, Vector]:
         """Return the record of the model `w`, and the measured model, the same on every node.
