@@ -28,3 +28,12 @@ def portion(text: object, of: str) -> float | None:
     """Return c of the text "c/n", where `of` is "n": a finite number, at least 0; None where `text` is no such text."""
     found = _PORTION.fullmatch(text) if isinstance(text, str) else None
     return number(found["c"]) if found and found["of"] == of else None
+
+
+def quantity(value: object) -> tuple[float, str] | None:
+    """Return a number, or the c of "c/n", with its unit: "" or "1/n"; None where `value` is neither."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value), ""
+    found = _PORTION.fullmatch(value) if isinstance(value, str) else None
+    c = number(found["c"]) if found else None
+    return (c, f"1/{found['of']}") if found and c is not None else None

@@ -131,8 +131,10 @@ def test_a_table_with_another_first_line_is_refused(folder, name):
         folders.read_edges(folder, 2) if name == folders.EDGES else folders.read_timeline(folder)
 
 
-@pytest.mark.parametrize("runs", ["3", "[3]", '["a/b"]', '[".."]', '["."]', '[""]', '["/etc"]', "null", '["a\\u0000"]'])
-def test_a_list_of_runs_names_folders_beside_it_and_nothing_else(tmp_path, runs):
+@pytest.mark.parametrize(
+    "runs", ["3", "[3]", '["a/../b"]', '["a//b"]', '[".."]', '["."]', '[""]', '["/etc"]', "null", '["a\\u0000"]']
+)
+def test_a_list_of_runs_names_folders_inside_its_own_and_nothing_else(tmp_path, runs):
     (tmp_path / folders.INDEX).write_text(f'{{"runs": {runs}}}')
     with pytest.raises(InputError, match=r"compare\.json: damaged: runs"):
         folders.listed(tmp_path)
@@ -143,6 +145,6 @@ def test_a_list_of_runs_cannot_make_anything_outside_be_removed(tmp_path):
     inner.mkdir()
     (tmp_path / folders.MODEL).write_text("mine")
     (inner / folders.INDEX).write_text('{"runs": [".."]}')
-    with pytest.raises(InputError, match="folders beside it"):
+    with pytest.raises(InputError, match="folders inside its own"):
         folders.clear(inner)
     assert (tmp_path / folders.MODEL).read_text() == "mine"

@@ -68,7 +68,7 @@ def test_run_and_compare_take_what_they_can_and_else_name_the_other(written, ver
     code = main([verb, "my.toml", "--quiet"])
     if kept is None:
         assert code == 1
-        assert "a run takes one table [solver], not tables [[solvers]]; for several solvers use: hpcopt compare" in (
+        assert "a run takes one table [solver], not tables [[solvers]]; for several use: hpcopt compare" in (
             capsys.readouterr().err
         )
     else:

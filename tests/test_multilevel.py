@@ -26,7 +26,7 @@ from hpcopt.solvers.parts.batches import shuffled_rows
 from hpcopt.solvers.parts.hub_averaging import HubAveraging
 from hpcopt.solvers.parts.hub_mixing import HubMixing
 from hpcopt.solvers.parts.step_size import Schedule
-from hpcopt.spec.specification import build_solver
+from hpcopt.spec.solver_tables import build_solver
 from hpcopt.topology import TOPOLOGIES, build
 from hpcopt.topology.hubs import Hubs
 

@@ -17,7 +17,8 @@ from hpcopt.solvers.local_newton import LocalNewton
 from hpcopt.solvers.parts.line_search import Armijo
 from hpcopt.solvers.parts.step_size import Schedule
 from hpcopt.spec.labels import labels
-from hpcopt.spec.specification import as_toml_dict, build_solver, read_specification, specification_from
+from hpcopt.spec.solver_tables import build_solver
+from hpcopt.spec.specification import as_toml_dict, read_specification, specification_from
 from hpcopt.spec.toml_lines import key_lines
 from hpcopt.topology import TOPOLOGIES
 

@@ -30,7 +30,8 @@ def compare(
 ) -> int:
     """Run several solvers on the same problem.
 
-    Writes compare.csv, compare.png and the run of each of [[solvers]] to a folder.
+    A key of [[solvers]] may be a list of values: all combinations are run, and the best one is compared with the other
+    solvers. Writes compare.csv, compare.png, grid.csv and every run to a folder.
     """
     from hpcopt.cli.report import tell_comparison
     from hpcopt.studies.compare import compare as start
@@ -45,5 +46,5 @@ def compare(
     )
     if not quiet:
         tell_comparison(comparison)
-    missed = require_target and not all(run.status.reached for run in comparison.runs)
+    missed = require_target and not all(run.status.reached for run in comparison.best)
     return DIVERGED_OR_MISSED if missed or all(run.diverged for run in comparison.runs) else 0

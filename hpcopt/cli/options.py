@@ -71,7 +71,7 @@ REMEDIES = {
     Remedy.FOLDER: "; give another output folder with --out",
     Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',
     Remedy.WORKERS: " (or give --virtual N)",
-    Remedy.COMPARE: "; for several solvers use: hpcopt compare",
+    Remedy.COMPARE: "; for several use: hpcopt compare",
 }
 """Remedy -> end of the error message on the command line."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hpcopt.fabric.launch import is_first
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
+from hpcopt.results.grids import grid_table
 from hpcopt.results.summary import summary_table
 from hpcopt.results.tables import compare_table
 from hpcopt.results.terminal import is_terminal, warn
@@ -43,10 +44,18 @@ def tell_fit(run: Run, model: Path) -> None:
 
 
 def tell_comparison(comparison: Comparison) -> None:
-    """Print the table of a comparison and the path of its picture."""
+    """Print the tables of a comparison, and the paths of its files."""
+    grids = [contender for contender in comparison.contenders if contender.is_grid]
+    for contender in grids:
+        _print(grid_table(contender))
     _print(compare_table(comparison.rows(), comparison.goal))
+    if is_first():
+        for remark in comparison.remarks:
+            print(f"note: {remark}")
     if is_first() and comparison.folder is not None:
         print(f"table: {comparison.folder / folders.TABLE}")
+        if grids:
+            print(f"grid: {comparison.folder / folders.GRID}")
         print(f"picture: {comparison.folder / folders.COMPARISON}")
     _tell_undercut(comparison.goal, comparison.runs)
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hpcopt.annotations import Count, Whole, explained, shown
 from hpcopt.errors import InputError
 from hpcopt.files import text_of
+from hpcopt.results.choice import Criterion
 from hpcopt.results.goal import WHOSE, Nearness
 from hpcopt.results.record import Record
 
@@ -93,8 +94,39 @@ class _Described:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListedRun:
+    """A run of a comparison, as listed in its compare.json.
+
+    Parameters
+    ----------
+    folder
+        Its folder, relative to that of the comparison.
+    solver
+        The label of its solver's table.
+    label
+        Its cell's label.
+    values
+        Its values of the keys of the grid.
+    """
+
+    folder: str
+    solver: str
+    label: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The contents of a compare.json: the runs of a comparison in order, and by what the best of a grid is chosen."""
+
+    runs: tuple[ListedRun, ...]
+    best: Criterion = "objective"
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Index:
-    runs: tuple[str, ...]
+    runs: tuple[str | ListedRun, ...]  # earlier versions listed the folders only
+    best: Criterion = "objective"
 
 
 def description(path: Path) -> dict[str, Any]:
@@ -120,21 +152,23 @@ def description(path: Path) -> dict[str, Any]:
     return described
 
 
-def names_of_runs(path: Path) -> list[str]:
-    """Return the names of the folders in a compare.json.
+def index(path: Path) -> Index:
+    """Return the contents of a compare.json.
 
     Raises
     ------
     InputError
-        If it is damaged, or contains anything but names of folders beside it.
+        If it is damaged, or contains anything but names of folders inside its own.
     OSError
         If it can't be read.
     """
-    names = _checked(path, _json(path, text(path)), _Index)["runs"]
-    for name in names:
-        if name in {"", ".", ".."} or Path(name).name != name or "\0" in name:
-            raise InputError(f"{path}: damaged: runs: expected the names of folders beside it, got {shown(name)}")
-    return list(names)
+    content = msgspec.convert(_checked(path, _json(path, text(path)), _Index), _Index)
+    runs = [ListedRun(folder=run, solver=run, label=run) if isinstance(run, str) else run for run in content.runs]
+    for run in runs:
+        if not set(run.folder.split("/")).isdisjoint({"", ".", ".."}) or "\0" in run.folder:
+            wanted = "expected the names of folders inside its own"
+            raise InputError(f"{path}: damaged: runs: {wanted}, got {shown(run.folder)}")
+    return Index(runs=tuple(runs), best=content.best)
 
 
 def records(path: Path) -> list[Record]:

@@ -6,7 +6,7 @@
     edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; topology.png draws it
     timeline.csv        if requested: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
 
-A comparison writes compare.csv, compare.png and compare.json, which lists the folders of its runs in order.
+A comparison writes compare.csv, compare.png and compare.json, which lists its runs in order; with grids also grid.csv.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +32,8 @@ from hpcopt.results.record import Record
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
 EDGES, TOPOLOGY = "edges.csv", "topology.png"
 TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
-TABLE, COMPARISON, INDEX = "compare.csv", "compare.png", "compare.json"
-NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, TIMELINE, TABLE, INDEX)
+TABLE, COMPARISON, INDEX, GRID = "compare.csv", "compare.png", "compare.json", "grid.csv"
+NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, TIMELINE, TABLE, INDEX, GRID)
 _FORMER = "network.png"  # written by earlier versions
 OURS = (*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON)
 
@@ -70,17 +71,23 @@ def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: I
 def clear(folder: Path) -> None:
     """Create `folder`, or remove the run or comparison in it; other files are kept."""
     for name in listed(folder):
-        _remove_run(folder / name)
+        _remove_run(folder, name)
     _remove_files(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def listed(folder: Path) -> list[str]:
-    """Return the names of the folders of a comparison's runs, in order; none if there is no comparison."""
+    """Return the folders of a comparison's runs, relative to its own, in order; none if there is no comparison."""
+    found = index(folder)
+    return [] if found is None else [run.folder for run in found.runs]
+
+
+def index(folder: Path) -> checked.Index | None:
+    """Return the list of a comparison's runs; None if there is no comparison."""
     try:
-        return checked.names_of_runs(folder / INDEX)
+        return checked.index(folder / INDEX)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return None
 
 
 def kept(folder: Path) -> str:
@@ -104,10 +111,14 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _remove_run(folder: Path) -> None:
-    _remove_files(folder)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+def _remove_run(folder: Path, name: str) -> None:
+    """Remove the run `name` of the comparison in `folder`, and its folders if they are empty then."""
+    _remove_files(folder / name)
+    for inner in (folder / name, *(folder / name).parents):
+        if inner == folder or (inner.is_dir() and any(inner.iterdir())):
+            return
+        if inner.is_dir():
+            inner.rmdir()
 
 
 def _remove_files(folder: Path) -> None:
@@ -120,6 +131,11 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` atomically."""
     with written_whole(path) as file:
         file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_index(folder: Path, content: checked.Index) -> None:
+    """Write compare.json."""
+    write_json(folder / INDEX, msgspec.to_builtins(content))
 
 
 def write_edges(folder: Path, edges: NDArray[np.int64]) -> None:

@@ -13,7 +13,9 @@ def megabytes(size: float) -> str:
 
 
 def number(value: float | None, form: str) -> str:
-    """Return `value` in the format `form`, empty for None."""
+    """Return `value` in the format `form`, with a decimal if it is not whole; empty for None."""
     if value is None:
         return ""
+    if form.endswith("d") and not isinstance(value, int):
+        form = form.replace("d", ".1f")  # a median
     return format(value, form) if math.isfinite(value) else "NaN"

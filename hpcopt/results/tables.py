@@ -71,11 +71,12 @@ def compare_rows(runs: Sequence[Finished], goal: Goal | None = None) -> list[dic
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Write the rows of `compare_rows` as CSV: full precision, `true` and `false`, empty for missing values."""
+    """Write rows, at least one, as CSV: full precision, `true` and `false`, empty for missing values."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
     with written_whole(Path(path)) as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, names)
         writer.writeheader()
-        writer.writerows({key: _cell(row[key]) for key in COLUMNS} for row in rows)
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
 
 
 def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, title: str | None = None) -> Table:
@@ -122,10 +123,10 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     best = {key: min((row[key] for row in rows if row[key] is not None), default=None) for key in costs}
     for row in rows:
         table.add_row(
-            escape(row["solver"]),
+            escape(f"{row['solver']} {row.get('parameters', '')}".rstrip()),
             *([number(row["slots"], ",d")] if slots else []),
-            *(_cost(row, key, best[key]) for key in costs),
-            "diverged" if Status[row["status"].upper()].diverged else number(_judged(row, goal.column), "#.6g"),
+            *(cost_words(row, key, best[key]) for key in costs),
+            "diverged" if has_diverged(row["status"]) else number(judged(row, goal.column), "#.6g"),
             number(row["grad_norm"], ".1e"),
             number(row["work"], ",.1f"),
             *([number(row["consensus"], ".1e")] if any(apart) else []),
@@ -150,8 +151,13 @@ _IN_TRACE = {"rounds": "round"}
 """Their names in a record, if different."""
 
 
-def _judged(row: Mapping[str, Any], column: str) -> float | None:
-    """Return the objective by which a run is judged: that in `column` if its nodes have their own models."""
+def has_diverged(status: str) -> bool:
+    """Return whether a run with this status in run.json diverged, or all of several runs did."""
+    return all(Status[one.upper()].diverged for one in status.split(", "))
+
+
+def judged(row: Mapping[str, Any], column: str) -> float | None:
+    """Return the objective in a row by which the run is judged: that in `column` if its nodes have their own models."""
     value: float | None = row["objective" if row["consensus"] is None else column]
     return value
 
@@ -176,7 +182,8 @@ def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
     return {key: row.get(key) for key in COLUMNS}
 
 
-def _cost(row: Mapping[str, Any], key: str, best: float | None) -> str:
+def cost_words(row: Mapping[str, Any], key: str, best: float | None = None) -> str:
+    """Return a cost as tables show it, bold if it is the best of all."""
     value = row[key]
     if value is None:
         return "not reached" if key == "rounds" else "-"

@@ -7,6 +7,7 @@ from typing import Any
 
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.table import ProblemTable
+from hpcopt.results.choice import COSTS, CompareTable, aims
 from hpcopt.results.goal import Nearness
 from hpcopt.results.stopping import StopRule
 from hpcopt.solvers import Solver
@@ -72,3 +73,10 @@ def check_target(stop: StopRule, solvers: Sequence[Solver[Any]], origin: Origin)
     if without is not None:
         what = f'{without} is asynchronous: the nodes\' own objectives are measured at its end only; use "objective"'
         raise origin.error(("stop", "target_on"), what)
+
+
+def check_best(compare: CompareTable, stop: StopRule, origin: Origin) -> None:
+    """Refuse to choose by the costs of a goal that there is not."""
+    if compare.best in COSTS and not aims(stop):
+        what = f'"{compare.best}" requires a goal in [stop], such as target; without one, use "objective"'
+        raise origin.error(("compare", "best"), what)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SolverTable = dict[str, Any]
@@ -10,7 +10,7 @@ SolverTable = dict[str, Any]
 NO_PARAMETERS = {"label", "file"}
 
 
-def labels(tables: list[SolverTable]) -> list[str]:
+def labels(tables: Sequence[SolverTable]) -> list[str]:
     """Return a unique label for each solver's table.
 
     Its own `label`; otherwise its name, followed by the parameters that distinguish it from others of that name.
@@ -27,6 +27,34 @@ def labels(tables: list[SolverTable]) -> list[str]:
         name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
         for place, name in enumerate(names)
     ]
+
+
+def coordinates(tables: Sequence[SolverTable], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Return for each table its values of those keys in which the tables differ.
+
+    Parameters
+    ----------
+    tables
+        The combinations of a grid.
+    keys
+        The parameters with lists of values. The keys of tables in them are told as "compressor.fraction"; the name of a
+        part is told as that of its parameter.
+    """
+    named = {key for key in keys if any(isinstance(table[key], Mapping) and "name" in table[key] for table in tables)}
+    flat = [
+        dict(
+            _flat(
+                {
+                    key: {"name": value} if key in named and isinstance(value := table[key], str) else table[key]
+                    for key in keys
+                }
+            )
+        )
+        for table in tables
+    ]
+    known = dict.fromkeys(key for one in flat for key in one)
+    telling = [key for key in known if any((key in one, one.get(key)) != (True, flat[0].get(key)) for one in flat)]
+    return [{key.removesuffix(".name"): one[key] for key in telling if key in one} for one in flat]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

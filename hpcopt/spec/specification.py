@@ -7,15 +7,17 @@ are errors, and every message names file, line and key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hpcopt.annotations import KeyPath, Whole, plain, shown
+from hpcopt.annotations import KeyPath, Whole, plain
 from hpcopt.data.request import DataRequest
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import EVEN
@@ -26,24 +28,33 @@ from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.problems.table import STARTS, ProblemTable
+from hpcopt.results.choice import CompareTable, Criterion
 from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
-from hpcopt.solvers import SOLVERS, Solver
+from hpcopt.solvers import Solver
 from hpcopt.solvers.needs import Setting
-from hpcopt.solvers.objections import objections
-from hpcopt.spec.between import check_gap, check_gradient, check_kkt, check_nearness, check_slots, check_target
+from hpcopt.spec.between import (
+    check_best,
+    check_gap,
+    check_gradient,
+    check_kkt,
+    check_nearness,
+    check_slots,
+    check_target,
+)
 from hpcopt.spec.cluster import ClusterTable
-from hpcopt.spec.labels import NO_PARAMETERS, SolverTable, labels
+from hpcopt.spec.grid import Variant
+from hpcopt.spec.labels import SolverTable
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
-from hpcopt.spec.solver_files import own_solvers, with_files
+from hpcopt.spec.solver_files import with_files
+from hpcopt.spec.solver_tables import solver_variants
 from hpcopt.spec.toml_lines import key_lines, parsed
 from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES, Topology
 from hpcopt.topology.edge_list import File as EdgeList
 
 _TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
-_LABEL = re.compile(r"[^/\\]{1,80}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +71,12 @@ class Tables:
         For `hpcopt run`: `name` (`hpcopt list solvers`), the solver's parameters (`hpcopt show NAME`) and, optionally,
         `label`, its name in tables and pictures, and `file`, a Python file that registers it.
     solvers
-        For `hpcopt compare`: several such tables, [[solvers]].
+        For `hpcopt compare`: several such tables, [[solvers]]; a parameter may be a list of values, all of which are
+        run.
     solver_file
         A Python file that registers solvers: the `file` of all solver tables without one that name a solver in it.
+    compare
+        For `hpcopt compare`: the table [compare].
     """
 
     seed: Whole = 0
@@ -73,6 +87,7 @@ class Tables:
     solver_file: str | None = None
     cluster: ClusterTable = field(default_factory=ClusterTable)
     stop: StopRule = field(default_factory=StopRule)
+    compare: CompareTable = field(default_factory=CompareTable)
     output: Output = field(default_factory=Output)
 
     def solver_tables(self) -> list[tuple[KeyPath, SolverTable]]:
@@ -98,17 +113,27 @@ class Specification(Tables):
 
     Parameters
     ----------
-    built
-        The solvers, in the order of their tables.
+    variants
+        The solvers, in the order of their tables; those of a table with lists of values one after another.
     topology
         The cluster's topology; None if no solver needs one and none is given.
     rates
         The distribution of the workers' operating rates, or one for each; None if they have none.
     """
 
-    built: tuple[Solver[Any], ...]
+    variants: tuple[Variant, ...]
     topology: Topology | None
     rates: Rates | tuple[float, ...] | None
+
+    @property
+    def built(self) -> tuple[Solver[Any], ...]:
+        """All solvers."""
+        return tuple(variant.solver for variant in self.variants)
+
+    @property
+    def criterion(self) -> Criterion:
+        """What makes a run the best of a grid."""
+        return self.compare.criterion(self.stop)
 
     @property
     def needs_topology(self) -> bool:
@@ -126,8 +151,20 @@ class Specification(Tables):
         return [*self.data.files, *map(Path, named)]
 
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
-        """Return the solvers, each with a unique label."""
-        return list(zip(labels([table for _, table in self.solver_tables()]), self.built, strict=True))
+        """Return the solvers with their labels."""
+        return [(variant.label, variant.solver) for variant in self.variants]
+
+    def alone(self, variant: Variant, folder: Path | None) -> Specification:
+        """Return the specification of the run of one of the solvers, written to `folder`, without the others."""
+        return replace(
+            self,
+            solver=variant.table,
+            solvers=None,
+            compare=CompareTable(),
+            cluster=self.cluster if variant.solver.needs.rates else replace(self.cluster, slot=None),
+            output=replace(self.output, folder=None if folder is None else str(folder)),
+            variants=(variant,),
+        )
 
 
 def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bool = False) -> Specification:
@@ -178,8 +215,10 @@ def as_toml_dict(specification: Specification) -> dict[str, Any]:
     """
     tables = {table.name: getattr(specification, table.name) for table in fields(Tables)}
     resolved: dict[str, Any] = _without_none(msgspec.to_builtins(tables))
-    for (path, table), solver in zip(specification.solver_tables(), specification.built, strict=True):
-        filled = {**table, **_without_none(as_table(solver))}
+    firsts = [next(variants) for _, variants in groupby(specification.variants, attrgetter("contender"))]
+    for (path, table), variant in zip(specification.solver_tables(), firsts, strict=True):
+        lists = {key.partition(".")[0] for key in variant.values}
+        filled = {**table, **_without_none(as_table(variant.solver)), **{key: table[key] for key in lists}}
         if path == ("solver",):
             resolved["solver"] = filled
         else:
@@ -201,20 +240,6 @@ def _filled_penalty(problem: ProblemTable) -> dict[str, Any]:
     return {"name": penalty.name, **_without_none(as_table(penalty)), **given}
 
 
-def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin: Origin | None = None) -> Solver[Any]:
-    """Return the solver that `table` names, from its `file` if it has one; a `label` is ignored.
-
-    Raises
-    ------
-    InputError
-        See `build_part`.
-    """
-    known = SOLVERS if "file" not in table else own_solvers(table, where, origin or Origin())
-    parameters = {key: value for key, value in table.items() if key not in NO_PARAMETERS}
-    solver: Solver[Any] = build_part(known, parameters, where, origin)
-    return solver
-
-
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
     _with_seeds(tables)
     given = _with_files(checked(tables, Tables, origin=origin), origin, file)
@@ -223,7 +248,10 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
     check_gradient(given.stop, formulation, origin)
     check_kkt(given.stop, formulation, origin)
     check_nearness(given.stop, given.problem, origin)
-    built = _built_solvers(given, many, origin)
+    _check_one_or_many(given, many, origin)
+    variants = solver_variants(given.solver_tables(), given.setting, origin, many=many)
+    built = [variant.solver for variant in variants]
+    check_best(given.compare, given.stop, origin)
     check_slots(given.stop, given.cluster, built, origin)
     check_target(given.stop, built, origin)
     table = _topology_table(given.cluster, built, file)
@@ -242,7 +270,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
         cluster=replace(given.cluster, topology=table, hubs=hubs),
         output=replace(output, folder=folder),
     )
-    return Specification(**vars(resolved), built=built, topology=topology, rates=rates)
+    return Specification(**vars(resolved), variants=variants, topology=topology, rates=rates)
 
 
 def _with_files(given: Tables, origin: Origin, file: Path | None) -> Tables:
@@ -262,9 +290,7 @@ def _with_seeds(tables: dict[str, Any]) -> None:
             table.setdefault("seed", seed)
 
 
-def _topology_table(
-    cluster: ClusterTable, solvers: tuple[Solver[Any], ...], file: Path | None
-) -> dict[str, Any] | None:
+def _topology_table(cluster: ClusterTable, solvers: Sequence[Solver[Any]], file: Path | None) -> dict[str, Any] | None:
     """Return the topology's table; by default a ring if a solver needs a topology, else None."""
     needed = any(solver.needs.topology == "graph" for solver in solvers)
     table = cluster.topology or ("ring" if needed else None)
@@ -283,41 +309,17 @@ def _formulation(problem: ProblemTable, origin: Origin) -> Formulation:
     return problem.formulation(1)
 
 
-def _built_solvers(tables: Tables, many: bool, origin: Origin) -> tuple[Solver[Any], ...]:
-    """Return the solvers; raise an error for a wrong number of tables or an invalid table."""
+def _check_one_or_many(tables: Tables, many: bool, origin: Origin) -> None:
+    """Raise an error for a wrong number of solvers' tables."""
     one, several = tables.solver, tables.solvers
     if one is not None and several is not None:
         raise origin.error(("solvers",), "given together with [solver]; remove one of the two")
     if several is not None and not many:
-        raise InputError(
-            origin.error(("solvers",), "a run takes one table [solver], not tables [[solvers]]").message, Remedy.COMPARE
-        )
+        what = "a run takes one table [solver], not tables [[solvers]]"
+        raise InputError(origin.error(("solvers",), what).message, Remedy.COMPARE)
     if not tables.solver_tables():
         wanted = 'tables [[solvers]], each with name = "..."' if many else 'a table [solver] with name = "..."'
         raise origin.error(("solvers",) if many else ("solver",), f"missing; expected {wanted}")
-    seen: set[str] = set()
-    built = []
-    for path, table in tables.solver_tables():
-        built.append(build_solver(table, path, origin))
-        _check_needs(built[-1], path, tables.setting, origin)
-        label = table.get("label")
-        if label is None:
-            continue
-        if not isinstance(label, str) or not _LABEL.fullmatch(label) or not label.isprintable():
-            wanted = "up to 80 printable characters without slashes"
-            raise origin.error((*path, "label"), f"expected {wanted}, got {shown(label)}")
-        if label in seen:
-            raise origin.error((*path, "label"), f"{shown(label)} is also the label of another solver")
-        seen.add(label)
-    return tuple(built)
-
-
-def _check_needs(solver: Solver[Any], path: KeyPath, setting: Setting, origin: Origin) -> None:
-    """Raise an error for a solver that cannot run; overridable objections are raised later, when more is known."""
-    for objection in objections(solver, setting):
-        if not objection.can_be_forced:
-            table, *key = objection.key.split(".")
-            raise origin.error((*path, *key) if table == "solver" else (table, *key), objection.text)
 
 
 def _read(path: str | Path) -> str:

@@ -18,8 +18,9 @@ from hpcopt.results.record import Record
 from hpcopt.results.timeline import draw_timeline, write_events
 from hpcopt.runs.topology import draw_edges
 from hpcopt.studies.comparable import Value, circumstances, differences
+from hpcopt.studies.plan import contenders_of
 
-_MOST_NAMED = 3  # most problems named in a title
+_MOST_NAMED = 3  # most problems or runs named in a title or a message
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,16 @@ class _Read:
     path: Path
     described: dict[str, Any]
     records: list[Record]
+
+    @property
+    def label(self) -> str:
+        """Its label."""
+        return str(self.described["label"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """How it ended; only of a finished run."""
+        return dict(self.described["result"])
 
 
 def check_pictures(paths: list[Path], output: Path | None = None, *, timeline: bool = False) -> None:
@@ -104,14 +115,35 @@ def _read(paths: list[Path]) -> tuple[list[_Read], list[str]]:
         several = inner != [place]
         there = [path for path in inner if not several or folders.has_begun(path)]
         begun = [one for one in (_Read(path, *folders.read(path)) for path in there) if one.records]
-        left = [path.name for path in inner if path not in [one.path for one in begun]]
+        left = [str(path.relative_to(place)) for path in inner if path not in [one.path for one in begun]]
         if not begun:
             raise InputError(f"{place}: {'its runs have' if several else 'the run has'} recorded nothing yet")
         if left:
-            print(f"hpcopt: {place}: nothing recorded yet by {', '.join(left)}", file=sys.stderr, flush=True)
-        read += begun
+            print(f"hpcopt: {place}: nothing recorded yet by {_few(left)}", file=sys.stderr, flush=True)
+        read += _compared(place, begun) if several else begun
         missing += left
     return read, missing
+
+
+def _compared(place: Path, begun: list[_Read]) -> list[_Read]:
+    """Return the runs of a comparison that its picture shows: of a grid those of the best cell that has finished.
+
+    If none has, those of the first cell that has begun.
+    """
+    index = folders.index(place)
+    assert index is not None, "a comparison"
+    paths = [place / run.folder for run in index.runs]
+    there = {paths.index(one.path): one for one in begun}
+    goal = Goal.of(begun[0].described)
+    finished = {at: one for at, one in there.items() if one.described.get("result")}
+    best = {c.label: c.best.label for c in contenders_of(index.runs, finished, goal, index.best)}
+    grids = {c.label: c.cells[0].label for c in contenders_of(index.runs, there, goal, index.best)}
+    return [one for at, one in there.items() if index.runs[at].label == {**grids, **best}[index.runs[at].solver]]
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _refusal(read: list[_Read], unlike: dict[str, list[Value]]) -> str:
@@ -137,7 +169,7 @@ def _names(read: list[_Read], places: int, unlike: dict[str, list[Value]]) -> li
 def _title(read: list[_Read], missing: list[str]) -> str:
     problems = list(dict.fromkeys(one.described["problem"] for one in read))
     more = f" and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
-    left = f"\n(not there: {', '.join(missing)})" if missing else ""
+    left = f"\n(not there: {_few(missing)})" if missing else ""
     return "; ".join(problems[:_MOST_NAMED]) + more + left
 
 
