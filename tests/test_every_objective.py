@@ -200,10 +200,11 @@ def test_a_random_start_has_the_models_size_and_is_the_same_again(product):
 
 
 @PRODUCT
-def test_the_score_is_that_of_the_trained_models_predictions(product):
+@pytest.mark.parametrize("size", [1.0, 0.0])
+def test_the_score_is_that_of_the_trained_models_predictions(product, size):
     made = formulation(product)
     model = made.sized(D, CLASSES)
-    w = points(model.size)[0]
+    w = size * points(model.size)[0]
     shard = shard_of(made, model)
     *hidden, (coef, intercept) = model.layers(w)
     labels = {Targets.REAL: None, Targets.SIGNS: np.array([-1.0, 1.0]), Targets.CLASSES: np.arange(float(CLASSES))}

@@ -175,6 +175,16 @@ def test_runs_of_very_different_length_share_a_logarithmic_axis(drawn, rounds, s
     assert figure.axes[0].get_xscale() == scale
 
 
+@pytest.mark.parametrize("sent", [90, 1e4, 1e6, 1e9])
+def test_labels_of_a_logarithmic_axis_do_not_touch(drawn, sent):
+    runs = [(str(most), trace(3.0, 2.0, 1.0, sent=most)) for most in (90, 100, 110, sent)]
+    figure = drawn(compared, runs, "title")
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[1].get_xticklabels()]
+    assert len(boxes) > 1
+    assert all(right.x0 - left.x1 > 2.0 for left, right in zip(boxes, boxes[1:], strict=False))
+
+
 def test_several_traces_of_a_label_are_a_median_in_a_band_of_quartiles(drawn):
     traces = [trace(4.0, 4.0 - fall, 4.0 - 2 * fall) for fall in (0.1, 0.2, 0.3, 0.4, 1.5)]
     axis = drawn(compared, [("a", traces)], "title").axes[0]

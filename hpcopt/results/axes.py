@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _WIDE = 20.0  # curves whose lengths differ by more than this factor get a logarithmic axis
 _PLAIN = (-3, 6)  # powers of ten between which numbers at the horizontal axis are written in full, so that they fit
 _LABEL = 42  # characters that fit beside a panel
+_START = 0.4  # decades that the linear beginning of a logarithmic axis takes
+_CHARACTER = 0.025  # fraction of a panel's width that a character at the horizontal axis takes
 _AWAY = 1.0  # times the range of the last three quarters: a starting value farther away would flatten them
 
 
@@ -27,9 +29,8 @@ def dress_across(axis: Axes, measure: Measure, curves: Sequence[Curve]) -> None:
     ends = [end for curve in curves for end in map(measure.of, curve.lasts) if end > 0]
     if ends and max(ends) > _WIDE * min(ends):
         first = min(x for curve in curves for x in map(measure.of, curve.records) if x > 0)
-        axis.set_xscale("symlog", linthresh=first, linscale=0.4)  # linear up to `first`, as a run starts at 0
-        decades = range(math.ceil(math.log10(first)), math.floor(math.log10(max(ends))) + 1)
-        ticks = [0.0, *(10.0**decade for decade in decades)]
+        axis.set_xscale("symlog", linthresh=first, linscale=_START)  # linear up to `first`, as a run starts at 0
+        ticks = _decades(first, max(ends))
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.set_xlim(left=-0.1 * first)
     elif ends:
@@ -42,6 +43,19 @@ def dress_across(axis: Axes, measure: Measure, curves: Sequence[Curve]) -> None:
     axis.grid(True, color="#DDDDDD", linewidth=0.7)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _decades(first: float, last: float) -> list[float]:
+    """Return 0 and the powers of ten between two numbers, without those whose labels would touch the one before."""
+    ticks, right = [0.0], _CHARACTER
+    for decade in range(math.ceil(math.log10(first)), math.floor(math.log10(last)) + 1):
+        tick = 10.0**decade
+        place = (_START + math.log10(tick / first)) / (_START + math.log10(last / first))
+        half = 0.5 * len(f"{tick:g}") * _CHARACTER
+        if place - half > right:
+            ticks.append(tick)
+            right = place + half + _CHARACTER
+    return ticks
 
 
 def dress_upwards(axis: Axes, height: Height, curves: Sequence[Curve], goal: Goal) -> None:

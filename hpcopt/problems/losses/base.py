@@ -101,7 +101,8 @@ class MarginLoss(Loss):
 
     def score(self, z: Outputs, y: Vector) -> float:
         if self.targets is Targets.SIGNS:
-            return float(np.count_nonzero(z * y > 0.0))  # a margin of 0 counts as wrong
+            positive = (z > 0.0) & (y > 0.0)  # as a trained model predicts: an output of 0 is the class -1
+            return float(np.count_nonzero(positive | ((z <= 0.0) & (y < 0.0))))
         return float(np.sum((self.prediction(z) - y) ** 2))
 
 
