@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.arrays import Places, Rows
+from hpcopt.arrays import Places, Rows, Vector
 from hpcopt.kernels.cache import kernel, part
 from hpcopt.kernels.lanes import ones
 from hpcopt.kernels.prefetch import prefetch_slice
@@ -100,6 +100,13 @@ def number(indices: Indices, marks: Marks, new_indices: Indices, columns: Places
         new_indices[at] = _place(indices[at], bits, before)
     _clear(marks)
     return count
+
+
+@kernel()
+def add(indices: Indices, values: Vector, total: Vector) -> None:
+    """Add `values` to `total` at `indices`, one after another; indices may be repeated."""
+    for at in range(indices.size):
+        total[np.uintp(indices[at])] += values[at]
 
 
 @part()

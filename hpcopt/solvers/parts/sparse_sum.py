@@ -34,8 +34,9 @@ class SparseSum:
 
     def sum(self, values: Sequence[Vector]) -> Vector:
         """Return the sum of the vectors, added in their order, at `places`."""
-        total = np.bincount(self._within, np.concatenate(values), len(self.places))
-        return total.astype(np.float64, copy=False)  # of no numbers it is one of integers
+        total = np.zeros(len(self.places))
+        marks.add(self._within, np.concatenate(values), total)
+        return total
 
     def spread(self, x: Vector) -> Vector:
         """Return the numbers of `x`, given at `places`, that belong to each list, one list after another."""
