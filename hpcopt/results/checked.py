@@ -107,11 +107,14 @@ class ListedRun:
         Its cell's label.
     values
         Its values of the keys of the grid.
+    seed
+        Its seed.
     """
 
     folder: str
     solver: str
     label: str
+    seed: Whole = 0
     values: dict[str, Any] = field(default_factory=dict)
 
 

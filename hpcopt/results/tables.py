@@ -103,6 +103,10 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     caption = whose if any(apart) else ""
     if goal.target is not None:
         caption = f"rounds, MB and seconds until the {whose} is at most {goal.target:.8g}"
+    seeds = max((row.get("seeds", 1) for row in rows), default=1)
+    if seeds > 1:
+        medians = f"medians of {seeds} seeds, with quartiles below"
+        caption = f"{caption}; {medians}" if caption else medians
     table = Table(
         title=title and escape(title), caption=caption or None, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
@@ -186,9 +190,21 @@ def cost_words(row: Mapping[str, Any], key: str, best: float | None = None) -> s
     """Return a cost as tables show it, bold if it is the best of all."""
     value = row[key]
     if value is None:
-        return "not reached" if key == "rounds" else "-"
-    text = megabytes(value) if key.startswith("bytes") else number(value, _COSTS[key])
-    return f"[bold]{text}[/bold]" if value == best else text
+        some = f"{row['seeds_reached']} of {row['seeds']} seeds" if row.get("seeds_reached") else "not reached"
+        return some if key == "rounds" else "-"
+    text = _cost(value, key)
+    text = f"[bold]{text}[/bold]" if value == best else text
+    low, high = (row.get(f"{key}_q{part}") for part in (1, 3))
+    if low in (None, high):
+        return text
+    quartiles = [_cost(low, key, digits=3), "never" if high is None else _cost(high, key, digits=3)]
+    return f"{text}\n{' - '.join(quartiles)}"
+
+
+def _cost(value: float, key: str, digits: int = 4) -> str:
+    if key.startswith("bytes"):
+        return megabytes(value)
+    return number(value, _COSTS[key].replace("4", str(digits)))
 
 
 def _cell(value: object) -> object:

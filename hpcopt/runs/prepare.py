@@ -54,6 +54,18 @@ class Prepared:
     goal: Goal = Goal()  # noqa: RUF009  # frozen
     optimum: Optimum | None = None
 
+    def repeated(self, spec: Specification, cluster: Cluster, conditions: Conditions) -> Prepared:
+        """Return the same problem on a cluster of the same nodes with another seed, and its starting point; collective.
+
+        Parameters
+        ----------
+        spec
+            The specification with that seed.
+        """
+        with agreed(cluster.processes):
+            w0 = _starting_point(spec, self.problem)
+        return replace(self, cluster=cluster, conditions=conditions, w0=w0)
+
     def words(self) -> str:
         """Describe the data and the nodes in one line."""
         size = self.cluster.size
@@ -84,10 +96,16 @@ def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows:
         warm_up()
     phases.begin("prepare")
     with agreed(cluster.processes):
-        w0 = spec.problem.starting_point(model, spec.seed)
-        w0[: model.penalised] = formulation.penalty.nearest(w0[: model.penalised])
+        w0 = _starting_point(spec, problem)
     phases.end()
     return Prepared(cluster, conditions, problem, shards, w0, loaded, hint, phases)
+
+
+def _starting_point(spec: Specification, problem: Problem) -> Vector:
+    w0 = spec.problem.starting_point(problem.model, spec.seed)
+    some = problem.model.penalised
+    w0[:some] = problem.formulation.penalty.nearest(w0[:some])
+    return w0
 
 
 def _penalty(penalty: Penalty, features: int, outputs: int) -> Penalty:

@@ -165,15 +165,17 @@ class _ItemOrigin(Origin):
         return super().error(path, message)
 
 
-def check_number(counts: Sequence[tuple[KeyPath, int]], origin: Origin) -> None:
+def check_number(counts: Sequence[tuple[KeyPath, int]], seeds: int, origin: Origin) -> None:
     """Raise an error for too many runs, given the path and the number of combinations of each solver's table."""
-    total = sum(count for _, count in counts)
+    total = sum(count for _, count in counts) * seeds
     if total <= MOST_RUNS:
         return
     path, most = max(counts, key=lambda each: each[1])
     told = [f"{most:,} combinations of the lists here"] if most > 1 else []
     told += [f"{len(counts)} tables [[solvers]]"] if len(counts) > 1 else []
-    raise origin.error(path, f"{total:,} runs in all ({', '.join(told)}); expected at most {MOST_RUNS:,}")
+    told += [f"{seeds:,} seeds"] if seeds > 1 else []
+    where = ("seeds",) if seeds > most else path
+    raise origin.error(where, f"{total:,} runs in all ({', '.join(told)}); expected at most {MOST_RUNS:,}")
 
 
 def _kind_in(registry: Registry[Any], name: object, key: str) -> kinds.Type | None:

@@ -36,12 +36,14 @@ def build_solver(table: Mapping[str, Any], where: KeyPath = ("solver",), origin:
 
 
 def solver_variants(
-    tables: Sequence[tuple[KeyPath, SolverTable]], setting: Setting, origin: Origin, *, many: bool
+    tables: Sequence[tuple[KeyPath, SolverTable]], seeds: int, setting: Setting, origin: Origin, *, many: bool
 ) -> tuple[Variant, ...]:
     """Return the solvers of tables, given with their paths, in order.
 
     Parameters
     ----------
+    seeds
+        The number of repetitions of each run.
     setting
         The setting of the runs, as far as it is known.
     many
@@ -54,7 +56,7 @@ def solver_variants(
     """
     _check_labels(tables, origin)
     grids = [Grid(path, table, _registry(table, path, origin), origin) for path, table in tables]
-    check_number([(grid.path, grid.check(many=many)) for grid in grids], origin)
+    check_number([(grid.path, grid.check(many=many)) for grid in grids], seeds, origin)
     plain = [{key: value for key, value in grid.table.items() if key not in grid.keys} for grid in grids]
     for (path, _), table in zip(tables, plain, strict=True):
         if not isinstance(table.get("name"), str):

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from hpcopt.annotations import KeyPath, Whole, plain
+from hpcopt.annotations import Count, KeyPath, Whole, plain
 from hpcopt.data.request import DataRequest
 from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import EVEN
@@ -65,6 +65,9 @@ class Tables:
     ----------
     seed
         Seed of all random draws; `data` and `cluster.stragglers` may have seeds of their own.
+    seeds
+        For `hpcopt compare`: the number of seeds, `seed`, `seed` + 1, ..., with each of which every run is repeated.
+        Data without a seed of their own keep the first one.
     data, problem, cluster, stop, output
         The tables [data], [problem], [cluster], [stop] and [output].
     solver
@@ -80,6 +83,7 @@ class Tables:
     """
 
     seed: Whole = 0
+    seeds: Count | None = None
     data: DataRequest
     problem: ProblemTable = field(default_factory=ProblemTable)
     solver: SolverTable | None = None
@@ -119,11 +123,14 @@ class Specification(Tables):
         The cluster's topology; None if no solver needs one and none is given.
     rates
         The distribution of the workers' operating rates, or one for each; None if they have none.
+    stragglers_vary
+        Whether the stragglers depend on the run's seed, as they have none of their own.
     """
 
     variants: tuple[Variant, ...]
     topology: Topology | None
     rates: Rates | tuple[float, ...] | None
+    stragglers_vary: bool
 
     @property
     def built(self) -> tuple[Solver[Any], ...]:
@@ -153,6 +160,13 @@ class Specification(Tables):
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
         """Return the solvers with their labels."""
         return [(variant.label, variant.solver) for variant in self.variants]
+
+    def repeated(self, seed: int) -> Specification:
+        """Return the specification of the same runs with another seed on the same data."""
+        cluster = self.cluster
+        if self.stragglers_vary and cluster.stragglers is not None:
+            cluster = replace(cluster, stragglers=replace(cluster.stragglers, seed=seed))
+        return replace(self, seed=seed, seeds=None, cluster=cluster)
 
     def alone(self, variant: Variant, folder: Path | None) -> Specification:
         """Return the specification of the run of one of the solvers, written to `folder`, without the others."""
@@ -215,6 +229,8 @@ def as_toml_dict(specification: Specification) -> dict[str, Any]:
     """
     tables = {table.name: getattr(specification, table.name) for table in fields(Tables)}
     resolved: dict[str, Any] = _without_none(msgspec.to_builtins(tables))
+    if not resolved["compare"]:
+        del resolved["compare"]
     firsts = [next(variants) for _, variants in groupby(specification.variants, attrgetter("contender"))]
     for (path, table), variant in zip(specification.solver_tables(), firsts, strict=True):
         lists = {key.partition(".")[0] for key in variant.values}
@@ -241,7 +257,7 @@ def _filled_penalty(problem: ProblemTable) -> dict[str, Any]:
 
 
 def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
-    _with_seeds(tables)
+    stragglers_vary = _with_seeds(tables)
     given = _with_files(checked(tables, Tables, origin=origin), origin, file)
     formulation = _formulation(given.problem, origin)
     check_gap(given.stop, given.problem, formulation, origin)
@@ -249,7 +265,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
     check_kkt(given.stop, formulation, origin)
     check_nearness(given.stop, given.problem, origin)
     _check_one_or_many(given, many, origin)
-    variants = solver_variants(given.solver_tables(), given.setting, origin, many=many)
+    variants = solver_variants(given.solver_tables(), given.seeds or 1, given.setting, origin, many=many)
     built = [variant.solver for variant in variants]
     check_best(given.compare, given.stop, origin)
     check_slots(given.stop, given.cluster, built, origin)
@@ -270,7 +286,9 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
         cluster=replace(given.cluster, topology=table, hubs=hubs),
         output=replace(output, folder=folder),
     )
-    return Specification(**vars(resolved), variants=variants, topology=topology, rates=rates)
+    return Specification(
+        **vars(resolved), variants=variants, topology=topology, rates=rates, stragglers_vary=stragglers_vary
+    )
 
 
 def _with_files(given: Tables, origin: Origin, file: Path | None) -> Tables:
@@ -281,13 +299,15 @@ def _with_files(given: Tables, origin: Origin, file: Path | None) -> Tables:
     return replace(given, solver=one, solvers=tables if several else given.solvers, solver_file=None)
 
 
-def _with_seeds(tables: dict[str, Any]) -> None:
-    """Set the run's seed in tables that draw random numbers and have no seed of their own."""
+def _with_seeds(tables: dict[str, Any]) -> bool:
+    """Set the run's seed in tables that draw random numbers without one; return whether the stragglers get it."""
     seed, cluster = tables.get("seed", 0), tables.get("cluster")
     stragglers = cluster.get("stragglers") if isinstance(cluster, dict) else None
+    vary = isinstance(stragglers, dict) and "seed" not in stragglers
     for table in (tables.get("data"), stragglers):
         if isinstance(table, dict) and isinstance(seed, int):
             table.setdefault("seed", seed)
+    return vary
 
 
 def _topology_table(cluster: ClusterTable, solvers: Sequence[Solver[Any]], file: Path | None) -> dict[str, Any] | None:
@@ -312,6 +332,9 @@ def _formulation(problem: ProblemTable, origin: Origin) -> Formulation:
 def _check_one_or_many(tables: Tables, many: bool, origin: Origin) -> None:
     """Raise an error for a wrong number of solvers' tables."""
     one, several = tables.solver, tables.solvers
+    if tables.seeds is not None and not many:
+        what = "a run takes one seed; remove it, and set seed"
+        raise InputError(origin.error(("seeds",), what).message, Remedy.COMPARE)
     if one is not None and several is not None:
         raise origin.error(("solvers",), "given together with [solver]; remove one of the two")
     if several is not None and not many:

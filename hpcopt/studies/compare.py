@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from hpcopt.fabric.agreement import agreed
 from hpcopt.results import folder as folders
-from hpcopt.results.checked import Index, ListedRun
+from hpcopt.results.checked import Index
 from hpcopt.results.choice import Contender, Criterion
 from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
@@ -22,8 +23,10 @@ from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import Run, execute
 from hpcopt.runs.goal import with_goal
 from hpcopt.runs.pictures import drawn_last
+from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.runs.start import announce, checked_folder, kept_if_interrupted, reading, windows_for
+from hpcopt.spec.specification import Specification
 from hpcopt.studies.countdown import Countdown
 from hpcopt.studies.edges import edges
 from hpcopt.studies.plan import Planned, contenders_of, plan
@@ -102,33 +105,83 @@ def compare(
         if speaks and not quiet:
             announce("comparison", spec, prepared, windows)
         prepared = with_goal(spec, prepared)
-        runs: dict[int, Run] = {}
-        countdown = Countdown(len(planned))
+        course = _Course(planned, out, spec.criterion, quiet=quiet)
         with kept_if_interrupted(out):
-            for place, (one, name) in enumerate(zip(planned, names, strict=True)):
-                folder = None if out is None else out / name
-                clear = partial(_begin, out or Path(), listed, spec.criterion) if not runs else folders.clear
-                alone = spec.alone(one.variant, folder)
-                runs[place] = execute(
-                    alone, prepared, one.variant.label, one.variant.solver, folder, clear=clear, quiet=quiet
-                )
-                contenders = contenders_of(listed, runs, prepared.goal, spec.criterion)
-                due = countdown.count()
-                with agreed(cluster.processes, one_tells=True):
-                    if out is not None and speaks and due:
-                        _write_tables(contenders, out)  # now, as the next solver may fail
-                if speaks and not quiet:
-                    print(countdown.told(runs[place]), flush=True)
+            for seed in dict.fromkeys(one.seed for one in listed):  # so an early end leaves runs of every solver
+                with _with_seed(seed, spec, prepared, comm) as (own, there):
+                    for place, one in enumerate(listed):
+                        if one.seed == seed:
+                            course.run(place, own, there)
+            contenders = course.contenders(prepared)
             comparison = Comparison(contenders, out, prepared.goal, prepared.words(), _remarks(contenders, planned))
             if out is not None and speaks:
                 _draw(comparison, out)
         return comparison
 
 
-def _begin(out: Path, listed: list[ListedRun], criterion: Criterion, place: Path) -> None:
+@contextmanager
+def _with_seed(
+    seed: int, spec: Specification, prepared: Prepared, comm: Any
+) -> Iterator[tuple[Specification, Prepared]]:
+    """Yield the specification and the problem with another seed; the data are not read again."""
+    own = spec.repeated(seed)
+    if seed == spec.seed:
+        yield own, prepared
+        return
+    with opened(lambda: own, comm) as (_, cluster, conditions):
+        yield own, prepared.repeated(own, cluster, conditions)
+
+
+class _Course:
+    """Runs what is planned, one after another, and keeps the tables of what has ended.
+
+    Parameters
+    ----------
+    planned
+        The runs of the comparison.
+    out
+        Its folder.
+    criterion
+        What makes a run the best of a grid.
+    quiet
+        Whether to print nothing.
+    """
+
+    def __init__(self, planned: list[Planned], out: Path | None, criterion: Criterion, *, quiet: bool) -> None:
+        self._planned = planned
+        self._listed = [one.listed for one in planned]
+        self._out = out
+        self._criterion = criterion
+        self._quiet = quiet
+        self._runs: dict[int, Run] = {}
+        self._countdown = Countdown(len(planned))
+
+    def run(self, place: int, spec: Specification, prepared: Prepared) -> None:
+        """Run the one at `place`, with the specification and the problem of its seed; collective."""
+        one, out = self._planned[place], self._out
+        folder = None if out is None else out / one.listed.folder
+        clear = folders.clear
+        if out is not None and not self._runs:
+            clear = partial(_begin, out, Index(runs=tuple(self._listed), best=self._criterion))
+        alone = spec.alone(one.variant, folder)
+        run = execute(alone, prepared, one.label, one.variant.solver, folder, clear=clear, quiet=self._quiet)
+        self._runs[place] = run
+        speaks, due = prepared.cluster.local_nodes[0] == 0, self._countdown.count()
+        with agreed(prepared.cluster.processes, one_tells=True):
+            if out is not None and speaks and due:
+                _write_tables(self.contenders(prepared), out)  # now, as the next solver may fail
+        if speaks and not self._quiet:
+            print(self._countdown.told(run), flush=True)
+
+    def contenders(self, prepared: Prepared) -> list[Contender[Run]]:
+        """Return the solvers with the runs that have ended."""
+        return contenders_of(self._listed, self._runs, prepared.goal, self._criterion)
+
+
+def _begin(out: Path, index: Index, place: Path) -> None:
     """Clear the comparison's folder, which contains the first run's folder `place`, and write the list of its runs."""
     folders.clear(out)
-    folders.write_index(out, Index(runs=tuple(listed), best=criterion))
+    folders.write_index(out, index)
     folders.clear(place)
 
 
@@ -142,7 +195,8 @@ def _remarks(contenders: list[Contender[Run]], planned: list[Planned]) -> list[s
     """Return what a reader of the tables should know about the grids."""
     lines = []
     for contender in contenders:
-        variants = [one.variant for one in planned if one.variant.contender == contender.label]
+        own = [one.variant for one in planned if one.variant.contender == contender.label]
+        variants = list({variant.label: variant for variant in own}.values())  # once for all seeds
         lines += [contender.missed()] if contender.missed() else []
         lines += edges(contender, variants) if contender.is_grid else []
     return lines

@@ -29,26 +29,31 @@ class Planned:
     ----------
     variant
         Its solver.
+    label
+        Its label; of several seeds it names its own.
     listed
         Its folder, and what it belongs to.
     """
 
     variant: Variant
+    label: str
     listed: ListedRun
 
 
 def plan(spec: Specification) -> list[Planned]:
-    """Return the runs of a comparison, in the order of its tables and grids."""
+    """Return the runs of a comparison, in the order of its tables, grids and seeds."""
+    seeds = range(spec.seed, spec.seed + (spec.seeds or 1))
     contenders = [list(group) for _, group in itertools.groupby(spec.variants, lambda variant: variant.contender)]
     planned = []
     for outer, variants in zip(folder_names([group[0].contender for group in contenders]), contenders, strict=True):
         cells = folder_names(["-".join(in_words(variant.values)) for variant in variants])
         for cell, variant in zip(cells, variants, strict=True):
             folder = f"{outer}/{cell}" if variant.values else outer
-            listed = ListedRun(
-                folder=folder, solver=variant.contender, label=variant.label, values=dict(variant.values)
-            )
-            planned.append(Planned(variant, listed))
+            label, values = variant.label, dict(variant.values)
+            for seed in seeds:
+                inner, own = (f"{folder}/seed={seed}", f"{label} seed={seed}") if len(seeds) > 1 else (folder, label)
+                listed = ListedRun(folder=inner, solver=variant.contender, label=label, values=values, seed=seed)
+                planned.append(Planned(variant, own, listed))
     return planned
 
 

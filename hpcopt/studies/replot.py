@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class _Read:
     path: Path
     described: dict[str, Any]
     records: list[Record]
+    curve: tuple[Path, str] | None = None  # of runs that differ in their seeds only: their comparison and their label
 
     @property
     def label(self) -> str:
@@ -99,7 +101,10 @@ def replot(paths: list[Path], output: Path | None = None, *, force: bool = False
     picture = output or paths[0] / folders.COMPARISON
     with drawing(picture):
         names = _names(read, len(paths), unlike)
-        curves = [Curve(name, [one.records]) for name, one in zip(names, read, strict=True)]
+        together: dict[object, list[int]] = {}
+        for at, one in enumerate(read):
+            together.setdefault(one.curve or at, []).append(at)
+        curves = [Curve(names[own[0]], [read[at].records for at in own]) for own in together.values()]
         goal = Goal.common([Goal.of(one.described) for one in read])
         goal = replace(goal, optimum=None) if unlike else goal  # each problem has its own
         draw_compare(curves, picture, _title(read, missing), goal)
@@ -136,9 +141,15 @@ def _compared(place: Path, begun: list[_Read]) -> list[_Read]:
     there = {paths.index(one.path): one for one in begun}
     goal = Goal.of(begun[0].described)
     finished = {at: one for at, one in there.items() if one.described.get("result")}
-    best = {c.label: c.best.label for c in contenders_of(index.runs, finished, goal, index.best)}
-    grids = {c.label: c.cells[0].label for c in contenders_of(index.runs, there, goal, index.best)}
-    return [one for at, one in there.items() if index.runs[at].label == {**grids, **best}[index.runs[at].solver]]
+    begun_cells = {c.label: c.cells[0] for c in contenders_of(index.runs, there, goal, index.best)}
+    best = {c.label: c.best for c in contenders_of(index.runs, finished, goal, index.best)}
+    labels = {solver: cell.label for solver, cell in {**begun_cells, **best}.items()}
+    shown = {at: one for at, one in there.items() if index.runs[at].label == labels[index.runs[at].solver]}
+    seeds = Counter(run.label for run in index.runs)
+    return [
+        replace(one, curve=(place, index.runs[at].label)) if seeds[index.runs[at].label] > 1 else one
+        for at, one in shown.items()
+    ]
 
 
 def _few(names: list[str]) -> str:
@@ -159,7 +170,8 @@ def _names(read: list[_Read], places: int, unlike: dict[str, list[Value]]) -> li
     """Return the curves' names: the run's label, its folder if several were given, and its differences."""
     names = []
     for place, (one, more) in enumerate(zip(read, circumstances([one.described for one in read]), strict=True)):
-        label = one.described["label"] if places == 1 else f"{one.described['label']} ({one.path})"
+        path, name = one.curve or (one.path, one.label)
+        label = name if places == 1 else f"{name} ({path})"
         own = [(key, values[place]) for key, values in unlike.items()]
         marks = [f"{key} = {value}" for key, value in own if value is not None] + ([more] if more else [])
         names.append(f"{label} [{', '.join(marks)}]" if marks else label)
