@@ -5,6 +5,7 @@ import io
 import math
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -182,7 +183,7 @@ def test_labels_of_a_logarithmic_axis_do_not_touch(drawn, sent):
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[1].get_xticklabels()]
     assert len(boxes) > 1
-    assert all(right.x0 - left.x1 > 2.0 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(right.x0 - left.x1 > 2.0 for left, right in pairwise(boxes))
 
 
 def test_several_traces_of_a_label_are_a_median_in_a_band_of_quartiles(drawn):
