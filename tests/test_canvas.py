@@ -141,10 +141,10 @@ def test_a_picture_that_fails_half_way_leaves_the_old_one(tmp_path):
 def no_picture(monkeypatch):
     """Make every picture fail with a library's exception."""
 
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("the drawing\nfailed")
 
-    for module in ("plots", "topology"):
+    for module in ("page", "topology"):
         monkeypatch.setattr(f"hpcopt.results.{module}.entitle", fail)
 
 

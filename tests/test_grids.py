@@ -300,7 +300,9 @@ def test_a_grid_that_diverged_altogether_is_told(tmp_path, capsys):
 def test_a_picture_of_an_interrupted_grid_shows_the_best_run_that_has_finished(compared, monkeypatch, capsys):
     _, out = compared({**SGD, "step_size": [0.3, 0.01, 0.02]}, {"name": "giant"})
     drawn = []
-    monkeypatch.setattr(replotting, "draw_compare", lambda curves, *_: drawn.append([curve.label for curve in curves]))
+    monkeypatch.setattr(
+        "hpcopt.studies.overlay.draw_compare", lambda curves, *_: drawn.append([curve.label for curve in curves])
+    )
     replotting.replot([out])
     described = json.loads((out / "sgd" / "step_size=0.3" / "run.json").read_text())
     (out / "sgd" / "step_size=0.3" / "run.json").write_text(json.dumps({**described, "result": None}))

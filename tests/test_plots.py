@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from hpcopt.errors import MissingLibraryError
-from hpcopt.results import plots
+from hpcopt.results import plots, styles
 from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
 from hpcopt.results.heights import judged_height
@@ -162,11 +163,23 @@ def test_numbers_at_the_seconds_fit_side_by_side(drawn, seconds):
 
 
 def test_every_run_is_in_the_legend(drawn):
-    names = [f"solver {place}" for place in range(10)]
+    names = [f"solver {place}" for place in range(18)]
     figure = drawn(compared, [(name, trace(3.0, 2.0, 1.0)) for name in names], "title")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == names
-    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
-    assert len(looks) == len(names)
+    looks = [(line.get_color(), line._unscaled_dash_pattern, line.get_marker()) for line in figure.axes[0].get_lines()]
+    for one, other in itertools.combinations(looks, 2):  # in print without colours two of the three are left
+        assert sum(a != b for a, b in zip(one, other, strict=True)) >= 2
+
+
+def test_neighbours_in_the_legend_differ_in_lightness_and_no_colour_is_pale():
+    def lightness(colour):
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 116 * (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]) ** (1 / 3) - 16  # CIE L*
+
+    lights = [max(lightness(colour), 0.0) for colour in styles.COLOURS]
+    assert max(lights) < 75
+    assert all(abs(one - other) > 7 for one, other in itertools.pairwise([*lights, lights[0]]))
 
 
 @pytest.mark.parametrize(("rounds", "scale"), [(10, "linear"), (200, "symlog")])
@@ -294,7 +307,7 @@ def test_odd_traces_are_drawn(drawn, rows):
     ("more", "below"),
     [
         ({}, ["norm of the gradient"]),
-        ({"test_accuracy": 0.9}, ["norm of the gradient", "test accuracy"]),
+        ({"test_accuracy": 0.9}, ["norm of the gradient", "test accuracy (fraction of rows)"]),
         ({"consensus": 0.1}, ["norm of the gradient, mean model", "rms distance to the mean model"]),
     ],
 )
@@ -303,6 +316,18 @@ def test_one_run_shows_its_objective_three_times_and_what_else_there_is(drawn, m
     assert [axis.get_xlabel() for axis in figure.axes[:3]] == ["rounds", "kB sent", "seconds (virtual clock)"]
     assert [axis.get_ylabel() for axis in figure.axes[3:]] == below
     assert "2 rounds, 1 kB sent, 0.5 seconds (virtual clock)" in figure.get_suptitle()
+
+
+def test_the_title_counts_one_round_and_one_second_in_the_singular(drawn):
+    figure = drawn(draw_convergence, [replace(record, round=record.iteration) for record in trace(4.0, 2.0)], "title")
+    assert figure.get_suptitle() == "title\n1 round, 1 kB sent, 0.5 seconds (virtual clock)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(1.0, "1 second ("), (0.06, "0.06 seconds ("), (0.004, "4 ms ("), (3e-6, "3 µs (")]
+)
+def test_times_are_told_in_the_unit_that_suits_them(drawn, seconds, told):
+    assert told in drawn(draw_convergence, trace(2.0, 1.0, seconds=seconds), "title").get_suptitle()
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
@@ -470,7 +495,7 @@ def test_a_start_far_off_does_not_flatten_a_test_measure(drawn):
     tests = [0.0, 0.4, *([0.9] * 5), 0.91, 0.92, 0.92]
     records = [replace(row, test_accuracy=value) for row, value in zip(trace(*range(10, 0, -1)), tests, strict=True)]
     axis = drawn(draw_convergence, records, "title").axes[-1]
-    assert axis.get_ylabel().replace("\n", " ") == "test accuracy (at the start 0, off the scale)"
+    assert axis.get_ylabel().replace("\n", " ") == "test accuracy (fraction of rows); 0 at the start, off the scale"
     low, high = axis.get_ylim()
     assert 0.85 < low < 0.9
     assert 0.92 < high < 0.95

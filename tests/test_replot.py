@@ -11,7 +11,7 @@ import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
-from hpcopt.studies import replot as module
+from hpcopt.studies import overlay as module
 from hpcopt.studies.replot import replot
 
 RIDGE = {
@@ -44,7 +44,9 @@ def made(tmp_path):
 def drawn(monkeypatch):
     """Return the list of drawn pictures: curves, title and goal."""
     pictures = []
-    monkeypatch.setattr(module, "draw_compare", lambda curves, _, title, goal: pictures.append((curves, title, goal)))
+    monkeypatch.setattr(
+        module, "draw_compare", lambda curves, _, title, goal, __: pictures.append((curves, title, goal))
+    )
     return pictures
 
 
@@ -178,7 +180,7 @@ def test_of_an_interrupted_comparison_what_is_there_is_drawn(tmp_path, drawn, ca
 
 def test_an_interrupted_run_is_drawn_as_unfinished(tmp_path, monkeypatch):
     titles = []
-    monkeypatch.setattr(module, "draw_convergence", lambda _, __, title, ___: titles.append(title))
+    monkeypatch.setattr(module, "draw_convergence", lambda _, __, title, *___: titles.append(title))
     replot([interrupted(tmp_path) / "lbfgs"])
     assert titles[0].endswith("(unfinished)")
 

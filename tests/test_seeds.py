@@ -43,7 +43,7 @@ def curves(monkeypatch):
     monkeypatch.setattr("hpcopt.runs.execute.draw_convergence", lambda *_: None)
     monkeypatch.setattr("hpcopt.runs.execute.draw_edges", lambda *_: None)
     monkeypatch.setattr(comparing, "draw_compare", draw)
-    monkeypatch.setattr(replotting, "draw_compare", draw)
+    monkeypatch.setattr("hpcopt.studies.overlay.draw_compare", draw)
     return drawn
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hpcopt.cli.looks import with_look
 from hpcopt.errors import InputError
+from hpcopt.results.look import Look
 
 
+@with_look
 def plot(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of runs or comparisons.")],
     output: Annotated[
@@ -25,13 +29,22 @@ def plot(
         bool,
         typer.Option("--timeline", help="Draw when each node computed, waited and exchanged; one picture per run."),
     ] = False,
+    speed_up: Annotated[
+        bool,
+        typer.Option(
+            "--speed-up", help="Over seconds, also show what n times the nodes would take if they were n times as fast."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Draw runs of different problems together, too, and mark the differences.")
     ] = False,
+    *,
+    look: Look,
 ) -> int:
     """Plot finished runs.
 
     Plots the objective against rounds, bytes and seconds; several runs of one problem, or a comparison, in one picture.
+    Other axes, sizes for a paper, and names are options; the runs are not started again.
     With --timeline, plots when each node computed, waited and exchanged, for runs with output.timeline = true, and
     writes a .trace.json beside the picture, for chrome://tracing or Perfetto.
     """
@@ -40,7 +53,10 @@ def plot(
     if output is not None:
         check_format(output)
     check_pictures(folders, output, timeline=timeline)
-    for written in replot_timelines(folders, output) if timeline else replot(folders, output, force=force):
+    if timeline and (speed_up or look != Look()):
+        raise typer.BadParameter("--timeline: its picture takes none of the options for curves")
+    look = replace(look, speed_up=speed_up)
+    for written in replot_timelines(folders, output) if timeline else replot(folders, output, force=force, look=look):
         print(written)
     return 0
 

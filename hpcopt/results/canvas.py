@@ -27,11 +27,28 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#0
 GREY = "#666666"
 UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
-_DPI = 130
+_FONTS = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}
+_LARGE = {"savefig.dpi": 130, "lines.linewidth": 1.7, "lines.markersize": 5.0, "figure.titlesize": 12.0}
+_SMALL = {
+    "savefig.dpi": 300,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.2,
+    "font.size": 8.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "legend.fontsize": 7.0,
+    "figure.titlesize": 8.0,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
 _TITLE_WIDTHS = range(170, 10, -8)  # characters per line, tried in turn until the widest line fits
 _TITLE_LINES = 3  # about, for each given line
 _COLUMNS = 4  # maximum of a legend
 _LONGEST = 100  # characters per line of a legend entry, which has at most three lines
+_HALF = (60, 45)  # the same, tried in turn until two columns fit
+_NARROW = range(80, 10, -10)  # the same, tried in turn until a single column fits
+_HANDLE = 3.0  # length of the line before a legend's entry, in letters: long enough to show how it is dashed
 _MARGIN = 0.97  # fraction of the figure's width available for text
 _MOST_SAID = 200  # most characters of a library's error message
 
@@ -87,8 +104,17 @@ def figure_class() -> type[Figure]:
 
 
 @contextmanager
-def new_picture(path: Path, width: float, height: float) -> Iterator[Figure]:
+def new_picture(path: Path | None, width: float, height: float, *, is_small: bool = False) -> Iterator[Figure]:
     """Yield an empty figure, sizes in inches, and write it to `path` at the end; the suffix is the format.
+
+    Letters are embedded in PDF as TrueType, which journals ask for, and are text in SVG.
+
+    Parameters
+    ----------
+    path
+        None: nothing is written.
+    is_small
+        Whether letters and lines have the sizes for a column of a journal.
 
     Raises
     ------
@@ -100,11 +126,12 @@ def new_picture(path: Path, width: float, height: float) -> Iterator[Figure]:
         blank = figure_class()
         from matplotlib import style
 
-        with style.context("default"):
+        with style.context(["default", _FONTS, _SMALL if is_small else _LARGE]):
             figure = blank(figsize=(width, height), layout="constrained")
             yield figure
-            with written_whole(path, "wb") as file:
-                figure.savefig(file, format=path.suffix.removeprefix(".").lower() or "png", dpi=_DPI)
+            if path is not None:
+                with written_whole(path, "wb") as file:
+                    figure.savefig(file, format=path.suffix.removeprefix(".").lower() or "png")
 
 
 def plain(text: str) -> str:
@@ -121,8 +148,8 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: (kept + 1) // 2]}...{text[len(text) - kept // 2 :]}"
 
 
-def entitle(figure: Figure, title: str, size: float = 12.0) -> None:
-    """Put `title` above the figure, which is extended in height; its lines are wrapped to fit, and shortened."""
+def entitle(figure: Figure, title: str, size: float | None = None, *, grows: bool = True) -> float:
+    """Put `title` above the figure, in lines that fit, and return its height in inches, by which the figure `grows`."""
     drawn = figure.suptitle("", fontsize=size)
     for width in _TITLE_WIDTHS:
         lines = [
@@ -134,25 +161,37 @@ def entitle(figure: Figure, title: str, size: float = 12.0) -> None:
         extent = drawn.get_window_extent()
         if extent.width <= _MARGIN * figure.bbox.width:
             break
-    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
+    return _taken(figure, extent.height, grows=grows)
 
 
-def explain(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
-    """Put a legend below the panels, in as many columns as fit, and extend the figure's height for it."""
+def explain(figure: Figure, handles: Sequence[Artist], names: Sequence[str], *, grows: bool = True) -> float:
+    """Put a legend below the panels, in as many columns as fit; return its height, by which the figure `grows`."""
     if not names:
-        return
-    for columns in range(min(len(names), _COLUMNS), 0, -1):
+        return 0.0
+    layouts = [
+        *((columns, _LONGEST) for columns in range(min(len(names), _COLUMNS), 0, -1)),
+        *((1, width) for width in _NARROW),
+    ]
+    for columns, width in layouts:
         legend = figure.legend(
             list(handles),
             [str(place) for place in range(len(names))],  # not the names: matplotlib omits those that begin with "_"
             loc="outside lower center",
             ncols=columns,
             frameon=False,
+            handlelength=_HANDLE,
         )
         for entry, name in zip(legend.get_texts(), names, strict=True):
-            entry.set_text("\n".join(map(plain, textwrap.wrap(shortened(name, 3 * _LONGEST), _LONGEST))))
+            entry.set_text("\n".join(map(plain, textwrap.wrap(shortened(name, 3 * width), width))))
         extent = legend.get_window_extent()
-        if extent.width <= _MARGIN * figure.bbox.width or columns == 1:
+        if extent.width <= _MARGIN * figure.bbox.width or (columns, width) == layouts[-1]:
             break
         legend.remove()
-    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
+    return _taken(figure, extent.height, grows=grows)
+
+
+def _taken(figure: Figure, pixels: float, *, grows: bool) -> float:
+    inches: float = pixels / figure.dpi
+    if grows:
+        figure.set_figheight(figure.get_figheight() + inches)
+    return inches

@@ -82,6 +82,7 @@ class _Described:
     problem: str
     specification: _Specification
     data: _Sizes = field(default_factory=_Sizes)
+    solver: str = ""
     nodes: _Nodes = 1
     seed: Whole = 0
     cluster: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from hpcopt.results.record import Record
@@ -22,10 +22,14 @@ class Curve:
     traces
         The records of one run; or those of each of its repetitions, whose median is then the line, in a band between
         their quartiles. A repetition that has ended keeps its last value.
+    solver, nodes
+        Curves of one solver on different numbers of nodes show its speed-up.
     """
 
     label: str
     traces: Sequence[Sequence[Record]]
+    solver: str = ""
+    nodes: int = 1
 
     @property
     def records(self) -> list[Record]:
@@ -49,3 +53,20 @@ class Curve:
             len(trace) <= _FEW and any(after.iteration - before.iteration > 1 for before, after in pairwise(trace))
             for trace in self.traces
         )
+
+
+def ideal_speed_ups(curves: Sequence[Curve]) -> list[Curve | None]:
+    """Return what each curve would be if n times the nodes were n times as fast as the fewest of its solver.
+
+    None for those on the fewest nodes.
+    """
+    fewest = {curve.solver: curve for curve in sorted(curves, key=lambda curve: -curve.nodes)}
+    return [_faster(fewest[curve.solver], curve.nodes) for curve in curves]
+
+
+def _faster(curve: Curve, nodes: int) -> Curve | None:
+    if nodes == curve.nodes:
+        return None
+    ratio = curve.nodes / nodes
+    traces = [[replace(record, seconds=ratio * record.seconds) for record in trace] for trace in curve.traces]
+    return replace(curve, traces=traces, nodes=nodes)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hpcopt.errors import InputError
 from hpcopt.results.curves import Curve
 from hpcopt.results.goal import WHOSE, Goal
 from hpcopt.results.record import Record
 
 OTHERS = {
-    "grad_norm": ("norm of the gradient", True),
     "consensus": ("rms distance to the mean model", True),
+    "grad_norm": ("norm of the gradient", True),
+    "scaled_gradient": ("scaled gradient", True),
+    "kkt": ("largest residual", True),
     "nonzeros": ("weights other than zero", False),
-    "test_accuracy": ("test accuracy", False),
-    "test_error": ("test error", False),
+    "test_accuracy": ("test accuracy (fraction of rows)", False),
+    "test_error": ("test error (mean square)", False),
 }
-"""What a run measures beside objectives: column of the trace -> (name, whether logarithmic)."""
+"""What a run measures beside objectives: column of the trace -> (words for it, whether the axis is logarithmic)."""
+
+UPWARDS = (*("objective", "suboptimality", "mean_objective", "worst_objective"), *OTHERS)
+"""Names of the vertical quantities."""
 
 _WHOLE = {"nonzeros"}
 _DECADES = 10.0  # a quantity that falls by more than this factor gets a logarithmic axis
@@ -74,8 +80,8 @@ class Height:
 
     def is_left_by(self, curve: Curve) -> bool:
         """Return whether most traces of a curve end off the scale."""
-        off = [not self.measured(last) <= self.ceiling or math.isinf(self.measured(last)) for last in curve.lasts]
-        return 2 * sum(off) > len(off)
+        ends = [self.measured(last) for last in curve.lasts]
+        return 2 * sum(not (math.isfinite(end) and end <= self.ceiling) for end in ends) > len(ends)
 
 
 def judged_height(curves: Sequence[Curve], goal: Goal) -> Height:
@@ -89,7 +95,7 @@ def judged_height(curves: Sequence[Curve], goal: Goal) -> Height:
     name = goal.whose(first.consensus is not None for first in firsts)
     plain = Height(name, False, goal.column)
     starts = [plain.measured(first) for first in firsts]
-    values = [value for curve in curves for record in curve.records if math.isfinite(value := plain.measured(record))]
+    values = [value for curve in curves for value in _values(curve, plain)]
     ceiling = _ceiling(starts)
     if not values:
         return Height(name, False, goal.column, ceiling=ceiling)
@@ -104,12 +110,44 @@ def judged_height(curves: Sequence[Curve], goal: Goal) -> Height:
 
 
 def _ceiling(starts: Sequence[float]) -> float:
-    """Return the upper limit of the objective: somewhat higher than every starting value."""
+    """Return the upper limit of the scale: somewhat higher than all of these values, those of the objective's start."""
     highest = max((start for start in starts if math.isfinite(start)), default=math.inf)
     return highest + max(abs(highest), 1.0)
 
 
-def other_height(column: str, own: str = "") -> Height:
-    """Return the quantity of a column of the trace, with an addition to its name."""
+def other_height(column: str, curves: Sequence[Curve], own: str = "") -> Height:
+    """Return the quantity of a column of the trace, with an addition to its name.
+
+    Where a run's objective leaves the scale, so may other quantities: the limit is the highest value of the others.
+    """
     name, logarithmic = OTHERS[column]
-    return Height(name + own, logarithmic, column)
+    height = Height(name + own, logarithmic, column)
+    judged = judged_height(curves, Goal())
+    lefts = [judged.is_left_by(curve) for curve in curves]
+    values = [value for curve, left in zip(curves, lefts, strict=True) if not left for value in _values(curve, height)]
+    return replace(height, ceiling=2.0 * max(values)) if any(lefts) and values else height
+
+
+def chosen_height(name: str, curves: Sequence[Curve], goal: Goal) -> Height:
+    """Return the quantity of a name in `UPWARDS`.
+
+    Raises
+    ------
+    InputError
+        If a run doesn't measure it, with what it measures; for the distance to an optimum that is not known.
+    """
+    if name == "suboptimality":
+        if goal.optimum is None:
+            raise InputError('y: suboptimality needs an optimum of the runs: problem.optimum, a number or "auto"')
+        return judged_height(curves, goal)
+    for curve in curves:
+        there = [each for each in UPWARDS if each != "suboptimality" and _values(curve, Height(each, False, each))]
+        if name not in there:
+            raise InputError(f"y: {curve.label} does not measure {name}; it measures {', '.join(there)}")
+    if name in WHOSE:
+        return judged_height(curves, Goal(column=name))
+    return other_height(name, curves)
+
+
+def _values(curve: Curve, height: Height) -> list[float]:
+    return [value for record in curve.records if math.isfinite(value := height.measured(record))]

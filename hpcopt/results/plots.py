@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcopt.errors import InputError
 from hpcopt.results.axes import dress_across, dress_upwards, leave_out_the_start
-from hpcopt.results.canvas import COLOURS, GREY, entitle, explain, new_picture
-from hpcopt.results.curves import Curve
+from hpcopt.results.canvas import GREY
+from hpcopt.results.curves import Curve, ideal_speed_ups
 from hpcopt.results.goal import Goal
-from hpcopt.results.heights import OTHERS, Height, judged_height, other_height
-from hpcopt.results.measures import Measure, all_measures, parts, used_measures
+from hpcopt.results.heights import Height, chosen_height, judged_height, other_height
+from hpcopt.results.look import Look
+from hpcopt.results.measures import Measure, chosen_measures, main_measures, parts, used_measures
+from hpcopt.results.page import Page
 from hpcopt.results.points import Points, points_of
 from hpcopt.results.record import Record
+from hpcopt.results.styles import BAND, look_of, ring, thin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-_MARKERS = "osD^vPX*"
-_LINES = ("-", "--", ":", "-.")
-_MARKERS_A_CURVE = 12
-_BAND = 0.2  # opacity
-_RING: dict[str, Any] = {
-    "marker": "o",
-    "linestyle": "none",
-    "markersize": 13,
-    "markerfacecolor": "none",
-    "markeredgewidth": 1.5,
-}
+_BELOW = ("grad_norm", "consensus", "nonzeros", "test_accuracy", "test_error")  # the lower panels of one run
+
+Legend = dict[str, "Line2D"]
 
 
-def draw_compare(curves: Sequence[Curve], path: str | Path, title: str, goal: Goal | None = None) -> None:
-    """Draw the objective of several runs over rounds, bytes and seconds, side by side, into the picture `path`.
+def draw_compare(
+    curves: Sequence[Curve], path: Path | None, title: str, goal: Goal | None = None, look: Look | None = None
+) -> Figure:
+    """Draw several runs into the picture `path`, by default their objective over rounds, bytes and seconds.
 
     If the bytes that went up are known of all runs, and aren't half of all bytes in each, they have a panel, too. If
     all runs count weights other than zero, a second row of panels shows their number.
@@ -43,36 +43,88 @@ def draw_compare(curves: Sequence[Curve], path: str | Path, title: str, goal: Go
     ----------
     curves
         The label and the records of each run, or of its repetitions.
+    path
+        Its suffix is the format; None: nothing is written.
     goal
         The measure by which they are judged. A target is drawn as a line, with a ring where a run first reaches it.
+    look
+        Other axes, another size or title.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib.
 
     Raises
     ------
     MissingLibraryError
         Without matplotlib.
+    InputError
+        If a run doesn't have the quantity of an axis.
     """
-    goal = goal or Goal()
-    lasts = [last for curve in curves for last in curve.lasts]
-    height, measures = judged_height(curves, goal), used_measures(lasts, up=True)
-    heights = [height, *([other_height("nonzeros")] if all(last.nonzeros is not None for last in lasts) else [])]
-    names = [f"{curve.label} (off the scale)" if height.is_left_by(curve) else curve.label for curve in curves]
-    with new_picture(Path(path), 13.0, 4.2 if len(heights) == 1 else 7.6) as figure:
-        panels = figure.subplots(len(heights), len(measures), sharey="row", squeeze=False)
-        for place, measure in enumerate(measures):
-            ways = [(curve, measure) for curve in curves]
-            lines, more = _panel(panels[0, place], ways, height, goal)
-            for axis, other in zip(panels[1:, place], heights[1:], strict=True):
-                _panel(axis, ways, other, Goal())
-            for axis in panels[:, place]:
-                dress_across(axis, measure, curves)
-        dress_upwards(panels[0, 0], height, curves, goal)
-        for axis, other in zip(panels[1:, 0], heights[1:], strict=True):
-            dress_upwards(axis, other, curves, Goal())
-        explain(figure, [*lines, *more.values()], [*names, *more])
-        entitle(figure, title, 13.0)
+    goal, look = goal or Goal(), look or Look()
+    measures, heights = _across(curves, look), _upwards(curves, goal, look)
+    page = Page([len(measures)] * len(heights), look, 4.2 if len(heights) == 1 else 3.8)
+    ideal = _ideal(curves, measures) if look.speed_up else []
+    with page.new_picture(path) as figure:
+        legend: Legend = {}
+        for axes, height in zip(page.panels(figure), heights, strict=True):
+            target = goal.target if height.column == goal.column else None
+            for place, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
+                if place:
+                    axis.sharey(axes[0])
+                    axis.tick_params(labelleft=place % page.columns == 0)
+                lines, marks = _panel(axis, [(curve, measure) for curve in curves], height, target)
+                legend |= marks | (_mark_speed_up(axis, ideal, measure, height) if measure.is_time else {})
+                dress_across(axis, measure, curves, look)
+            for axis in axes[:: page.columns]:
+                dress_upwards(axis, height, curves, target)
+        off = [all(height.is_left_by(curve) for height in heights) for curve in curves]
+        names = [
+            f"{curve.label} (off the scale)" if out else curve.label for curve, out in zip(curves, off, strict=True)
+        ]
+        page.finish(figure, [*names, *legend], [*lines, *legend.values()], title if look.title is None else look.title)
+    return figure
 
 
-def draw_convergence(records: Sequence[Record], path: str | Path, title: str, goal: Goal | None = None) -> None:
+def _across(curves: Sequence[Curve], look: Look) -> list[Measure]:
+    """Return the horizontal quantities of several runs."""
+    return chosen_measures(look.x, curves) if look.x else used_measures(_lasts(curves), up=True)
+
+
+def _upwards(curves: Sequence[Curve], goal: Goal, look: Look) -> list[Height]:
+    """Return the vertical quantities of several runs."""
+    heights = [chosen_height(name, curves, goal) for name in look.y]
+    if not heights:
+        counted = all(last.nonzeros is not None for last in _lasts(curves))
+        heights = [judged_height(curves, goal), *([other_height("nonzeros", curves)] if counted else [])]
+    return [replace(height, logarithmic=look.is_log("y", height.logarithmic)) for height in heights]
+
+
+def _ideal(curves: Sequence[Curve], measures: Sequence[Measure]) -> list[Curve | None]:
+    """Return the curves of a speed-up in proportion to the nodes."""
+    ideal = ideal_speed_ups(curves)
+    if not (any(ideal) and any(measure.is_time for measure in measures)):
+        raise InputError("speed_up: takes runs of one solver on different numbers of nodes, and x axes with seconds")
+    return ideal
+
+
+def _mark_speed_up(axis: Axes, ideal: Sequence[Curve | None], measure: Measure, height: Height) -> Legend:
+    """Draw thin curves of a speed-up in proportion to the nodes; return their legend entry."""
+    for place, curve in enumerate(ideal):
+        if curve is not None:
+            points = points_of(curve, measure, height)
+            axis.plot(points.xs, points.ys, **thin(look_of(place, curve)["color"]))
+    return {"speed-up in proportion to the nodes": axis.plot([], [], **thin(GREY))[0]} if any(ideal) else {}
+
+
+def _lasts(curves: Sequence[Curve]) -> list[Record]:
+    return [last for curve in curves for last in curve.lasts]
+
+
+def draw_convergence(
+    records: Sequence[Record], path: Path | None, title: str, goal: Goal | None = None, look: Look | None = None
+) -> Figure:
     """Draw one run into the picture `path`.
 
     Upper panels: the objective over rounds (time slots, if workers make their steps in slots), bytes (in a hub network
@@ -84,38 +136,42 @@ def draw_convergence(records: Sequence[Record], path: str | Path, title: str, go
     ----------
     records
         The records of the run.
-    goal
-        The measure by which it is judged.
+    path, goal, look
+        As of `draw_compare`; the axes are those above.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib.
 
     Raises
     ------
     MissingLibraryError
         Without matplotlib.
     """
-    goal, curve = goal or Goal(), Curve("", [records])
-    measures, height = used_measures(curve.lasts), judged_height([curve], goal)
+    goal, look, curve = goal or Goal(), look or Look(), Curve("", [records])
+    measures, height = used_measures(curve.lasts), _upwards([curve], goal, replace(look, y=()))[0]
     mean = "" if records and records[0].consensus is None else ", mean model"
-    others = [other_height(column, "" if column == "consensus" else mean) for column in OTHERS]
+    others = [other_height(column, [curve], "" if column == "consensus" else mean) for column in _BELOW]
     below = [(other, values) for other in others if len(values := _values(records, other)) > 1]
-    rows, columns = (2 if below else 1), max(len(measures), len(below))
-    with new_picture(Path(path), 13.0, 3.8 * rows) as figure:
-        panels = figure.subplots(rows, columns, squeeze=False)
-        for axis, measure in zip(panels[0], measures, strict=False):
+    page = Page([len(measures), *([len(below)] if below else [])], look, 3.8)
+    with page.new_picture(path) as figure:
+        upper, *lower = page.panels(figure)
+        for axis, measure in zip(upper, measures, strict=True):
             ways = [part for last in curve.lasts for part in parts(measure, last)] or [measure]
-            lines, more = _panel(axis, [(curve, way) for way in ways], height, goal)
+            lines, legend = _panel(axis, [(curve, way) for way in ways], height, goal.target)
             if len(ways) > 1:
-                axis.legend(lines, [way.name for way in ways], frameon=False)
-            dress_upwards(axis, height, [curve], goal)
-            dress_across(axis, measure, [curve])
-        for axis, (other, values) in zip(panels[-1] if below else (), below, strict=False):
-            _panel(axis, [(curve, measures[0])], other, Goal(), first=1)
-            dress_upwards(axis, other, [curve], Goal())
+                _name_parts(axis, lines, [way.name for way in ways])
+            dress_upwards(axis, height, [curve], goal.target)
+            dress_across(axis, measure, [curve], look)
+        for axis, (other, values) in zip(lower[0] if below else (), below, strict=True):
+            _panel(axis, [(curve, measures[0])], other, None)
+            dress_upwards(axis, other, [curve], None)
             leave_out_the_start(axis, other, values)
-            dress_across(axis, measures[0], [curve])
-        for axis in (*panels[0, len(measures) :], *(panels[1, len(below) :] if below else ())):
-            axis.remove()
-        explain(figure, list(more.values()), list(more))
-        entitle(figure, f"{title}\n{_totals(curve)}")
+            dress_across(axis, measures[0], [curve], look)
+        told = f"{title}\n{_totals(curve)}" if look.title is None else look.title
+        page.finish(figure, list(legend), list(legend.values()), told)
+    return figure
 
 
 def _values(records: Sequence[Record], height: Height) -> list[float]:
@@ -123,52 +179,40 @@ def _values(records: Sequence[Record], height: Height) -> list[float]:
 
 
 def _totals(curve: Curve) -> str:
-    return ", ".join(measure.told(last) for last in curve.lasts for measure in all_measures([last])) or "no records"
+    return ", ".join(measure.told(last) for last in curve.lasts for measure in main_measures([last])) or "no records"
+
+
+def _name_parts(axis: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
+    """Name the curves of one panel above it, where the names cover nothing."""
+    axis.legend(lines, names, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.0, ncols=2)
 
 
 def _panel(
-    axis: Axes, curves: Sequence[tuple[Curve, Measure]], height: Height, goal: Goal, first: int = 0
-) -> tuple[list[Line2D], dict[str, Line2D]]:
-    """Draw curves and the target; return the lines and the other legend entries.
-
-    The curve at place 0 has the style number `first`.
-    """
-    drawn = [
-        (points_of(curve, measure, height), _look(place, curve)) for place, (curve, measure) in enumerate(curves, first)
-    ]
+    axis: Axes, curves: Sequence[tuple[Curve, Measure]], height: Height, target: float | None
+) -> tuple[list[Line2D], Legend]:
+    """Draw curves and the target; return the lines, and the legend's other entries."""
+    looks = [look_of(place, curve) for place, (curve, _) in enumerate(curves)]
+    drawn = [(points_of(curve, measure, height), look) for (curve, measure), look in zip(curves, looks, strict=True)]
     lines = [axis.plot(points.xs, points.ys, **look)[0] for points, look in drawn]
     for points, look in drawn:
         if points.band is not None:
-            axis.fill_between(points.xs, *points.band, color=look["color"], alpha=_BAND, linewidth=0.0)
-    return lines, _mark_target(axis, drawn, height, goal)
+            axis.fill_between(points.xs, *points.band, color=look["color"], alpha=BAND, linewidth=0.0)
+    return lines, _mark_target(axis, drawn, height, target)
 
 
 def _mark_target(
-    axis: Axes, drawn: Sequence[tuple[Points, dict[str, Any]]], height: Height, goal: Goal
-) -> dict[str, Line2D]:
+    axis: Axes, drawn: Sequence[tuple[Points, dict[str, Any]]], height: Height, target: float | None
+) -> Legend:
     """Draw the target as a line, and a ring where a curve first reaches it; return their legend entries."""
-    if goal.target is None:
+    if target is None:
         return {}
-    text, line = f"target {goal.target:.8g}", height.above(goal.target)
-    if math.isnan(line) or (height.optimum is not None and goal.target <= height.optimum):
+    text, line = f"target {target:.8g}", height.above(target)
+    if math.isnan(line) or (height.optimum is not None and target <= height.optimum):
         return {f"{text} (below the axis)": axis.plot([], [], linestyle="none")[0]}
-    marked = {text: axis.axhline(line, color=GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)}
+    marked: Legend = {text: axis.axhline(line, color=GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)}
     reached = [(at, look["color"]) for points, look in drawn if (at := points.first_at(line)) is not None]
     for (x, y), colour in reached:
-        axis.plot(x, y, markeredgecolor=colour, **_RING)
+        axis.plot(x, y, **ring(colour))
     if reached:
-        marked["first at the target"] = axis.plot([], [], markeredgecolor=GREY, **{**_RING, "markersize": 9})[0]
+        marked["first at the target"] = axis.plot([], [], **ring(GREY, among_names=True))[0]
     return marked
-
-
-def _look(place: int, curve: Curve) -> dict[str, Any]:
-    """Return the style of a curve; without a line if there are few records with iterations between them."""
-    longest = max(map(len, curve.traces), default=0)
-    return {
-        "color": COLOURS[place % len(COLOURS)],
-        "linestyle": "none" if curve.is_sparse else _LINES[place // len(COLOURS) % len(_LINES)],
-        "marker": _MARKERS[place % len(_MARKERS)],
-        "markevery": max(1, math.ceil(longest / _MARKERS_A_CURVE)),
-        "markersize": 5,
-        "linewidth": 1.7,
-    }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcopt.portions import portion
+from hpcopt.results.canvas import shortened
 from hpcopt.results.goal import Goal, agreed
 from hpcopt.results.record import Record
 
@@ -16,6 +17,8 @@ Value = str | float | None
 _ELSEWHERE = {"test", "test_labels", "storage", "start", "optimum"}
 """Keys of [data] and [problem] that do not affect the objective, or are compared separately."""
 
+_SIZES = {"kind", "workers"}  # of [cluster], told as nodes
+_VALUE = 40  # most characters of a value in a label
 _FILES = {"path", "labels"}
 _SAME = 1e-6  # relative, between a start stored in float32 and one in float64
 _START = "the data (objective and gradient at the start)"
@@ -45,13 +48,14 @@ def differences(runs: Sequence[tuple[Mapping[str, Any], Sequence[Record]]]) -> d
 def circumstances(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return additions to each curve's label, given run.json of each; empty if all are the same.
 
-    These are nodes, clock and start, and whether a run is unfinished.
+    These are nodes, clock and start, what else differs in [cluster], and whether a run is unfinished.
     """
     told = [_circumstances(described) for described in runs]
-    keys = [key for key in told[0] if any(one[key] != told[0][key] for one in told)]
+    known = dict.fromkeys(key for one in told for key in one)
+    keys = [key for key in known if any(one.get(key) != told[0].get(key) for one in told)]
     unfinished = ["" if described.get("result") else "unfinished" for described in runs]
     return [
-        ", ".join(part for part in (*(one[key] for key in keys), state) if part)
+        ", ".join(part for part in (*(one.get(key) for key in keys), state) if part)
         for one, state in zip(told, unfinished, strict=True)
     ]
 
@@ -82,6 +86,11 @@ def _circumstances(described: Mapping[str, Any]) -> dict[str, str]:
         "nodes": f"{nodes} {kind}{'' if nodes == 1 else 's'}",
         "clock": f"{described.get('clock', 'unknown')} clock",
         "start": f"start {described['specification'].get('problem', {}).get('start', 'zeros')}",
+        **{
+            key: f"{key} = {shortened(str(value), _VALUE)}"
+            for key, value in _flat(described["specification"].get("cluster", {}))
+            if key not in _SIZES
+        },
     }
 
 

@@ -1,0 +1,296 @@
+"""Figures for papers: axes, sizes, names and scales are chosen, nothing overlaps, letters are letters."""
+
+import itertools
+import math
+import warnings
+
+import pytest
+
+from hpcopt.cli.main import main
+from hpcopt.errors import InputError
+from hpcopt.results import folder as folders
+from hpcopt.results.curves import Curve
+from hpcopt.results.goal import Goal
+from hpcopt.results.look import Look, chosen
+from hpcopt.results.plots import draw_compare, draw_convergence
+from hpcopt.results.ticks import log_ticks, tick_label
+from tests.records import record
+
+LONG = "choco-sgd compressor.fraction=0.01 gamma=auto error_feedback=ef21, a label that is long"
+
+
+def trace(rate=0.1, rounds=30, seconds=0.3, **more):
+    return [
+        record(
+            round=place,
+            iteration=place,
+            seconds=seconds * place,
+            bytes=300_000 * place,
+            work=2.0 * place,
+            objective=0.1 + 0.6 * math.exp(-rate * place),
+            grad_norm=math.exp(-rate * place),
+            **more,
+        )
+        for place in range(rounds)
+    ]
+
+
+def curves(number):
+    names = ["gt", LONG, "$x_1$ & 50% #1", "deli_coco"]
+    return [Curve(f"{names[k % 4]} {k}", [trace(0.05 + 0.02 * k, rounds=30 + 10 * (k % 4))]) for k in range(number)]
+
+
+def drawn(given, goal=None, **choices):
+    return draw_compare(given, None, "the problem", goal, chosen(**choices))
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"x": "bogus"}, "x: expected one of rounds, iterations, bytes, .*; got 'bogus'"),
+        ({"y": "objective,up"}, "y: expected one of objective, suboptimality, .*; got 'up'"),
+        ({"size": "0x3"}, "size: expected width and height in inches, each from 1 to 50, as in 3.3x2.5; got '0x3'"),
+        ({"size": "3.3"}, "size: expected .*; got '3.3'"),
+        ({"size": (3.3, math.nan)}, "size: expected .*; got '3.3xnan'"),
+        ({"column": "triple"}, "column: expected one of single, double, text; got 'triple'"),
+        ({"column": "single", "size": "3x3"}, "size and column: give one of them"),
+        ({"log": "z"}, "log: expected one of x, y; got 'z'"),
+        ({"log": "x", "linear": "x,y"}, "log and linear: x is in both"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_told_with_those_that_there_are(choices, told):
+    with pytest.raises(InputError, match=told):
+        chosen(**choices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"x": "slots"}, "x: b does not count slots; it counts rounds, iterations, bytes, messages, seconds, work"),
+        ({"y": "kkt"}, "y: b does not measure kkt; it measures objective, mean_objective, worst_objective, grad_norm"),
+        ({"y": "suboptimality"}, "y: suboptimality needs an optimum of the runs: problem.optimum"),
+    ],
+)
+def test_an_axis_that_a_run_does_not_have_is_told_with_those_it_has(choices, told):
+    with pytest.raises(InputError, match=told):
+        drawn([Curve("a", [trace(slots=3, kkt=1.0)]), Curve("b", [trace()])], **choices)
+
+
+def test_chosen_axes_are_panels_one_for_each_pair():
+    figure = drawn([Curve("a", [trace(kkt=0.5)])], Goal(0.3, optimum=0.1), x="bytes,work", y=("suboptimality", "kkt"))
+    assert [axis.get_xlabel() for axis in figure.axes] == ["MB sent", "passes over the data"] * 2
+    assert [axis.get_ylabel() for axis in figure.axes[::2]] == ["objective minus the optimum (0.1)", "largest residual"]
+    assert list(figure.axes[1].get_lines()[0].get_xdata()) == [2.0 * place for place in range(30)]
+    assert list(figure.axes[2].get_lines()[0].get_ydata()) == [0.5] * 30
+    assert [len(axis.get_lines()) for axis in figure.axes] == [4, 4, 1, 1]  # the target is no line among residuals
+
+
+def test_the_objective_itself_is_drawn_where_it_is_asked_for():
+    (axis,) = drawn([Curve("a", [trace()])], Goal(0.3, optimum=0.1), x="rounds", y="objective").axes
+    assert axis.get_ylabel() == "objective"
+    assert axis.get_lines()[0].get_ydata()[0] == pytest.approx(0.7)
+
+
+def test_scales_are_chosen_by_axis():
+    figure = drawn([Curve("a", [trace()])], log="x,y")
+    assert {(axis.get_xscale(), axis.get_yscale()) for axis in figure.axes} == {("symlog", "log")}
+    longer = [Curve("a", [trace(rounds=300)]), Curve("b", [trace(rounds=10)])]
+    figure = drawn(longer, Goal(optimum=0.1), linear=("x", "y"))
+    assert {(axis.get_xscale(), axis.get_yscale()) for axis in figure.axes} == {("linear", "linear")}
+
+
+@pytest.mark.parametrize(("title", "told"), [(None, "the problem"), ("none", ""), ("Mine", "Mine")])
+def test_the_title_is_the_problem_or_chosen_or_none(title, told):
+    assert drawn(curves(1), title=title).get_suptitle() == told
+
+
+@pytest.mark.parametrize("low", [1e-9, 0.0123, 0.7, 9.99, 12345.0])
+@pytest.mark.parametrize("factor", [1.001, 1.3, 2.5, 9.0, 40.0, 1e3, 1e12])
+def test_a_logarithmic_axis_has_a_few_ticks_inside_it_told_apart_by_their_labels(low, factor):
+    ticks = log_ticks(low, low * factor)
+    assert 2 <= len(ticks) <= 8
+    assert all(low * (1 - 1e-6) <= tick <= low * factor * (1 + 1e-6) for tick in ticks)
+    assert len(set(map(tick_label, ticks))) == len(ticks)
+
+
+def boxes_of(texts):
+    return [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+
+
+@pytest.mark.parametrize(
+    ("number", "choices"),
+    [
+        (2, {}),
+        (8, {"column": "single", "x": "seconds", "log": "x"}),
+        (18, {"column": "double"}),
+        (2, {"column": "text", "y": "grad_norm,objective"}),
+        (3, {"size": "3.3x3.5", "x": "bytes"}),
+        (1, {"size": "2x2", "x": "rounds", "title": "none"}),
+    ],
+)
+def test_nothing_covers_anything_or_leaves_the_picture(number, choices):
+    figure = drawn(curves(number), Goal(0.3, optimum=0.1), **choices)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that fails
+        figure.draw_without_rendering()
+    legend, whole = figure.legends[0].get_window_extent(), figure.bbox
+    panels = [axis.get_window_extent() for axis in figure.axes]
+    for axis, panel in zip(figure.axes, panels, strict=True):
+        outer = axis.get_tightbbox()
+        assert whole.x0 <= outer.x0 <= outer.x1 <= whole.x1 + 1
+        assert legend.y1 <= outer.y0 + 1
+        assert panel.height >= 0.5 * figure.dpi
+        assert panel.width >= 0.8 * figure.dpi
+        for label in boxes_of([axis.yaxis.label]):
+            assert legend.y1 <= label.y0 <= label.y1 <= whole.y1
+        for ticks in (axis.get_xticklabels(), axis.get_yticklabels()):
+            inside = [box for box in boxes_of(ticks) if outer.overlaps(box)]
+            assert not any(one.overlaps(other) for one, other in itertools.combinations(inside, 2))
+        if figure._suptitle is not None:
+            assert outer.y1 <= figure._suptitle.get_window_extent().y0 + 1
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(panels, 2))
+    assert 0 <= legend.x0 <= legend.x1 <= whole.x1
+    assert legend.y0 >= 0
+
+
+@pytest.mark.parametrize(("choices", "size"), [({"size": "4x3"}, (4, 3)), ({"column": "single"}, (3.3, None))])
+def test_a_picture_has_the_size_that_was_asked_for(choices, size):
+    width, height = drawn(curves(2), x="bytes", **choices).get_size_inches()
+    assert width == size[0]
+    assert height == (size[1] or height)
+
+
+def test_a_size_too_low_for_the_legend_is_told_with_one_that_is_not():
+    with pytest.raises(InputError, match=r"size: 3x2 is too low .* it takes at least 3x") as caught:
+        drawn(curves(8), size="3x2")
+    drawn(curves(8), size=str(caught.value).rpartition(" ")[2])
+
+
+def test_letters_are_embedded_as_truetype_in_pdf_and_are_text_in_svg(tmp_path):
+    for name in ("a.pdf", "a.svg"):
+        draw_compare(curves(1), tmp_path / name, "the problem", None, chosen(column="single", x="bytes"))
+    pdf, svg = (tmp_path / "a.pdf").read_bytes(), (tmp_path / "a.svg").read_text()
+    assert b"/CIDFontType2" in pdf
+    assert b"/Type3" not in pdf
+    assert "the problem" in svg
+    assert "MB sent" in svg
+
+
+def test_an_ideal_speed_up_is_drawn_over_seconds_from_the_fewest_nodes_of_a_solver():
+    given = [Curve(f"{n} nodes", [trace(seconds=0.8 / n**0.5)], "gt", n) for n in (4, 1, 16)]
+    other = Curve("other", [trace(seconds=5.0)], "dgd", 64)
+    figure = draw_compare([*given, other], None, "", None, Look(speed_up=True))
+    assert [len(axis.get_lines()) for axis in figure.axes] == [4, 4, 7]  # a line for the legend, too
+    ideal = [line for line in figure.axes[2].get_lines()[4:] if len(line.get_xdata())]
+    assert [line.get_xdata()[-1] for line in ideal] == pytest.approx([29 * 0.8 / 4, 29 * 0.8 / 16])
+    assert ideal[0].get_color() == figure.axes[2].get_lines()[0].get_color()
+    with pytest.raises(InputError, match="speed_up: takes runs of one solver on different numbers of nodes"):
+        draw_compare([given[0], other], None, "", None, Look(speed_up=True))
+
+
+def test_one_run_keeps_all_its_panels_in_another_size():
+    figure = draw_convergence(trace(test_accuracy=0.9), None, "title", None, chosen(column="single"))
+    assert len(figure.axes) == 5
+    assert figure.get_size_inches()[0] == 3.3
+    assert len({round(axis.get_position().x0, 2) for axis in figure.axes}) == 1
+
+
+def written(folder, label="gt", records=(), **described):
+    folder.mkdir(parents=True)
+    tables = {"specification": {"data": {}, "problem": {}}, "data": {}, "nodes": 4, "cluster": "virtual"}
+    folders.write_json(
+        folder / folders.RUN,
+        {
+            "label": label,
+            "solver": "gt",
+            "problem": "ridge",
+            "clock": "virtual",
+            "result": {"status": "rounds"},
+            **tables,
+            **described,
+        },
+    )
+    folders.write_trace(folder, records or trace())
+    return folder
+
+
+def told(capsys):
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Return the list of what is drawn: curves, title, look."""
+    pictures = []
+    monkeypatch.setattr(
+        "hpcopt.studies.overlay.draw_compare", lambda curves, _, title, __, look: pictures.append((curves, title, look))
+    )
+    return pictures
+
+
+def names(shown):
+    return [curve.label for curve in shown[-1][0]]
+
+
+def test_the_options_of_the_command_line_make_the_look(tmp_path, shown):
+    a, b = (str(written(tmp_path / name, name)) for name in "ab")
+    options = ["--x", "bytes,work", "--y", "grad_norm", "--column", "double", "--log", "x", "--linear", "y"]
+    assert main(["plot", a, b, *options, "--title", "none", "--label", f"{a}=$x$ = 1", "--speed-up"]) == 0
+    assert names(shown) == ["$x$ = 1", "b"]
+    (_, _, look) = shown[0]
+    assert (look.x, look.y, look.width, look.log, look.linear) == (
+        ("bytes", "work"),
+        ("grad_norm",),
+        7.0,
+        ("x",),
+        ("y",),
+    )
+    assert (look.title, look.speed_up) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "expected"),
+    [
+        (["--x", "bogus"], 2, "x: expected one of rounds, "),
+        (["--size", "0x3"], 2, "size: expected width and height in inches"),
+        (["--label", "a"], 2, "label: expected DIR=TEXT, a run's folder and its name in the legend; got 'a'"),
+        (["--label", "other=A"], 1, "label: other is not among the runs that are shown: "),
+        (["--timeline", "--x", "bytes"], 2, "--timeline: its picture takes none of the options for curves"),
+        (["--x", "slots"], 1, "x: gt does not count slots; it counts rounds"),
+    ],
+)
+def test_wrong_options_are_told_in_a_line(tmp_path, capsys, options, code, expected):
+    assert main(["plot", str(written(tmp_path / "a")), *options]) == code
+    assert expected in told(capsys)
+
+
+def test_a_folder_is_in_the_legend_only_where_names_would_be_equal(tmp_path, shown):
+    a, b, c = (written(tmp_path / name, label) for name, label in (("a", "gt"), ("b", "gt"), ("c", "dgd")))
+    assert main(["plot", str(a), str(c)]) == 0
+    assert names(shown) == ["gt", "dgd"]
+    assert main(["plot", str(a), str(b), str(c)]) == 0
+    assert names(shown) == [f"gt ({a})", f"gt ({b})", "dgd"]
+    d = written(tmp_path / "d", nodes=8)
+    assert main(["plot", str(a), str(d)]) == 0
+    assert names(shown) == ["gt [4 virtual nodes]", "gt [8 virtual nodes]"]
+
+
+def test_clusters_that_differ_are_told_in_the_legend(tmp_path, shown):
+    tables = {"data": {}, "problem": {}}
+    slow = {"cluster": {"kind": "virtual", "latency": 1e-3, "stragglers": {"probability": 0.1}}}
+    a = written(tmp_path / "a", specification={**tables, "cluster": {"kind": "virtual", "latency": 1e-5}})
+    b = written(tmp_path / "b", specification={**tables, **slow})
+    assert main(["plot", str(a), str(b)]) == 0
+    assert names(shown) == ["gt [latency = 1e-05]", "gt [latency = 0.001, stragglers.probability = 0.1]"]
+
+
+def test_runs_inside_a_comparison_are_named_by_their_folders_there(tmp_path, shown):
+    folders.write_json(written(tmp_path / "both" / "gt").parent / folders.INDEX, {"runs": ["gt"]})
+    assert main(["plot", str(tmp_path / "both"), "--label", "gt=Gradient tracking"]) == 0
+    assert names(shown) == ["Gradient tracking"]
+
+
+def test_one_run_can_be_drawn_over_chosen_axes(tmp_path, shown):
+    assert main(["plot", str(written(tmp_path / "a")), "--x", "work"]) == 0
+    assert (names(shown), shown[0][2].x) == (["gt"], ("work",))
