@@ -85,7 +85,8 @@ REFUSED = [  # solver, its parameters, the setting, the key, a part of the text
 BEYOND_THEORY = [
     ("giant", {}, {"problem": problem("huber")}, "problem.loss", "a Hessian that is not singular"),
     ("newton-cg", {}, {"problem": WITH_INTERCEPT}, "problem.loss", "use lbfgs, or l2 > 0 and no intercept"),
-    ("sgd", {"compressor": TOP}, {"d": 6}, "solver.compressor", "top-k with these parameters is biased"),
+    ("sgd", {"compressor": TOP}, {"d": 6}, "solver.compressor", 'or error_feedback = "ef" or "ef21"; top-k with these'),
+    ("prox-sgd", {"compressor": TOP}, {"d": 6}, "solver.compressor", 'or error_feedback = "ef"; top-k with these'),
     (
         "sgd",
         {"compressor": TERNARY, "error_feedback": "ef"},

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 
@@ -76,8 +76,10 @@ def decoded_sum(compressor: Compressor, messages: Sequence[Message], d: int) -> 
 def _feedback(solver: Any, setting: Setting) -> Objection | None:
     compressor, feedback, d = solver.compressor, solver.error_feedback, setting.d
     if d is not None and feedback == "none" and compressor.variance(d) is None:
+        offered = get_args(get_type_hints(type(solver))["error_feedback"]) or FEEDBACKS
+        feedbacks = " or ".join(f'"{name}"' for name in offered if name != "none")
         what = (
-            f'requires an unbiased compressor, or error_feedback = "ef" or "ef21"; '
+            f"requires an unbiased compressor, or error_feedback = {feedbacks}; "
             f"{compressor.name} with these parameters is biased"
         )
         return Objection("solver.compressor", what, can_be_forced=True)
