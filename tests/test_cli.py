@@ -228,6 +228,20 @@ def test_fit_with_l1_agrees_with_scikit_learn_and_says_how_many_weights_are_left
     assert left < X.shape[1]
 
 
+@pytest.mark.parametrize(
+    ("loss", "solver"), [("logistic", "prox-lbfgs"), ("softmax", "prox-lbfgs"), ("hinge", "adagrad-cmd")]
+)
+def test_fit_with_l1_converges_on_features_in_different_units_where_the_loss_is_smooth(tmp_path, capsys, loss, solver):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 5)) * [1e-3, 1.0, 10.0, 1.0, 1e3] + [0.0, 0.0, 100.0, 0.0, 0.0]
+    np.savez(tmp_path / "data.npz", X=X, y=np.sign(X[:, 1] - X[:, 3] + rng.standard_normal(60)))
+    arguments = ["fit", str(tmp_path / "data.npz"), "--l1", "1e-3", "--loss", loss, "--intercept", "--virtual", "3"]
+    assert main([*arguments, "-o", str(tmp_path / "model.npz")]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"hpcopt {solver}: ")
+    assert told.err.startswith("hpcopt: warning: no test tells") if loss == "hinge" else not told.err
+
+
 def test_fit_of_the_squared_loss_agrees_with_scikit_learns_ridge(tmp_path, labelled):
     path, X, y = labelled
     model = tmp_path / "model.npz"

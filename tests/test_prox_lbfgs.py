@@ -89,6 +89,7 @@ DEGENERATE = {
     "constant features": np.hstack([Z, np.zeros((N, 1)), np.full((N, 1), 7.0)]),
     "more features than rows": np.random.default_rng(1).standard_normal((N, 120)),
     "seconds since 1970": np.hstack([Z[:, :3], 1e8 * Z[:, 3:4] + 1.6e9]),
+    "far away": Z + 1e6,
     "one row apart": np.vstack([Z[:-1], 1e4 * Z[-1:]]),
 }
 

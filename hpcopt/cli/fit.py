@@ -43,7 +43,7 @@ SolverName = Annotated[
     typer.Option(
         metavar="NAME",
         help="See: hpcopt list solvers; default: newton-cg; lbfgs with the losses softmax, hinge and huber; "
-        "adagrad-cmd with --l1.",
+        "prox-lbfgs with --l1, adagrad-cmd with --l1 and hinge.",
     ),
 ]
 Tolerance = Annotated[
@@ -52,7 +52,7 @@ Tolerance = Annotated[
         metavar="T",
         parser=real,
         help="Stop when the scaled gradient, which does not depend on the features' units, is at most this; its "
-        "square is about the relative gap of the objective to the minimum. Default 1e-8; 1e-5 with --l1, and 1e-2 "
+        "square is about the relative gap of the objective to the minimum. Default 1e-8, and 1e-2 "
         "for non-convex models and losses. Losses that are not smooth (hinge) have no such test: they stop after 1000 "
         "rounds.",
     ),
@@ -101,7 +101,7 @@ def fit(
     from hpcopt.runs.fit import fit as start
     from hpcopt.spec.suitable import usual_solver, usual_stop
 
-    stop = usual_stop(model, loss, smooth=not l1) if tol is None else {"scaled_gradient": tol}
+    stop = usual_stop(model, loss) if tol is None else {"scaled_gradient": tol}
     solver = solver or usual_solver(model, loss, smooth=not l1)
     problem: dict[str, Any] = {"model": model, "loss": loss}
     problem |= {name: weight for name, weight in (("l1", l1), ("l2", l2)) if weight is not None}

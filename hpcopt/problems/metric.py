@@ -153,12 +153,20 @@ class Metric:
         """Return sqrt(g^T G^-1 g)."""
         return math.sqrt(self.square(self.centred(g)))
 
-    def relative(self, g: Vector, value: float) -> float:
-        """Return sqrt(g^T G^-1 g / 2 f) for the objective f >= 0: its square is a lower bound of (f - f*) / f."""
-        norm = self.norm(g)
-        if norm == 0.0:
+    def relative(self, g: Vector, value: float, residual: Callable[[Vector], Vector] | None = None) -> float:
+        """Return sqrt(g^T G^-1 g / 2 f) for the objective f >= 0: its square is a lower bound of (f - f*) / f.
+
+        Parameters
+        ----------
+        residual
+            Replaces g in centred coordinates by the residual of a penalty that is not smooth. It comes after centring:
+            where it is 0, roundoff of an intercept's derivative, multiplied by a large mean, must not return.
+        """
+        centred = self.centred(g) if residual is None else residual(self.centred(g))
+        square = self.square(centred)
+        if square == 0.0:
             return 0.0
-        return norm / math.sqrt(2.0 * value) if value > 0.0 else math.inf
+        return math.sqrt(square / (2.0 * value)) if value > 0.0 else math.inf
 
     def _parts(self, w: Vector) -> tuple[NDArray[np.float64], Vector]:
         """Return the weights (features, outputs) and intercepts (outputs,) or (0,) of a vector, as views."""

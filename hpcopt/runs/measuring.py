@@ -136,10 +136,14 @@ class Watch:
         """Return the columns that every record of `w` has, given the sums of the nodes' contributions, (8 + d,)."""
         objective, size, down, messages, over_edges, touched, tests, hits = (float(v) for v in sums[:_NUMBERS])
         tested = hits / tests if tests else None
-        penalty, weights, residual = self._oracle.penalty, w[: self._oracle.penalised], sums[_NUMBERS:]
-        if not penalty.smooth:
-            residual = residual.copy()
-            residual[: len(weights)] = penalty.residual(weights, residual[: len(weights)])
+        penalty, weights, gradient = self._oracle.penalty, w[: self._oracle.penalised], sums[_NUMBERS:]
+
+        def least(g: Vector) -> Vector:
+            found = g.copy()
+            found[: len(weights)] = penalty.residual(weights, g[: len(weights)])
+            return found
+
+        residual = gradient if penalty.smooth else least(gradient)
         is_error = self._problem.formulation.loss.targets is Targets.REAL
         return Record(
             round=rounds,
@@ -153,7 +157,9 @@ class Watch:
             grad_norm=float(np.linalg.norm(residual)),
             bytes_up=int(size - down) if self._directed else None,
             bytes_down=int(down) if self._directed else None,
-            scaled_gradient=None if self._metric is None else self._metric.relative(residual, objective),
+            scaled_gradient=None
+            if self._metric is None
+            else self._metric.relative(gradient, objective, None if penalty.smooth else least),
             nonzeros=None if penalty.smooth else int(np.count_nonzero(weights)),
             kkt=None if penalty.smooth else float(np.abs(residual).max()),
             test_accuracy=None if is_error else tested,

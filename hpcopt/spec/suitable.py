@@ -22,26 +22,23 @@ def usual_solver(model: str, loss: str, *, smooth: bool = True) -> str:
     smooth
         Whether the penalty is smooth.
     """
-    if not smooth:
-        return "adagrad-cmd"
     formulation = _formulation(model, loss)
+    if not smooth:
+        return "prox-lbfgs" if formulation is None or formulation.loss.flat_minima else "adagrad-cmd"
     return "newton-cg" if formulation is None or (formulation.hessian and formulation.loss.curved) else "lbfgs"
 
 
-def usual_stop(model: str, loss: str, *, smooth: bool = True) -> dict[str, Any]:
+def usual_stop(model: str, loss: str) -> dict[str, Any]:
     """Return the default table [stop]: a goal for the scaled gradient, or a budget where it need not vanish.
 
-    The parameters are those of `usual_solver`.
-
-    A nonconvex objective has kinks or saddles, at which gradients stay large long after the model is good. With a
-    penalty that is not smooth, the default solver is of first order.
+    A nonconvex objective has kinks or saddles, at which gradients stay large long after the model is good.
     """
     formulation = _formulation(model, loss)
     if formulation is not None and not formulation.loss.flat_minima:
         return {"rounds": UNTESTED_ROUNDS}
     if formulation is not None and not formulation.convex:
         return {"scaled_gradient": 1e-2}
-    return {"scaled_gradient": 1e-8 if smooth else 1e-5}
+    return {"scaled_gradient": 1e-8}
 
 
 def _formulation(model: str, loss: str) -> Formulation | None:
