@@ -217,8 +217,10 @@ def test_labels_tell_the_solvers_of_a_comparison_apart(tables, expected):
         (
             "0.33",
             "2020-01-01",
-            "spec.toml, line 12: stop.target: expected a number or a table { suboptimality, relative }, "
-            + "got date 2020-01-01",
+            (
+                "spec.toml, line 12: stop.target: expected a number or a table { suboptimality, relative }, "
+                "got date 2020-01-01"
+            ),
         ),
         ("1e-3", "-1", "spec.toml, line 10: cluster.latency: expected a number >= 0, got -1"),
         ("seed = 7", "seed = 1.5", "spec.toml, line 1: seed: expected an integer >= 0, got 1.5"),
