@@ -18,7 +18,7 @@ from hpcopt.version import __version__
 if TYPE_CHECKING:
     from hpcopt.errors import InputError
     from hpcopt.models.model import Model
-    from hpcopt.runs.execute import Run
+    from hpcopt.runs.finished import Run
     from hpcopt.runs.start import run
     from hpcopt.studies.compare import compare
 
@@ -27,7 +27,7 @@ __all__ = ["InputError", "Model", "Run", "__version__", "compare", "run"]
 _HOMES = {
     "InputError": "hpcopt.errors",
     "Model": "hpcopt.models.model",
-    "Run": "hpcopt.runs.execute",
+    "Run": "hpcopt.runs.finished",
     "run": "hpcopt.runs.start",
     "compare": "hpcopt.studies.compare",
 }

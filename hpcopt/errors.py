@@ -37,6 +37,8 @@ class Remedy(Enum):
     FORCE = " (force=True runs it anyway)"
     DRAW = " (force=True draws them anyway, with the differences in the legend)"
     OVERWRITE = "; give overwrite=True to replace it, or another folder"
+    CONTINUE = "; give resume=True to keep its finished runs, overwrite=True to replace it, or another folder"
+    CHANGED = "; give overwrite=True as well to run it again, or another folder"
     FOLDER = "; give another output folder"
     RANKS = '; start it without mpiexec, or give kind = "mpi"'
     WORKERS = " (the number of its nodes)"

@@ -14,6 +14,7 @@ from hpcopt.results.tables import compare_rows, compare_table
 from hpcopt.spec.specification import specification_from
 from hpcopt.studies import compare as comparing
 from hpcopt.studies import replot as replotting
+from hpcopt.studies import series
 from tests.test_plots import finished, shown, trace
 
 GOSSIP = {
@@ -113,8 +114,8 @@ def test_a_wrong_number_of_seeds_is_refused(seeds, many, said):
 
 def test_all_runs_of_a_seed_come_before_those_of_the_next(tmp_path, monkeypatch):
     ran = []
-    execute = comparing.execute
-    monkeypatch.setattr(comparing, "execute", lambda *given, **more: ran.append(given[2]) or execute(*given, **more))
+    execute = series.execute
+    monkeypatch.setattr(series, "execute", lambda *given, **more: ran.append(given[2]) or execute(*given, **more))
     solvers = [{"name": "giant"}, {"name": "lbfgs"}]
     hpcopt.compare({**GOSSIP, "solvers": solvers}, folder=tmp_path / "out")
     assert ran == ["giant seed=3", "lbfgs seed=3", "giant seed=4", "lbfgs seed=4"]

@@ -10,6 +10,7 @@ from hpcopt.cli.options import (
     Overwrite,
     Quiet,
     RequireTarget,
+    Resume,
     SolverFile,
     Spec,
     Virtual,
@@ -23,6 +24,7 @@ def compare(
     virtual: Virtual = None,
     out: Out = None,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     quiet: Quiet = False,
     force: Force = False,
     require_target: RequireTarget = False,
@@ -41,6 +43,7 @@ def compare(
         overrides=overridden(overrides, virtual, solver_file),
         folder=out,
         overwrite=overwrite,
+        resume=resume,
         quiet=quiet,
         force=force,
     )

@@ -21,7 +21,7 @@ from hpcopt.cli.options import (
 from hpcopt.fabric.launch import is_first
 
 if TYPE_CHECKING:
-    from hpcopt.runs.execute import Run
+    from hpcopt.runs.finished import Run
 
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="LIBSVM text (also .gz, .bz2, .xz), .npz, .npy or IDX.")]

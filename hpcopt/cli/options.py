@@ -54,6 +54,9 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Output folder; default: that of the specification.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Keep the finished runs of the same comparison, and run the others.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Run even if a condition of the solver's theory does not hold.")]
 SolverFile = Annotated[
@@ -68,6 +71,8 @@ REMEDIES = {
     Remedy.FORCE: " (--force runs it anyway)",
     Remedy.DRAW: " (--force draws them anyway, with the differences in the legend)",
     Remedy.OVERWRITE: "; give --overwrite to replace it, or another --out",
+    Remedy.CONTINUE: "; give --resume to keep its finished runs, --overwrite to replace it, or another --out",
+    Remedy.CHANGED: "; give --overwrite as well to run it again, or another --out",
     Remedy.FOLDER: "; give another output folder with --out",
     Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',
     Remedy.WORKERS: " (or give --virtual N)",

@@ -17,8 +17,8 @@ from hpcopt.results.terminal import is_terminal, warn
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpcopt.runs.execute import Run
-    from hpcopt.studies.compare import Comparison
+    from hpcopt.runs.finished import Run
+    from hpcopt.studies.comparison import Comparison
 
 WIDTH = 100  # columns in a batch log
 

@@ -38,7 +38,14 @@ _FORMER = "network.png"  # written by earlier versions
 OURS = (*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON)
 
 
-def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+def check(
+    folder: Path,
+    inner: Sequence[str] = (),
+    *,
+    overwrite: bool,
+    resume: bool = False,
+    inputs: Iterable[Path] = (),
+) -> None:
     """Raise an error for a folder that cannot take a new run or comparison; nothing is changed.
 
     Parameters
@@ -47,6 +54,8 @@ def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: I
         The names of the folders of a comparison's runs.
     overwrite
         Whether its contents may be replaced.
+    resume
+        Whether a comparison in it is continued.
     inputs
         The input files; none of them may be written or removed by the run.
 
@@ -62,10 +71,13 @@ def check(folder: Path, inner: Sequence[str] = (), *, overwrite: bool, inputs: I
                 raise InputError(f"{place / name}: is a folder, but a run writes a file of that name", Remedy.FOLDER)
     places = [folder, *(folder / name for name in dict.fromkeys([*inner, *listed(folder)]))]
     check_apart((place / name for place in places for name in OURS), inputs)
+    several = bool(listed(folder))
     for place in places:
         held = [name for name in OURS if os.path.lexists(place / name)]
-        if held and not overwrite:
-            raise InputError(f"{place}: holds another run ({held[0]})", Remedy.OVERWRITE)
+        compared = several and not (place == folder and RUN in held)
+        if held and not overwrite and not (resume and compared):
+            remedy = Remedy.CONTINUE if inner and compared else Remedy.OVERWRITE
+            raise InputError(f"{place}: holds another run ({held[0]})", remedy)
 
 
 def clear(folder: Path) -> None:
@@ -94,7 +106,8 @@ def kept(folder: Path) -> str:
     """Describe what a run or a comparison has written so far."""
     names = listed(folder)
     if names:
-        return f"{sum(_is_whole(folder / name) for name in names)} of {len(names)} runs in {folder} are complete"
+        whole = sum(_is_whole(folder / name) for name in names)
+        return f"{whole} of {len(names)} runs in {folder} are complete, and resuming keeps them"
     if _is_whole(folder):
         return f"{folder}: model and result are kept"
     return (
@@ -105,9 +118,10 @@ def kept(folder: Path) -> str:
 
 
 def _is_whole(folder: Path) -> bool:
+    """Return whether a run has ended there."""
     try:
         return json.loads((folder / RUN).read_text(encoding="utf-8"))["result"] is not None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -36,9 +36,9 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "hpcopt": __version__,
         "label": label,
         "solver": type(solver).name,
-        **_origin(solver),
+        **origin_of(solver),
         "problem": prepared.words(),
-        "data": {key: getattr(prepared.loaded, key) for key in ("name", "rows", "features", "checksum")},
+        "data": data_of(prepared),
         "specification": as_toml_dict(spec),
         **({"optimum": prepared.optimum.as_dict()} if prepared.optimum is not None else {}),
         **({"target": prepared.goal.target} if prepared.goal.target is not None else {}),
@@ -60,7 +60,12 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
     }
 
 
-def _origin(solver: Solver[Any]) -> dict[str, Any]:
+def data_of(prepared: Prepared) -> dict[str, Any]:
+    """Return what identifies the rows of a run."""
+    return {key: getattr(prepared.loaded, key) for key in ("name", "rows", "features", "checksum")}
+
+
+def origin_of(solver: Solver[Any]) -> dict[str, Any]:
     """Return the origin of an external solver: its file, or the package that provides it."""
     file, package = file_of(type(solver)), SOLVERS.packages.get(solver.name)
     if file is not None:

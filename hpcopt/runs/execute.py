@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,14 @@ from hpcopt.fabric.interface import Node
 from hpcopt.models.model import Model
 from hpcopt.models.trained import trained
 from hpcopt.results import folder as folders
-from hpcopt.results.goal import Goal
 from hpcopt.results.hubs import draw_hubs
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
-from hpcopt.results.record import Record
-from hpcopt.results.stopping import Status, StopRule
+from hpcopt.results.stopping import StopRule
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
+from hpcopt.runs.finished import Run
 from hpcopt.runs.leaving import leave_rest, leave_result
-from hpcopt.runs.phases import Phases
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.recorder import Recorder
@@ -36,49 +33,6 @@ from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification
 from hpcopt.topology.hubs import HubNetwork
 from hpcopt.topology.hubs.layout import lay_out_hubs
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run, the same on every process.
-
-    Attributes
-    ----------
-    label
-        Its name in tables.
-    folder
-        Its output folder; None if nothing was to be written.
-    result
-        As in run.json: status, message, reached, rounds, iterations, seconds, bytes, messages, work, objective,
-        grad_norm.
-    records
-        The records (on MPI: kept by every rank, written by rank 0).
-    model
-        The last iterate; after a divergence the best one.
-    phases
-        Its wall-clock time by phase.
-    goal
-        The measure by which it is judged.
-    """
-
-    label: str
-    folder: Path | None
-    status: Status
-    result: dict[str, Any]
-    records: list[Record]
-    model: Model
-    phases: Phases
-    goal: Goal
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the run diverged."""
-        return self.status.diverged
-
-    @cached_property
-    def trace(self) -> list[dict[str, Any]]:
-        """The records as dicts, as in trace.jsonl; non-finite values are NaN or inf, not None."""
-        return [record.as_dict() for record in self.records]
 
 
 def execute(
@@ -131,7 +85,7 @@ def execute(
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             leave_result(model, out, described, phases, result, recorder)
-    run = Run(label, folder, outcome.status, result, recorder.records, model, phases, prepared.goal)
+    run = Run(label, folder, outcome.status, result, recorder.records, phases, prepared.goal, model)
     by_edge = solver.needs.models == "own" and solver.needs.topology != "hubs"
     edges = _edges(prepared, outcomes) if by_edge else None
     spans = None if timelines is None else timelines.gathered()

@@ -11,7 +11,8 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.outputs import check_apart, check_file
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
-from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.execute import execute
+from hpcopt.runs.finished import Run
 from hpcopt.runs.goal import with_goal
 from hpcopt.runs.leaving import save_model
 from hpcopt.runs.progress import ReadingProgress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -13,10 +14,16 @@ Phase = Literal["read", "prepare", "warm-up", "solve", "write"]
 
 
 class Phases:
-    """A stopwatch: a phase lasts until another one begins or until `end`."""
+    """A stopwatch: a phase lasts until another one begins or until `end`.
 
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
+    Parameters
+    ----------
+    seconds
+        The time of phases that have ended.
+    """
+
+    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+        self._seconds: dict[str, float] = dict(seconds or {})
         self._phase: Phase | None = None
         self._since = 0.0
 
@@ -39,9 +46,7 @@ class Phases:
 
     def copy(self) -> Phases:
         """Return a copy with the times so far, and no phase in progress."""
-        other = Phases()
-        other._seconds = self.seconds
-        return other
+        return Phases(self.seconds)
 
     def level(self, processes: Group) -> None:
         """End the current phase, and set each phase to its maximum over the processes; collective."""

@@ -17,7 +17,8 @@ from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
-from hpcopt.runs.execute import Run, execute
+from hpcopt.runs.execute import execute
+from hpcopt.runs.finished import Run
 from hpcopt.runs.goal import with_goal
 from hpcopt.runs.hubs import rates_hint, rates_in_words
 from hpcopt.runs.prepare import Prepared
@@ -100,6 +101,7 @@ def checked_folder(
     inner: Sequence[str] = (),
     *,
     overwrite: bool,
+    resume: bool = False,
 ) -> Path | None:
     """Return the output folder, checked by the process that writes but not modified yet; collective.
 
@@ -114,7 +116,7 @@ def checked_folder(
     own = [] if isinstance(specification, Mapping) else [Path(specification)]
     with agreed(cluster.processes, one_tells=True):
         if out is not None and cluster.local_nodes[0] == 0:
-            folders.check(out, inner, overwrite=overwrite, inputs=[*own, *spec.files])
+            folders.check(out, inner, overwrite=overwrite, resume=resume, inputs=[*own, *spec.files])
     return out
 
 

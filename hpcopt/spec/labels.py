@@ -15,7 +15,7 @@ def labels(tables: Sequence[SolverTable]) -> list[str]:
 
     Its own `label`; otherwise its name, followed by the parameters that distinguish it from others of that name.
     """
-    parameters = [dict(_flat({key: table[key] for key in table.keys() - {"name", *NO_PARAMETERS}})) for table in tables]
+    parameters = [dict(flat({key: table[key] for key in table.keys() - {"name", *NO_PARAMETERS}})) for table in tables]
     names: list[str] = []
     for table, own in zip(tables, parameters, strict=True):
         rivals = [other for rival, other in zip(tables, parameters, strict=True) if rival["name"] == table["name"]]
@@ -41,9 +41,9 @@ def coordinates(tables: Sequence[SolverTable], keys: Sequence[str]) -> list[dict
         part is told as that of its parameter.
     """
     named = {key for key in keys if any(isinstance(table[key], Mapping) and "name" in table[key] for table in tables)}
-    flat = [
+    flattened = [
         dict(
-            _flat(
+            flat(
                 {
                     key: {"name": value} if key in named and isinstance(value := table[key], str) else table[key]
                     for key in keys
@@ -52,15 +52,16 @@ def coordinates(tables: Sequence[SolverTable], keys: Sequence[str]) -> list[dict
         )
         for table in tables
     ]
-    known = dict.fromkeys(key for one in flat for key in one)
-    telling = [key for key in known if any((key in one, one.get(key)) != (True, flat[0].get(key)) for one in flat)]
-    return [{key.removesuffix(".name"): one[key] for key in telling if key in one} for one in flat]
+    known = dict.fromkeys(key for one in flattened for key in one)
+    first = flattened[0]
+    telling = [key for key in known if any((key in one, one.get(key)) != (True, first.get(key)) for one in flattened)]
+    return [{key.removesuffix(".name"): one[key] for key in telling if key in one} for one in flattened]
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield ("line_search.slope", 0.1) for nested tables."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

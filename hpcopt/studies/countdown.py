@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hpcopt.runs.execute import Run
+from hpcopt.runs.finished import Run
 
 _MINUTE, _HOUR = 60.0, 3600.0
 _SOON = 100  # runs after each of which tables are written; later after every tenth

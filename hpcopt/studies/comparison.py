@@ -1,0 +1,55 @@
+"""A comparison in Python: the runs of several solvers, and its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpcopt.results.choice import Contender
+from hpcopt.results.goal import Goal
+from hpcopt.results.grids import best_rows, grid_rows
+from hpcopt.runs.finished import Run
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Finished runs side by side.
+
+    Attributes
+    ----------
+    contenders
+        The runs of each of [[solvers]], in order: the cells of its grid, and the best of them.
+    folder
+        The output folder; None if nothing was to be written.
+    goal
+        The measure by which they are judged.
+    title
+        The problem and the nodes.
+    remarks
+        What a reader of the tables should know, a line each: a grid of which the best value is the largest, ...
+    """
+
+    contenders: list[Contender[Run]]
+    folder: Path | None
+    goal: Goal
+    title: str
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, in order."""
+        return [run for contender in self.contenders for cell in contender.cells for run in cell.runs]
+
+    @property
+    def best(self) -> list[Run]:
+        """The runs of each contender's best cell, in order."""
+        return [run for contender in self.contenders for run in contender.best.runs]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of compare.csv."""
+        return best_rows(self.contenders)
+
+    def grid_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of grid.csv."""
+        return grid_rows(self.contenders)
