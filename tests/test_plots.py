@@ -19,10 +19,11 @@ from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
 from hpcopt.results.heights import judged_height
 from hpcopt.results.plots import draw_convergence
+from hpcopt.results.printed import compare_table
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status
 from hpcopt.results.summary import summary_table
-from hpcopt.results.tables import COLUMNS, compare_rows, compare_table, first_at, write_csv
+from hpcopt.results.tables import COLUMNS, compare_rows, first_at, write_csv
 
 
 def trace(*objectives, sent=1000, seconds=0.5, clock="virtual", **more):
@@ -216,7 +217,7 @@ def test_a_repetition_that_has_ended_keeps_its_last_value_and_one_that_diverged_
     figure = drawn(compared, [("a", diverged)], "title")
     assert list(curve(figure.axes[0]).get_ydata()) == [4.0, 3.0, 3.0]
     assert figure.axes[0].get_ylim()[1] < 10.0
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "median and quartiles of 3 seeds"]
 
 
 def test_on_a_logarithmic_axis_the_median_of_two_is_their_geometric_mean(drawn):

@@ -10,7 +10,8 @@ from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
 from hpcopt.results.medians import median_row
-from hpcopt.results.tables import compare_rows, compare_table
+from hpcopt.results.printed import compare_table
+from hpcopt.results.tables import compare_rows
 from hpcopt.spec.specification import specification_from
 from hpcopt.studies import compare as comparing
 from hpcopt.studies import replot as replotting

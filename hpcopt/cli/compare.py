@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpcopt.cli.looks import Table, with_look
 from hpcopt.cli.options import (
     DIVERGED_OR_MISSED,
     Force,
@@ -16,8 +17,11 @@ from hpcopt.cli.options import (
     Virtual,
     overridden,
 )
+from hpcopt.fabric.launch import is_first
+from hpcopt.results.look import Look
 
 
+@with_look
 def compare(
     spec: Spec,
     overrides: Overrides = None,
@@ -29,6 +33,9 @@ def compare(
     force: Force = False,
     require_target: RequireTarget = False,
     solver_file: SolverFile = None,
+    table: Table = None,
+    *,
+    look: Look,
 ) -> int:
     """Run several solvers on the same problem.
 
@@ -37,6 +44,7 @@ def compare(
     """
     from hpcopt.cli.report import tell_comparison
     from hpcopt.studies.compare import compare as start
+    from hpcopt.studies.replot import redraw
 
     comparison = start(
         spec,
@@ -47,6 +55,8 @@ def compare(
         quiet=quiet,
         force=force,
     )
+    if comparison.folder is not None and (table or look != Look()) and is_first():
+        redraw(comparison.folder, look, table)
     if not quiet:
         tell_comparison(comparison)
     missed = require_target and not all(run.status.reached for run in comparison.best)

@@ -13,6 +13,7 @@ from hpcopt.errors import InputError
 from hpcopt.results.heights import UPWARDS
 from hpcopt.results.look import COLUMNS, chosen
 from hpcopt.results.measures import ACROSS
+from hpcopt.results.text_tables import checked_format
 
 _WIDTHS = ", ".join(f"{name} ({inches} in)" for name, inches in COLUMNS.items())
 
@@ -34,6 +35,21 @@ _OPTIONS: dict[str, Any] = {
         typer.Option("--label", metavar="DIR=TEXT", help="A run's name in the legend; may be repeated."),
     ],
 }
+
+
+def _format(given: str) -> str:
+    try:
+        return checked_format(given)
+    except InputError as error:
+        raise typer.BadParameter(error.message) from None
+
+
+Table = Annotated[
+    str | None,
+    typer.Option(
+        "--table", metavar="FORMAT", parser=_format, help="Also write the table as LaTeX (tex) or Markdown (md)."
+    ),
+]
 
 
 def with_look(verb: Callable[..., int]) -> Callable[..., int]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hpcopt.cli.looks import with_look
+from hpcopt.cli.looks import Table, with_look
 from hpcopt.errors import InputError
 from hpcopt.results.look import Look
 
@@ -38,6 +38,7 @@ def plot(
     force: Annotated[
         bool, typer.Option("--force", help="Draw runs of different problems together, too, and mark the differences.")
     ] = False,
+    table: Table = None,
     *,
     look: Look,
 ) -> int:
@@ -52,12 +53,16 @@ def plot(
 
     if output is not None:
         check_format(output)
-    check_pictures(folders, output, timeline=timeline)
-    if timeline and (speed_up or look != Look()):
+    check_pictures(folders, output, timeline=timeline, table=table)
+    if timeline and (speed_up or table or look != Look()):
         raise typer.BadParameter("--timeline: its picture takes none of the options for curves")
     look = replace(look, speed_up=speed_up)
-    for written in replot_timelines(folders, output) if timeline else replot(folders, output, force=force, look=look):
-        print(written)
+    if timeline:
+        files = replot_timelines(folders, output)
+    else:
+        files = replot(folders, output, force=force, look=look, table=table)
+    for file in files:
+        print(file)
     return 0
 
 

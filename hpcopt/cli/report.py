@@ -10,8 +10,8 @@ from hpcopt.fabric.launch import is_first
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
 from hpcopt.results.grids import grid_table
+from hpcopt.results.printed import compare_table
 from hpcopt.results.summary import summary_table
-from hpcopt.results.tables import compare_table
 from hpcopt.results.terminal import is_terminal, warn
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ def tell_comparison(comparison: Comparison) -> None:
         print(f"table: {comparison.folder / folders.TABLE}")
         if grids:
             print(f"grid: {comparison.folder / folders.GRID}")
+        for name in folders.TEXT_TABLES.values():
+            if (comparison.folder / name).exists():
+                print(f"table: {comparison.folder / name}")
         print(f"picture: {comparison.folder / folders.COMPARISON}")
     _tell_undercut(comparison.goal, comparison.runs)
 

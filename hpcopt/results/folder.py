@@ -6,7 +6,8 @@
     edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; topology.png draws it
     timeline.csv        if requested: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
 
-A comparison writes compare.csv, compare.png and compare.json, which lists its runs in order; with grids also grid.csv.
+A comparison writes compare.csv, compare.png and compare.json, which lists its runs in order; with grids also grid.csv,
+and, if requested, compare.tex and compare.md.
 """
 
 from __future__ import annotations
@@ -28,14 +29,19 @@ from hpcopt.files import UNFINISHED, written_whole
 from hpcopt.outputs import check_apart, check_folder
 from hpcopt.results import checked
 from hpcopt.results.record import Record
+from hpcopt.results.text_tables import FORMATS
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
 EDGES, TOPOLOGY = "edges.csv", "topology.png"
 TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
 TABLE, COMPARISON, INDEX, GRID = "compare.csv", "compare.png", "compare.json", "grid.csv"
+TEXT_TABLES = {name: f"compare.{name}" for name in FORMATS}
 NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, TIMELINE, TABLE, INDEX, GRID)
 _FORMER = "network.png"  # written by earlier versions
-OURS = (*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON)
+OURS = (
+    *(*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON),
+    *TEXT_TABLES.values(),
+)
 
 
 def check(

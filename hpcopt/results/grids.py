@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpcopt.results.choice import Contender, in_words
+from hpcopt.results.columns import cost
 from hpcopt.results.formats import number
-from hpcopt.results.tables import cost_words, judged
+from hpcopt.results.printed import in_markup
+from hpcopt.results.tables import judged
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,7 +71,7 @@ def grid_table(contender: Contender[Any]) -> Table:
         told = {word.partition("=")[0]: word.partition("=")[2] for word in in_words(cell.values)}
         table.add_row(
             *(escape(told.get(key, "")) for key in keys),
-            *(cost_words(row, cost) for cost in ("rounds", "bytes", "seconds")),
+            *(in_markup(cost(row, key)) for key in ("rounds", "bytes", "seconds")),
             "diverged" if cell.diverged else number(judged(row, cell.goal.column), "#.6g"),
             "best" if cell is best else "",
         )

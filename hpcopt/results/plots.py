@@ -19,16 +19,17 @@ from hpcopt.results.measures import Measure, chosen_measures, main_measures, par
 from hpcopt.results.page import Page
 from hpcopt.results.points import Points, points_of
 from hpcopt.results.record import Record
-from hpcopt.results.styles import BAND, look_of, ring, thin
+from hpcopt.results.styles import BAND, band, look_of, ring, thin
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 _BELOW = ("grad_norm", "consensus", "nonzeros", "test_accuracy", "test_error")  # the lower panels of one run
 
-Legend = dict[str, "Line2D"]
+Legend = dict[str, "Artist"]
 
 
 def draw_compare(
@@ -79,10 +80,9 @@ def draw_compare(
                 dress_across(axis, measure, curves, look)
             for axis in axes[:: page.columns]:
                 dress_upwards(axis, height, curves, target)
-        off = [all(height.is_left_by(curve) for height in heights) for curve in curves]
-        names = [
-            f"{curve.label} (off the scale)" if out else curve.label for curve, out in zip(curves, off, strict=True)
-        ]
+        seeds = max((len(curve.traces) for curve in curves), default=1)
+        legend |= {f"median and quartiles of {seeds} seeds": band()} if seeds > 1 else {}
+        names = [f"{one.label} (off the scale)" if heights[0].is_left_by(one) else one.label for one in curves]
         page.finish(figure, [*names, *legend], [*lines, *legend.values()], title if look.title is None else look.title)
     return figure
 

@@ -6,9 +6,13 @@ The colours are Okabe and Ito's and two of Tol's, in an order in which neighbour
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hpcopt.results.canvas import GREY
 from hpcopt.results.curves import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 COLOURS = ("#0072B2", "#E69F00", "#882255", "#56B4E9", "#000000", "#CC79A7", "#117733", "#D55E00")
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1.2, 1.2)), (0, (9, 1.5, 1, 1.5, 1, 1.5)))
@@ -28,6 +32,13 @@ def look_of(place: int, curve: Curve) -> dict[str, Any]:
         "marker": MARKERS[place % len(MARKERS)],
         "markevery": max(1, math.ceil(longest / _MARKERS_A_CURVE)),
     }
+
+
+def band() -> Artist:
+    """Return the entry of the legend for the bands of all curves."""
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=GREY, alpha=BAND, linewidth=0.0)
 
 
 def thin(colour: str) -> dict[str, Any]:

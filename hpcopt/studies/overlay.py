@@ -15,8 +15,10 @@ from hpcopt.results import folder as folders
 from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
 from hpcopt.results.look import Look
+from hpcopt.results.medians import median_row
 from hpcopt.results.plots import draw_compare, draw_convergence
 from hpcopt.results.record import Record
+from hpcopt.results.tables import compare_rows
 from hpcopt.studies.comparable import Value, circumstances, differences
 from hpcopt.studies.plan import contenders_of
 
@@ -48,8 +50,9 @@ class ReadRun:
 
     @property
     def result(self) -> dict[str, Any]:
-        """How it ended; only of a finished run."""
-        return dict(self.described["result"])
+        """How it ended; of an unfinished run, how far it has come."""
+        last = self.records[-1]
+        return dict(self.described["result"] or {**last.as_dict(), "status": "unfinished", "rounds": last.round})
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,12 @@ class Overlay:
             title = f"{run.label}: {self._title()}{'' if run.described.get('result') else ' (unfinished)'}"
             return draw_convergence(run.records, picture, title, self.goal, look)
         return draw_compare(curves, picture, self._title(), self.goal, look)
+
+    def rows(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return a row as in compare.csv for each curve, under its name."""
+        names = [curve.label for curve in self.curves(labels)]
+        tables = [compare_rows(runs, self.goal) for runs in self._together]
+        return [median_row(rows, name) for rows, name in zip(tables, names, strict=True)]
 
     def curves(self, labels: Mapping[str, str]) -> list[Curve]:
         """Return a curve for each run, named by `labels`, folder -> name, or by what tells it from the others.

@@ -9,13 +9,17 @@ from hpcopt.outputs import check_apart, check_file
 from hpcopt.results import folder as folders
 from hpcopt.results.canvas import drawing
 from hpcopt.results.look import Look
+from hpcopt.results.terminal import warn
+from hpcopt.results.text_tables import write_table
 from hpcopt.results.timeline import draw_timeline, write_events
 from hpcopt.runs.topology import draw_edges
 from hpcopt.studies.overlay import Overlay, runs_in
 
 
-def check_pictures(paths: list[Path], output: Path | None = None, *, timeline: bool = False) -> None:
-    """Raise an error for pictures that cannot be written or would overwrite their inputs; no run is read yet.
+def check_pictures(
+    paths: list[Path], output: Path | None = None, *, timeline: bool = False, table: str | None = None
+) -> None:
+    """Raise an error for files that cannot be written or would overwrite their inputs; no run is read yet.
 
     Raises
     ------
@@ -34,13 +38,19 @@ def check_pictures(paths: list[Path], output: Path | None = None, *, timeline: b
         pictures = [run / name for run in runs for name in (folders.TIMELINE_PICTURE, folders.TIMELINE_EVENTS)]
     else:
         pictures = [paths[0] / name for name in (folders.PICTURE, folders.TOPOLOGY, folders.COMPARISON)]
+    pictures += [] if table is None else [_table(paths, output, table)]
     for picture in pictures:
         check_file(picture)
     check_apart(pictures, [place / name for place in [*paths, *runs] for name in folders.NOT_DRAWN])
 
 
 def replot(
-    paths: list[Path], output: Path | None = None, *, force: bool = False, look: Look | None = None
+    paths: list[Path],
+    output: Path | None = None,
+    *,
+    force: bool = False,
+    look: Look | None = None,
+    table: str | None = None,
 ) -> list[Path]:
     """Draw one run, several runs, or a comparison's runs in one picture; for one gossip run also its topology.
 
@@ -55,11 +65,13 @@ def replot(
         Whether runs of different problems may be drawn in one picture; the legend then shows the differences.
     look
         The choices for the picture.
+    table
+        A format of `text_tables`: the runs' table is written as well, beside the picture.
 
     Returns
     -------
     list of Path
-        The pictures.
+        The pictures, and the table.
 
     Raises
     ------
@@ -68,14 +80,31 @@ def replot(
     """
     shown, look = Overlay.of(paths, force=force), look or Look()
     picture = output or paths[0] / (folders.PICTURE if shown.is_single else folders.COMPARISON)
+    written = [picture]
     with drawing(picture):
         shown.draw(picture, look)
-    if not (shown.is_single and (paths[0] / folders.EDGES).exists()):
-        return [picture]
-    diagram = picture.with_name(_beside(picture, output))
-    with drawing(diagram):
-        draw_edges(shown.runs[0].described, paths[0], diagram)
-    return [picture, diagram]
+    if shown.is_single and (paths[0] / folders.EDGES).exists():
+        diagram = picture.with_name(_beside(picture, output))
+        with drawing(diagram):
+            draw_edges(shown.runs[0].described, paths[0], diagram)
+        written.append(diagram)
+    if table is not None:
+        written.append(_table(paths, output, table))
+        write_table(shown.rows(look.labels), shown.goal, written[-1])
+    return written
+
+
+def redraw(folder: Path, look: Look, table: str | None) -> None:
+    """Draw a comparison that has just ended with another look, and write its table; a failure is a line on stderr."""
+    try:
+        replot([folder], look=look, table=table)
+    except InputError as error:
+        warn(error.message)
+
+
+def _table(paths: list[Path], output: Path | None, name: str) -> Path:
+    """Return the file of the table in this format."""
+    return paths[0] / folders.TEXT_TABLES[name] if output is None else output.with_suffix(f".{name}")
 
 
 def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path]:
