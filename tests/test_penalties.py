@@ -201,3 +201,12 @@ def test_parameters_that_make_no_penalty_are_refused(name, parameters, message):
 def test_what_does_not_suit_the_number_of_features_is_refused(penalty, message):
     with pytest.raises(InputError, match=re.escape(message)):
         penalty.sized(3, 1)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_value_bounds_the_norm_of_the_weights(name):
+    penalty, rng = penalty_of(name), np.random.default_rng(0)
+    for scale in (0.0, 0.01, 1.0, 100.0):
+        w = penalty.nearest(scale * rng.standard_normal(SIZE))
+        assert np.linalg.norm(w) <= penalty.reach(penalty.value(w), SIZE) * (1 + 1e-12)
+    assert np.isinf(penalty.reach(1.0, SIZE)) == (name == "none")

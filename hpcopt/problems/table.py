@@ -53,7 +53,8 @@ class ProblemTable:
         "zeros", "ones", "random" or the path of a .npy file with the start, shape (d,); default "zeros", but "random"
         if the objective is not convex.
     optimum
-        The minimum of the objective, if known: pictures then show the distance to it.
+        The minimum of the objective, if known: pictures then show the distance to it, and `stop.target` may be relative
+        to it. "auto" computes it before the run, for convex objectives, with a certificate, and remembers it.
 
     Raises
     ------
@@ -71,7 +72,7 @@ class ProblemTable:
     activation: Literal["relu", "tanh"] | None = None
     delta: Positive | None = None
     start: Annotated[str, named(STARTS, "the path of a .npy file")] = ""
-    optimum: float | None = None
+    optimum: float | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

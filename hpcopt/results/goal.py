@@ -84,6 +84,13 @@ class Optimum:
     certificate: str | None = None
     gap: float | None = None
 
+    def words(self) -> str:
+        """Return the value and why it is the optimum."""
+        gap = "" if not self.gap else f", {self.gap:.2g}"
+        return (
+            f"{self.value:.12g} ({self.how}" + ("" if self.certificate is None else f"; {self.certificate}{gap}") + ")"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return what is known, as plain data."""
         return {key: value for key, value in asdict(self).items() if value is not None}

@@ -62,7 +62,7 @@ def fit(
         ((label, chosen),) = spec.labelled_solvers()
         if speaks and not quiet:
             announce(label, spec, prepared)
-        prepared = with_goal(spec, prepared)
+        prepared = with_goal(spec, prepared, quiet=quiet)
         run = execute(spec, prepared, label, chosen, None, quiet=quiet)
         run.phases.begin("write")
         with agreed(cluster.processes, one_tells=True):

@@ -1,4 +1,4 @@
-"""The wall-clock time of a run by phase: reading, preparing, warming up, solving, writing."""
+"""The wall-clock time of a run by phase: reading, preparing, warming up, the optimum, solving, writing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcopt.fabric.interface import Group
 
-Phase = Literal["read", "prepare", "warm-up", "solve", "write"]
+Phase = Literal["read", "prepare", "warm-up", "optimum", "solve", "write"]
 
 
 class Phases:

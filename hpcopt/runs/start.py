@@ -79,7 +79,7 @@ def run(
         windows = windows_for(solvers, cluster)
         if not quiet and cluster.local_nodes[0] == 0:
             announce(label, spec, prepared, windows)
-        prepared = with_goal(spec, prepared)
+        prepared = with_goal(spec, prepared, quiet=quiet)
         with kept_if_interrupted(out):
             return execute(spec, prepared, label, solver, out, quiet=quiet)
 

@@ -62,7 +62,24 @@ def check_slots(stop: StopRule, cluster: ClusterTable, solvers: Sequence[Solver[
 def check_nearness(stop: StopRule, problem: ProblemTable, origin: Origin) -> None:
     """Refuse a target relative to an optimum that is not known."""
     if isinstance(stop.target, Nearness) and problem.optimum is None:
-        raise origin.error(("stop", "target"), "is relative to problem.optimum, which is missing; give a number")
+        raise origin.error(
+            ("stop", "target"), 'is relative to problem.optimum, which is missing; give a number or "auto"'
+        )
+
+
+def check_optimum(problem: ProblemTable, formulation: Formulation, origin: Origin) -> None:
+    """Refuse to compute an optimum that nothing can certify."""
+    if problem.optimum != "auto":
+        return
+    nonconvex, where = formulation.without("convex"), ("problem", "optimum")
+    if nonconvex is not None:
+        kind, name = nonconvex
+        raise origin.error(
+            where, f'"auto" requires a convex objective, and {kind} "{name}" is not convex; give a number'
+        )
+    if not formulation.loss.flat_minima:
+        name = formulation.loss.name
+        raise origin.error(where, f'"auto" requires a smooth loss, and "{name}" is not smooth; give a number')
 
 
 def check_target(stop: StopRule, solvers: Sequence[Solver[Any]], origin: Origin) -> None:

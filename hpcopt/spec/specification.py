@@ -39,6 +39,7 @@ from hpcopt.spec.between import (
     check_gradient,
     check_kkt,
     check_nearness,
+    check_optimum,
     check_slots,
     check_target,
 )
@@ -264,6 +265,7 @@ def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, f
     check_gradient(given.stop, formulation, origin)
     check_kkt(given.stop, formulation, origin)
     check_nearness(given.stop, given.problem, origin)
+    check_optimum(given.problem, formulation, origin)
     _check_one_or_many(given, many, origin)
     variants = solver_variants(given.solver_tables(), given.seeds or 1, given.setting, origin, many=many)
     built = [variant.solver for variant in variants]

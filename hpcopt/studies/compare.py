@@ -70,7 +70,7 @@ def compare(
                 if told:
                     announce("comparison", spec, prepared, windows)
                 series.keep(kept)
-                series.run(spec, with_goal(spec, prepared), comm)
+                series.run(spec, with_goal(spec, prepared, quiet=quiet), comm)
             comparison = series.comparison()
             if out is not None and speaks:
                 _draw(comparison, out)

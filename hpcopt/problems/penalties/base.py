@@ -8,6 +8,7 @@ proximal operator, and an optimum is recognised by its residual.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
@@ -73,6 +74,10 @@ class Penalty(abc.ABC):
     def value(self, w: Vector) -> float:
         """Return r(w), for `w` of shape (penalised,); infinite outside the set of a constraint."""
 
+    def reach(self, value: float, size: int) -> float:  # noqa: ARG002
+        """Return a bound on the Euclidean norm of all w, shape (size,), with r(w) <= `value`; infinite if none."""
+        return math.sqrt(quotient(2.0 * value, self.curvature))
+
     def nearest(self, w: Vector) -> Vector:
         """Return the point nearest to `w` where r is finite."""
         return w
@@ -114,6 +119,11 @@ class Penalty(abc.ABC):
     @abc.abstractmethod
     def words(self) -> str:
         """Describe it as a term of the objective; empty if it adds nothing."""
+
+
+def quotient(value: float, weight: float) -> float:
+    """Return `value` / `weight`, both at least 0; infinite for a weight of 0."""
+    return value / weight if weight > 0.0 else math.inf
 
 
 PENALTIES: Registry[type[Penalty]] = Registry("penalty")

@@ -60,6 +60,10 @@ class Box(Constraint):
     def projection(self, w: Vector, metric: Vector | None = None) -> Vector:  # noqa: ARG002
         return np.clip(w, *self._ends())
 
+    def reach(self, value: float, size: int) -> float:  # noqa: ARG002
+        low, high = self._ends()
+        return float(np.linalg.norm(np.broadcast_to(np.maximum(np.abs(low), np.abs(high)), size)))
+
     def residual(self, w: Vector, gradient: Vector) -> Vector:
         low, high = self._ends()
         inward = np.where(w <= low, np.minimum(gradient, 0.0), gradient)

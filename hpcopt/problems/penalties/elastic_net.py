@@ -8,7 +8,7 @@ import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.checks import at_least
-from hpcopt.problems.penalties.base import Penalty, Weight, register
+from hpcopt.problems.penalties.base import Penalty, Weight, quotient, register
 from hpcopt.problems.penalties.l1 import shrunk, steepest
 
 
@@ -43,6 +43,9 @@ class ElasticNet(Penalty):
 
     def value(self, w: Vector) -> float:
         return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * float(w @ w)
+
+    def reach(self, value: float, size: int) -> float:
+        return min(quotient(value, self.l1), super().reach(value, size))
 
     def prox(self, w: Vector, step: float, metric: Vector | None = None) -> Vector:
         size = step if metric is None else step / metric

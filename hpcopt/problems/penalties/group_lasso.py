@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpcopt.annotations import AtLeastZero, Whole, check_types
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
-from hpcopt.problems.penalties.base import Penalty, Weight, register
+from hpcopt.problems.penalties.base import Penalty, Weight, quotient, register
 from hpcopt.problems.penalties.secular import solutions
 
 Group = Annotated[tuple[Whole, ...], Meta(min_length=1)]
@@ -70,6 +70,9 @@ class GroupLasso(Penalty):
 
     def value(self, w: Vector) -> float:
         return float(self._strengths @ self._norms(w[self._order]))
+
+    def reach(self, value: float, size: int) -> float:  # noqa: ARG002
+        return quotient(value, float(self._strengths.min()))
 
     def prox(self, w: Vector, step: float, metric: Vector | None = None) -> Vector:
         ordered = w[self._order]

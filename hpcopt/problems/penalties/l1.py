@@ -8,7 +8,7 @@ import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.checks import at_least
-from hpcopt.problems.penalties.base import Penalty, Weight, register
+from hpcopt.problems.penalties.base import Penalty, Weight, quotient, register
 
 
 @register("l1")
@@ -36,6 +36,9 @@ class L1(Penalty):
 
     def value(self, w: Vector) -> float:
         return self.weight * float(np.abs(w).sum())
+
+    def reach(self, value: float, size: int) -> float:  # noqa: ARG002
+        return quotient(value, self.weight)
 
     def prox(self, w: Vector, step: float, metric: Vector | None = None) -> Vector:
         return shrunk(w, step * self.weight / (1.0 if metric is None else metric))

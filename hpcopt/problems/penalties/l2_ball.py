@@ -44,6 +44,9 @@ class L2Ball(Constraint):
         norm = float(np.linalg.norm(u))
         return u * (self.radius / norm) if norm > 0.0 else np.zeros_like(w)  # squares below the least double vanish
 
+    def reach(self, value: float, size: int) -> float:  # noqa: ARG002
+        return self.radius
+
     def residual(self, w: Vector, gradient: Vector) -> Vector:
         norm = float(np.linalg.norm(w))
         if norm < self.radius * (1.0 - ROUNDOFF):

@@ -51,6 +51,9 @@ class Simplex(Constraint):
         u *= self.radius / total
         return u
 
+    def reach(self, value: float, size: int) -> float:  # noqa: ARG002
+        return self.radius
+
     def residual(self, w: Vector, gradient: Vector) -> Vector:
         # the projection of -gradient onto the feasible directions p: sum(p) = 0, and p_i >= 0 where w_i = 0
         inside = w > 0.0

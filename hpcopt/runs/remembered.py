@@ -1,0 +1,51 @@
+"""Optima that were computed before, in the user's cache folder, by a digest of all that determines them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from hpcopt.files import written_whole
+from hpcopt.kernels.cache import place
+from hpcopt.results.goal import Optimum
+from hpcopt.runs.prepare import Prepared
+from hpcopt.spec.specification import Specification
+from hpcopt.version import __version__
+
+
+def recall(spec: Specification, prepared: Prepared) -> Optimum | None:
+    """Return the optimum of the prepared problem if it is known from before; on the process that writes."""
+    file = _file(spec, prepared)
+    if file is None:
+        return None
+    with suppress(OSError, ValueError):  # msgspec's errors are values'
+        return msgspec.convert(json.loads(file.read_text(encoding="utf-8")), Optimum)
+    return None
+
+
+def remember(spec: Specification, prepared: Prepared, optimum: Optimum) -> None:
+    """Keep the optimum, if there is a place for it; on the process that writes."""
+    file = _file(spec, prepared)
+    if file is None:
+        return
+    with suppress(OSError):
+        file.parent.mkdir(exist_ok=True, mode=0o700)
+        with written_whole(file) as out:
+            out.write(json.dumps(optimum.as_dict()))
+
+
+def _file(spec: Specification, prepared: Prepared) -> Path | None:
+    """Return the file of a problem; None without a cache."""
+    kernels = place().folder
+    if kernels is None:
+        return None
+    loaded, matrix = prepared.loaded, prepared.shards[prepared.cluster.local_nodes[0]].matrix
+    told = (
+        *(__version__, loaded.checksum, loaded.rows, loaded.features, spec.data.scale, str(matrix.storage)),
+        *(prepared.problem.formulation, prepared.problem.model),
+    )
+    return kernels.parent / "optima" / f"{hashlib.sha256(repr(told).encode()).hexdigest()[:32]}.json"
