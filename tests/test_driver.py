@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from hpcopt.compression.qsgd import QSGD
 from hpcopt.conformance.problems import logistic, ridge
 from hpcopt.conformance.solving import solve
+from hpcopt.results.output import Output
 from hpcopt.results.stopping import Status, StopRule
 from hpcopt.runs.description import result_of
 from hpcopt.solvers import SOLVERS
@@ -32,6 +35,31 @@ def test_a_budget_of_iterations_is_kept(record_every):
     solved = solve(SOLVERS["giant"](), logistic(), iterations=3, record_every=record_every)
     assert solved.outcome.status is Status.ITERATIONS
     assert (solved.rows[-1]["iteration"], solved.rows[-1]["round"]) == (3, 9)
+
+
+@pytest.mark.parametrize(
+    ("models", "every", "wide", "records"),  # up to which iteration each is recorded, and how many of the first 1,000
+    [(1, 64, 1 / 32, 190), (128, 64, 1 / 32, 190), (256, 32, 1 / 16, 113), (4096, 8, 1 / 4, 36)],
+)
+def test_records_are_made_at_a_fraction_of_the_iterations_so_far(models, every, wide, records):
+    made = [0]
+    while made[-1] < 1000:
+        made.append(Output().next_measured(made[-1], models, judged=True))
+    assert made[: every + 1] == [*range(every + 1)]
+    assert made[every + 1] == every + 2
+    gaps = np.diff(made[every:])
+    assert (gaps >= wide / 2 * np.array(made[every + 1 :])).all()
+    assert (gaps <= wide * np.array(made[every:-1])).all()
+    assert len(made) == pytest.approx(records, abs=3)
+    assert all(Output().next_measured(here, models, judged=True) == then for here, then in itertools.pairwise(made))
+
+
+def test_the_default_interval_of_records_grows():
+    spread = logistic(nodes=2)
+    solver = SOLVERS["sgd"](step_size=0.1)
+    every, default = (solve(solver, spread, rounds=150, record_every=n).rows for n in (1, "auto"))
+    assert [row["iteration"] for row in default] == [*range(65), *range(66, 129, 2), *range(132, 150, 4), 150]
+    assert [row["objective"] for row in default] == [every[row["iteration"]]["objective"] for row in default]
 
 
 @pytest.mark.parametrize(

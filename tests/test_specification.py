@@ -302,7 +302,7 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
             '--set problem.start=one: expected "zeros", "ones", "random" or the path of a .npy file, ',
         ),
         ("problem.l1=-1", '--set problem.l1=-1: expected a number >= 0 or "c/n", got -1'),
-        ("output.record_every=-1", "--set output.record_every=-1: expected an integer >= 0, got -1"),
+        ("output.record_every=-1", '--set output.record_every=-1: expected an integer >= 0 or "auto", got -1'),
         ("output.folder=3", "--set output.folder=3: expected text, got 3"),
         ("data=3", "--set data=3: expected a table, got 3"),
         (

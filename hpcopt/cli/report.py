@@ -72,7 +72,7 @@ def _tell_undercut(goal: Goal, runs: Sequence[Run]) -> None:
 
 def _summary(run: Run, places: dict[str, Path]) -> Table:
     there = {name: place for name, place in places.items() if place.exists()}
-    return summary_table(run.result, run.records[-1].clock, there, phases=run.phases.seconds)
+    return summary_table(run.result, run.records[-1].clock, there, phases=run.phases.seconds, records=len(run.records))
 
 
 def _print(table: Table) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def solve(  # noqa: PLR0913  (each parameter is varied by some check)
     *,
     start: Vector | None = None,
     cluster: Cluster | None = None,
-    record_every: int = 1,
+    record_every: int | Literal["auto"] = 1,
     seed: int = 0,
     topology: Topology | Mixing | None = None,
     hubs: Hubs | None = None,

@@ -19,6 +19,7 @@ def summary_table(
     places: Mapping[str, str | Path],
     title: str | None = None,
     phases: Mapping[str, float] | None = None,
+    records: int | None = None,
 ) -> Table:
     """Return the summary table of one run.
 
@@ -34,6 +35,8 @@ def summary_table(
         Stands above the table.
     phases
         Seconds on the wall clock by phase: reading, preparing, ...
+    records
+        Number of records; shown if there are fewer than iterations.
     """
     from rich.box import SIMPLE
     from rich.markup import escape
@@ -62,6 +65,9 @@ def summary_table(
         f"test error{mean}": number(result.get("test_error"), ".4g"),
         "distance to the mean": number(result.get("consensus"), ".3e"),
         "gradients": _gradients(result),
+        "recorded": f"{records:,d} times in {result['iterations']:,d} iterations (output.record_every)"
+        if records is not None and records <= result["iterations"]
+        else "",
         "over the busiest edge": f"{megabytes(result['edge_bytes'])} MB in one direction"
         if "edge_bytes" in result
         else "",

@@ -119,7 +119,7 @@ class _Measured:
     def survey(self) -> Survey:
         """Start the surveys; collective."""
         output = self._recording.output
-        steps = self._node.size * (output.record_every or (1 if self._stop.measures else 0))
+        steps = self._node.size * (output.steps or (1 if self._stop.measures else 0))
         return self._node.survey([self.mean, self.share], self.done, steps=steps, seconds=output.record_seconds)
 
     def lay_aside(self, state: AsynchronousState) -> None:
@@ -158,7 +158,7 @@ class _Measured:
         verdict = self._stop.judged(record, self._first, self._convexity)
         self.status = verdict or self._disagreement.verdict(record, self._model)
         output = self._recording.output
-        if output.record_every or output.record_seconds or self.status is not None:
+        if output.tells_all or output.record_seconds or self.status is not None:
             self._recording.tell(record)
         if self.status is not None or self._stop.spent({"bytes": record.bytes}) is not None:
             self._node.stopping = True  # each node checks the other budgets itself

@@ -38,7 +38,7 @@ class Course:
         self._stop = stop
         self._convexity = convexity
         self._tell = recording.tell
-        self._tells_all = recording.output.record_every > 0  # otherwise only the first and the last record
+        self._tells_all = recording.output.tells_all  # otherwise only the first and the last record
 
     def begin(self, w: Vector) -> None:
         """Measure the starting point."""

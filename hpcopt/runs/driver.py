@@ -8,8 +8,8 @@ Without recording, and with a number of rounds as the only rule, the loop adds o
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,16 +91,19 @@ def _drive_rounds(
     else:
         state = _resumed(checkpoints.resume, node, f, solver, course)
 
-    every = recording.output.record_every or (1 if stop.measures else sys.maxsize)  # interval of measurements
+    models = node.size if own else 1
+    following = partial(recording.output.next_measured, models=models, judged=stop.measures)
     limit = math.inf if stop.rounds is None else stop.rounds
     last_iteration = math.inf if stop.iterations is None else stop.iterations
     account, is_due = node.ledger.solver, checkpoints.is_due
     rounds = solver.rounds(node, f, state) if course.status is None else iter(())
     iteration = course.begun
+    due = following(iteration)
     for state in stepped(node, rounds, stop.seconds):
         iteration += 1
-        if iteration % every == 0 or account.rounds >= limit or iteration >= last_iteration:
+        if iteration >= due or account.rounds >= limit or iteration >= last_iteration:
             course.measure(_model(node, solver, f, state), iteration)
+            due = following(iteration)
             if course.status is not None:
                 break
         if is_due is not None and is_due(iteration):
