@@ -2,7 +2,8 @@
 
     import hpcopt
     run = hpcopt.run("spec.toml")      # or a dict; comm=None takes all ranks of the job
-    run.result["objective"], run.trace, run.model.coef
+    run.result["objective"], run.trace["objective"], run.model.coef
+    again = hpcopt.load("runs/spec")   # the same from its folder; also comparisons
 
 The objective is the mean loss over all rows plus a penalty, by default (l2/2)||w||^2. Everything else is imported when
 it is used.
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
     from hpcopt.runs.finished import Run
     from hpcopt.runs.start import run
     from hpcopt.studies.compare import compare
+    from hpcopt.studies.comparison import Comparison
+    from hpcopt.studies.load import load
 
-__all__ = ["InputError", "Model", "Run", "__version__", "compare", "run"]
+__all__ = ["Comparison", "InputError", "Model", "Run", "__version__", "compare", "load", "run"]
 
 _HOMES = {
+    "Comparison": "hpcopt.studies.comparison",
     "InputError": "hpcopt.errors",
     "Model": "hpcopt.models.model",
     "Run": "hpcopt.runs.finished",
     "run": "hpcopt.runs.start",
     "compare": "hpcopt.studies.compare",
+    "load": "hpcopt.studies.load",
 }
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpcopt.annotations import shown
+from hpcopt.errors import InputError
+from hpcopt.registry import nearest
 from hpcopt.results.choice import Contender
 from hpcopt.results.goal import Goal
 from hpcopt.results.grids import best_rows, grid_rows
@@ -35,6 +38,19 @@ class Comparison:
     goal: Goal
     title: str
     remarks: list[str] = field(default_factory=list)
+
+    def __getitem__(self, label: str) -> Contender[Run]:
+        """Return the runs of the solver with this label.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        known = {contender.label: contender for contender in self.contenders}
+        if label not in known:
+            raise InputError(f"no solver of the comparison has the label {shown(label)}{nearest(label, known)}")
+        return known[label]
 
     @property
     def runs(self) -> list[Run]:
