@@ -13,14 +13,14 @@ pytestmark = pytest.mark.study
 STUDIES = Path(__file__).parents[1] / "jobs" / "studies"
 
 
-def run(name, labels, **cluster):
-    """Run the solvers `labels` of a study with other keys of [cluster]; return their rows by label."""
+def run(name, labels, parameters=None, **cluster):
+    """Run the solvers `labels` of a study with other parameters and keys of [cluster]; return their rows by label."""
     specification = tomllib.loads((STUDIES / f"dsgd_aau_{name}.toml").read_text())
     tables = {table.get("label", table["name"]): table for table in specification["solvers"]}
     stragglers = {**specification["cluster"]["stragglers"], **cluster.pop("stragglers", {})}
     specification["cluster"] = {**specification["cluster"], **cluster, "stragglers": stragglers}
     del specification["output"]["folder"]
-    rows = compare({**specification, "solvers": [tables[label] for label in labels]}).rows()
+    rows = compare({**specification, "solvers": [{**tables[label], **(parameters or {})} for label in labels]}).rows()
     assert all(row["reached"] for row in rows)
     return {row["solver"]: row for row in rows}
 
@@ -45,9 +45,10 @@ def test_stragglers_cost_those_who_wait_far_more():
 
 
 def test_the_time_falls_as_workers_are_added():
-    best = {4: ("dsgd-aau, eta = 2.0", 3), 32: ("dsgd-aau, eta = 8.0", 8)}
+    best = {4: (2.0, 3), 32: (8.0, 8)}  # workers -> step size and degree
     work = []  # seconds of all workers together
-    for workers, (label, degree) in best.items():
+    for workers, (step_size, degree) in best.items():
         topology = {"name": "random-regular", "degree": degree}
-        work.append(workers * run("speedup", [label], workers=workers, topology=topology)[label]["seconds"])
+        rows = run("speedup", ["dsgd-aau"], {"step_size": step_size}, workers=workers, topology=topology)
+        work.append(workers * rows["dsgd-aau"]["seconds"])
     assert max(work) <= 1.8 * min(work)
