@@ -12,9 +12,9 @@ methods for minimizing composite functions (arXiv 1206.1623), Algorithm 1 and se
 
 Ours:
 
-1. B begins with G, the bound on the Hessian that `Metric` computes from the features: with up to `correlated` features
-   all of it, which makes the iterations nearly independent of the features' units and correlations; beyond, its
-   diagonal. Vectors are in centred coordinates: an intercept absorbs the features' means.
+1. B begins with G, the bound on the Hessian that `Metric` computes from the features: of models with up to `correlated`
+   coordinates all of it, which makes the iterations nearly independent of the features' units and correlations;
+   beyond, its diagonal. Vectors are in centred coordinates: an intercept absorbs the features' means.
 2. For l1, l2 and the elastic net, (1) leaves out weights that are zero and need not change at w: their |g_j| is at most
    l1, and no pair in B moved them. Fixed and free sets like these are those of QUIC (Hsieh, Sustik, Dhillon, Ravikumar
    2014); with many features most of the work is saved.
@@ -63,8 +63,8 @@ class ProxLBFGS(Solver[ProxLBFGSState]):
     memory
         Number of stored pairs.
     correlated
-        Most features of which the correlations are computed: a matrix is then reduced once, at the start. Beyond, the
-        features' mean squares.
+        Most coordinates of a model for which the features' correlations are computed: a matrix is then reduced once, at
+        the start. Beyond, the features' mean squares.
     tolerance
         The subproblem of a step is solved until its own proximal steps are at most this fraction of the first one.
     decrease
@@ -92,9 +92,8 @@ class ProxLBFGS(Solver[ProxLBFGSState]):
 
     def rounds(self, node: Node, f: Oracle, s: ProxLBFGSState) -> Iterator[ProxLBFGSState]:
         if s.metric is None:
-            s.metric = f.metric(
-                lambda v: node.world.mean(v, weight=f.share), correlated=self.correlated, loss_only=True
-            )
+            correlated = f.d if f.d <= self.correlated else 0
+            s.metric = f.metric(lambda v: node.world.mean(v, weight=f.share), correlated=correlated, loss_only=True)
         if not s.evaluations:
             s.value, s.gradient = self._evaluate(node, f, s, s.w)
         while True:
