@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from hpcopt.runs.start import run
     from hpcopt.studies.compare import compare
     from hpcopt.studies.comparison import Comparison
+    from hpcopt.studies.figure import figure
     from hpcopt.studies.load import load
 
-__all__ = ["Comparison", "InputError", "Model", "Run", "__version__", "compare", "load", "run"]
+__all__ = ["Comparison", "InputError", "Model", "Run", "__version__", "compare", "figure", "load", "run"]
 
 _HOMES = {
     "Comparison": "hpcopt.studies.comparison",
@@ -34,6 +35,7 @@ _HOMES = {
     "Run": "hpcopt.runs.finished",
     "run": "hpcopt.runs.start",
     "compare": "hpcopt.studies.compare",
+    "figure": "hpcopt.studies.figure",
     "load": "hpcopt.studies.load",
 }
 

@@ -5,7 +5,9 @@ import math
 import warnings
 
 import pytest
+from matplotlib.figure import Figure
 
+import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
@@ -294,3 +296,37 @@ def test_runs_inside_a_comparison_are_named_by_their_folders_there(tmp_path, sho
 def test_one_run_can_be_drawn_over_chosen_axes(tmp_path, shown):
     assert main(["plot", str(written(tmp_path / "a")), "--x", "work"]) == 0
     assert (names(shown), shown[0][2].x) == (["gt"], ("work",))
+
+
+def test_a_figure_from_python_is_that_of_the_command_line_and_matplotlibs(tmp_path):
+    a, b = written(tmp_path / "a", "gt"), written(tmp_path / "b", "dgd")
+    figure = hpcopt.figure([a, str(b)], x="bytes", size=(4, 3), labels={str(a): "GT"}, output=tmp_path / "f.svg")
+    assert isinstance(figure, Figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["GT", "dgd"]
+    assert tuple(figure.get_size_inches()) == (4, 3)
+    assert "MB sent" in (tmp_path / "f.svg").read_text()
+    assert len(hpcopt.figure(a).axes) == 4
+    for wrong, message in (
+        ({"x": "bogus"}, "x: expected one of rounds"),
+        ({"labels": {"c": "C"}}, "label: c is not among"),
+        ({"runs": []}, "runs: expected at least one"),
+        ({"output": tmp_path / "f.bogus"}, "f.bogus not drawn: .*not supported"),
+    ):
+        with pytest.raises(InputError, match=message):
+            hpcopt.figure(**{"runs": a, **wrong})
+
+
+def test_runs_without_a_folder_have_figures_too():
+    tables = {"data": {"source": "least-squares", "rows": 40, "features": 3}, "problem": {"loss": "squared"}}
+    solvers = [{"name": "giant"}, {"name": "lbfgs"}]
+    comparison = hpcopt.compare({**tables, "solvers": solvers, "stop": {"rounds": 4, "target": 0.5}})
+    figure = hpcopt.figure(comparison, x="rounds", labels={"giant": "G"})
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:3] == ["G", "lbfgs", "target 0.5"]
+    assert figure.get_suptitle() == comparison.title
+    assert hpcopt.figure(comparison.runs[0]).get_suptitle().startswith("giant\n")
+    both = hpcopt.figure(comparison.runs, y="grad_norm")
+    assert [text.get_text() for text in both.legends[0].get_texts()] == ["giant", "lbfgs"]
+    first = hpcopt.figure(comparison.runs[0], x="rounds").legends[0].get_texts()
+    assert [text.get_text() for text in first] == ["giant", "target 0.5", "first at the target"]
+    with pytest.raises(InputError, match="label: sgd is not among the runs that are shown: giant, lbfgs"):
+        hpcopt.figure(comparison, labels={"sgd": "S"})

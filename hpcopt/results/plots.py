@@ -19,7 +19,7 @@ from hpcopt.results.measures import Measure, chosen_measures, main_measures, par
 from hpcopt.results.page import Page
 from hpcopt.results.points import Points, points_of
 from hpcopt.results.record import Record
-from hpcopt.results.styles import BAND, band, look_of, ring, thin
+from hpcopt.results.styles import BAND, band, limit, look_of, ring, thin
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -209,7 +209,7 @@ def _mark_target(
     text, line = f"target {target:.8g}", height.above(target)
     if math.isnan(line) or (height.optimum is not None and target <= height.optimum):
         return {f"{text} (below the axis)": axis.plot([], [], linestyle="none")[0]}
-    marked: Legend = {text: axis.axhline(line, color=GREY, linestyle=(0, (6, 4)), linewidth=1.1, zorder=1)}
+    marked: Legend = {text: axis.axhline(line, zorder=1, **limit())}
     reached = [(at, look["color"]) for points, look in drawn if (at := points.first_at(line)) is not None]
     for (x, y), colour in reached:
         axis.plot(x, y, **ring(colour))

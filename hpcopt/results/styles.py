@@ -41,6 +41,13 @@ def band() -> Artist:
     return Patch(facecolor=GREY, alpha=BAND, linewidth=0.0)
 
 
+def limit() -> dict[str, Any]:
+    """Return the style of the target's line."""
+    from matplotlib import rcParams
+
+    return {"color": GREY, "linestyle": (0, (6, 4)), "linewidth": 0.65 * rcParams["lines.linewidth"]}
+
+
 def thin(colour: str) -> dict[str, Any]:
     """Return the style of a line for reference, not measured."""
     from matplotlib import rcParams

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hpcopt.results import folder as folders
-from hpcopt.results.curves import Curve
 from hpcopt.results.plots import draw_compare
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
@@ -81,6 +80,4 @@ def _draw(comparison: Comparison, out: Path) -> None:
     """Draw the picture."""
     picture = out / folders.COMPARISON
     with drawn_last(picture):
-        best = [contender.best for contender in comparison.contenders]
-        curves = [Curve(cell.label, [run.records for run in cell.runs]) for cell in best]
-        draw_compare(curves, picture, comparison.title, comparison.goal)
+        draw_compare(comparison.curves, picture, comparison.title, comparison.goal)

@@ -10,6 +10,7 @@ from hpcopt.annotations import shown
 from hpcopt.errors import InputError
 from hpcopt.registry import nearest
 from hpcopt.results.choice import Contender
+from hpcopt.results.curves import Curve
 from hpcopt.results.goal import Goal
 from hpcopt.results.grids import best_rows, grid_rows
 from hpcopt.runs.finished import Run
@@ -61,6 +62,12 @@ class Comparison:
     def best(self) -> list[Run]:
         """The runs of each contender's best cell, in order."""
         return [run for contender in self.contenders for run in contender.best.runs]
+
+    @property
+    def curves(self) -> list[Curve]:
+        """The curves of its picture: the best cell of each contender, with a trace for each seed."""
+        best = [contender.best for contender in self.contenders]
+        return [Curve(cell.label, [run.records for run in cell.runs]) for cell in best]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of compare.csv."""
