@@ -11,25 +11,29 @@ from hpcopt.studies.compare import compare
 
 pytestmark = pytest.mark.study
 STUDIES = Path(__file__).parents[1] / "jobs" / "studies"
-OPTIMUM, START = 1.2839139217259807, 14.169446806791996  # of heterogeneous least squares, by numpy's least squares
 
 
-def run(name, labels, **tables):
-    """Run the solvers `labels` of a study; return their rows by label."""
+def compared(name, labels, **tables):
+    """Return the comparison of the solvers `labels` of a study."""
     specification = tomllib.loads((STUDIES / f"deli_coco_{name}.toml").read_text())
     chosen = [table for table in specification["solvers"] if table["label"] in labels]
     assert [table["label"] for table in chosen] == labels
     for table, keys in tables.items():
         specification[table] = {**specification[table], **keys}
     del specification["output"]["folder"]
-    rows = compare({**specification, "solvers": chosen}).rows()
-    return {row["solver"]: row for row in rows}
+    return compare({**specification, "solvers": chosen})
+
+
+def run(name, labels, **tables):
+    """Run the solvers `labels` of a study; return their rows by label."""
+    return {row["solver"]: row for row in compared(name, labels, **tables).rows()}
 
 
 def test_every_uncompressed_gossip_step_lowers_the_floor_by_the_second_eigenvalue_squared():
     labels = ["none, Q = 1", "none, Q = 2", "none, Q = 4", "none, Q = 16"]
-    rows = run("floors", labels)
-    one, two, four, sixteen = ((rows[label]["mean_objective"] - OPTIMUM) / (START - OPTIMUM) for label in labels)
+    comparison = compared("floors", labels)
+    best, start = comparison.goal.optimum, comparison.runs[0].records[0].objective
+    one, two, four, sixteen = ((row["mean_objective"] - best) / (start - best) for row in comparison.rows())
     assert (four / sixteen) ** (1 / 12) == pytest.approx(1 / 0.6**2, rel=0.1)
     assert 3 < one / two < 7
     assert one == pytest.approx(1.4e-3, rel=0.1)
