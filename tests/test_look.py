@@ -69,6 +69,7 @@ def test_a_choice_that_there_is_not_is_told_with_those_that_there_are(choices, t
     ("choices", "told"),
     [
         ({"x": "slots"}, "x: b does not count slots; it counts rounds, iterations, bytes, messages, seconds, work"),
+        ({"x": "messages"}, "x: messages: none in any of the runs"),
         ({"y": "kkt"}, "y: b does not measure kkt; it measures objective, mean_objective, worst_objective, grad_norm"),
         ({"y": "suboptimality"}, "y: suboptimality needs an optimum of the runs: problem.optimum"),
     ],
@@ -249,6 +250,7 @@ def test_the_options_of_the_command_line_make_the_look(tmp_path, shown):
         ("y",),
     )
     assert (look.title, look.speed_up) == ("", True)
+    assert [(curve.solver, curve.nodes) for curve in shown[0][0]] == [("gt", 4), ("gt", 4)]
 
 
 @pytest.mark.parametrize(
@@ -259,6 +261,7 @@ def test_the_options_of_the_command_line_make_the_look(tmp_path, shown):
         (["--label", "a"], 2, "label: expected DIR=TEXT, a run's folder and its name in the legend; got 'a'"),
         (["--label", "other=A"], 1, "label: other is not among the runs that are shown: "),
         (["--timeline", "--x", "bytes"], 2, "--timeline: its picture takes none of the options for curves"),
+        (["--speed-up"], 1, "speed_up: takes runs of one solver on different numbers of nodes"),
         (["--x", "slots"], 1, "x: gt does not count slots; it counts rounds"),
     ],
 )
@@ -285,6 +288,22 @@ def test_clusters_that_differ_are_told_in_the_legend(tmp_path, shown):
     b = written(tmp_path / "b", specification={**tables, **slow})
     assert main(["plot", str(a), str(b)]) == 0
     assert names(shown) == ["gt [latency = 1e-05]", "gt [latency = 0.001, stragglers.probability = 0.1]"]
+
+
+def test_a_topology_is_told_of_those_that_use_one_only(tmp_path, shown):
+    def run(name, graph, **more):
+        cluster = {"kind": "virtual", "topology": {"name": graph}}
+        tables = {"data": {}, "problem": {}, "cluster": cluster}
+        return str(written(tmp_path / name, name, specification=tables, **more))
+
+    used = {"topology": "of some kind"}
+    a, b, c = run("a", "ring", **used), run("b", "star", **used), run("c", "path")
+    assert main(["plot", a, c]) == 0
+    assert main(["plot", a, b, c]) == 0
+    assert [[curve.label for curve in curves] for curves, *_ in shown] == [
+        ["a", "c"],
+        ["a [topology.name = ring]", "b [topology.name = star]", "c"],
+    ]
 
 
 def test_runs_inside_a_comparison_are_named_by_their_folders_there(tmp_path, shown):

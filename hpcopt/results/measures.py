@@ -103,7 +103,7 @@ def chosen_measures(names: Sequence[str], curves: Sequence[Curve]) -> list[Measu
     Raises
     ------
     InputError
-        If a run doesn't count one of them, with those that it counts.
+        If a run doesn't count one of them, with those that it counts; if it is 0 in all of them.
     """
     for name in names:
         for curve in curves:
@@ -115,6 +115,9 @@ def chosen_measures(names: Sequence[str], curves: Sequence[Curve]) -> list[Measu
             if name not in there:
                 raise InputError(f"x: {curve.label} does not count {name}; it counts {', '.join(there)}")
     lasts = [last for curve in curves for last in curve.lasts]
+    for name in names:
+        if not any(getattr(last, ACROSS[name][0]) for last in lasts):
+            raise InputError(f"x: {name}: none in any of the runs")
     return [measure(name, lasts) for name in names]
 
 

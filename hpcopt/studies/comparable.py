@@ -17,6 +17,9 @@ Value = str | float | None
 _ELSEWHERE = {"test", "test_labels", "storage", "start", "optimum"}
 """Keys of [data] and [problem] that do not affect the objective, or are compared separately."""
 
+MEASURED = "data's "
+"""Beginning of the keys that are measured, and differ as others do."""
+
 _SIZES = {"kind", "workers"}  # of [cluster], told as nodes
 _VALUE = 40  # most characters of a value in a label
 _FILES = {"path", "labels"}
@@ -52,7 +55,7 @@ def circumstances(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     told = [_circumstances(described) for described in runs]
     known = dict.fromkeys(key for one in told for key in one)
-    keys = [key for key in known if any(one.get(key) != told[0].get(key) for one in told)]
+    keys = [key for key in known if len({one.get(key, "") for one in told if key in one or not _is_own(key)}) > 1]
     unfinished = ["" if described.get("result") else "unfinished" for described in runs]
     return [
         ", ".join(part for part in (*(one.get(key) for key in keys), state) if part)
@@ -76,7 +79,7 @@ def _problem(described: Mapping[str, Any], *, summed: bool) -> dict[str, Value]:
         if strength is not None and rows:
             told[key] = strength / rows
     measured = ("rows", "features", *(["checksum"] if summed else []))
-    return {**told, **{f"data's {key}": sizes[key] for key in measured if key in sizes}}
+    return {**told, **{f"{MEASURED}{key}": sizes[key] for key in measured if key in sizes}}
 
 
 def _circumstances(described: Mapping[str, Any]) -> dict[str, str]:
@@ -89,9 +92,14 @@ def _circumstances(described: Mapping[str, Any]) -> dict[str, str]:
         **{
             key: f"{key} = {shortened(str(value), _VALUE)}"
             for key, value in _flat(described["specification"].get("cluster", {}))
-            if key not in _SIZES
+            if key not in _SIZES and not (_is_own(key) and "topology" not in described)
         },
     }
+
+
+def _is_own(key: str) -> bool:
+    """Return whether a key of [cluster] concerns decentralised solvers only."""
+    return key.startswith("topology.")
 
 
 def _start(described: Mapping[str, Any], records: Sequence[Record]) -> tuple[str, float, float] | None:

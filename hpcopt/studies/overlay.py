@@ -19,7 +19,7 @@ from hpcopt.results.medians import median_row
 from hpcopt.results.plots import draw_compare, draw_convergence
 from hpcopt.results.record import Record
 from hpcopt.results.tables import compare_rows
-from hpcopt.studies.comparable import Value, circumstances, differences
+from hpcopt.studies.comparable import MEASURED, Value, circumstances, differences
 from hpcopt.studies.plan import contenders_of
 
 if TYPE_CHECKING:
@@ -112,9 +112,10 @@ class Overlay:
             If a run doesn't have the quantity of a chosen axis; for a label of a folder that isn't shown.
         """
         curves = self.curves(look.labels)
-        if self.is_single and not (look.x or look.y):
+        if self.is_single and not (look.x or look.y or look.speed_up):
             (run,) = self.runs
-            title = f"{run.label}: {self._title()}{'' if run.described.get('result') else ' (unfinished)'}"
+            name = curves[0].label if look.labels else run.label
+            title = f"{name}: {self._title()}{'' if run.described.get('result') else ' (unfinished)'}"
             return draw_convergence(run.records, picture, title, self.goal, look)
         return draw_compare(curves, picture, self._title(), self.goal, look)
 
@@ -160,10 +161,11 @@ class Overlay:
     def _names(self) -> list[str]:
         """Return the curves' names: the run's label, how it differs, and its folder where names would be equal."""
         runs = [next((run for run in runs if not run.described.get("result")), runs[0]) for runs in self._together]
+        told = [key for key in self.unlike if not key.startswith(MEASURED)] or list(self.unlike)
         names, places = [], [run.curve or (run.path, run.label) for run in runs]
         for run, more, (_, label) in zip(runs, circumstances([run.described for run in runs]), places, strict=True):
-            own = [(key, values[self.runs.index(run)]) for key, values in self.unlike.items()]
-            marks = [f"{key} = {value}" for key, value in own if value is not None] + ([more] if more else [])
+            values = {key: values[self.runs.index(run)] for key, values in self.unlike.items() if key in told}
+            marks = [f"{key} = {value}" for key, value in values.items() if value is not None] + [more] * bool(more)
             names.append(f"{label} [{', '.join(marks)}]" if marks else label)
         often = Counter(names)
         return [f"{name} ({path})" if often[name] > 1 else name for name, (path, _) in zip(names, places, strict=True)]
