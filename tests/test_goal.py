@@ -8,6 +8,7 @@ import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
+from hpcopt.results.columns import caption_of, columns_of
 from hpcopt.results.goal import Goal, Nearness
 from tests.records import record
 
@@ -69,7 +70,17 @@ def test_the_runs_of_a_comparison_have_the_same_target(ends, tmp_path):
     tables = {key: table for key, table in spec({"suboptimality": 1e-3}, best).items() if key != "solver"}
     comparison = hpcopt.compare({**tables, "solvers": solvers}, folder=tmp_path / "both")
     assert comparison.goal == Goal(best + 1e-3, optimum=best)
-    assert all(row["reached"] for row in comparison.rows())
+    for row in comparison.rows():
+        assert row["reached"]
+        assert row["suboptimality"] == row["objective"] - best <= 1e-3
+    (column,) = (each for each in columns_of(comparison.rows(), comparison.goal) if each.head == "above\noptimum")
+    assert [float(cell.text) for cell in column.cells] == [
+        pytest.approx(row["suboptimality"], rel=1e-2) for row in comparison.rows()
+    ]
+    assert caption_of(comparison.rows(), comparison.goal, "").endswith(
+        f"at most {best + 1e-3:.8g}, 0.001 above the optimum"
+    )
+    assert caption_of(comparison.rows(), Goal(optimum=best), "") == f"optimum {best:.8g}"
 
 
 @pytest.mark.parametrize("size", [0, -1.0, "few", 1e-20, float("inf")])

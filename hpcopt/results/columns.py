@@ -73,7 +73,7 @@ def columns_of(rows: Sequence[Row], goal: Goal) -> list[Column]:
         column("solver", lambda row: f"{row['solver']} {row.get('parameters', '')}".rstrip(), is_number=False),
         *([column("slots", lambda row: number(row["slots"], ",d"))] if there("slots") else []),
         *(Column(head, [cost(row, key, best[key]) for row in rows]) for key, head in costs.items()),
-        column("final\nobjective", lambda row: _final(row, goal)),
+        column("final\nobjective" if goal.optimum is None else "above\noptimum", lambda row: _final(row, goal)),
         column("gradient\nnorm", lambda row: number(row["grad_norm"], ".1e")),
         column("passes\nover data", lambda row: number(row["work"], ",.1f")),
         *([column("distance\nto mean", lambda row: number(row["consensus"], ".1e"))] if there("consensus") else []),
@@ -98,9 +98,12 @@ def caption_of(rows: Sequence[Row], goal: Goal, quartiles: str) -> str:
     apart = [row["consensus"] is not None for row in rows]
     whose, parts = goal.whose(apart), []
     if goal.target is not None:
-        parts.append(f"rounds, MB and seconds until the {whose} is at most {goal.target:.8g}")
+        near = "" if goal.optimum is None else f", {goal.target - goal.optimum:.3g} above the optimum"
+        parts.append(f"rounds, MB and seconds until the {whose} is at most {goal.target:.8g}{near}")
     elif any(apart):
         parts.append(whose)
+    if goal.optimum is not None and goal.target is None:
+        parts.append(f"optimum {goal.optimum:.8g}")
     seeds = max((row.get("seeds", 1) for row in rows), default=1)
     if seeds > 1:
         parts.append(f"medians of {seeds} seeds, with quartiles {quartiles}")
@@ -116,7 +119,10 @@ def _sent(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _final(row: Row, goal: Goal) -> str:
-    return "diverged" if has_diverged(row["status"]) else number(judged(row, goal.column), "#.6g")
+    if has_diverged(row["status"]):
+        return "diverged"
+    above = row["suboptimality"]
+    return number(judged(row, goal.column), "#.6g") if above is None else number(above, ".2e")
 
 
 def cost(row: Row, key: str, best: float | None = None) -> Shown:

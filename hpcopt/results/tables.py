@@ -13,7 +13,7 @@ from hpcopt.results.record import WHERE_THERE, Record
 from hpcopt.results.stopping import Status
 
 COLUMNS = (
-    *("solver", "reached", "rounds", "seconds", "bytes", "objective", "grad_norm", "work"),
+    *("solver", "reached", "rounds", "seconds", "bytes", "objective", "suboptimality", "grad_norm", "work"),
     *WHERE_THERE,
     *("status", "total_rounds", "total_seconds", "total_bytes", "total_bytes_up", "total_bytes_down"),
 )
@@ -57,6 +57,7 @@ def compare_rows(runs: Sequence[Finished], goal: Goal | None = None) -> list[dic
         With the keys `COLUMNS`. `rounds`, `seconds` and `bytes` (also `_up` and `_down`, if measured) are those of the
         first record that reached the target, or None; those of the whole run are in `total_...`. `objective`,
         `grad_norm` and the test measures are those of the final model, and `work` (passes over the data) is the total.
+        `suboptimality` is the distance of the judged objective to the optimum, if that is known.
         Missing values are None.
     """
     return [_compare_row(run, goal or Goal()) for run in runs]
@@ -106,6 +107,8 @@ def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
         "solver": run.label,
         "reached": reached,
     }
+    final = judged({"consensus": None, **row}, goal.column)
+    row["suboptimality"] = None if final is None or goal.optimum is None else final - goal.optimum
     return {key: row.get(key) for key in COLUMNS}
 
 
