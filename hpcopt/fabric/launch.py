@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -132,6 +132,11 @@ def is_heard(stream: Any) -> bool:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):  # not backed by a file
         return False
+
+
+def variables(names: Iterable[str]) -> dict[str, str]:
+    """Return those of the environment variables that are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def in_utf8() -> None:

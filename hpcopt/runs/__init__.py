@@ -5,5 +5,6 @@ prepare.py         every node's shard, warm kernels     execute.py    one solver
 driver.py          the loop over a solver's rounds      course.py     the driver's state during a run
 asynchronous.py    the loop of asynchronous solvers     measuring.py  the measurements of a record
 checkpoint.py      snapshots as plain data              replay.py     how asynchronous runs resume from one
+description.py     the contents of run.json             environment.py   machine, threads, commits, command
 recorder.py        the output of records during a run   start.py, fit.py   implement `hpcopt run` and `fit`
 """

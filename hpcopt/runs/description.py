@@ -8,11 +8,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.results.outcome import Outcome
 from hpcopt.results.record import WHERE_THERE, finite
+from hpcopt.runs.environment import environment_of, told_by_all
 from hpcopt.runs.prepare import Prepared
 from hpcopt.solvers import SOLVERS, Solver
 from hpcopt.solvers.outside import file_of
@@ -26,8 +25,8 @@ VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
     """Return the contents of run.json during the run."""
     cluster, conditions = prepared.cluster, prepared.conditions
-    host = np.frombuffer(platform.node().encode(errors="surrogateescape"), dtype=np.uint8)
-    hosts = [bytes(h).decode(errors="surrogateescape") for h in cluster.processes.allgather(host)]
+    told = told_by_all(cluster.processes)
+    hosts = [one["host"] for one in told]
     windows = cluster.probe_windows() if solver.needs.pace == "own" else None
     heterogeneity = conditions.heterogeneity.words(cluster.size)
     hubs = conditions.hubs
@@ -55,6 +54,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "environment": environment_of(spec, told) if cluster.processes.rank == 0 else None,
         "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "result": None,
     }

@@ -74,7 +74,8 @@ def leave_result(
         _in_the_traces_place(partial(model.save, folder / folders.MODEL), recorder)
     except OSError:
         save_model(model, folder / folders.MODEL)
-    whole = {**described, "phases": phases.seconds, "result": result}
+    times = {"phases": phases.seconds, "phases_over_ranks": phases.over_processes}
+    whole = {**described, **times, "result": result}
     try:
         _in_the_traces_place(partial(folders.write_json, path, whole), recorder)
     except OSError as error:

@@ -1,13 +1,15 @@
-"""The wall-clock time of a run by phase: reading, preparing, warming up, the optimum, solving, writing."""
+"""Wall-clock time and memory of a run by phase: reading, preparing, warming up, the optimum, solving, writing."""
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
+from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Group
 
 Phase = Literal["read", "prepare", "warm-up", "optimum", "solve", "write"]
@@ -20,10 +22,19 @@ class Phases:
     ----------
     seconds
         The time of phases that have ended.
+    memory
+        The most memory that the process had used when they ended, in bytes.
+
+    Attributes
+    ----------
+    over_processes
+        Phase -> seconds and memory -> the smallest, median and largest value of the processes, once `level` is called.
     """
 
-    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+    def __init__(self, seconds: Mapping[str, float] | None = None, memory: Mapping[str, float] | None = None) -> None:
+        self.over_processes: dict[str, dict[str, dict[str, float]]] = {}
         self._seconds: dict[str, float] = dict(seconds or {})
+        self._memory: dict[str, float] = dict(memory or {})
         self._phase: Phase | None = None
         self._since = 0.0
 
@@ -34,6 +45,9 @@ class Phases:
 
     def end(self) -> None:
         """End the current phase."""
+        if self._phase is not None:
+            now = 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            self._memory[self._phase] = max(now, *self._memory.values(), 0.0)
         self._seconds, self._phase = self.seconds, None
 
     @property
@@ -46,11 +60,19 @@ class Phases:
 
     def copy(self) -> Phases:
         """Return a copy with the times so far, and no phase in progress."""
-        return Phases(self.seconds)
+        return Phases(self.seconds, self._memory)
 
     def level(self, processes: Group) -> None:
         """End the current phase, and set each phase to its maximum over the processes; collective."""
         self.end()
         processes.pause()
-        most = processes.max(np.array(list(self._seconds.values())))
-        self._seconds = dict(zip(self._seconds, most.tolist(), strict=True))
+        own = [(spent, self._memory.get(phase, 0.0)) for phase, spent in self._seconds.items()]
+        everyone = np.array(processes.allgather(np.ravel(own))).reshape(processes.size, len(own), 2)
+        for phase, values in zip(self._seconds, np.moveaxis(everyone, 1, 0), strict=True):
+            told = {"seconds": _spread(values[:, 0]), "peak_memory": _spread(values[:, 1])}
+            self.over_processes.setdefault(phase, told)
+        self._seconds = dict(zip(self._seconds, everyone[:, :, 0].max(axis=0).tolist(), strict=True))
+
+
+def _spread(values: Vector) -> dict[str, float]:
+    return {"min": float(values.min()), "median": float(np.median(values)), "max": float(values.max())}

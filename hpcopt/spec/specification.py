@@ -46,6 +46,7 @@ from hpcopt.spec.between import (
 from hpcopt.spec.cluster import ClusterTable
 from hpcopt.spec.grid import Variant
 from hpcopt.spec.labels import SolverTable
+from hpcopt.spec.named_file import NamedFile
 from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
 from hpcopt.spec.solver_files import with_files
@@ -126,12 +127,15 @@ class Specification(Tables):
         The distribution of the workers' operating rates, or one for each; None if they have none.
     stragglers_vary
         Whether the stragglers depend on the run's seed, as they have none of their own.
+    file
+        The file that was read; None if the tables were given as a dict.
     """
 
     variants: tuple[Variant, ...]
     topology: Topology | None
     rates: Rates | tuple[float, ...] | None
     stragglers_vary: bool
+    file: NamedFile | None = None
 
     @property
     def built(self) -> tuple[Solver[Any], ...]:
@@ -205,7 +209,7 @@ def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bo
     except ValueError as error:
         raise InputError(f"{path}{_syntax(str(error))}") from None
     origin = Origin(str(path), key_lines(text), apply_overrides(tables, overrides))
-    return _checked_specification(tables, many, origin, Path(path))
+    return replace(_checked_specification(tables, many, origin, Path(path)), file=NamedFile.of(Path(path)))
 
 
 def specification_from(tables: Mapping[str, Any], overrides: Iterable[str] = (), many: bool = False) -> Specification:
