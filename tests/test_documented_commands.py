@@ -34,6 +34,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 BROUGHT = {  # page -> the reader's files
     "clusters.md": ["my.toml"],
     "data.md": ["t10k-images-idx3-ubyte.gz", "words.txt", "more_words.txt"],
+    "study.md": ["mine.svm"],
     "quickstart.md": ["train.svm.bz2", "test.svm.bz2"],
     "trace.md": ["my.toml", "runs/my"],
 }
@@ -107,6 +108,8 @@ def bring(name, folder):
         X, y = load_breast_cancer(return_X_y=True)
         with bz2.open(path, "wb") as file:
             dump_svmlight_file(X / X.max(axis=0), y, file)
+    elif name == "mine.svm":
+        dump_svmlight_file(*load_breast_cancer(return_X_y=True), str(path))
     elif name.endswith("words.txt"):
         path.write_text("+1 price:2.5 red 17:0.3\n-1 price:0.7 18446744073709551615\n")
     else:  # images and their labels

@@ -44,6 +44,7 @@ def execute(
     *,
     clear: Callable[[Path], None] = folders.clear,
     quiet: bool = False,
+    draws: bool = True,
 ) -> Run:
     """Run `solver`, which `admit` has accepted; collective over the processes of the cluster.
 
@@ -56,6 +57,8 @@ def execute(
         detected in advance.
     quiet
         Whether to show no progress.
+    draws
+        Whether to draw the run's pictures.
     """
     cluster = prepared.cluster
     speaks = cluster.local_nodes[0] == 0
@@ -91,6 +94,7 @@ def execute(
     spans = None if timelines is None else timelines.gathered()
     if out is not None:
         leave_rest(out, recorder, edges, spans)
+    if out is not None and draws:
         _draw(run, out, described, prepared.conditions.hubs if solver.needs.topology == "hubs" else None)
     phases.level(cluster.processes)
     return run

@@ -62,6 +62,8 @@ class Series:
         self._criterion = criterion
         self._processes = cluster.processes
         self._speaks = cluster.local_nodes[0] == 0
+        # drawing takes as long as a short run, and nobody opens the pictures of dozens
+        self._draws = len(planned) == len({one.variant.contender for one in planned})
         self._told = self._speaks and not quiet
         self._begin: Callable[[Path], None] = folders.clear
         if out is not None:
@@ -114,7 +116,8 @@ class Series:
         folder = None if out is None else out / one.listed.folder
         begin, self._begin = self._begin, folders.clear
         alone = spec.alone(one.variant, folder)
-        run = execute(alone, prepared, one.label, one.variant.solver, folder, clear=begin, quiet=not self._told)
+        solver, quiet = one.variant.solver, not self._told
+        run = execute(alone, prepared, one.label, solver, folder, clear=begin, quiet=quiet, draws=self._draws)
         self._runs[place] = run.light()
         due = self._countdown.count()
         with agreed(self._processes, one_tells=True):
