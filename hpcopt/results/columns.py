@@ -73,7 +73,7 @@ def columns_of(rows: Sequence[Row], goal: Goal) -> list[Column]:
         column("solver", lambda row: f"{row['solver']} {row.get('parameters', '')}".rstrip(), is_number=False),
         *([column("slots", lambda row: number(row["slots"], ",d"))] if there("slots") else []),
         *(Column(head, [cost(row, key, best[key]) for row in rows]) for key, head in costs.items()),
-        column("final\nobjective" if goal.optimum is None else "above\noptimum", lambda row: _final(row, goal)),
+        column(final_head(goal), lambda row: final(row, goal)),
         column("gradient\nnorm", lambda row: number(row["grad_norm"], ".1e")),
         column("passes\nover data", lambda row: number(row["work"], ",.1f")),
         *([column("distance\nto mean", lambda row: number(row["consensus"], ".1e"))] if there("consensus") else []),
@@ -118,7 +118,13 @@ def _sent(rows: Sequence[Row]) -> dict[str, str]:
     return directions if all(row["total_bytes_up"] is not None for row in rows) else total | directions
 
 
-def _final(row: Row, goal: Goal) -> str:
+def final_head(goal: Goal) -> str:
+    """Return the name of the column that shows `final`."""
+    return "final\nobjective" if goal.optimum is None else "above\noptimum"
+
+
+def final(row: Row, goal: Goal) -> str:
+    """Return the final objective as tables show it, or its distance to the optimum if that is known."""
     if has_diverged(row["status"]):
         return "diverged"
     above = row["suboptimality"]

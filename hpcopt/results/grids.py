@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpcopt.results.choice import Contender, in_words
-from hpcopt.results.columns import cost
-from hpcopt.results.formats import number
+from hpcopt.results.columns import cost, final, final_head
 from hpcopt.results.printed import in_markup
-from hpcopt.results.tables import judged
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,7 +62,7 @@ def grid_table(contender: Contender[Any]) -> Table:
     keys = list(dict.fromkeys(key for cell in contender.cells for key in cell.values))
     for key in keys:
         table.add_column(escape(key), justify="right", overflow="fold")
-    for name in ("rounds", "MB", "seconds", "final objective", ""):
+    for name in ("rounds", "MB", "seconds", final_head(best.goal).replace("\n", " "), ""):
         table.add_column(name, justify="right", no_wrap=True)
     for cell in shown:
         row = cell.row
@@ -72,7 +70,7 @@ def grid_table(contender: Contender[Any]) -> Table:
         table.add_row(
             *(escape(told.get(key, "")) for key in keys),
             *(in_markup(cost(row, key)) for key in ("rounds", "bytes", "seconds")),
-            "diverged" if cell.diverged else number(judged(row, cell.goal.column), "#.6g"),
+            final(row, cell.goal),
             "best" if cell is best else "",
         )
     return table
