@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _WIDE = 20.0  # curves whose lengths differ by more than this factor get a logarithmic axis
 _START = 0.4  # decades that the linear beginning of a logarithmic axis takes
 _CHARACTER = 0.025  # fraction of a panel's width that a character at the horizontal axis takes
+_MOST_STEPS = 6  # at the horizontal axis
+_DECIMALS = 4  # letters of a number such as 0.25
 _LONG = 6  # from this power of ten on, it stands at the horizontal axis' label, so that the numbers fit side by side
 _AWAY = 1.0  # times the range of the last three quarters: a starting value farther away would flatten them
 _FEW_DECADES = 3.0  # a logarithmic axis of fewer gets ticks between them
@@ -37,8 +39,9 @@ def dress_across(axis: Axes, measure: Measure, curves: Sequence[Curve], look: Lo
         axis.set_xlim(left=-0.1 * first)
     elif ends:
         axis.set_xlim(-0.02 * max(ends), 1.03 * max(ends))
-        axis.locator_params(axis="x", nbins=6, integer=measure.is_whole)
         power = 3 * int(math.log10(max(ends)) // 3)
+        digits = len(f"{max(ends) / (10.0**power if power >= _LONG else 1.0):.0f}")
+        axis.locator_params(axis="x", nbins=_steps(axis, digits), integer=measure.is_whole)
         if power >= _LONG:
             axis.xaxis.set_major_formatter(lambda tick, _: f"{tick / 10.0**power:.6g}")
             axis.set_xlabel(f"{measure.name} ($10^{power}$)")
@@ -47,6 +50,13 @@ def dress_across(axis: Axes, measure: Measure, curves: Sequence[Curve], look: Lo
     axis.grid(True, color="#DDDDDD", linewidth=0.7)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _steps(axis: Axes, digits: int) -> int:
+    """Return how many steps the horizontal axis has room for, with numbers of so many digits, or of few decimals."""
+    room = axis.get_window_extent().width / axis.figure.dpi * 72.0  # points
+    letter = 0.65 * float(axis.xaxis.label.get_fontsize())
+    return max(1, min(_MOST_STEPS, int(room / letter / (max(digits, _DECIMALS) + 2))))
 
 
 def _apart(ticks: Sequence[float], first: float, last: float) -> list[float]:

@@ -24,7 +24,7 @@ ACROSS = {
 }
 """Name of a horizontal quantity -> column of the trace, words for it, and for a single one."""
 
-_TIMES = ((1.0, "seconds", "second"), (1e-3, "ms", "ms"), (1e-6, "µs", "µs"))
+_TIMES = ((1.0, "seconds", "second"), (1e-3, "ms", "ms"), (1e-6, "µs", "µs"), (1e-9, "ns", "ns"))
 _LEAST = 0.05  # of a unit of time: a longest run that is shorter is in a smaller unit
 
 
