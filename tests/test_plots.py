@@ -282,6 +282,12 @@ def test_the_target_is_a_line_and_a_ring_where_it_is_first_reached(drawn):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "target 1", "first at the target"]
 
 
+def test_a_target_above_the_optimum_is_told_by_its_distance(drawn):
+    figure = drawn(compared, [("a", trace(4.0, 1.0, 0.52))], "title", Goal(0.625, optimum=0.5))
+    assert list(curve(figure.axes[0], 1).get_ydata()) == [0.125, 0.125]
+    assert "target 0.125 above the optimum" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_a_target_below_the_optimum_is_told_and_has_no_line(drawn):
     figure = drawn(compared, [("a", trace(4.0, 1.0))], "title", Goal(0.4, optimum=0.5))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "target 0.4 (below the axis)"]

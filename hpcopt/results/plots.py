@@ -206,9 +206,10 @@ def _mark_target(
     """Draw the target as a line, and a ring where a curve first reaches it; return their legend entries."""
     if target is None:
         return {}
-    text, line = f"target {target:.8g}", height.above(target)
-    if math.isnan(line) or (height.optimum is not None and target <= height.optimum):
-        return {f"{text} (below the axis)": axis.plot([], [], linestyle="none")[0]}
+    best, line = height.optimum, height.above(target)
+    if math.isnan(line) or (best is not None and target <= best):
+        return {f"target {target:.8g} (below the axis)": axis.plot([], [], linestyle="none")[0]}
+    text = f"target {target:.8g}" if best is None else f"target {target - best:.3g} above the optimum"
     marked: Legend = {text: axis.axhline(line, zorder=1, **limit())}
     reached = [(at, look["color"]) for points, look in drawn if (at := points.first_at(line)) is not None]
     for (x, y), colour in reached:
