@@ -86,7 +86,7 @@ def has_diverged(status: str) -> bool:
 
 def judged(row: Mapping[str, Any], column: str) -> float | None:
     """Return the objective in a row by which the run is judged: that in `column` if its nodes have their own models."""
-    value: float | None = row["objective" if row["consensus"] is None else column]
+    value: float | None = row.get("objective" if row.get("consensus") is None else column)
     return value
 
 
@@ -107,7 +107,7 @@ def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
         "solver": run.label,
         "reached": reached,
     }
-    final = judged({"consensus": None, **row}, goal.column)
+    final = judged(row, goal.column)
     row["suboptimality"] = None if final is None or goal.optimum is None else final - goal.optimum
     return {key: row.get(key) for key in COLUMNS}
 
