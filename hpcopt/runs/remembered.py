@@ -22,8 +22,8 @@ def recall(spec: Specification, prepared: Prepared) -> Optimum | None:
     file = _file(spec, prepared)
     if file is None:
         return None
-    with suppress(OSError, ValueError):  # msgspec's errors are values'
-        return msgspec.convert(json.loads(file.read_text(encoding="utf-8")), Optimum)
+    with suppress(OSError, msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(file.read_bytes(), type=Optimum)
     return None
 
 
