@@ -51,6 +51,10 @@ RUNS = {
     "[" * 100_000: "run.json: damaged: maximum recursion depth",
     "1" * 5000: "run.json: damaged: Exceeds the limit",
     "{}": "run.json: damaged: label: missing; expected text",
+    json.dumps({**DESCRIBED, "result": {}}): "run.json: damaged: result.status: missing; expected text",
+    json.dumps(
+        {**DESCRIBED, "result": {"status": "rounds", "objective": "low"}}
+    ): 'run.json: damaged: result.objective: expected a number, got "low"',
     json.dumps({**DESCRIBED, "label": 3}): "run.json: damaged: label: expected text, got 3",
     json.dumps(
         {**DESCRIBED, "nodes": "two"}

@@ -56,7 +56,7 @@ def _steps(axis: Axes, digits: int) -> int:
     """Return how many steps the horizontal axis has room for, with numbers of so many digits, or of few decimals."""
     room = axis.get_window_extent().width / axis.figure.dpi * 72.0  # points
     letter = 0.65 * float(axis.xaxis.label.get_fontsize())
-    return max(1, min(_MOST_STEPS, int(room / letter / (max(digits, _DECIMALS) + 2))))
+    return max(1, min(_MOST_STEPS, int(room / letter / (max(digits, _DECIMALS) + 1))))
 
 
 def _apart(ticks: Sequence[float], first: float, last: float) -> list[float]:

@@ -75,6 +75,29 @@ class _Optimum:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Result:
+    """The keys of a result that tables read; a number is null if it is not finite."""
+
+    status: str
+    rounds: Whole | None = None
+    seconds: float | None = None
+    bytes: Whole | None = None
+    bytes_up: Whole | None = None
+    bytes_down: Whole | None = None
+    bytes_by_link: dict[str, Whole] | None = None
+    slots: Whole | None = None
+    work: float | None = None
+    objective: float | None = None
+    mean_objective: float | None = None
+    worst_objective: float | None = None
+    consensus: float | None = None
+    grad_norm: float | None = None
+    nonzeros: Whole | None = None
+    test_accuracy: float | None = None
+    test_error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Described:
     """The keys of run.json that are read; it has more, and other versions may have others."""
 
@@ -91,7 +114,7 @@ class _Described:
     hub_ranks: tuple[Whole, ...] = ()
     optimum: _Optimum | None = None
     target: float | None = None
-    result: dict[str, Any] | None = None
+    result: _Result | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

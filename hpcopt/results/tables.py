@@ -100,6 +100,7 @@ def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
         cost = {key: found.get(_IN_TRACE.get(key, key)) for key in total}
         beside = {key: found[key] for key in ("model_bytes", "gradients", "slots", "bytes_by_link") if key in found}
     row = {
+        **dict.fromkeys(COLUMNS),
         **result,
         **cost,
         **beside,
