@@ -10,6 +10,7 @@ suffice, the Hessian at w takes the place of c: a bound for least squares, other
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ def certify(prepared: Prepared, w: Vector, value: float, accepted: float) -> Cer
         A gap that is small enough, so that no better one is computed.
     """
     penalty, size = prepared.problem.formulation.penalty, prepared.problem.model.penalised
-    residual = _sum(prepared, [f.share * f.at(w).gradient for f in _oracles(prepared)], len(w))
+    residual = _sum(prepared, (f.share * f.at(w).gradient for f in _oracles(prepared)), len(w))
     residual[:size] = penalty.residual(w[:size], residual[:size])
     shifts = residual[size:]
     norm, c, slack, shift = float(np.linalg.norm(residual[:size])), penalty.curvature, 0.0, 0.0
@@ -74,14 +75,17 @@ class _Rows:
     mean: float
 
 
-def _oracles(prepared: Prepared) -> list[Objective]:
+def _oracles(prepared: Prepared) -> Iterator[Objective]:
     shards = (prepared.shards[node] for node in prepared.cluster.local_nodes)
-    return [prepared.problem.on(shard, Meter()) for shard in shards if shard.matrix.n]  # type: ignore[misc]
+    return (prepared.problem.on(shard, Meter()) for shard in shards if shard.matrix.n)  # type: ignore[misc]
 
 
-def _sum(prepared: Prepared, parts: list[Vector], size: int) -> Vector:
+def _sum(prepared: Prepared, parts: Iterable[Vector], size: int) -> Vector:
     """Return the sum of all parts of all processes, which may have none, (size,)."""
-    return prepared.cluster.processes.sum(np.sum(parts, axis=0) if parts else np.zeros(size))
+    total = np.zeros(size)
+    for part in parts:
+        total += part
+    return prepared.cluster.processes.sum(total)
 
 
 def _rows(prepared: Prepared) -> _Rows:
@@ -97,7 +101,7 @@ def _rows(prepared: Prepared) -> _Rows:
         counts = np.bincount(y.astype(np.int64), minlength=outputs).astype(np.float64)
     sums = prepared.cluster.processes.sum(np.append(counts, y.sum())) / total
     longest = prepared.cluster.processes.max(np.array([max(squares, default=0.0)]))[0]
-    return _Rows(math.sqrt(longest), sums[:-1], float(sums[-1]))
+    return _Rows(math.sqrt(longest), np.maximum(sums[:-1], np.finfo(np.float64).tiny), float(sums[-1]))
 
 
 def _shift(prepared: Prepared, rows: _Rows, w: Vector, value: float, distance: float) -> float:
@@ -130,7 +134,7 @@ def _by_hessian(prepared: Prepared, w: Vector, residual: Vector, distance: float
     formulation, d = prepared.problem.formulation, len(w)
     if d > DENSE or not formulation.loss.hessian:
         return Certificate(math.inf, "no bound on the weights")
-    hessian = _sum(prepared, [(f.share * f.at(w).hessian()).ravel() for f in _oracles(prepared)], d * d)
+    hessian = _sum(prepared, ((f.share * f.at(w).hessian()).ravel() for f in _oracles(prepared)), d * d)
     values, vectors = np.linalg.eigh(hessian.reshape(d, d))
     flat = values <= d * np.finfo(np.float64).eps * values[-1]
     quadratic = isinstance(formulation.loss, MarginLoss) and formulation.loss.code == SQUARED
