@@ -172,7 +172,12 @@ KINDS = {
     "edge list": Kind(
         "edges.txt", b"# a ring\n0 1 0.5\n1 2 0.25\n2 0 1e-1\n", lambda path: read(path, 3, directed=False)
     ),
-    "compare.json": Kind(folders.INDEX, b'{"runs": ["giant", "lbfgs"]}\n', lambda path: folders.listed(path.parent)),
+    "compare.json": Kind(
+        folders.INDEX,
+        b'{"runs": ["giant", {"folder": "sgd/batch=4/seed=1", "solver": "sgd", "label": "sgd batch=4", '
+        b'"values": {"batch": 4}, "seed": 1}], "best": "rounds"}\n',
+        lambda path: folders.listed(path.parent),
+    ),
 }
 
 

@@ -180,7 +180,7 @@ class Record:
         If all nodes have the same model, there is only one objective.
         """
         value = getattr(self, column)
-        if value is None and self.consensus is None:
+        if column == "objective" or (value is None and self.consensus is None):
             return self
         return replace(self, objective=math.nan if value is None else value)
 
