@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,9 @@ import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
+from hpcopt.results.stopping import Status
 from hpcopt.studies import series
+from hpcopt.studies.countdown import Countdown
 from tests.launch import RANKS, hpcopt_ranks, requires_mpi
 from tests.test_outputs import FAILING
 
@@ -84,6 +87,31 @@ def test_an_interrupted_comparison_is_continued_to_the_same_tables(ran, capsys):
     assert all(Path(path).read_bytes() == text for path, text in kept.items() if "0.1" not in str(path))
     said = capsys.readouterr().out
     assert "2 of 4 runs are finished and kept\nrun 3 of 4: sgd step_size=0.1: reached the limit of rounds" in said
+
+
+@pytest.mark.parametrize("lost", ["model.npz", "trace.jsonl"])
+def test_a_run_without_its_model_or_trace_is_made_again(ran, lost):
+    compare("--quiet")
+    (Path("out") / "giant" / lost).unlink()
+    compare("--quiet", "--resume")
+    assert ran[4:] == ["giant"]
+    assert (Path("out") / "giant" / lost).exists()
+
+
+def test_the_time_left_is_estimated_from_the_runs_of_this_call(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("hpcopt.studies.countdown.time.monotonic", lambda: now[0])
+    countdown = Countdown(12, kept=4)
+    told = []
+    for seconds in (100.0, 300.0, 7000.0):
+        now[0] += seconds
+        assert countdown.count()
+        told.append(countdown.told(SimpleNamespace(label="sgd", status=Status.TARGET)))
+    assert told == [
+        "run 5 of 12: sgd: reached the target; about 12 min left",
+        "run 6 of 12: sgd: reached the target; about 20 min left",
+        "run 7 of 12: sgd: reached the target; about 3 h left",
+    ]
 
 
 def test_a_finished_comparison_is_not_run_and_its_data_not_read(ran, monkeypatch, capsys):
@@ -183,7 +211,11 @@ def test_a_comparison_is_neither_replaced_nor_continued_unasked(capsys):
 def test_a_single_run_is_not_continued_as_a_comparison(capsys):
     assert hpcopt.run({**_tables(), "solver": {"name": "giant"}}, folder="out").folder == Path("out")
     compare("--resume", code=1)
-    assert "out: holds another run (run.json); give --overwrite to replace it" in capsys.readouterr().err
+    said = "out: holds another run (run.json); give --overwrite to replace it"
+    assert said in capsys.readouterr().err
+    Path("out/compare.json").write_text('{"runs": ["giant"]}')
+    compare("--resume", code=1)
+    assert said in capsys.readouterr().err
 
 
 def _tables():

@@ -113,6 +113,11 @@ name = "sgd"
         ("step_size = [0.1, 0.2, 0.1]", "line 10: solvers.1.step_size.2: 0.1 is given twice; remove one"),
         ("step_size = [1, 1.0]", "line 10: solvers.1.step_size.1: 1.0 is given twice; remove one"),
         ("momentum = [0.1, [0.2, []]]", "line 10: solvers.1.momentum.1.1: expected a value"),
+        ("step_size = [0.1, [0.2, 'x']]", "line 10: solvers.1.step_size.1.1: expected a number > 0"),
+        (
+            f"compressor = [{{ name = 'top-k', fraction = {[k / 2000 for k in range(1, 1002)]} }}, 'f32']",
+            "line 8: solvers.1: 1,003 runs in all (1,002 combinations of the lists here, 2 tables [[solvers]])",
+        ),
         ("label = ['a', 'b']", "line 10: solvers.1.label: expected up to 80 printable characters"),
         (
             "error_feedback = ['none', 'eff']",
@@ -183,6 +188,11 @@ def test_the_best_is_the_cheapest_that_reached_the_goal_and_the_first_of_equal_o
         "sgd: no combination of its grid reached the goal; the best one has the lowest objective"
     )
     assert contender(cells[0], cells[0], criterion="rounds").missed() == "sgd: all 2 combinations of its grid diverged"
+
+
+def test_a_goal_other_than_a_target_is_missed_by_runs_that_end_with_their_budget():
+    short, long = finished("a", trace(4.0, 3.0), reached=False), finished("b", trace(4.0, 2.0, 1.0), reached=True)
+    assert contender(cell("a", short), cell("b", long), criterion="rounds").ranking == [1, 0]
 
 
 def test_the_best_by_the_objective_is_the_lowest_of_those_that_did_not_diverge():
@@ -259,6 +269,16 @@ def test_a_run_of_a_grid_is_a_run_by_itself(compared):
     assert [record.line() for record in again.records] == [record.line() for record in records]
 
 
+def test_a_run_has_no_key_that_only_other_solvers_need():
+    slotted = {"name": "multilevel-sgd", "step_size": 0.1}
+    built = spec(slotted, {"name": "giant"}, cluster={**LEAST["cluster"], "slot": 0.5, "hubs": {"hubs": 1}})
+    slots = [built.alone(variant, None).cluster.slot for variant in built.variants]
+    assert slots == [0.5, None]
+    assert [specification_from(as_toml_dict(built.alone(v, None))).built for v in built.variants] == [
+        (solver,) for solver in built.built
+    ]
+
+
 def test_overwriting_removes_the_runs_of_the_grid_before(compared):
     _, out = compared({**SGD, "step_size": [0.1, 0.2]})
     (out / "sgd" / "step_size=0.1" / "mine.txt").write_text("kept")
@@ -279,6 +299,7 @@ def test_overwriting_removes_the_runs_of_the_grid_before(compared):
         ({"step_size": [0.01, 0.3, 50.0]}, []),
         ({"step_size": 0.3, "momentum": [0.0, 0.999]}, []),  # there is no smaller one
         ({"step_size": [0.01, "0.5/L"]}, []),  # not of one unit
+        ({"step_size": 0.3, "momentum": 0.5, "batch": [1000, 2000]}, []),  # both are all rows
     ],
 )
 def test_the_best_on_the_edge_of_its_grid_is_told(compared, table, said):
@@ -295,6 +316,16 @@ def test_a_grid_that_diverged_altogether_is_told(tmp_path, capsys):
     assert "run 2 of 3: sgd step_size=50.0: diverged" in said
     assert "; about 1 s left" in said
     assert f"grid: {tmp_path / 'out' / 'grid.csv'}" in said.replace("\n", "")
+
+
+def test_the_target_is_required_of_the_best_runs_only(tmp_path):
+    (tmp_path / "s.toml").write_text(FILE.replace('[[solvers]]\nname = "giant"\n', "") + "batch = 0\n")
+    settings = ["problem.loss=squared", "data.rows=60", "stop.rounds=20", "stop.gradient_norm=0.2"]
+    more = [part for setting in settings for part in ("--set", setting)]
+    for sizes, code in (("[1e-6, 0.3]", 0), ("[1e-6, 2e-6]", 3)):
+        out = str(tmp_path / str(code))
+        grid = ["--virtual", "2", "--out", out, "--set", f"solvers.0.step_size={sizes}"]
+        assert main(["compare", str(tmp_path / "s.toml"), "--require-target", *grid, *more]) == code
 
 
 def test_a_picture_of_an_interrupted_grid_shows_the_best_run_that_has_finished(compared, monkeypatch, capsys):

@@ -18,7 +18,7 @@ def quantile(values: Sequence[float], part: float) -> float:
     ordered = sorted(values)
     place = part * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    if low == high or math.isinf(high):
+    if low == high:
         return high
     return low + (place - math.floor(place)) * (high - low)
 
