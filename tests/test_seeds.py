@@ -9,7 +9,7 @@ from hpcopt.cli.main import main
 from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
-from hpcopt.results.medians import median_row
+from hpcopt.results.medians import SPREAD, median_row
 from hpcopt.results.printed import compare_table
 from hpcopt.results.tables import compare_rows
 from hpcopt.spec.specification import specification_from
@@ -167,11 +167,8 @@ def test_a_run_that_misses_the_target_counts_as_infinitely_long(records, row, wo
 
 
 def test_bytes_by_link_have_medians_too():
-    rows = [{"reached": None, "bytes_by_link": {"a": 1, "b": size}} for size in (2, 4)]
-    rows = [
-        {**row, **dict.fromkeys(("rounds", "seconds", "bytes", "objective", "test_accuracy", "test_error"))}
-        for row in rows
-    ]
+    missing = dict.fromkeys(("reached", *SPREAD))
+    rows = [{**missing, "bytes_by_link": {"a": 1, "b": size}} for size in (2, 4)]
     assert median_row(rows, "x")["bytes_by_link"] == {"a": 1, "b": 3}
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-SPREAD = ("rounds", "seconds", "bytes", "objective", "test_accuracy", "test_error")
+SPREAD = ("rounds", "seconds", "bytes", "objective", "suboptimality", "test_accuracy", "test_error")
 """Columns of a comparison that have quartiles over seeds."""
 
 
