@@ -96,6 +96,20 @@ def test_the_objective_itself_is_drawn_where_it_is_asked_for():
     assert axis.get_lines()[0].get_ydata()[0] == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "whose"),
+    [
+        ((None, None), ""),
+        ((0.1, 0.1), ", mean model"),
+        ((None, 0.1), ", of the mean model where nodes have their own"),
+    ],
+)
+def test_the_axis_tells_whose_gradient_it_is(kinds, whose):
+    given = [Curve("ab"[place], [trace(consensus=kind)]) for place, kind in enumerate(kinds)]
+    (axis,) = drawn(given, x="rounds", y="grad_norm").axes
+    assert axis.get_ylabel().replace("\n", " ") == f"norm of the gradient{whose}"
+
+
 def test_scales_are_chosen_by_axis():
     figure = drawn([Curve("a", [trace()])], log="x,y")
     assert {(axis.get_xscale(), axis.get_yscale()) for axis in figure.axes} == {("symlog", "log")}

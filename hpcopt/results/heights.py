@@ -115,13 +115,16 @@ def _ceiling(starts: Sequence[float]) -> float:
     return highest + max(abs(highest), 1.0)
 
 
-def other_height(column: str, curves: Sequence[Curve], own: str = "") -> Height:
-    """Return the quantity of a column of the trace, with an addition to its name.
+def other_height(column: str, curves: Sequence[Curve]) -> Height:
+    """Return the quantity of a column of the trace; its name tells whose it is if nodes have their own models.
 
     Where a run's objective leaves the scale, so may other quantities: the limit is the highest value of the others.
     """
     name, logarithmic = OTHERS[column]
-    height = Height(name + own, logarithmic, column)
+    apart = {first.consensus is not None for curve in curves for first in curve.firsts}
+    if True in apart and column != "consensus":
+        name += ", mean model" if apart == {True} else ", of the mean model where nodes have their own"
+    height = Height(name, logarithmic, column)
     judged = judged_height(curves, Goal())
     lefts = [judged.is_left_by(curve) for curve in curves]
     values = [value for curve, left in zip(curves, lefts, strict=True) if not left for value in _values(curve, height)]

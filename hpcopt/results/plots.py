@@ -151,8 +151,7 @@ def draw_convergence(
     """
     goal, look, curve = goal or Goal(), look or Look(), Curve("", [records])
     measures, height = used_measures(curve.lasts), _upwards([curve], goal, replace(look, y=()))[0]
-    mean = "" if records and records[0].consensus is None else ", mean model"
-    others = [other_height(column, [curve], "" if column == "consensus" else mean) for column in _BELOW]
+    others = [other_height(column, [curve]) for column in _BELOW]
     below = [(other, values) for other in others if len(values := _values(records, other)) > 1]
     page = Page([len(measures), *([len(below)] if below else [])], look, 3.8)
     with page.new_picture(path) as figure:
