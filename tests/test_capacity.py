@@ -133,5 +133,5 @@ def test_every_node_of_a_process_has_vectors_of_its_own(monkeypatch):
         "solver": {"name": "sgd"},
         "cluster": {"kind": "virtual", "workers": 10},
     }
-    with pytest.raises(InputError, match="10 nodes with 7 vectors of 4000000 numbers each take"):
+    with pytest.raises(InputError, match=r"10 nodes with 7 vectors of 4000000 numbers each take"):
         hpcopt.run(tables, rows=from_arrays(scipy.sparse.csr_array((20, d)), y))
