@@ -157,11 +157,13 @@ def boxes_of(texts):
         (2, {"column": "text", "y": "grad_norm,objective"}),
         (3, {"size": "3.3x3.5", "x": "bytes"}),
         (1, {"size": "2x2", "x": "rounds", "title": "none"}),
+        (1, {"size": "2x2.2", "x": "rounds", "title": "none", "target": 0.241}),
     ],
 )
 def test_nothing_covers_anything_or_leaves_the_picture(number, choices):
     given = curves(number, every=choices.get("every", 1))
-    figure = drawn(given, Goal(0.3, optimum=0.1), **{key: choices[key] for key in choices if key != "every"})
+    goal = Goal(choices.get("target", 0.3), optimum=0.1)
+    figure = drawn(given, goal, **{key: choices[key] for key in choices if key not in {"every", "target"}})
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a layout that fails
         figure.draw_without_rendering()
@@ -178,6 +180,8 @@ def test_nothing_covers_anything_or_leaves_the_picture(number, choices):
         for ticks in (axis.get_xticklabels(), axis.get_yticklabels()):
             inside = [box for box in boxes_of(ticks) if outer.overlaps(box)]
             assert not any(one.overlaps(other) for one, other in itertools.combinations(inside, 2))
+        rings = [line for line in axis.get_lines() if line.get_linestyle() == "None" and len(line.get_xdata())]
+        assert all(ring.get_window_extent().x1 <= panel.x1 + 1 for ring in rings)
         if figure._suptitle is not None:
             assert outer.y1 <= figure._suptitle.get_window_extent().y0 + 1
     assert not any(one.overlaps(other) for one, other in itertools.combinations(panels, 2))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _WIDE = 20.0  # curves whose lengths differ by more than this factor get a logarithmic axis
 _START = 0.4  # decades that the linear beginning of a logarithmic axis takes
 _CHARACTER = 0.025  # fraction of a panel's width that a character at the horizontal axis takes
+_END = 1.07  # end of the horizontal axis, in lengths of the longest curve: room for the ring at the target
 _MOST_STEPS = 6  # at the horizontal axis
 _DECIMALS = 4  # letters of a number such as 0.25
 _LONG = 6  # from this power of ten on, it stands at the horizontal axis' label, so that the numbers fit side by side
@@ -38,7 +39,7 @@ def dress_across(axis: Axes, measure: Measure, curves: Sequence[Curve], look: Lo
         axis.set_xticks([], minor=True)
         axis.set_xlim(left=-0.1 * first)
     elif ends:
-        axis.set_xlim(-0.02 * max(ends), 1.03 * max(ends))
+        axis.set_xlim(-0.02 * max(ends), _END * max(ends))
         power = 3 * int(math.log10(max(ends)) // 3)
         digits = len(f"{max(ends) / (10.0**power if power >= _LONG else 1.0):.0f}")
         axis.locator_params(axis="x", nbins=_steps(axis, digits), integer=measure.is_whole)
