@@ -104,7 +104,7 @@ def judged_height(curves: Sequence[Curve], goal: Goal) -> Height:
     if goal.optimum is None:
         return Height(name, logarithmic, goal.column, ceiling=ceiling)
     if goal.undercut(record for curve in curves for record in curve.records) is not None:
-        name = f"{name} (as low as {lowest:.8g}: below problem.optimum, {goal.optimum:.8g})"
+        name = f"{name} (below problem.optimum, {goal.optimum:.4g})"
         return Height(name, logarithmic, goal.column, ceiling=ceiling)
     return Height(f"{name} minus the optimum ({goal.optimum:.8g})", True, goal.column, goal.optimum, ceiling)
 
