@@ -19,7 +19,10 @@ ROOT = Path(hpcopt.__file__).parent
 LIBRARY = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] != "cli"]
 FLAG = re.compile(r"(?<![\w-])(--[a-z]+|-o)\b")
 OTHERS = ("--set", "--mpi")  # the text of the user's override; a flag of srun
-VOWPAL = ("--adaptive", "--loss", "--l", "--noconstant", "--quiet", "--cache")  # arguments of Vowpal Wabbit
+PROGRAMS = {  # file -> arguments of a program that it starts: Vowpal Wabbit, git
+    "plain_learners.py": ("--adaptive", "--loss", "--l", "--noconstant", "--quiet", "--cache"),
+    "environment.py": ("--no", "--always", "--dirty", "--abbrev", "--exclude"),
+}
 
 
 def messages(path: Path):
@@ -34,7 +37,7 @@ def messages(path: Path):
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_message_of_the_library_names_a_flag_of_the_command_line(path):
     named = [flag for text in messages(path) for flag in FLAG.findall(text)]
-    assert set(named) <= {*OTHERS, *(VOWPAL if path.name == "plain_learners.py" else ())}
+    assert set(named) <= {*OTHERS, *PROGRAMS.get(path.name, ())}
 
 
 @pytest.mark.parametrize("remedy", list(Remedy), ids=lambda remedy: remedy.name)

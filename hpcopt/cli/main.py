@@ -26,7 +26,7 @@ from hpcopt.fabric.launch import (
 )
 from hpcopt.interrupts import listen
 
-OF_RANKS = {"run", "compare", "fit", "bench", "info"}  # commands whose processes are the ranks of one job
+OF_RANKS = {"run", "compare", "rerun", "fit", "bench", "info"}  # commands whose processes are the ranks of one job
 
 
 def main(arguments: list[str]) -> int:

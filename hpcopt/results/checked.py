@@ -98,6 +98,11 @@ class _Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Environment:
+    folder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Described:
     """The keys of run.json that are read; it has more, and other versions may have others."""
 
@@ -114,6 +119,8 @@ class _Described:
     hub_ranks: tuple[Whole, ...] = ()
     optimum: _Optimum | None = None
     target: float | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+    environment: _Environment = field(default_factory=_Environment)
     result: _Result | None = None
 
 

@@ -141,9 +141,9 @@ def _siblings(core: int) -> str:
 
 
 def _threads() -> dict[str, int]:
-    """Return the libraries with threads of their own, BLAS and OpenMP, and how many threads each may use now."""
+    """Return the BLAS libraries, numpy's and scipy's, and how many threads each may use now."""
     told: dict[str, int] = {}
-    for pool in threadpool_info():
+    for pool in (each for each in threadpool_info() if each["user_api"] == "blas"):
         parts = (pool["internal_api"], pool["version"], pool.get("architecture"))
         name = " ".join(part for part in parts if part)
         told[name] = max(pool["num_threads"], told.get(name, 0))

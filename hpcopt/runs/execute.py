@@ -88,7 +88,7 @@ def execute(
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             leave_result(model, out, described, phases, result, recorder)
-    run = Run(label, folder, outcome.status, result, recorder.records, phases, prepared.goal, model)
+    run = Run(label, folder, outcome.status, result, recorder.records, phases, prepared.goal, described, model)
     by_edge = solver.needs.models == "own" and solver.needs.topology != "hubs"
     edges = _edges(prepared, outcomes) if by_edge else None
     spans = None if timelines is None else timelines.gathered()

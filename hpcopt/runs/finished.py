@@ -36,6 +36,8 @@ class Run:
         Its wall-clock time by phase.
     goal
         The measure by which it is judged.
+    described
+        As in run.json: what was run, where, and from what. The process that writes the folder knows the `environment`.
     held
         Its model, unless that is read from the folder when it is used.
     """
@@ -47,6 +49,7 @@ class Run:
     records: list[Record]
     phases: Phases
     goal: Goal
+    described: dict[str, Any]
     held: Model | None = None
 
     @classmethod
@@ -54,7 +57,7 @@ class Run:
         """Return the finished run in `folder`, given its run.json and its records."""
         result = described["result"]
         status, phases = Status[result["status"].upper()], Phases(described.get("phases"))
-        return cls(described["label"], folder, status, result, records, phases, Goal.of(described))
+        return cls(described["label"], folder, status, result, records, phases, Goal.of(described), described)
 
     @property
     def diverged(self) -> bool:

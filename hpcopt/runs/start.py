@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -71,8 +71,30 @@ def run(
         In one line, on every rank, for any error in the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=False)
+    return run_as_read(read, specification, rows, comm=comm, overwrite=overwrite, quiet=quiet, force=force)
+
+
+def run_as_read(
+    read: Callable[[], Specification],
+    origin: str | Path | Mapping[str, Any],
+    rows: Rows | None = None,
+    *,
+    comm: Any,
+    overwrite: bool,
+    quiet: bool,
+    force: bool,
+) -> Run:
+    """Run the solver of the specification that `read` returns on each process; collective over the ranks of `comm`.
+
+    Parameters
+    ----------
+    origin
+        Where the specification is from; if it is a file, it is one of the inputs.
+    rows, comm, overwrite, quiet, force
+        As in `run`.
+    """
     with opened(read, comm) as (spec, cluster, conditions):
-        out = checked_folder(specification, spec, cluster, overwrite=overwrite)
+        out = checked_folder(origin, spec, cluster, overwrite=overwrite)
         with ReadingProgress(silent=quiet or cluster.local_nodes[0] != 0):
             prepared = admit(spec, cluster, conditions, rows, force=force)
         ((label, solver),) = solvers = spec.labelled_solvers()

@@ -212,10 +212,22 @@ def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bo
     return replace(_checked_specification(tables, many, origin, Path(path)), file=NamedFile.of(Path(path)))
 
 
-def specification_from(tables: Mapping[str, Any], overrides: Iterable[str] = (), many: bool = False) -> Specification:
+def specification_from(
+    tables: Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    many: bool = False,
+    *,
+    name: str = "",
+    beside: Path | None = None,
+) -> Specification:
     """Return the specification given as a dict with the contents of a TOML file; the dict is not modified.
 
-    Parameters as in `read_specification`.
+    Parameters
+    ----------
+    name
+        Where the tables are from, for messages; `overrides` and `many` are as in `read_specification`.
+    beside
+        The folder from which relative paths are taken if they are not found from the current one.
 
     Raises
     ------
@@ -223,8 +235,8 @@ def specification_from(tables: Mapping[str, Any], overrides: Iterable[str] = (),
         With the key, for any error.
     """
     own = plain(tables)
-    origin = Origin(overrides=apply_overrides(own, overrides))
-    return _checked_specification(own, many, origin, None)
+    origin = Origin(name, overrides=apply_overrides(own, overrides))
+    return _checked_specification(own, many, origin, None if beside is None else beside / "spec.toml")
 
 
 def as_toml_dict(specification: Specification) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""`hpcopt rerun DIR`: a finished run once more, from the specification in its folder, and what differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hpcopt.data.request import ARRAYS
+from hpcopt.errors import InputError
+from hpcopt.fabric.launch import started
+from hpcopt.results import folder as folders
+from hpcopt.results.record import Record
+from hpcopt.runs.finished import Run
+from hpcopt.runs.start import run_as_read
+from hpcopt.spec.overrides import override
+from hpcopt.spec.specification import Specification, specification_from
+from hpcopt.studies.changes import TOLERANCE, Result, circumstances, first_difference, results
+
+_MOST_NAMED = 5  # most runs of a comparison named in a message
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run that was made again.
+
+    Attributes
+    ----------
+    run
+        The new run.
+    same_rows
+        Whether the training rows are the same.
+    results
+        Its results beside those of the first run.
+    tolerance
+        The relative difference up to which they agree.
+    changes
+        What else differs, apart from the results; known to the process that writes the folder.
+    at
+        Where the records first differ; empty if they are equal bit by bit.
+    """
+
+    run: Run
+    same_rows: bool
+    results: list[Result]
+    tolerance: float
+    changes: list[str] = field(default_factory=list)
+    at: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the rows are the same, and no result differs by more than the tolerance."""
+        return self.same_rows and all(result.difference <= self.tolerance for result in self.results)
+
+
+def rerun(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    comm: Any = None,
+    overwrite: bool = False,
+    quiet: bool = True,
+    tolerance: float = TOLERANCE,
+) -> Again:
+    """Make the run in `folder` again; collective over the ranks of `comm`, as many as the run had.
+
+    Conditions of the solver's theory are not asked for again. Relative paths are taken from the current folder or else
+    from that in which the run was started.
+
+    Parameters
+    ----------
+    out
+        The folder of the new run; default: that of the run with "-again", in runs.
+    overwrite, quiet
+        As in `hpcopt.run`.
+    tolerance
+        The relative difference up to which results agree.
+
+    Raises
+    ------
+    InputError
+        In one line, on every rank: if there is no finished run in the folder, or it is damaged; if it needs another
+        number of ranks; for any error in its specification or its data.
+    """
+    folder = Path(folder)
+    out = Path("runs") / f"{folder.resolve().name}-again" if out is None else Path(out)
+    ranks = started()[0] if comm is None else comm.size
+    read = partial(_specification, folder, out, ranks)
+    run = run_as_read(read, folder / folders.RUN, comm=comm, overwrite=overwrite, quiet=quiet, force=True)
+    described, records = _recorded(folder)
+    return Again(
+        run,
+        described.get("data") == run.described["data"],
+        results(described["result"], run.result, run.records[0].objective),
+        tolerance,
+        circumstances(described, run.described) if run.described["environment"] is not None else [],
+        first_difference(records, run.records),
+    )
+
+
+def _recorded(folder: Path) -> tuple[dict[str, Any], list[Record]]:
+    """Return the description and the records of a finished run."""
+    index = None if (folder / folders.RUN).exists() else folders.index(folder)
+    if index is not None:
+        names = [str(folder / run.folder) for run in index.runs]
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        told = ", ".join(names[:_MOST_NAMED]) + more
+        raise InputError(f"{folder}: is a comparison; give the folder of one of its runs: {told}")
+    described, records = folders.read(folder)
+    if described["result"] is None:
+        raise InputError(f"{folder}: the run has not finished; only a finished run can be made again and compared")
+    return described, records
+
+
+def _specification(folder: Path, out: Path, ranks: int) -> Specification:
+    """Return the specification of the run in `folder`, to be run by so many processes and written to `out`."""
+    described, _ = _recorded(folder)
+    nodes = described.get("nodes", 1)
+    if described.get("cluster") == "virtual":
+        if ranks > 1:
+            what = f"{folder}: the run was made on virtual nodes in one process"
+            raise InputError(f"{what}, but {ranks} ranks were started; start it without mpiexec")
+    elif ranks != nodes:
+        start = f"mpiexec -n {nodes} hpcopt rerun" if nodes > 1 else "hpcopt rerun, without mpiexec,"
+        were = f"was made on {nodes} rank{'s' * (nodes != 1)}, and this job has {ranks}"
+        raise InputError(f"{folder}: the run {were}; start: {start} {folder}")
+    tables = described["specification"]
+    if tables.get("data", {}).get("source") == ARRAYS:
+        raise InputError(f"{folder}: the rows of the run were arrays in memory; run it again from Python, with them")
+    return specification_from(
+        tables,
+        [override("output.folder", str(out))],
+        name=str(folder / folders.RUN),
+        beside=Path(described.get("environment", {}).get("folder", "")),
+    )
