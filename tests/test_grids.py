@@ -70,9 +70,9 @@ def test_labels_name_only_the_keys_that_differ():
     schedules = [0.1, {"initial": 0.1, "decay": [0.1, 0.2]}]
     told = combinations({**SGD, "step_size": schedules, "momentum": [0.9]}, {**SGD, "step_size": 0.1})
     assert told == [
-        ("sgd", {"step_size": 0.1}),
-        ("sgd", {"step_size.initial": 0.1, "step_size.decay": 0.1}),
-        ("sgd", {"step_size.initial": 0.1, "step_size.decay": 0.2}),
+        ("sgd (2)", {"step_size": 0.1}),
+        ("sgd (2)", {"step_size.initial": 0.1, "step_size.decay": 0.1}),
+        ("sgd (2)", {"step_size.initial": 0.1, "step_size.decay": 0.2}),
         ("sgd step_size=0.1", {}),
     ]
 
@@ -298,6 +298,7 @@ def test_overwriting_removes_the_runs_of_the_grid_before(compared):
         ),
         ({"step_size": [0.01, 0.3, 50.0]}, []),
         ({"step_size": 0.3, "momentum": [0.0, 0.999]}, []),  # there is no smaller one
+        ({"step_size": [1, 50]}, ["sgd: the best step_size, 1, is the smallest of the grid; try smaller ones"]),
         ({"step_size": [0.01, "0.5/L"]}, []),  # not of one unit
         ({"step_size": 0.3, "momentum": 0.5, "batch": [1000, 2000]}, []),  # both are all rows
     ],
@@ -346,6 +347,16 @@ def test_a_picture_of_an_interrupted_grid_shows_the_best_run_that_has_finished(c
 def test_two_cells_never_share_a_folder():
     planned = plan(spec({**SGD, "step_size": ["0.1/L", 0.1]}, {"name": "giant", "label": "sgd?"}))
     assert [one.listed.folder for one in planned] == ["sgd/step_size=0.1-L", "sgd/step_size=0.1", "sgd-2"]
+
+
+def test_a_solver_and_a_cell_never_share_a_label():
+    tables = [{**SGD, "step_size": 0.1}, {**SGD, "step_size": [0.1, 0.2]}, {"name": "giant", "label": "sgd (2)"}]
+    assert [variant.label for variant in spec(*tables).variants] == [
+        "sgd step_size=0.1",
+        "sgd (3) step_size=0.1",
+        "sgd (3) step_size=0.2",
+        "sgd (2)",
+    ]
 
 
 def test_a_comparison_listed_by_an_earlier_version_is_read(tmp_path):

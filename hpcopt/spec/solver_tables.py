@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -62,7 +64,21 @@ def solver_variants(
         if not isinstance(table.get("name"), str):
             build_solver(table, path, origin)  # which raises the error
     build = partial(_suitable, setting)
-    return tuple(v for grid, label in zip(grids, labels(plain), strict=True) for v in grid.built(build, label))
+    return _apart([grid.built(build, label) for grid, label in zip(grids, labels(plain), strict=True)])
+
+
+def _apart(contenders: Sequence[list[Variant]]) -> tuple[Variant, ...]:
+    """Return the solvers of all tables, with another label for a table whose grid has the label of another solver."""
+    known: list[Variant] = []
+    for place, variants in enumerate(contenders):
+        others = {other.contender for rivals in (*contenders[:place], *contenders[place + 1 :]) for other in rivals}
+        taken = {name for variant in known for name in (variant.label, variant.contender)} | others
+        numbers = ("" if number == 1 else f" ({number})" for number in itertools.count(1))
+        named = ([replace(one, contender=one.contender + number) for one in variants] for number in numbers)
+        known += next(
+            own for own in named if taken.isdisjoint(name for one in own for name in (one.label, one.contender))
+        )
+    return tuple(known)
 
 
 def _registry(table: Mapping[str, Any], where: KeyPath, origin: Origin) -> Registry[Any]:

@@ -36,7 +36,8 @@ def edges(contender: Contender[Any], variants: Sequence[Variant]) -> Iterator[st
         numbers, own = [number for number, _ in known], quantity(value)
         assert own is not None, "in the line"
         for end, side, more in ((min(numbers), "smallest", "smaller"), (max(numbers), "largest", "larger")):
-            if own[0] == end and _is_valid(best, key, _beyond(value, own, up=side == "largest")):
+            beyond = _beyond(value, own, up=side == "largest")
+            if own[0] == end and any(_is_valid(best, key, other) for other in beyond):
                 yield f"{contender.label}: the best {key}, {value}, is the {side} of the grid; try {more} ones"
 
 
@@ -44,14 +45,14 @@ def _without(variant: Variant, key: str) -> dict[str, Any]:
     return {name: value for name, value in variant.values.items() if name != key}
 
 
-def _beyond(value: Any, own: tuple[float, str], *, up: bool) -> Any:
-    """Return a value a little above or below one."""
+def _beyond(value: Any, own: tuple[float, str], *, up: bool) -> Iterator[Any]:
+    """Yield values a little above or below one: a number, and the next integer if it is one."""
     number, unit = own
     sign = 1 if up else -1
-    if isinstance(value, int):
-        return value + sign
     moved = number + sign * _STEP * (abs(number) or 1.0)
-    return f"{moved:.17g}/{unit.removeprefix('1/')}" if unit else moved
+    yield f"{moved:.17g}/{unit.removeprefix('1/')}" if unit else moved
+    if isinstance(value, int):
+        yield value + sign
 
 
 def _is_valid(variant: Variant, key: str, value: Any) -> bool:
