@@ -61,9 +61,9 @@ class Height:
 
     def measured(self, record: Record) -> float:
         """Return the value in a record; NaN if it is not measured there."""
-        if self.column in WHOSE:
-            return record.judged(self.column).objective
         value = getattr(record, self.column)
+        if value is None and self.column in WHOSE and record.consensus is None:
+            value = record.objective  # all nodes have the same model
         return math.nan if value is None else float(value)
 
     def above(self, value: float) -> float:
