@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -172,15 +173,30 @@ def test_every_run_is_in_the_legend(drawn):
         assert sum(a != b for a, b in zip(one, other, strict=True)) >= 2
 
 
-def test_neighbours_in_the_legend_differ_in_lightness_and_no_colour_is_pale():
-    def lightness(colour):
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 116 * (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]) ** (1 / 3) - 16  # CIE L*
+VISIONS = {  # linear RGB as seen; Machado, Oliveira and Fernandes 2009, severity 1
+    "all colours": np.eye(3),
+    "protanopia": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.052]],
+    "deuteranopia": [[0.3673, 0.8606, -0.228], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "tritanopia": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
 
-    lights = [max(lightness(colour), 0.0) for colour in styles.COLOURS]
-    assert max(lights) < 75
-    assert all(abs(one - other) > 7 for one, other in itertools.pairwise([*lights, lights[0]]))
+
+def lab(colour, vision):
+    """Return CIE L*, a*, b* of a colour as seen."""
+    rgb = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    seen = np.clip(np.array(vision) @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0.0, 1.0)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ seen
+    x, y, z = np.cbrt(np.maximum(xyz / [0.9505, 1.0, 1.089], 0.00886))  # the darkest colours are all black
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_neighbours_in_the_legend_differ_for_any_eye_and_in_grey_and_no_colour_is_pale(vision):
+    seen = [lab(colour, VISIONS[vision]) for colour in styles.COLOURS]
+    for one, other in itertools.pairwise([*seen, seen[0]]):
+        assert np.linalg.norm(one - other) > 20
+        assert vision != "all colours" or abs(one[0] - other[0]) > 14
+    assert max(colour[0] for colour in seen) < 77
 
 
 @pytest.mark.parametrize(("rounds", "scale"), [(10, "linear"), (200, "symlog")])

@@ -1,6 +1,7 @@
 """The styles of curves: told apart by their line and their marker as well, in print without colours and by any eye.
 
-The colours are Okabe and Ito's and two of Tol's, in an order in which neighbours differ in lightness, too.
+The colours are Okabe and Ito's and two of Tol's, in an order in which neighbours differ in lightness and for
+colour-blind eyes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from hpcopt.results.curves import Curve
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
-COLOURS = ("#0072B2", "#E69F00", "#882255", "#56B4E9", "#000000", "#CC79A7", "#117733", "#D55E00")
+COLOURS = ("#0072B2", "#E69F00", "#000000", "#882255", "#D55E00", "#56B4E9", "#117733", "#CC79A7")
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1.2, 1.2)), (0, (9, 1.5, 1, 1.5, 1, 1.5)))
 MARKERS = "osD^vPX*<>h"
 
