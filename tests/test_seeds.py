@@ -188,7 +188,7 @@ def test_pictures_show_the_traces_of_all_seeds_as_one_curve(compared, curves, ca
 
 
 def test_the_progress_names_the_seed(tmp_path, capsys):
-    (tmp_path / "s.toml").write_text('seeds = 2\n[data]\nsource = "breast-cancer"\n[[solvers]]\nname = "giant"\n')
+    (tmp_path / "s.toml").write_text('seeds = 2\n[data]\nsource = "logistic"\nrows = 50\n[[solvers]]\nname = "giant"\n')
     more = ["--virtual", "2", "--out", str(tmp_path / "out"), "--set", "stop.rounds=3"]
     assert main(["compare", str(tmp_path / "s.toml"), *more]) == 0
     assert "run 2 of 2: giant seed=1: reached the limit of rounds\n" in capsys.readouterr().out
