@@ -42,7 +42,7 @@ def compare(
     A key of [[solvers]] may be a list of values: all combinations are run, and the best one is compared with the other
     solvers. Writes compare.csv, compare.png, grid.csv and every run to a folder.
     """
-    from hpcopt.cli.report import tell_comparison
+    from hpcopt.cli.told import tell_comparison
     from hpcopt.studies.compare import compare as start
     from hpcopt.studies.replot import redraw
 

@@ -97,7 +97,7 @@ def fit(
 
     Under mpiexec each rank reads and holds only its part.
     """
-    from hpcopt.cli.report import tell_fit
+    from hpcopt.cli.told import tell_fit
     from hpcopt.runs.fit import fit as start
     from hpcopt.spec.suitable import usual_solver, usual_stop
 

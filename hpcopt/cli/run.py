@@ -32,7 +32,7 @@ def run(
 
     Writes run.json, trace.jsonl, model.npz and convergence.png to a folder.
     """
-    from hpcopt.cli.report import tell_run
+    from hpcopt.cli.told import tell_run
     from hpcopt.runs.start import run as start
 
     finished = start(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hpcopt.cli import bench, check, compare, describe, fit, info, init, plot, predict, rerun, run, topology
+from hpcopt.cli import bench, check, compare, describe, fit, info, init, plot, predict, report, rerun, run, topology
 from hpcopt.fabric.launch import is_heard
 from hpcopt.version import __version__
 
@@ -56,6 +56,7 @@ for _name, _verb in (
     ("fit", fit.fit),
     ("predict", _without_ranks(predict.predict)),
     ("plot", _without_ranks(plot.plot)),
+    ("report", _without_ranks(report.report)),
     ("rerun", rerun.rerun),
     ("check", _without_ranks(check.check)),
     ("list", _without_ranks(describe.list_)),

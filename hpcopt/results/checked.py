@@ -99,7 +99,9 @@ class _Result:
 
 @dataclass(frozen=True, kw_only=True)
 class _Environment:
+    command: list[str] = field(default_factory=list)
     folder: str = ""
+    hosts: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,7 @@ class _Described:
     optimum: _Optimum | None = None
     target: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
+    phases_over_ranks: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     environment: _Environment = field(default_factory=_Environment)
     result: _Result | None = None
 

@@ -58,7 +58,7 @@ def in_tex(columns: Sequence[Column], caption: str) -> str:
         *([f"% {caption}"] if caption else []),
         rf"\begin{{tabular}}{{{''.join('r' if column.is_number else 'l' for column in columns)}}}",
         r"\toprule",
-        " & ".join(_line(column.head).translate(_TEX) for column in columns) + r" \\",
+        " & ".join(one_line(column.head).translate(_TEX) for column in columns) + r" \\",
         r"\midrule",
         *(" & ".join(row) + r" \\" for row in _rows(columns, _tex_cell)),
         r"\bottomrule",
@@ -70,12 +70,22 @@ def in_tex(columns: Sequence[Column], caption: str) -> str:
 def in_markdown(columns: Sequence[Column], caption: str) -> str:
     """Return a table, with the caption as a paragraph below."""
     lines = [
-        _markdown_row([_line(column.head) for column in columns]),
+        _markdown_row([for_markdown(column.head) for column in columns]),
         _markdown_row(["---:" if column.is_number else "---" for column in columns]),
         *(_markdown_row(row) for row in _rows(columns, _markdown_cell)),
-        *(["", caption.translate(_MARKDOWN)] if caption else []),
+        *(["", for_markdown(caption)] if caption else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, of printable characters only."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def for_markdown(text: str) -> str:
+    """Return a text in one line in which no character has a meaning in Markdown."""
+    return one_line(text).translate(_MARKDOWN)
 
 
 def _rows(columns: Sequence[Column], shown: Callable[[Shown, bool], str]) -> list[list[str]]:
@@ -85,7 +95,7 @@ def _rows(columns: Sequence[Column], shown: Callable[[Shown, bool], str]) -> lis
 
 def _tex_cell(cell: Shown, is_number: bool) -> str:
     if not is_number:
-        text = _line(cell.text)
+        text = one_line(cell.text)
         return ("{}" if text.startswith(("[", "*")) else "") + text.translate(
             _TEX
         )  # after \\\\ they mean something else
@@ -106,11 +116,6 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 def _markdown_cell(cell: Shown, is_number: bool) -> str:
     if not is_number:
-        return _line(cell.text).translate(_MARKDOWN)
+        return for_markdown(cell.text)
     text = f"**{cell.text}**" if cell.is_best else cell.text
     return text if cell.quartiles is None else rf"{text} \[{' - '.join(cell.quartiles)}\]"
-
-
-def _line(text: str) -> str:
-    """Return a text in one line, of printable characters only."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

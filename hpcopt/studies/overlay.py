@@ -122,7 +122,7 @@ class Overlay:
     def rows(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return a row as in compare.csv for each curve, under its name."""
         names = [curve.label for curve in self.curves(labels)]
-        tables = [compare_rows(runs, self.goal) for runs in self._together]
+        tables = [compare_rows(runs, self.goal) for runs in self.together]
         return [median_row(rows, name) for rows, name in zip(tables, names, strict=True)]
 
     def curves(self, labels: Mapping[str, str]) -> list[Curve]:
@@ -131,16 +131,16 @@ class Overlay:
         Runs that differ in their seeds only are one curve.
         """
         names, given = self._names(), {self._shown(folder): name for folder, name in labels.items()}
-        solvers = [run.curve[1] if run.curve else run.label for run, *_ in self._together]
+        solvers = [run.curve[1] if run.curve else run.label for run, *_ in self.together]
         if len(set(solvers)) == len(solvers):
-            solvers = [run.described.get("solver", "") for run, *_ in self._together]
+            solvers = [run.described.get("solver", "") for run, *_ in self.together]
         return [
             Curve(given.get(place, name), [run.records for run in runs], solver, runs[0].described.get("nodes", 1))
-            for place, (name, solver, runs) in enumerate(zip(names, solvers, self._together, strict=True))
+            for place, (name, solver, runs) in enumerate(zip(names, solvers, self.together, strict=True))
         ]
 
     @cached_property
-    def _together(self) -> list[list[ReadRun]]:
+    def together(self) -> list[list[ReadRun]]:
         """The runs of each curve."""
         curves: dict[object, list[ReadRun]] = {}
         for place, run in enumerate(self.runs):
@@ -150,17 +150,17 @@ class Overlay:
     def _shown(self, folder: str) -> int:
         """Return the place of the curve of a folder, given by its path or, in a comparison, by its name there."""
         meant = {path.resolve() for path in (Path(folder), *(place / folder for place in self.paths))}
-        for place, runs in enumerate(self._together):
+        for place, runs in enumerate(self.together):
             inside = next((place for place in self.paths if place in runs[0].path.parents), None)
             outer = [path for run in runs for path in run.path.parents if inside in path.parents]
             if any(path.resolve() in meant for path in (*outer, *(run.path for run in runs))):
                 return place
-        there = ", ".join(str(runs[0].path) for runs in self._together)
+        there = ", ".join(str(runs[0].path) for runs in self.together)
         raise InputError(f"label: {folder} is not among the runs that are shown: {there}")
 
     def _names(self) -> list[str]:
         """Return the curves' names: the run's label, how it differs, and its folder where names would be equal."""
-        runs = [next((run for run in runs if not run.described.get("result")), runs[0]) for runs in self._together]
+        runs = [next((run for run in runs if not run.described.get("result")), runs[0]) for runs in self.together]
         told = [key for key in self.unlike if not key.startswith(MEASURED)] or list(self.unlike)
         names, places = [], [run.curve or (run.path, run.label) for run in runs]
         for run, more, (_, label) in zip(runs, circumstances([run.described for run in runs]), places, strict=True):
