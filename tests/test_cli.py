@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import hpcopt
 from hpcopt.cli.main import main
+from hpcopt.cli.told import WIDTH
 from hpcopt.problems.losses import LOSSES
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
@@ -92,6 +93,14 @@ def test_require_target_ends_with_three_where_it_was_missed(tmp_path, spec):
     assert main([*arguments, "--require-target"]) == 0
     assert main([*arguments, "--require-target", "--set", "stop.target=0.001"]) == 3
     assert main([*arguments, "--set", "stop.target=0.001"]) == 0
+
+
+def test_in_a_batch_log_long_labels_of_a_comparison_stand_in_one_line(tmp_path, spec, capsys):
+    label = " ".join(["a label of many words"] * 3)
+    text = MANY.replace('"giant"', f'"giant"\nlabel = "{label}"', 1)
+    assert main(["compare", spec(text), "--virtual", "3", "--out", str(tmp_path / "out")]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(f" {label}  "))
+    assert len(row) > WIDTH
 
 
 def test_quiet_prints_nothing(tmp_path, spec, capsys):

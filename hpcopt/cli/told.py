@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpcopt.studies.comparison import Comparison
 
 WIDTH = 100  # columns in a batch log
+WIDEST = 1000  # of a table there
 
 
 def tell_run(run: Run) -> None:
@@ -48,7 +49,7 @@ def tell_comparison(comparison: Comparison) -> None:
     grids = [contender for contender in comparison.contenders if contender.is_grid]
     for contender in grids:
         _print(grid_table(contender))
-    _print(compare_table(comparison.rows(), comparison.goal))
+    _print(compare_table(comparison.rows(), comparison.goal), whole=True)
     if is_first():
         for remark in comparison.remarks:
             print(f"note: {remark}")
@@ -75,10 +76,14 @@ def _summary(run: Run, places: dict[str, Path]) -> Table:
     return summary_table(run.result, run.records[-1].clock, there, phases=run.phases.seconds, records=len(run.records))
 
 
-def _print(table: Table) -> None:
+def _print(table: Table, *, whole: bool = False) -> None:
+    """Print a table; a batch log's lines become as long as needed if it is `whole`, instead of breaking its cells."""
     if not is_first():
         return
     from rich.console import Console
 
     console = Console() if is_terminal() else Console(width=WIDTH, force_terminal=False)
+    if whole and not is_terminal():
+        needed = console.measure(table, options=console.options.update(width=WIDEST)).maximum
+        console.width = max(WIDTH, needed)
     console.print(table)
