@@ -114,8 +114,9 @@ def explained(error: msgspec.ValidationError, info: kinds.Type, value: Any) -> t
     """Return the path of the error inside `value`, and a message about it."""
     text = str(error)
     at = _AT.search(text)
+    told, unnamed, _ = (at["path"] if at else "").partition("[...]")  # msgspec doesn't name the keys of a free table
     path: KeyPath = ()
-    for found in _STEP.finditer(at["path"] if at else ""):
+    for found in _STEP.finditer(told):
         path = (*path, found["name"] or int(found["place"]))
     if isinstance(error.__cause__, ValueError):
         return _told_by_the_object(str(error.__cause__), info, path)
@@ -123,6 +124,8 @@ def explained(error: msgspec.ValidationError, info: kinds.Type, value: Any) -> t
     if missing:
         path = (*path, missing["name"])
         return path, f"missing; expected {allowed(_type_at(info, path))}"
+    if unnamed:
+        return path, f"one of its entries is wrong: {text[: at.start()].lower() if at else text}"
     kind = _type_at(info, path)
     given = value
     for step in path:

@@ -51,7 +51,11 @@ RUNS = {
     "[" * 100_000: "run.json: damaged: maximum recursion depth",
     "1" * 5000: "run.json: damaged: Exceeds the limit",
     "{}": "run.json: damaged: label: missing; expected text",
-    json.dumps({**DESCRIBED, "result": {}}): "run.json: damaged: result.status: missing; expected text",
+    json.dumps({**DESCRIBED, "result": {}}): "run.json: damaged: result.status: missing; expected one of ",
+    json.dumps({**DESCRIBED, "result": {"status": "round"}}): 'run.json: damaged: result.status: expected one of "',
+    json.dumps(
+        {**DESCRIBED, "phases": {"read": None}}
+    ): "run.json: damaged: phases: one of its entries is wrong: expected `float`, got `null`",
     json.dumps(
         {**DESCRIBED, "result": {"status": "rounds", "objective": "low"}}
     ): 'run.json: damaged: result.objective: expected a number, got "low"',

@@ -160,7 +160,10 @@ def test_a_run_of_a_comparison_is_the_same_alone(folder):
             {"specification": {"data": {"source": "arrays"}}},
             "first: the rows of the run were arrays in memory; run it ",
         ),
-        ({"environment": 3}, "first/run.json: damaged: environment: expected a table { folder }, got 3"),
+        (
+            {"environment": 3},
+            "first/run.json: damaged: environment: expected a table { command, folder, hosts }, got 3",
+        ),
     ],
 )
 def test_runs_that_cannot_be_made_again(folder, keys, told, capsys):

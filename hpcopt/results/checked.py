@@ -25,6 +25,7 @@ from hpcopt.files import text_of
 from hpcopt.results.choice import Criterion
 from hpcopt.results.goal import WHOSE, Nearness
 from hpcopt.results.record import Record
+from hpcopt.results.stopping import Status
 
 _Nodes = Annotated[int, Meta(ge=1, lt=2**31)]
 
@@ -78,7 +79,8 @@ class _Optimum:
 class _Result:
     """The keys of a result that tables read; a number is null if it is not finite."""
 
-    status: str
+    status: Literal[tuple(each.name.lower() for each in Status)]  # type: ignore[valid-type]
+    message: str = ""
     rounds: Whole | None = None
     seconds: float | None = None
     bytes: Whole | None = None

@@ -22,8 +22,16 @@ _TOTALS = ("bytes_up", "bytes_down", "model_bytes", "edge_bytes", "slots", "byte
 VERSIONS = ("numpy", "scipy", "numba", "mpi4py", "greenlet", "scikit-learn")
 
 
-def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver[Any]) -> dict[str, Any]:
-    """Return the contents of run.json during the run."""
+def describe(
+    spec: Specification, prepared: Prepared, label: str, solver: Solver[Any], *, written: bool
+) -> dict[str, Any]:
+    """Return the contents of run.json during the run; collective.
+
+    Parameters
+    ----------
+    written
+        Whether this process writes it; the others know no `environment`.
+    """
     cluster, conditions = prepared.cluster, prepared.conditions
     told = told_by_all(cluster.processes)
     hosts = [one["host"] for one in told]
@@ -54,7 +62,7 @@ def describe(spec: Specification, prepared: Prepared, label: str, solver: Solver
         "hosts": hosts if len(set(hosts)) > 1 else hosts[:1],
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-        "environment": environment_of(spec, told) if cluster.processes.rank == 0 else None,
+        "environment": environment_of(spec, told) if written else None,
         "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "result": None,
     }

@@ -69,7 +69,7 @@ def execute(
     if windows is not None and speaks and not quiet:
         print(windows, flush=True)
     phases.begin("prepare")
-    described = describe(spec, prepared, label, solver)
+    described = describe(spec, prepared, label, solver, written=out is not None)
     stop = replace(spec.stop, target=prepared.goal.target)
     timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
     with agreed(cluster.processes, one_tells=True):
