@@ -69,7 +69,7 @@ def test_letters_of_any_kind_pass_any_locale(tmp_path, name):
     assert b"nderung" in done.stdout
     out = Path(os.fsdecode(folder))
     runs = json.loads((out / "compare.json").read_text(encoding="utf-8"))["runs"]
-    assert [json.loads((out / run / "run.json").read_text(encoding="utf-8"))["label"] for run in runs] == [
+    assert [json.loads((out / run["folder"] / "run.json").read_text(encoding="utf-8"))["label"] for run in runs] == [
         "Änderung → 改",
         "giant",
     ]

@@ -43,7 +43,7 @@ def test_a_run_needs_few_vectors_per_node_and_leaves_none_but_its_model(vectors)
     now, most = vectors()
     assert len(run.model.coef) == FEATURES
     assert now < 2
-    assert most < 2 * 17  # of which 7 per node are the solver's own
+    assert most < 2 * 18  # of which 7 per node are the solver's own, and 2 the bound on the Hessian and its inverse
 
 
 def test_rows_without_any_entry_are_a_problem_like_others():
