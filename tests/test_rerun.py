@@ -13,6 +13,7 @@ import hpcopt
 from hpcopt.cli.main import main
 from hpcopt.data import from_arrays
 from hpcopt.runs import execute
+from hpcopt.studies import compare
 from hpcopt.studies.changes import circumstances, first_difference, results
 from hpcopt.studies.rerun import rerun
 from tests.launch import python_ranks, requires_mpi
@@ -21,13 +22,21 @@ DATA = {"path": "rows.svm"}
 TABLES = {"data": DATA, "solver": {"name": "newton-cg"}, "stop": {"rounds": 9}, "cluster": {"workers": 2}}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def undrawn():
+    """Draw no pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (execute, compare):
+            patch.setattr(module, "_draw", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A folder with rows and a finished run on two virtual nodes, `first`."""
     place = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr(execute, "_draw", lambda *_: None)
         write_rows(0)
         hpcopt.run(TABLES, folder="first")
     return place
@@ -35,10 +44,9 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def folder(finished, tmp_path, monkeypatch):
-    """A working folder with a copy of them; no pictures are drawn."""
+    """A working folder with a copy of them."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(execute, "_draw", lambda *_: None)
     change(environment={**described()["environment"], "folder": str(tmp_path)})
     return tmp_path
 

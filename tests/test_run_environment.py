@@ -9,12 +9,20 @@ import sys
 
 import pytest
 
+import hpcopt
 from hpcopt.cli.main import main
+from hpcopt.runs import execute
 from hpcopt.runs.environment import by_host, commit_of, in_ranges
 from hpcopt.runs.phases import Phases
 from tests.fake_group import on_processes
 
 SPECIFICATION = '[data]\nsource = "logistic"\nrows = 60\n[solver]\nname = "newton-cg"\n[stop]\nrounds = 3\n'
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Draw no pictures."""
+    monkeypatch.setattr(execute, "_draw", lambda *_: None)
 
 
 @pytest.fixture
@@ -107,8 +115,6 @@ def test_run_json_tells_command_file_machine_and_only_harmless_variables(folder,
 
 
 def test_a_specification_that_is_no_file_has_no_hash(tmp_path):
-    import hpcopt
-
     tables = {"data": {"source": "logistic", "rows": 60}, "solver": {"name": "giant"}, "stop": {"rounds": 1}}
     hpcopt.run(tables, folder=tmp_path / "run")
     assert "specification" not in json.loads((tmp_path / "run" / "run.json").read_text())["environment"]
