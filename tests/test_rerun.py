@@ -151,7 +151,7 @@ def test_a_run_of_a_comparison_is_the_same_alone(folder):
     tables = {key: table for key, table in TABLES.items() if key != "solver"} | {"solvers": [grid], "seeds": 2}
     hpcopt.compare(tables, folder="both")
     again = rerun("both/sgd/step_size=0.1/seed=1")
-    assert again.run.folder == Path("runs/seed=1-again")
+    assert again.run.folder == Path("runs/both-sgd-step_size=0.1-seed=1-again")
     assert (again.agrees, again.at, again.changes) == (True, "", [])
 
 

@@ -71,7 +71,8 @@ def rerun(
     Parameters
     ----------
     out
-        The folder of the new run; default: that of the run with "-again", in runs.
+        The folder of the new run; default: in runs, the name of the run's folder, in a comparison with those around
+        it, and "-again".
     overwrite, quiet
         As in `hpcopt.run`.
     tolerance
@@ -84,7 +85,7 @@ def rerun(
         number of ranks; for any error in its specification or its data.
     """
     folder = Path(folder)
-    out = Path("runs") / f"{folder.resolve().name}-again" if out is None else Path(out)
+    out = _default(folder) if out is None else Path(out)
     ranks = started()[0] if comm is None else comm.size
     read = partial(_specification, folder, out, ranks)
     run = run_as_read(read, folder / folders.RUN, comm=comm, overwrite=overwrite, quiet=quiet, force=True)
@@ -97,6 +98,14 @@ def rerun(
         circumstances(described, run.described) if run.described["environment"] is not None else [],
         first_difference(records, run.records),
     )
+
+
+def _default(folder: Path) -> Path:
+    """Return the default folder of the new run; the runs of a comparison have different ones."""
+    whole = folder.resolve()
+    around = next((place for place in whole.parents if (place / folders.INDEX).exists()), None)
+    parts = [whole.name] if around is None else whole.relative_to(around.parent).parts
+    return Path("runs") / f"{'-'.join(parts)}-again"
 
 
 def _recorded(folder: Path) -> tuple[dict[str, Any], list[Record]]:
