@@ -57,10 +57,10 @@ def _carried_out(arguments: list[str]) -> tuple[int, str | None]:
     """Execute one command; return its exit code and, after wrong usage, the message, which is the same on all ranks."""
     from typer.exceptions import TyperException
 
-    from hpcopt.cli.verbs import app
+    from hpcopt.cli.verbs import commands
 
     try:
-        return int(app(arguments, prog_name="hpcopt", standalone_mode=False) or 0), None
+        return int(commands()(arguments, prog_name="hpcopt", standalone_mode=False) or 0), None
     except TyperException as error:
         return int(error.exit_code), f"{error.format_message()} (see: hpcopt --help)".replace("\n", " ")
 

@@ -66,3 +66,9 @@ for _name, _verb in (
     ("info", info.info),
 ):
     app.command(_name)(_verb)
+
+
+@functools.cache
+def commands() -> Callable[..., Any]:
+    """Return the program; building its options takes longer than most of its commands."""
+    return typer.main.get_command(app)
