@@ -67,7 +67,7 @@ RUNS = {
     json.dumps({**DESCRIBED, "specification": {"stop": []}}): "run.json: damaged: specification.stop: expected a table",
     json.dumps(
         {**DESCRIBED, "specification": {"stop": {"target": {}}}}
-    ): "specification.stop.target.suboptimality: expected either this or relative",
+    ): "specification.stop.target: expected exactly one of the keys suboptimality and relative",
     json.dumps(
         {**DESCRIBED, "specification": {"stop": {"target_on": "x"}}}
     ): "specification.stop.target_on: expected one",

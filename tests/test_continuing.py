@@ -188,6 +188,34 @@ def test_with_overwrite_only_the_runs_of_another_kind_are_run_again(ran):
     assert ran[6:] == ["giant", "sgd step_size=0.05", "sgd step_size=0.1", "sgd step_size=0.2"]
 
 
+@pytest.mark.parametrize("lines", [0, 2])
+def test_a_finished_run_whose_trace_is_damaged_is_told_by_plots_and_run_again(lines, ran, capsys):
+    compare("--quiet")
+    trace = Path("out/giant/trace.jsonl")
+    whole = trace.read_text()
+    trace.write_text("".join(whole.splitlines(keepends=True)[:lines]))
+    capsys.readouterr()
+    assert main(["plot", "out", "-o", "p.png"]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(f"hpcopt: {trace}: damaged: ")
+    assert told.endswith(", but the run ended at round 6\n")
+    assert told.count("\n") == 1
+    compare("--quiet", "--resume")
+    assert ran[4:] == ["giant"]
+    assert trace.read_text() == whole
+
+
+def test_a_damaged_run_is_refused_and_with_overwrite_run_again(ran, capsys):
+    compare("--quiet")
+    Path("out/giant/run.json").write_text("")
+    compare("--quiet", "--resume", code=1)
+    told = capsys.readouterr().err
+    assert "out/giant/run.json: damaged: " in told
+    assert told.endswith("; give --overwrite as well to run it again, or another --out\n")
+    compare("--quiet", "--resume", "--overwrite")
+    assert ran[4:] == ["giant"]
+
+
 def test_other_rows_under_the_same_name_are_refused(capsys):
     rows = "".join(f"{k % 3} 1:{k} 2:{k % 5}\n" for k in range(20))
     Path("rows.svm").write_text(rows)

@@ -94,8 +94,8 @@ def test_a_distance_that_is_none_is_refused(key, size):
     ("table", "message"),
     [
         ({"relative": 1.0}, "relative: expected a number > 0 and < 1, got 1.0"),
-        ({}, "suboptimality: expected either this or relative, and not both"),
-        ({"relative": 0.1, "suboptimality": 0.1}, "suboptimality: expected either this or relative, and not both"),
+        ({}, "expected exactly one of the keys suboptimality and relative"),
+        ({"relative": 0.1, "suboptimality": 0.1}, "expected exactly one of the keys suboptimality and relative"),
     ],
 )
 def test_a_target_has_one_distance(table, message):

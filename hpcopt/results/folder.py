@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -270,6 +270,12 @@ def write_trace(folder: Path, records: Iterable[Record]) -> None:
 def has_begun(folder: Path) -> bool:
     """Return whether a run was started there; in an unfinished comparison, some folders have none."""
     return (folder / RUN).exists() and (folder / TRACE).exists()
+
+
+def has_whole_trace(described: Mapping[str, Any], records: Sequence[Record]) -> bool:
+    """Return whether the records of a finished run reach its end; a damaged trace lacks the last ones."""
+    ended = described["result"].get("rounds")
+    return ended is None or (bool(records) and records[-1].round == ended)
 
 
 def read(folder: Path) -> tuple[dict[str, Any], list[Record]]:

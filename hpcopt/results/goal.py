@@ -41,7 +41,7 @@ class Nearness:
     def __post_init__(self) -> None:
         check_types(self)
         if (self.suboptimality is None) == (self.relative is None):
-            raise InputError("suboptimality: expected either this or relative, and not both")
+            raise InputError("expected exactly one of the keys suboptimality and relative")
 
     def target(self, optimum: float, start: float) -> float:
         """Return the objective that is the target, given f* and f(w0).

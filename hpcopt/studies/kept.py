@@ -43,12 +43,13 @@ def kept_runs(
     Parameters
     ----------
     overwrite
-        Whether finished runs of another specification may be replaced.
+        Whether finished runs of another specification, and damaged ones, may be replaced.
 
     Raises
     ------
     InputError
-        On every process: for a finished run of another specification, version, or number of nodes.
+        On every process: for a finished run of another specification, version, or number of nodes, or a damaged one,
+        unless it may be replaced.
     """
     found: dict[int, tuple[dict[str, Any], list[Record]]] = {}
     with agreed(cluster.processes, one_tells=True):
@@ -56,8 +57,13 @@ def kept_runs(
             folder = out / one.listed.folder
             if not all((folder / name).exists() for name in _FILES):
                 continue
-            described, records = folders.read(folder)
-            if described.get("result") is None:
+            try:
+                described, records = folders.read(folder)
+            except InputError as error:
+                if overwrite:
+                    continue
+                raise InputError(str(error), Remedy.CHANGED) from None
+            if described.get("result") is None or not folders.has_whole_trace(described, records):
                 continue
             wanted = _wanted(spec.repeated(one.listed.seed).alone(one.variant, folder), cluster)
             change = _change(_own(described), wanted)

@@ -185,15 +185,29 @@ def _read(paths: Sequence[Path]) -> tuple[list[ReadRun], list[str]]:
         inner = runs_in(place)
         several = inner != [place]
         there = [path for path in inner if not several or folders.has_begun(path)]
-        begun = [one for one in (ReadRun(path, *folders.read(path)) for path in there) if one.records]
-        left = [str(path.relative_to(place)) for path in inner if path not in [one.path for one in begun]]
+        everything = [ReadRun(path, *folders.read(path)) for path in there]
+        begun = [one for one in everything if one.records]
+        damaged = [one.path for one in everything if _told_as_damaged(one)]
+        left = [path for path in inner if path not in [one.path for one in begun]]
         if not begun:
             raise InputError(f"{place}: {'its runs have' if several else 'the run has'} recorded nothing yet")
-        if left:
-            print(f"hpcopt: {place}: nothing recorded yet by {_few(left)}", file=sys.stderr, flush=True)
+        yet = [str(path.relative_to(place)) for path in left if path not in damaged]
+        if yet:
+            print(f"hpcopt: {place}: nothing recorded yet by {_few(yet)}", file=sys.stderr, flush=True)
         read += _compared(place, begun) if several else begun
-        missing += left
+        missing += [str(path.relative_to(place)) for path in left]
     return read, missing
+
+
+def _told_as_damaged(one: ReadRun) -> bool:
+    """Print a line if the run has finished and its last records are missing; return whether that is so."""
+    if not one.described.get("result") or folders.has_whole_trace(one.described, one.records):
+        return False
+    last = f"its last record is of round {one.records[-1].round}" if one.records else "it has no records"
+    ended = one.described["result"]["rounds"]
+    line = f"{one.path / folders.TRACE}: damaged: {last}, but the run ended at round {ended}"
+    print(f"hpcopt: {line}", file=sys.stderr, flush=True)
+    return True
 
 
 def _compared(place: Path, begun: list[ReadRun]) -> list[ReadRun]:
