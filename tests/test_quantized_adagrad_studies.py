@@ -17,13 +17,14 @@ METHODS = ("QCMD", "QRDA")
 FEATURES = {"a9a": 123, "sector.scale": 55197}
 
 
-def run(name, path, **tables):
+def run(name, path, seeds=1, **tables):
     """Run a study on the data at `path`; return its rows by label, each with the percentage of zeros."""
-    specification = tomllib.loads((STUDIES / f"quantized_adagrad_{name}.toml").read_text())
+    specification = tomllib.loads((STUDIES / f"quantized_adagrad_{name}.toml").read_text()) | {"seeds": seeds}
     del specification["output"]["folder"]
     for table, keys in {"data": {"path": str(path)}, **tables}.items():
         specification[table] = {**specification[table], **keys}
-    rows = {row["solver"]: row for row in compare(specification).rows()}
+    comparison = compare(specification)
+    rows = {one.label: row for one, row in zip(comparison.contenders, comparison.rows(), strict=True)}
     for row in rows.values():
         row["zeros"] = 100.0 * (1.0 - row["nonzeros"] / FEATURES[path.stem])
     return rows
