@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from hpcopt.portions import portion
 from hpcopt.results.canvas import shortened
 from hpcopt.results.goal import Goal, agreed
 from hpcopt.results.record import Record
+from hpcopt.spec.labels import flat
 
 Value = str | float | None
 
@@ -67,7 +68,7 @@ def _problem(described: Mapping[str, Any], *, summed: bool) -> dict[str, Value]:
     """Return the keys and values that determine the objective; if `summed`, rows are known by their checksum."""
     tables = {name: described["specification"].get(name, {}) for name in ("data", "problem")}
     sizes = described.get("data", {})
-    values = {f"{name}.{key}": value for name, table in tables.items() for key, value in _flat(table)}
+    values = {f"{name}.{key}": value for name, table in tables.items() for key, value in flat(table)}
     told = {
         key: Path(value).name if key.split(".")[1] in _FILES else value
         for key, value in values.items()
@@ -91,7 +92,7 @@ def _circumstances(described: Mapping[str, Any]) -> dict[str, str]:
         "start": f"start {described['specification'].get('problem', {}).get('start', 'zeros')}",
         **{
             key: f"{key} = {shortened(str(value), _VALUE)}"
-            for key, value in _flat(described["specification"].get("cluster", {}))
+            for key, value in flat(described["specification"].get("cluster", {}))
             if key not in _SIZES and not (_is_own(key) and "topology" not in described)
         },
     }
@@ -117,11 +118,3 @@ def _alike(starts: Sequence[tuple[str, float, float]]) -> bool:
         for start in starts
         for a, b in zip(start[1:], firsts[start[0]][1:], strict=True)
     )
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
