@@ -6,7 +6,6 @@ are errors, and every message names file, line and key.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -23,7 +22,6 @@ from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.fabric.place import HubTable
 from hpcopt.fabric.rates import RATES, Rates
-from hpcopt.files import text_of
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
@@ -51,12 +49,10 @@ from hpcopt.spec.overrides import apply_overrides
 from hpcopt.spec.parts import as_table, build_part
 from hpcopt.spec.solver_files import with_files
 from hpcopt.spec.solver_tables import solver_variants
-from hpcopt.spec.toml_lines import key_lines, parsed
+from hpcopt.spec.toml_file import read_tables
 from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES, Topology
 from hpcopt.topology.edge_list import File as EdgeList
-
-_TOML_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,13 +199,8 @@ def read_specification(path: str | Path, overrides: Iterable[str] = (), many: bo
     InputError
         With file, line and key, for any error.
     """
-    text = _read(path)
-    try:
-        tables = parsed(text)
-    except ValueError as error:
-        raise InputError(f"{path}{_syntax(str(error))}") from None
-    origin = Origin(str(path), key_lines(text), apply_overrides(tables, overrides))
-    return replace(_checked_specification(tables, many, origin, Path(path)), file=NamedFile.of(Path(path)))
+    tables, origin = read_tables(path, overrides)
+    return replace(checked_specification(tables, many, origin, Path(path)), file=NamedFile.of(Path(path)))
 
 
 def specification_from(
@@ -236,7 +227,7 @@ def specification_from(
     """
     own = plain(tables)
     origin = Origin(name, overrides=apply_overrides(own, overrides))
-    return _checked_specification(own, many, origin, None if beside is None else beside / "spec.toml")
+    return checked_specification(own, many, origin, None if beside is None else beside / "spec.toml")
 
 
 def as_toml_dict(specification: Specification) -> dict[str, Any]:
@@ -273,7 +264,23 @@ def _filled_penalty(problem: ProblemTable) -> dict[str, Any]:
     return {"name": penalty.name, **_without_none(as_table(penalty)), **given}
 
 
-def _checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
+def checked_specification(tables: dict[str, Any], many: bool, origin: Origin, file: Path | None) -> Specification:
+    """Return the specification in plain tables, which get the seeds that follow from others.
+
+    Parameters
+    ----------
+    many
+        Whether several solvers are allowed.
+    origin
+        Where the tables come from, for messages.
+    file
+        Relative paths are taken from the current folder or else from that of this file; None: from the former only.
+
+    Raises
+    ------
+    InputError
+        With the place and the key, for any error.
+    """
     stragglers_vary = _with_seeds(tables)
     given = _with_files(checked(tables, Tables, origin=origin), origin, file)
     formulation = _formulation(given.problem, origin)
@@ -361,28 +368,6 @@ def _check_one_or_many(tables: Tables, many: bool, origin: Origin) -> None:
     if not tables.solver_tables():
         wanted = 'tables [[solvers]], each with name = "..."' if many else 'a table [solver] with name = "..."'
         raise origin.error(("solvers",) if many else ("solver",), f"missing; expected {wanted}")
-
-
-def _read(path: str | Path) -> str:
-    """Return the text of the file, without the byte order mark that some editors put first."""
-    try:
-        return text_of(Path(path), "utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected a specification in TOML") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text; expected a specification in TOML") from None
-
-
-def _syntax(message: str) -> str:
-    """Return the rest of the line about a syntax error, from tomllib's message."""
-    place = _TOML_PLACE.fullmatch(message)
-    what = place["what"] if place else message
-    where = f", line {place['line']}, column {place['column']}" if place else ""
-    return f"{where}: invalid TOML: {what[:1].lower()}{what[1:]}"
 
 
 def _found(given: str, file: Path | None) -> str:
