@@ -8,5 +8,5 @@ specification.py   the whole                     cluster.py      the table [clus
 validation.py      from plain tables to objects  parts.py        solvers, compressors, penalties, ... by name
 overrides.py       --set key.path=value          suitable.py     the default solver and tolerance of an objective
 catalogue.py       the keys and values of all tables, for `hpcopt list` and `hpcopt show`
-toml_lines.py      the line number of every key
+fingerprint.py     what identifies a run         toml_lines.py   the line number of every key
 """
