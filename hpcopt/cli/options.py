@@ -63,6 +63,12 @@ SolverFile = Annotated[
     Path | None,
     typer.Option("--solver-file", metavar="F.py", help="A Python file that registers user-defined solvers."),
 ]
+Inject = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--inject", metavar="FAULT", help="Inject a fault, such as kill:rank=2,round=5 (docs: faults); may be repeated."
+    ),
+]
 RequireTarget = Annotated[
     bool, typer.Option("--require-target", help="Exit with code 3 unless the target of the stop rules is reached.")
 ]

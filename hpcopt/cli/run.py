@@ -5,6 +5,7 @@ from __future__ import annotations
 from hpcopt.cli.options import (
     DIVERGED_OR_MISSED,
     Force,
+    Inject,
     Out,
     Overrides,
     Overwrite,
@@ -27,6 +28,7 @@ def run(
     force: Force = False,
     require_target: RequireTarget = False,
     solver_file: SolverFile = None,
+    inject: Inject = None,
 ) -> int:
     """Run one solver on one problem.
 
@@ -42,6 +44,7 @@ def run(
         overwrite=overwrite,
         quiet=quiet,
         force=force,
+        inject=inject or (),
     )
     if not quiet:
         tell_run(finished)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpcopt.fabric.faults import Fault
 from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
 from hpcopt.topology.hubs import HubNetwork
 from hpcopt.topology.mixing import Mixing
@@ -28,6 +29,8 @@ class Conditions:
         None if every worker makes a step in every slot.
     slot
         Seconds that a time slot lasts; None: as long as a step of the node.
+    faults
+        The faults to inject.
     """
 
     mixing: Mixing | None = None
@@ -35,6 +38,7 @@ class Conditions:
     heterogeneity: Heterogeneity = EVEN
     rates: tuple[float, ...] | None = None
     slot: float | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 PLAIN = Conditions()

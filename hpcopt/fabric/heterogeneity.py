@@ -208,7 +208,7 @@ class Pace:
         Number of steps begun.
     """
 
-    __slots__ = ("_always", "_leaves", "_pauses", "_rank", "_settings", "_varies", "factor", "step")
+    __slots__ = ("_always", "_leaves", "_pauses", "_rank", "_settings", "_slowed", "_varies", "factor", "step")
 
     def __init__(self, settings: Heterogeneity, rank: int, *, is_slow: bool) -> None:
         self._settings = settings
@@ -217,14 +217,24 @@ class Pace:
         self._varies = settings.probability > 0.0 or settings.distribution != "constant"
         self._pauses = sorted((p.at, p.seconds) for p in settings.pauses if p.node == rank)
         self._leaves = min((d.at for d in settings.departures if d.node == rank), default=math.inf)
+        self._slowed = 1.0  # by injected faults
         self.factor = self._always
         self.step = 0
 
     def advance(self) -> None:
         """Begin the next step."""
         if self._varies:
-            self.factor = self._always * self._drawn(self.step)
+            self.factor = self._always * self._slowed * self._drawn(self.step)
         self.step += 1
+
+    def slow_down(self, factor: float) -> None:
+        """Let all work from now on take `factor` times as long, as an injected fault."""
+        self._slowed *= factor
+        self.factor *= factor
+
+    def leave(self) -> None:
+        """Let the node leave before its next step, as an injected fault."""
+        self._leaves = -math.inf
 
     def pause(self, now: float) -> float:
         """Return the seconds for which the node pauses at clock time `now`, and mark the pauses as done."""
@@ -239,11 +249,12 @@ class Pace:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain data: step, factor, and the remaining pauses."""
-        return {"step": self.step, "factor": self.factor, "pauses": [list(pause) for pause in self._pauses]}
+        factor = self.factor / self._slowed  # a run that resumes has its own faults
+        return {"step": self.step, "factor": factor, "pauses": [list(pause) for pause in self._pauses]}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Restore the state that `snapshot` returned, under the same settings."""
-        self.step, self.factor = int(snapshot["step"]), float(snapshot["factor"])
+        self.step, self.factor = int(snapshot["step"]), float(snapshot["factor"]) * self._slowed
         self._pauses = [(float(at), float(seconds)) for at, seconds in snapshot["pauses"]]
 
     def _drawn(self, step: int) -> float:

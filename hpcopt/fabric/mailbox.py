@@ -58,9 +58,11 @@ class Mailbox(abc.ABC):
         op.sent = op.bytes = message.nbytes
         op.messages = 1
         op.leaves = 0.0
+        op.lost = False
         for begin in self._seam.begins:
             begin(op)
-        self._send(target, message, op.leaves)
+        if not op.lost:
+            self._send(target, message, op.leaves)
         for end in self._seam.ends:
             end(op, None)
 

@@ -13,6 +13,7 @@ from hpcopt.arrays import Vector
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.group import Group
+from hpcopt.fabric.injection import Injector, faults_of
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
@@ -68,6 +69,9 @@ class Node(abc.ABC):
         """The time slots that have passed on this node, and the steps made in them."""
         self._seed = seed
         self._draws = Draws()
+        faults = faults_of(rank, conditions.faults)
+        if faults:
+            self.seam.attach(Injector(self, faults))
 
     @property
     def workers(self) -> int:
@@ -195,6 +199,18 @@ class Node(abc.ABC):
     @abc.abstractmethod
     def idle(self, seconds: float) -> None:
         """Let `seconds` pass on this node's clock while it only serves the others."""
+
+    @abc.abstractmethod
+    def die(self) -> None:
+        """Die, as an injected fault: a process at once, a virtual node before its next step."""
+
+    @abc.abstractmethod
+    def hang(self, seconds: float) -> None:
+        """Do nothing for `seconds` and serve nobody, as an injected fault."""
+
+    @abc.abstractmethod
+    def stall(self, why: str) -> None:
+        """Wait forever, as an injected fault."""
 
     def stand_by(self, seconds: float) -> None:
         """Let `seconds` pass as `idle` does, and show them as waiting in the timeline."""

@@ -53,6 +53,8 @@ class Operation:
         Ranks of the nodes to each of which `sent` bytes are booked by edge; mostly none.
     leaves
         When a mailbox's message leaves, as a time of `time.perf_counter`, if an observer delays it.
+    lost
+        Whether an observer lets a mailbox's message get lost.
     """
 
     __slots__ = (
@@ -62,6 +64,7 @@ class Operation:
         "kind",
         "leaves",
         "link_class",
+        "lost",
         "messages",
         "peer",
         "peers",
@@ -82,6 +85,7 @@ class Operation:
         self.by_edge = False
         self.edges: Sequence[int] = ()
         self.leaves = 0.0
+        self.lost = False
 
 
 class Observer:

@@ -55,6 +55,7 @@ def describe(
         **({"topology": mixing.words()} if mixing is not None else {}),
         **({"hubs": hubs.words(), "hub_ranks": list(hubs.hubs)} if hubs is not None else {}),
         **({"heterogeneity": heterogeneity} if heterogeneity else {}),
+        **({"faults": [fault.text for fault in conditions.faults]} if conditions.faults else {}),
         **({"windows": windows.removeprefix("windows: ")} if windows is not None else {}),
         "clock": cluster.clock,
         "oversubscribed": cluster.crowding is not None,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hpcopt.arrays import Vector
+from hpcopt.errors import InputError
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.problems.problem import Problem, Shard
@@ -146,6 +147,11 @@ def stepped(node: Node, rounds: Iterator[State], limit: float | None) -> Iterato
     """Yield the states of `rounds`; requesting the next one starts a step of the node.
 
     Pauses end at `limit`, seconds on the node's clock, at the latest.
+
+    Raises
+    ------
+    InputError
+        If the node has left.
     """
 
     def rest(seconds: float) -> None:
@@ -155,3 +161,5 @@ def stepped(node: Node, rounds: Iterator[State], limit: float | None) -> Iterato
     for state in rounds:
         yield state
         node.next_step(rest)
+        if node.leaving:
+            raise InputError(f"node {node.rank} has left in round {node.ledger.solver.rounds}; the others need it")

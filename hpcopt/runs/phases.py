@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,8 @@ class Phases:
         The time of phases that have ended.
     memory
         The most memory that the process had used when they ended, in bytes.
+    begun
+        Called at the beginning of each phase, with its name.
 
     Attributes
     ----------
@@ -31,10 +33,16 @@ class Phases:
         Phase -> seconds and memory -> the smallest, median and largest value of the processes, once `level` is called.
     """
 
-    def __init__(self, seconds: Mapping[str, float] | None = None, memory: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        seconds: Mapping[str, float] | None = None,
+        memory: Mapping[str, float] | None = None,
+        begun: Callable[[str], object] | None = None,
+    ) -> None:
         self.over_processes: dict[str, dict[str, dict[str, float]]] = {}
         self._seconds: dict[str, float] = dict(seconds or {})
         self._memory: dict[str, float] = dict(memory or {})
+        self._begun = begun
         self._phase: Phase | None = None
         self._since = 0.0
 
@@ -42,6 +50,8 @@ class Phases:
         """End the current phase and begin, or continue, another one."""
         self.end()
         self._phase, self._since = phase, time.perf_counter()
+        if self._begun is not None:
+            self._begun(phase)
 
     def end(self) -> None:
         """End the current phase."""
@@ -60,7 +70,7 @@ class Phases:
 
     def copy(self) -> Phases:
         """Return a copy with the times so far, and no phase in progress."""
-        return Phases(self.seconds, self._memory)
+        return Phases(self.seconds, self._memory, self._begun)
 
     def level(self, processes: Group) -> None:
         """End the current phase, and set each phase to its maximum over the processes; collective."""

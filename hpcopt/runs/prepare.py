@@ -22,6 +22,7 @@ from hpcopt.problems.penalties import Penalty
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
 from hpcopt.results.goal import Goal, Optimum
+from hpcopt.runs.faults import striker
 from hpcopt.runs.phases import Phases
 from hpcopt.runs.sizes import scaling_hint
 from hpcopt.spec.specification import Specification
@@ -75,7 +76,7 @@ class Prepared:
 
 def prepare(spec: Specification, cluster: Cluster, conditions: Conditions, rows: Rows | None = None) -> Prepared:
     """Read and distribute the data, or the given `rows`, compile the kernels, and set the starting point."""
-    phases = Phases()
+    phases = Phases(begun=striker(conditions.faults, cluster))
     phases.begin("read")
     loaded = load(spec.data, cluster, LOSSES[spec.problem.loss].targets, rows)
     phases.begin("prepare")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hpcopt.results.goal import Goal
 from hpcopt.runs.admission import admit
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import execute
+from hpcopt.runs.faults import injected
 from hpcopt.runs.finished import Run
 from hpcopt.runs.goal import with_goal
 from hpcopt.runs.hubs import rates_hint, rates_in_words
@@ -28,7 +30,7 @@ from hpcopt.spec.overrides import override
 from hpcopt.spec.specification import Specification, read_specification, specification_from
 
 
-def run(
+def run(  # noqa: PLR0913  (each is a keyword of its own)
     specification: str | Path | Mapping[str, Any],
     *,
     rows: Rows | None = None,
@@ -38,6 +40,7 @@ def run(
     overwrite: bool = False,
     quiet: bool = True,
     force: bool = False,
+    inject: Iterable[str] = (),
 ) -> Run:
     """Run one solver; collective over the ranks of `comm`.
 
@@ -59,6 +62,8 @@ def run(
         Whether to print nothing.
     force
         Whether to run even if a condition of the solver's theory does not hold.
+    inject
+        Faults to inject, such as "kill:rank=2,round=5".
 
     Returns
     -------
@@ -71,7 +76,8 @@ def run(
         In one line, on every rank, for any error in the specification, the data or the folder.
     """
     read = partial(reading, specification, overrides, folder, many=False)
-    return run_as_read(read, specification, rows, comm=comm, overwrite=overwrite, quiet=quiet, force=force)
+    given = {"comm": comm, "overwrite": overwrite, "quiet": quiet, "force": force, "inject": inject}
+    return run_as_read(read, specification, rows, **given)
 
 
 def run_as_read(
@@ -83,6 +89,7 @@ def run_as_read(
     overwrite: bool,
     quiet: bool,
     force: bool,
+    inject: Iterable[str] = (),
 ) -> Run:
     """Run the solver of the specification that `read` returns on each process; collective over the ranks of `comm`.
 
@@ -90,10 +97,11 @@ def run_as_read(
     ----------
     origin
         Where the specification is from; if it is a file, it is one of the inputs.
-    rows, comm, overwrite, quiet, force
+    rows, comm, overwrite, quiet, force, inject
         As in `run`.
     """
-    with opened(read, comm) as (spec, cluster, conditions):
+    with opened(read, comm) as (spec, cluster, sound):
+        conditions = replace(sound, faults=injected(inject, cluster))
         out = checked_folder(origin, spec, cluster, overwrite=overwrite)
         with ReadingProgress(silent=quiet or cluster.local_nodes[0] != 0):
             prepared = admit(spec, cluster, conditions, rows, force=force)
@@ -170,16 +178,23 @@ def announce(label: str, spec: Specification, prepared: Prepared, windows: str |
         print(f"reported: {whose}", flush=True)
     for hint in filter(None, (prepared.hint, rates_hint(spec, prepared.conditions))):
         print(f"hint: {hint}", flush=True)
-    heterogeneity = prepared.conditions.heterogeneity.words(prepared.cluster.size)
-    if heterogeneity:
-        print(f"heterogeneity: {heterogeneity}", flush=True)
-    if prepared.conditions.mixing is not None:
-        print(f"topology: {prepared.conditions.mixing.words()}", flush=True)
-    if prepared.conditions.hubs is not None:
-        print(f"hub network: {prepared.conditions.hubs.words()}", flush=True)
+    for what, words in _conditions(prepared).items():
+        print(f"{what}: {words}", flush=True)
     if spec.rates is not None:
         print(f"operating rates: {rates_in_words(prepared.conditions)}", flush=True)
     if windows is not None:
         print(windows, flush=True)
     if prepared.cluster.crowding is not None:
         print(f"oversubscribed: {prepared.cluster.crowding}; ranks compete for cores", flush=True)
+
+
+def _conditions(prepared: Prepared) -> dict[str, str]:
+    """Describe the conditions of the runs: heterogeneity, faults, topology and hub network, if there are any."""
+    conditions = prepared.conditions
+    told = {
+        "heterogeneity": conditions.heterogeneity.words(prepared.cluster.size),
+        "faults": "; ".join(fault.text for fault in conditions.faults),
+        "topology": "" if conditions.mixing is None else conditions.mixing.words(),
+        "hub network": "" if conditions.hubs is None else conditions.hubs.words(),
+    }
+    return {what: words for what, words in told.items() if words}

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import greenlet
 
 from hpcopt.arrays import Vector
+from hpcopt.errors import InputError
 from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
@@ -26,7 +27,7 @@ from hpcopt.fabric.solo import SoloGroup
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timeline import COMPUTE
 from hpcopt.fabric.virtual.board import SharedState, VirtualBoard
-from hpcopt.fabric.virtual.events import EventLoop
+from hpcopt.fabric.virtual.events import DeadlockError, EventLoop
 from hpcopt.fabric.virtual.group import Meeting, VirtualGroup
 from hpcopt.fabric.virtual.mailbox import Mail, VirtualMailbox
 from hpcopt.fabric.virtual.neighbourhood import Post, VirtualNeighbourhood
@@ -64,6 +65,16 @@ class VirtualNode(Node):
 
     def idle(self, seconds: float) -> None:
         self.time += seconds
+
+    def die(self) -> None:
+        self.pace.leave()
+
+    def hang(self, seconds: float) -> None:
+        self.time += seconds
+
+    def stall(self, why: str) -> None:
+        self._cluster.stalled.append(why)
+        self._cluster.loop.block()
 
     def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
         return VirtualGroup(self._cluster.meeting(tuple(ranks)), self, self._cluster.network, link_class)
@@ -162,6 +173,7 @@ class VirtualCluster(Cluster):
         """Reset for a new run: idle links, no meetings, no events."""
         self.network = self._model.idle(conditions.heterogeneity)
         self.loop = EventLoop()
+        self.stalled: list[str] = []  # by injected faults, each in words
         self._meetings: dict[tuple[int, ...], Meeting] = {}
         self._things: dict[tuple[Hashable, int], Any] = {}
 
@@ -187,7 +199,12 @@ class VirtualCluster(Cluster):
 
             return body
 
-        self.loop.run([start(node) for node in nodes], lambda i: f"node {i} in {nodes[i].waits_in}")
+        try:
+            self.loop.run([start(node) for node in nodes], lambda i: f"node {i} in {nodes[i].waits_in}")
+        except DeadlockError:
+            if self.stalled:
+                raise InputError(self.stalled[0]) from None
+            raise
         return [results[rank] for rank in range(self.size)]
 
     def led(self, work: Callable[[], object]) -> bool:

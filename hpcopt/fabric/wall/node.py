@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from hpcopt.fabric.wall.progress import Progress
 
 LONGEST = 1e-3  # seconds without a poll
 SHORTEST = 1e-4  # seconds: shorter sleeps are inaccurate
+LONGEST_SLEEP = 3600.0  # seconds
 GAP = 2e-6  # seconds between two spans, of oracle calls for example, that a timeline does not show
 
 
@@ -50,6 +53,16 @@ class WallClockNode(Node):
             else:
                 time.sleep(min(left, LONGEST))
                 poke()
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def hang(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def stall(self, why: str) -> None:  # noqa: ARG002  (the watchdog tells)
+        while True:
+            time.sleep(LONGEST_SLEEP)
 
     def record(self, limit: int) -> None:
         self.timeline = Timeline(limit, GAP)
