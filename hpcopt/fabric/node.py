@@ -18,6 +18,7 @@ from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.neighbourhood import Neighbourhood
+from hpcopt.fabric.operations import Operations
 from hpcopt.fabric.publication import Publication
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.slots import Slots
@@ -46,6 +47,10 @@ class Node(abc.ABC):
     """The group of all nodes."""
     timeline: Timeline | None = None
     """What this node did when; None unless `record` was called, and None during monitoring."""
+    operations: Operations | None = None
+    """The table of this node's operations; None unless `tabulate` was called."""
+    paused: float = 0.0
+    """Seconds for which the clock was stopped, for monitoring; a virtual clock does not run meanwhile anyway."""
     stopping: bool = False
     """Set when the run is to end: an asynchronous solver checks it after each step, and notifies waiting nodes."""
     leaving: bool = False
@@ -213,11 +218,13 @@ class Node(abc.ABC):
         """Wait forever, as an injected fault."""
 
     def stand_by(self, seconds: float) -> None:
-        """Let `seconds` pass as `idle` does, and show them as waiting in the timeline."""
+        """Let `seconds` pass as `idle` does, and show them as waiting in the timeline and the table of operations."""
         begun = self.now()
         self.idle(seconds)
         if self.timeline is not None:
             self.timeline.span(WAIT, begun, self.now())
+        if self.operations is not None:
+            self.operations.stood_by(self.now() - begun)
 
     def next_step(self, rest: Callable[[float], object] | None = None) -> None:
         """Start the next step, one iteration of a solver, at its pace and after any pause that is due; or leave.
@@ -234,7 +241,7 @@ class Node(abc.ABC):
         self.leaving = self.pace.left(self.now())
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the node's state between iterations as plain data: ledger, meter, pace, slots and clock.
+        """Return the node's state between iterations as plain data: ledger, meter, pace, slots, clock, operations.
 
         Called by all nodes together while no message is in flight, with a barrier before and after.
 
@@ -249,6 +256,7 @@ class Node(abc.ABC):
             "pace": self.pace.snapshot(),
             "slots": self.slots.snapshot(),
             "clock": self.now(),
+            "operations": None if self.operations is None else self.operations.snapshot(),
         }
 
     @abc.abstractmethod
@@ -261,11 +269,18 @@ class Node(abc.ABC):
         self.meter.restore(snapshot["meter"])
         self.pace.restore(snapshot["pace"])
         self.slots.restore(snapshot["slots"])
+        if self.operations is not None and snapshot["operations"] is not None:
+            self.operations.restore(snapshot["operations"])
 
     def record(self, limit: int) -> None:
         """Record a timeline of at most `limit` spans from now on; called once, by all nodes together."""
         self.timeline = Timeline(limit)
         self.seam.attach(Recorder(self))
+
+    def tabulate(self) -> None:
+        """Count operations from now on, after `record`; called once, by all nodes together."""
+        self.operations = Operations(self)
+        self.seam.attach(self.operations)
 
     @contextmanager
     def monitoring(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ Public operations of groups, neighbourhoods, windows, boards and mailboxes are f
 underscored ones. Each of these is bracketed by calls of the node's observers, the last one attached being the
 outermost:
 
-    begin: timeline, slow links | the operation itself | end: ledger, slow links, timeline
+    begin: operations, timeline, slow links | the operation itself | end: ledger, slow links, timeline, operations
 
 A new observer is a class in its own file, and a line that attaches it to `node.seam`. Operations that only coordinate
 (the window under the board of real ranks) have a separate seam, observed only by the ledger.
@@ -105,7 +105,7 @@ class Observer:
     def met(self, came: float, last: float, left: float) -> None:
         """Note when, in an operation, this node arrived, when the last of the others arrived, and when this node left.
 
-        Only a virtual cluster knows these times.
+        Only a virtual cluster knows these times, and ranks whose timeline is recorded (`timeline.Scouts`).
         """
 
 

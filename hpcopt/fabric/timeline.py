@@ -19,7 +19,7 @@ from typing import Any, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.fabric.seam import Kind, Observer, OfTrees, Operation
+from hpcopt.fabric.seam import Kind, Observer, OfTrees, Operation, Seam
 
 KINDS = ("compute", "wait", "exchange", "board")
 """Names of the kinds of spans; the constants below are indices into this tuple."""
@@ -89,9 +89,10 @@ class Timeline:
 
 
 class Recorded(Protocol):
-    """The recorded node: its timeline (None during monitoring) and its clock."""
+    """The recorded node: its timeline (None during monitoring), its seam and its clock."""
 
     timeline: Timeline | None
+    seam: Seam
 
     def now(self) -> float:
         """Return seconds on the node's clock."""
@@ -102,35 +103,49 @@ class Recorder(Observer):
 
     Parameters
     ----------
-    scouts
-        Whether scouts separate waiting from exchanging; otherwise the cluster reports both times.
+    barriers
+        Whether a barrier is all waiting, as nothing tells when the last node came (`Scouts` don't precede it).
     """
 
-    def __init__(self, node: Recorded, *, scouts: bool = False) -> None:
+    def __init__(self, node: Recorded, *, barriers: bool = False) -> None:
         self._node = node
-        self._spans: dict[Kind, int] = {**SPANS, "barrier": WAIT} if scouts else SPANS
-        self._recorded = self._spans.keys() | (MEETINGS if scouts else ())
-        self._begun: dict[Operation, tuple[Timeline, float, float]] = {}
+        self._spans: dict[Kind, int] = {**SPANS, "barrier": WAIT} if barriers else SPANS
+        self._begun: dict[Operation, tuple[Timeline, float]] = {}
 
     def begin(self, op: Operation) -> None:
-        node, timeline = self._node, self._node.timeline
-        if timeline is None or op.kind not in self._recorded:
-            return
-        came = met = node.now()
-        if op.kind not in self._spans:
-            op.thing.scout(op)
-            met = node.now()
-        self._begun[op] = timeline, came, met
+        timeline = self._node.timeline
+        if timeline is not None and op.kind in self._spans:
+            self._begun[op] = timeline, self._node.now()
 
     def end(self, op: Operation, result: Any) -> None:  # noqa: ARG002
-        if op not in self._begun or op.kind not in self._recorded:
-            return
-        timeline, came, met = self._begun.pop(op)
-        if op.kind in self._spans:
+        if op in self._begun and op.kind in self._spans:
+            timeline, came = self._begun.pop(op)
             timeline.span(self._spans[op.kind], came, self._node.now())
-        else:
-            timeline.meet(came, met, self._node.now())
 
     def met(self, came: float, last: float, left: float) -> None:
         if self._node.timeline is not None and not self._begun:  # a drain's barrier is part of its wait
             self._node.timeline.meet(came, last, left)
+
+
+class Scouts(Observer):
+    """Sends a scout before each operation in which nodes meet, and tells the observers when the node met the others.
+
+    Attached to a node on the wall clock after those observers.
+    """
+
+    def __init__(self, node: Recorded) -> None:
+        self._node = node
+        self._begun: dict[Operation, tuple[float, float]] = {}
+
+    def begin(self, op: Operation) -> None:
+        if self._node.timeline is not None and op.kind in MEETINGS:
+            came = self._node.now()
+            op.thing.scout(op)
+            self._begun[op] = came, self._node.now()
+
+    def end(self, op: Operation, result: Any) -> None:  # noqa: ARG002
+        if op in self._begun and op.kind in MEETINGS:
+            came, last = self._begun.pop(op)
+            left = self._node.now()
+            for met in self._node.seam.meets:
+                met(came, last, left)

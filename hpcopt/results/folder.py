@@ -4,6 +4,7 @@
     trace.jsonl         one record per line (`hpcopt.results.record`), appended during the run
     model.npz           the model            convergence.png    the picture
     edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; topology.png draws it
+    operations.csv      what each node did how often, for how long, and with how many bytes
     timeline.csv        if requested: what each node did when; timeline.png draws it, timeline.trace.json is for viewers
 
 A comparison writes compare.csv, compare.png and compare.json, which lists its runs in order; with grids also grid.csv,
@@ -33,10 +34,11 @@ from hpcopt.results.text_tables import FORMATS
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
 EDGES, TOPOLOGY = "edges.csv", "topology.png"
+OPERATIONS = "operations.csv"
 TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
 TABLE, COMPARISON, INDEX, GRID = "compare.csv", "compare.png", "compare.json", "grid.csv"
 TEXT_TABLES = {name: f"compare.{name}" for name in FORMATS}
-NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, TIMELINE, TABLE, INDEX, GRID)
+NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, OPERATIONS, TIMELINE, TABLE, INDEX, GRID)
 _FORMER = "network.png"  # written by earlier versions
 OURS = (
     *(*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON),

@@ -29,6 +29,8 @@ class Output:
         For asynchronous solvers: interval between records in seconds, instead.
     timeline
         Whether to record when each node computed, waited and exchanged.
+    operations
+        Whether to count each node's operations, with their seconds, messages and bytes, in a file of the folder.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class Output:
     record_every: Whole | Literal["auto"] = "auto"
     record_seconds: Positive | None = None
     timeline: bool = False
+    operations: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)

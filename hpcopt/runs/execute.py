@@ -23,10 +23,10 @@ from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.finished import Run
 from hpcopt.runs.leaving import leave_rest, leave_result
+from hpcopt.runs.observed import Observed
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.recorder import Recorder
-from hpcopt.runs.timelines import Timelines
 from hpcopt.runs.topology import draw_edges
 from hpcopt.runs.warm_up import warm_up
 from hpcopt.solvers.base import Solver
@@ -71,14 +71,14 @@ def execute(
     phases.begin("prepare")
     described = describe(spec, prepared, label, solver, written=out is not None)
     stop = replace(spec.stop, target=prepared.goal.target)
-    timelines = Timelines(cluster) if spec.output.timeline and folder is not None else None
+    observed = Observed(cluster, spec.output, written=folder is not None)
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             clear(out)
             folders.write_json(out / folders.RUN, described)
     phases.begin("solve")
     with Recorder(label, stop, out, silent=quiet or not speaks) as recorder:
-        outcomes = _driven(spec, prepared, solver, stop, recorder, timelines)
+        outcomes = _driven(spec, prepared, solver, stop, recorder, observed)
     phases.level(cluster.processes)
     phases.begin("write")
     outcome = outcomes[0]
@@ -91,9 +91,9 @@ def execute(
     run = Run(label, folder, outcome.status, result, recorder.records, phases, prepared.goal, described, model)
     by_edge = solver.needs.models == "own" and solver.needs.topology != "hubs"
     edges = _edges(prepared, outcomes) if by_edge else None
-    spans = None if timelines is None else timelines.gathered()
+    observations = observed.gathered()
     if out is not None:
-        leave_rest(out, recorder, edges, spans)
+        leave_rest(out, recorder, edges, *observations)
     if out is not None and draws:
         _draw(run, out, described, prepared.conditions.hubs if solver.needs.topology == "hubs" else None)
     phases.level(cluster.processes)
@@ -125,16 +125,17 @@ def _driven(
     solver: Solver[Any],
     stop: StopRule,
     recorder: Recorder,
-    timelines: Timelines | None,
+    observed: Observed,
 ) -> list[Outcome]:
     """Run `solver` on the cluster's nodes; return the outcomes on this process's nodes, the first of which records."""
     cluster, silent = prepared.cluster, Recording(spec.output)
 
     def program(node: Node) -> Outcome:
-        if timelines is not None:
-            timelines.begin(node)
+        observed.begin(node)
         recording = replace(silent, tell=recorder.tell) if node.rank == cluster.local_nodes[0] else silent
-        return drive(node, prepared.problem, prepared.shards[node.rank], solver, prepared.w0, stop, recording)
+        outcome = drive(node, prepared.problem, prepared.shards[node.rank], solver, prepared.w0, stop, recording)
+        observed.end(node)
+        return outcome
 
     return cluster.run(program, prepared.conditions)
 

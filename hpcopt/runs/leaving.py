@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hpcopt.errors import InputError
 from hpcopt.models.model import Model
 from hpcopt.results import folder as folders
+from hpcopt.results.operations import write_operations
 from hpcopt.results.terminal import warn
 from hpcopt.runs.phases import Phases
 from hpcopt.runs.recorder import Recorder
@@ -83,11 +84,17 @@ def leave_result(
 
 
 def leave_rest(
-    folder: Path, recorder: Recorder, edges: NDArray[np.int64] | None, spans: NDArray[np.float64] | None
+    folder: Path,
+    recorder: Recorder,
+    edges: NDArray[np.int64] | None,
+    operations: str | None,
+    spans: NDArray[np.float64] | None,
 ) -> None:
-    """Write edges and timeline, if the run has them, and the trace if its file has been lost."""
+    """Write edges, operations and timeline, if the run has them, and the trace if its file has been lost."""
     if edges is not None:
         _or_warn(partial(folders.write_edges, folder, edges))
+    if operations is not None:
+        _or_warn(partial(write_operations, folder, operations))
     if spans is not None:
         _or_warn(partial(folders.write_timeline, folder, spans))
     if recorder.trace_is_lost:

@@ -142,6 +142,8 @@ class MPINode(WallClockNode):
 
     def board(self, machine: Machine) -> Board:
         coordinates = Seam(self.ledger)  # without slow links
+        if self.operations is not None:
+            coordinates.attach(self.operations.charges_of("post", LINK_CLASS))
         window = self._window(CASBoard.part(machine, self.size), coordinates, LINK_CLASS, by_edge=False)
         meet = partial(self._progress.meet, self._comm)
         return CASBoard(self.seam, window, machine, self.size, self._progress.wait, meet)

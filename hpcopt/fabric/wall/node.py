@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hpcopt.fabric.node import Node
-from hpcopt.fabric.timeline import COMPUTE, Recorder, Timeline
+from hpcopt.fabric.timeline import COMPUTE, Recorder, Scouts, Timeline
 from hpcopt.fabric.wall.progress import Progress
 
 LONGEST = 1e-3  # seconds without a poll
@@ -66,29 +66,30 @@ class WallClockNode(Node):
 
     def record(self, limit: int) -> None:
         self.timeline = Timeline(limit, GAP)
-        self.seam.attach(Recorder(self, scouts=True))
+        self.seam.attach(Recorder(self, barriers=True))
+        self.seam.attach(Scouts(self))
 
     def start(self) -> None:
         """Set the clock to zero."""
-        self._paused = 0.0
+        self.paused = 0.0
         self._owed = 0.0  # seconds of delay that a slow node has not waited yet
         self._start = time.perf_counter()
 
     def snapshot(self) -> dict[str, Any]:
-        return {**super().snapshot(), "owed": self._owed}
+        return {**super().snapshot(), "owed": self._owed, "paused": self.paused}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         super().restore(snapshot)
         self._owed = float(snapshot["owed"])
-        self._paused = 0.0
-        self._start = time.perf_counter() - float(snapshot["clock"])
+        self.paused = float(snapshot["paused"])
+        self._start = time.perf_counter() - float(snapshot["clock"]) - self.paused
 
     def now(self) -> float:
-        return time.perf_counter() - self._start - self._paused
+        return time.perf_counter() - self._start - self.paused
 
     @contextmanager
     def monitoring(self) -> Iterator[None]:
-        begin, paused = time.perf_counter(), self._paused
+        begin, paused = time.perf_counter(), self.paused
         with super().monitoring():
             yield
-        self._paused = paused + time.perf_counter() - begin  # also if a survey is taken meanwhile
+        self.paused = paused + time.perf_counter() - begin  # also if a survey is taken meanwhile

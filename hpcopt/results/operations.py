@@ -1,0 +1,167 @@
+"""The table of operations of a run: what every node did how often, for how long, and with how many bytes.
+
+    node,operation,link_class,calls,seconds,waited,messages,bytes
+    0,compute,-,400,0.0213,0,0,0
+    0,sum,world,400,0.0071,nan,398,95520
+    0,other,-,0,0.0011,0,0,0
+    0,monitoring,-,34,0.0012,nan,99,23964
+
+Every node has one row for each operation that it used, and one each for computing, monitoring and the rest. The seconds
+of all rows but monitoring add up to the node's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcopt.errors import InputError
+from hpcopt.fabric.operations import COMPUTE, MONITORING, OTHER, STAND_BY, Line
+from hpcopt.fabric.seam import Kind
+from hpcopt.files import written_whole
+from hpcopt.results import checked
+from hpcopt.results.folder import OPERATIONS
+
+COLUMNS: dict[str, Any] = {
+    "node": np.int64,
+    "operation": "U32",
+    "link_class": "U256",
+    "calls": np.int64,
+    "seconds": np.float64,
+    "waited": np.float64,
+    "messages": np.int64,
+    "bytes": np.int64,
+}
+ALWAYS = (COMPUTE, OTHER, MONITORING)
+"""The rows that every node has."""
+_NAMES = frozenset((*ALWAYS, STAND_BY, *get_args(Kind)))
+_SLACK = 1.0 + 1e-9  # numbers in the file are rounded
+
+
+@dataclass(frozen=True)
+class Times:
+    """Where the time of each node went, in seconds; arrays of shape (nodes,).
+
+    Attributes
+    ----------
+    compute
+        In oracle calls, with the delays of slow nodes.
+    wait
+        Waiting for other nodes, as far as that is known.
+    exchange
+        In operations, without the known waiting.
+    other
+        Neither: pauses, the solver's own arithmetic, the driver.
+    monitoring
+        Measuring, on the wall clock, while the node's clock stood still.
+    """
+
+    compute: NDArray[np.float64]
+    wait: NDArray[np.float64]
+    exchange: NDArray[np.float64]
+    other: NDArray[np.float64]
+    monitoring: NDArray[np.float64]
+
+    @property
+    def clock(self) -> NDArray[np.float64]:
+        """The nodes' clocks at the end."""
+        return self.compute + self.wait + self.exchange + self.other
+
+
+@dataclass(frozen=True)
+class OperationTable:
+    """The rows of operations.csv, a structured array with its columns, of a run on that many nodes."""
+
+    rows: NDArray[Any]
+    nodes: int
+
+    @property
+    def knows_waiting(self) -> bool:
+        """Whether it is known of every operation how long its nodes waited for others."""
+        return not np.isnan(self.rows["waited"][self.rows["operation"] != MONITORING]).any()
+
+    def times(self) -> Times:
+        """Return where each node's time went."""
+        rows = self.rows
+        named = {name: rows["operation"] == name for name in ALWAYS}
+        operations = ~np.logical_or.reduce(list(named.values()))
+        waited = np.nan_to_num(rows["waited"])
+        return Times(
+            compute=self._sums(named[COMPUTE], rows["seconds"]),
+            wait=self._sums(operations, waited),
+            exchange=self._sums(operations, rows["seconds"] - waited),
+            other=self._sums(named[OTHER], rows["seconds"]),
+            monitoring=self._sums(named[MONITORING], rows["seconds"]),
+        )
+
+    def _sums(self, chosen: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums = np.zeros(self.nodes)
+        np.add.at(sums, self.rows["node"][chosen], values[chosen])
+        return sums
+
+
+def csv_of(node: int, lines: Iterable[Line]) -> str:
+    """Return the rows of one node as text."""
+    return "".join(
+        f"{node},{line.operation},{_plain(line.link_class)},{line.calls},{line.seconds:.12g},{line.waited:.12g},"
+        f"{line.messages},{line.bytes}\n"
+        for line in lines
+    )
+
+
+def _plain(name: str) -> str:
+    """Return the name of a class of links as one cell; a solver may have chosen it."""
+    return " ".join(name.replace(",", " ").split())
+
+
+def write_operations(folder: Path, rows: str) -> None:
+    """Write all nodes' rows to operations.csv."""
+    with written_whole(folder / OPERATIONS) as file:
+        file.write(f"{','.join(COLUMNS)}\n{rows}")
+
+
+def read_operations(folder: Path, nodes: int) -> OperationTable | None:
+    """Return the table of operations of a run on `nodes` nodes; None if there is no such file.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    path = folder / OPERATIONS
+    try:
+        rows = checked.table(path, COLUMNS)
+    except FileNotFoundError:
+        return None
+    seconds, waited = rows["seconds"], rows["waited"]
+    with np.errstate(invalid="ignore"):
+        is_row = (
+            (rows["node"] >= 0)
+            & (rows["node"] < nodes)
+            & np.isin(rows["operation"], list(_NAMES))
+            & (rows["calls"] >= 0)
+            & (rows["messages"] >= 0)
+            & (rows["bytes"] >= 0)
+            & (seconds >= 0.0)
+            & np.isfinite(seconds)
+            & (np.isnan(waited) | ((waited >= 0.0) & (waited <= _SLACK * seconds)))
+        )
+    wrong = np.flatnonzero(~is_row)
+    if wrong.size:
+        raise InputError(f"{path}: damaged (line {wrong[0] + 2} is not an operation of one of the {nodes} nodes)")
+    _, first = np.unique(rows[["node", "operation", "link_class"]], return_index=True)
+    again = np.setdiff1d(np.arange(len(rows)), first)
+    if again.size:
+        raise InputError(f"{path}: damaged (line {again[0] + 2} repeats the operation of another line)")
+    for name in ALWAYS:
+        there = np.bincount(rows["node"][rows["operation"] == name], minlength=nodes)
+        if (there != 1).any():
+            raise InputError(
+                f"{path}: damaged (node {np.flatnonzero(there != 1)[0]} has {there.min()} lines of {name})"
+            )
+    return OperationTable(rows, nodes)

@@ -1,0 +1,31 @@
+"""The tables of operations of a run's nodes, and their collection on the process that writes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.results.operations import csv_of
+
+
+class OperationTables:
+    """The tables of the nodes that this process hosts."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._rows: dict[int, str] = {}
+
+    def begin(self, node: Node) -> None:
+        """Start counting on the node, after all other observers are attached."""
+        node.tabulate()
+
+    def end(self, node: Node) -> None:
+        """Keep the table of a node that has reached the end of the run."""
+        assert node.operations is not None, "begun"
+        self._rows[node.rank] = csv_of(node.rank, node.operations.lines())
+
+    def gathered(self) -> str:
+        """Return the rows of all nodes on node 0's process, none elsewhere; collective."""
+        own = "".join(rows for _, rows in sorted(self._rows.items())).encode()
+        parts = self._cluster.processes.gather_varying(np.frombuffer(own, dtype=np.uint8))
+        return "" if parts is None else b"".join(map(bytes, parts)).decode()
