@@ -1,0 +1,156 @@
+"""The script of a job: complete, commented, and plain enough to be changed by hand.
+
+What is fixed is in `bash.py`; here it is put together and filled in.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from hpcopt.batch import bash
+from hpcopt.batch.job import Command, Job
+from hpcopt.batch.profile import ClusterProfile
+
+_OPTIONAL = {  # SLURM's options that a cluster may require, and what stands for a value in a script to adapt
+    "partition": "YOUR_PARTITION",
+    "account": "YOUR_ACCOUNT",
+    "qos": "YOUR_QOS",
+    "constraint": "YOUR_CONSTRAINT",
+    "reservation": "YOUR_RESERVATION",
+}
+
+_PLACES = ("SLURM_NTASKS", "SLURM_JOB_NUM_NODES", "SLURM_NTASKS_PER_NODE", "SLURM_CPUS_PER_TASK")
+_WIDTH = 115
+
+
+def script(job: Job, profile: ClusterProfile, *, title: str | None = None) -> str:
+    """Return the script of a job for sbatch.
+
+    Parameters
+    ----------
+    job
+        What it does. Without commands, it is a script to adapt by hand: its arguments are the command, and comments
+        hold the place of what a cluster may require.
+    profile
+        What the cluster requires.
+    title
+        Its first comment; default: the command.
+    """
+    by_hand = job.commands is None
+    inside = [profile.runtime, "exec", profile.container] if profile.container else []
+    parts = [
+        _head(job, title) + _directives(job, profile, by_hand=by_hand),
+        _section("Software") + _software(profile, by_hand=by_hand),
+        bash.CACHE,
+        _section("Ranks") + _launch(profile, shlex.join(inside)),
+        _section("Run") + bash.RUN + _checkpointed(job),
+        _commands(job, shlex.join([*inside, "hpcopt"])),
+        bash.END,
+    ]
+    return "\n".join(parts)
+
+
+def _section(name: str) -> str:
+    return f"# --- {name} ".ljust(_WIDTH, "-") + "\n"
+
+
+def _head(job: Job, title: str | None) -> str:
+    lines = ("!/usr/bin/env bash", *(f" {line}" for line in (title or _told(job)).splitlines()), "")
+    return "".join(f"#{line.rstrip()}\n" for line in lines)
+
+
+def _told(job: Job) -> str:
+    commands = [shlex.join(("hpcopt", *command.arguments)) for command in job.commands or ()]
+    return commands[0] if len(commands) == 1 else f"{len(commands)} commands of hpcopt"
+
+
+def _directives(job: Job, profile: ClusterProfile, *, by_hand: bool) -> str:
+    """Return the lines that sbatch reads."""
+    output = job.output or ("%x-%A_%a.out" if job.array else "%x-%j.out")
+    lines = [
+        ("job-name", job.name, ""),
+        ("nodes", job.nodes, ""),
+        ("ntasks-per-node", job.tasks_per_node, "ranks on a node"),
+        ("cpus-per-task", job.cpus_per_task, "cores, and threads, of a rank"),
+        ("time", job.time, ""),
+        ("output", f'"{output}"' if " " in output else output, "%x: name, %j: number of the job"),
+        ("open-mode", "append", "a job that starts again adds to its output"),
+        ("signal", f"B:USR1@{job.warning}", "seconds before the time limit at which it writes a checkpoint"),
+    ]
+    if job.array and job.commands is not None:
+        at_once = "" if job.at_once is None else f"%{job.at_once}"
+        lines.append(("array", f"0-{len(job.commands) - 1}{at_once}", ""))
+    if job.requeue:
+        lines.append(("requeue", None, "it starts again after a checkpoint, a preemption, or the failure of a node"))
+    else:
+        lines.append(("no-requeue", None, ""))
+    text = "".join(_directive(*line) for line in lines)
+    for name, placeholder in _OPTIONAL.items():
+        value = getattr(profile, name)
+        if value is not None:
+            text += _directive(name, value)
+        elif by_hand:
+            text += f"#{_directive(name, placeholder)}"
+    return text + "".join(f"#SBATCH {option}\n" for option in profile.options)
+
+
+def _directive(name: str, value: object, remark: str = "") -> str:
+    line = f"#SBATCH --{name}" if value is None else f"#SBATCH --{name}={value}"
+    return f"{line:<40}# {remark}\n" if remark else f"{line}\n"
+
+
+def _software(profile: ClusterProfile, *, by_hand: bool) -> str:
+    """Return the lines that make hpcopt available."""
+    lines = list(profile.setup)
+    if profile.modules:
+        lines.insert(0, f"module load {shlex.join(profile.modules)}")
+    elif by_hand:
+        lines.insert(0, "# module load python openmpi          # if mpi4py was built with the cluster's MPI")
+    if profile.environment and not profile.container:
+        lines.append(f"export PATH={_place(profile.environment)}/bin:$PATH")
+    program = profile.runtime if profile.container else "hpcopt"
+    return "".join(f"{line}\n" for line in lines) + bash.CHECK.replace("{program}", program)
+
+
+def _place(folder: str) -> str:
+    """Return a folder as a word of bash; a relative one is taken from the folder in which the job was submitted."""
+    if folder.startswith("~/"):
+        return f'"$HOME"/{shlex.quote(folder[2:])}'
+    return shlex.quote(folder) if folder.startswith("/") else f'"$PWD"/{shlex.quote(folder)}'
+
+
+def _launch(profile: ClusterProfile, inside: str) -> str:
+    """Return the function that starts a program on the ranks."""
+    library = bash.LIBRARY.replace("{inside}", f"{inside} " if inside else "")
+    text = {"srun": bash.SRUN, "mpiexec": library + bash.MPIEXEC, "auto": library + bash.AUTO}[profile.launcher]
+    return text.replace("{pmi}", profile.srun_mpi)
+
+
+def _checkpointed(job: Job) -> str:
+    """Return the function for what follows a checkpoint."""
+    if not job.requeue:
+        return bash.CHECKPOINTED
+    self = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" if job.array else "$SLURM_JOB_ID"
+    return bash.REQUEUE.replace("{self}", self).replace("{restarts}", str(job.restarts))
+
+
+def _commands(job: Job, program: str) -> str:
+    """Return the lines that run hpcopt."""
+    if job.commands is None:
+        if not job.array:
+            return f'run {program} "$@"\n'
+        return f'{bash.LINE_OF_FILE}run {program} "$@"\n'
+    lines = [_line(job, command, program) for command in job.commands]
+    if not job.array:
+        return "".join(f"{line}\n" for line in lines)
+    cases = "".join(f"    {task}) {line} ;;\n" for task, line in enumerate(lines))
+    return f"case $SLURM_ARRAY_TASK_ID in\n{cases}esac\n"
+
+
+def _line(job: Job, command: Command, program: str) -> str:
+    """Return the line that runs a command; for some of the ranks it changes what the job's variables tell launchers."""
+    changed: Iterable[str] = ()
+    if command.ranks is not None or command.threads is not None:
+        changed = (f"{name}={number}" for name, number in zip(_PLACES, job.places(command), strict=True))
+    return " ".join((*changed, "run", program, shlex.join(command.arguments)))
