@@ -15,6 +15,7 @@ import hpcopt
 ROOT = Path(hpcopt.__file__).parent
 FLOORS = [  # from the top down; a room may import those below it and, in its own files, itself
     {"cli"},
+    {"scaling"},
     {"studies", "bench", "conformance", "batch"},
     {"runs"},
     {"spec"},

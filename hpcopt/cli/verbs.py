@@ -12,7 +12,22 @@ from typing import Annotated, Any
 
 import typer
 
-from hpcopt.cli import bench, check, compare, describe, fit, info, init, plot, predict, report, rerun, run, topology
+from hpcopt.cli import (
+    bench,
+    check,
+    compare,
+    describe,
+    fit,
+    info,
+    init,
+    plot,
+    predict,
+    report,
+    rerun,
+    run,
+    scaling,
+    topology,
+)
 from hpcopt.fabric.launch import is_heard
 from hpcopt.version import __version__
 
@@ -66,6 +81,11 @@ for _name, _verb in (
     ("info", info.info),
 ):
     app.command(_name)(_verb)
+
+studies = typer.Typer(help=scaling.__doc__.partition(": ")[2], rich_markup_mode=None, pretty_exceptions_enable=False)
+for _name, _verb in scaling.COMMANDS:
+    studies.command(_name)(_verb)
+app.add_typer(studies, name="scaling")
 
 
 @functools.cache

@@ -82,6 +82,10 @@ def _is_asynchronous(kind: Kind) -> str | None:
     return "it is asynchronous: its iterates depend on the order of arrival" if kind.needs.pace == "own" else None
 
 
+def _depends_on_the_shards(kind: Kind) -> str | None:
+    return None if kind.any_nodes else "its iterates depend on which node holds which rows"
+
+
 def _is_not_randomised(kind: Kind) -> str | None:
     return None if kind.randomised else "it is not randomised"
 
@@ -316,6 +320,13 @@ def another_order_of_the_nodes_gives_the_same_iterates(kind: Kind, problem: Call
         for data in (spread, moved)
     )
     expect_close("the model with the nodes in another order", there.w, here.w, rtol=1e-9, atol=1e-11)
+
+
+@check(unless=_depends_on_the_shards)
+def on_any_number_of_nodes_it_gives_the_same_iterates(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect those of one node, up to roundoff, on three."""
+    alone, spread = (solve(made(kind), problem(nodes=nodes), iterations=6) for nodes in (1, 3))
+    expect_close("the model on 3 nodes, beside that on one", spread.w, alone.w, rtol=1e-7, atol=1e-9)
 
 
 @check({"its declaration": None})

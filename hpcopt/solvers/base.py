@@ -43,6 +43,9 @@ class Solver(abc.ABC, Generic[S]):
         Whether it may use random numbers.
     minimises
         Whether the objective is minimised at all.
+    any_nodes
+        Whether the iterates are the same on any number of nodes, up to roundoff: they depend on the rows only, not on
+        which node holds which.
     fit_defaults
         Parameters that `hpcopt fit` sets where practitioners want a default other than the paper's.
     """
@@ -53,6 +56,7 @@ class Solver(abc.ABC, Generic[S]):
     floor: ClassVar[str | None] = None
     randomised: ClassVar[bool] = False
     minimises: ClassVar[bool] = True
+    any_nodes: ClassVar[bool] = False
     fit_defaults: ClassVar[dict[str, Any]] = {}
 
     @abc.abstractmethod

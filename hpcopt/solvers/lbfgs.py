@@ -58,6 +58,7 @@ class LBFGS(Solver[LBFGSState]):
     """
 
     paper = "Liu and Nocedal 1989; Lewis and Overton 2013 (line search)"
+    any_nodes = True
     fit_defaults = {"preconditioner": "columns"}  # noqa: RUF012
 
     memory: int = 10

@@ -59,6 +59,7 @@ class NewtonCG(Solver[NewtonCGState]):
 
     needs = Needs(hessian=True)
     paper = "Dembo, Eisenstat, Steihaug 1982; Nocedal and Wright, Numerical Optimization, 7.1"
+    any_nodes = True
     fit_defaults = {"preconditioner": "columns"}  # noqa: RUF012
 
     cg_steps: int = 200

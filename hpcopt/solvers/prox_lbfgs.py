@@ -75,6 +75,7 @@ class ProxLBFGS(Solver[ProxLBFGSState]):
 
     needs = Needs(composite=True)
     paper = "Lee, Sun, Saunders 2014, arXiv 1206.1623"
+    any_nodes = True
 
     memory: int = 20
     correlated: int = 1024

@@ -6,7 +6,6 @@ begins with a quote must be a TOML string: as text, a path with a wrong escape w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from hpcopt.annotations import KeyPath
 from hpcopt.errors import InputError
 from hpcopt.portions import number
 from hpcopt.spec.toml_lines import DEEPEST, parsed
+from hpcopt.spec.toml_text import toml_string
 
 
 def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[KeyPath, str]:
@@ -39,8 +39,7 @@ def apply_overrides(tables: dict[str, Any], overrides: Iterable[str]) -> dict[Ke
 
 def override(key: str, value: str) -> str:
     """Return the override that sets `key` to the text `value`, which may contain any character of a path."""
-    string = json.dumps(value, ensure_ascii=False)  # JSON leaves DEL unescaped; TOML has no escape for lone surrogates
-    return f"{key}={string}".replace("\x7f", "\\u007f")
+    return f"{key}={toml_string(value)}"
 
 
 def _put(tables: dict[str, Any], names: list[str], value: object, text: str) -> KeyPath:

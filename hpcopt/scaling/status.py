@@ -1,0 +1,143 @@
+"""How far the points of a study are, found out from their folders and, for jobs of SLURM, from the queue."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hpcopt.errors import InputError
+from hpcopt.files import text_of
+from hpcopt.results import folder as folders
+from hpcopt.results.record import Record
+from hpcopt.scaling.folder import LOG, Job, State, read_state
+from hpcopt.scaling.points import Point
+from hpcopt.spec.fingerprint import identity
+from hpcopt.spec.specification import as_toml_dict
+
+_ERROR = "hpcopt: error: "
+_CHECKPOINTED = 75  # exit code: interrupted, not failed
+_MOST_READ = 1 << 16  # of the end of a log, in letters
+
+
+class Stage(Enum):
+    """How far a point is; the value is the word for it."""
+
+    DONE = "done"
+    RUNNING = "running"
+    WAITING = "waiting"  # in the queue
+    FAILED = "failed"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a point is, and why: the job that it waits for, or its error."""
+
+    stage: Stage
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run of a point that has ended.
+
+    Parameters
+    ----------
+    described
+        The contents of its run.json.
+    records
+        Its records.
+    """
+
+    described: dict[str, Any]
+    records: list[Record]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """How it ended."""
+        found: dict[str, Any] = self.described["result"]
+        return found
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from its start to its end, reading and writing included."""
+        return float(sum(self.described.get("phases", {}).values()))
+
+
+def finished(point: Point, folder: Path) -> Finished | None:
+    """Return the finished run of a point in the folder of its study; None if there is none of this specification.
+
+    A damaged run is none: it is made again.
+    """
+    try:
+        described, records = folders.read(folder / point.name)
+    except (InputError, OSError):
+        return None
+    ended = described.get("result") is not None and folders.has_whole_trace(described, records)
+    alike = _identity(described["specification"]) == _identity(as_toml_dict(point.spec))
+    nodes = point.place.ranks if not point.place.is_virtual else described.get("nodes")  # hubs are nodes, too
+    same = alike and described.get("cluster") == point.place.cluster and described.get("nodes") == nodes
+    return Finished(described, records) if ended and same else None
+
+
+def standings(
+    points: Sequence[Point], folder: Path, jobs: Sequence[Job], queued: Mapping[str, str]
+) -> dict[str, Standing]:
+    """Return how far each point is, by its name.
+
+    Parameters
+    ----------
+    folder
+        That of the study.
+    jobs
+        The jobs of SLURM that were submitted, in order.
+    queued
+        The number of a job or task -> its state in the queue; those that have left it are missing.
+    """
+    return {point.name: _standing(point, folder, jobs, queued) for point in points}
+
+
+def _standing(point: Point, folder: Path, jobs: Sequence[Job], queued: Mapping[str, str]) -> Standing:
+    if finished(point, folder) is not None:
+        return Standing(Stage.DONE)
+    place = folder / point.name
+    state = read_state(place)
+    if state is not None and state.code is None and _is_at_work(state):
+        return Standing(Stage.RUNNING, f"since {state.started}, process {state.process} on {state.host}")
+    number = next((number for job in reversed(jobs) if (number := job.of(point.name)) is not None), None)
+    if number is not None and number in queued:
+        has_begun = (place / LOG).exists()
+        return Standing(Stage.RUNNING if has_begun else Stage.WAITING, f"job {number}, {queued[number].lower()}")
+    if (place / LOG).exists():
+        if state is None or state.code not in {None, _CHECKPOINTED}:
+            return Standing(Stage.FAILED, _reason(place / LOG, state))
+        return Standing(Stage.MISSING, "interrupted")
+    return Standing(Stage.MISSING, "" if number is None else f"job {number} has ended before it")
+
+
+def _is_at_work(state: State) -> bool:
+    """Return whether the worker still exists; of another host nothing is known, and it is taken to."""
+    return state.host != platform.node() or Path(f"/proc/{state.process}").exists()
+
+
+def _reason(log: Path, state: State | None) -> str:
+    """Return why a point has failed: what its worker says, the last error in its log, or its last line."""
+    if state is not None and state.why:
+        return state.why
+    try:
+        lines = [line.strip() for line in text_of(log)[-_MOST_READ:].splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    told = next((line for line in reversed(lines) if _ERROR in line), lines[-1] if lines else "")
+    if told:
+        return told.partition(_ERROR)[2] or told
+    return "ended without a result" if state is None else f"ended with code {state.code}"
+
+
+def _identity(tables: Mapping[str, Any]) -> str:
+    return json.dumps(identity(tables), sort_keys=True)

@@ -1,0 +1,55 @@
+"""Starts what is missing of a study on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from hpcopt.errors import InputError
+from hpcopt.outputs import check_apart, check_folder
+from hpcopt.results import folder as folders
+from hpcopt.scaling.folder import FILES
+from hpcopt.scaling.points import Point
+from hpcopt.scaling.status import Stage, Standing
+from hpcopt.scaling.study import Study
+from hpcopt.scaling.work import work
+
+STARTED = (Stage.MISSING, Stage.FAILED)
+"""The stages of points that a submission starts."""
+
+
+def local_cores() -> int:
+    """Return the number of cores on which this process, and what it starts, may run."""
+    return len(os.sched_getaffinity(0))
+
+
+def check(study: Study) -> None:
+    """Raise an error for a study's folder that can't be written, or belongs to something else.
+
+    Raises
+    ------
+    InputError
+        In these cases.
+    """
+    check_folder(study.folder)
+    for name in (folders.RUN, folders.INDEX):
+        if (study.folder / name).exists():
+            raise InputError(f"{study.folder}: holds a run or a comparison ({name}); give the study another folder")
+    check_apart([study.folder / name for name in FILES], study.files)
+
+
+def to_start(points: Sequence[Point], stands: Mapping[str, Standing]) -> list[Point]:
+    """Return the points that are neither done nor running nor waiting in the queue, in the order of the study."""
+    return [point for point in points if stands[point.name].stage in STARTED]
+
+
+def submit(study: Study, points: Sequence[Point], *, quiet: bool) -> int:
+    """Make points on this machine, one after another; return how many have failed.
+
+    Raises
+    ------
+    InputError
+        If the folder can't be written, or another process makes points of this study.
+    """
+    check(study)
+    return work(study, points, local_cores(), quiet=quiet)
