@@ -30,6 +30,9 @@ class Ending(Protocol):
     def patience(self, *, asked_to_end: bool) -> float:
         """Return the seconds to wait before reporting, as another process may report for all."""
 
+    def speaks(self) -> bool:
+        """Return whether to report; at most one process of a host does."""
+
     def place(self) -> str:
         """Return the process's place in the job, such as " on rank 2"; empty if it reports for all."""
 
@@ -77,6 +80,15 @@ def keeping(what: Callable[[], str]) -> Iterator[None]:
         _kept.remove(what)
 
 
+def kept() -> list[str]:
+    """Return what is kept if the process ends now, in words."""
+    told = []
+    for what in _kept.copy():
+        with contextlib.suppress(Exception):
+            told.append(what())
+    return told
+
+
 def _heard(number: int, frame: object) -> None:
     """Do nothing: the woken thread handles the signal."""
 
@@ -89,11 +101,8 @@ def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:
         with contextlib.suppress(Exception):  # a failure to undo must not prevent the end
             undo()
     time.sleep(ending.patience(asked_to_end=number != signal.SIGINT))
-    line = f"hpcopt: error: interrupted ({signal.Signals(number).name}){ending.place()}"
-    for what in _kept.copy():
-        with contextlib.suppress(Exception):
-            line += f"; {what()}"
-    line += "\n"
-    with contextlib.suppress(OSError):
-        os.write(2, line.encode(errors="backslashreplace"))  # not through Python's buffers, which may be locked
+    line = "; ".join((f"hpcopt: error: interrupted ({signal.Signals(number).name}){ending.place()}", *kept())) + "\n"
+    if ending.speaks():
+        with contextlib.suppress(OSError):
+            os.write(2, line.encode(errors="backslashreplace"))  # not through Python's buffers, which may be locked
     ending.end(128 + number)

@@ -32,6 +32,9 @@ from typing import Any, NoReturn
 
 from hpcopt.capacity import share
 from hpcopt.errors import AgreedError, InputError, in_one_line, out_of_memory
+from hpcopt.fabric.host_table import HostTable, alone, shared_table
+from hpcopt.fabric.lingering import Lingering
+from hpcopt.fabric.survivors import watch
 from hpcopt.interrupts import listen_again
 
 # variables for (number of processes, rank of this one) by launcher; the first consistent pair is used
@@ -56,6 +59,12 @@ _meeting: list[Any] = []
 
 _leaving: list[Any] = []
 """Likewise, on which those that have ended wait for the last."""
+
+_tables: list[HostTable] = []
+"""The table of this host's ranks, if there are ranks."""
+
+_lingering: list[Lingering] = []
+"""What keeps the launcher from ending the job before the others have told of this rank's death."""
 
 
 def started() -> tuple[int, int, str]:
@@ -191,7 +200,10 @@ def bring_up() -> Any:
             _leaving.append(MPI.COMM_WORLD.Dup())
             host = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
             share(host.size)
+            _tables.append(shared_table(host, MPI.COMM_WORLD.rank))
             host.Free()
+            _lingering.append(Lingering())
+            watch(_tables[0], JOB.end, os.getppid() if is_launched() else None)
         atexit.register(_finalize)
     return MPI
 
@@ -216,7 +228,21 @@ def _finalize() -> None:
         with suppress(mpi.Exception):
             for comm in _leaving:
                 patiently(comm.Ibarrier())
+        _say_end()
         mpi.Finalize()
+
+
+def _say_end() -> None:
+    """Let the other ranks of the host know that this process does not die, but ends."""
+    for table in _tables:
+        table.say_end()
+    while _lingering:
+        _lingering.pop().end()
+
+
+def host_table() -> HostTable:
+    """Return the table of this host's ranks, or, without others, one of this process's own."""
+    return _tables[0] if _tables else alone()
 
 
 def patiently(request: Any, awake: float = 0.0) -> None:
@@ -237,7 +263,8 @@ def _watch_coming_up(up: threading.Event) -> None:
     begun = time.monotonic()
     while not up.wait(1.0):
         lost, late = _has_lost_a_rank(), time.monotonic() - begun > COMING_UP
-        if (lost or late) and not up.wait(_MOMENT * (not is_first())):
+        patience = _TOGETHER * lost + _MOMENT * (not is_first())  # a rank that was interrupted has its own line
+        if (lost or late) and not up.wait(patience):
             why = (
                 "a rank exited before MPI was initialised"
                 if lost
@@ -295,10 +322,16 @@ class _Job:
     def patience(self, *, asked_to_end: bool) -> float:
         """Return the seconds to wait before ending: none for the first process, which may end the others meanwhile.
 
-        SIGTERM adds the same again: when one rank has ended, Open MPI's launcher sends it to all others, and SIGKILL
-        soon after.
+        SIGTERM adds some: when one rank has ended, Open MPI's launcher sends it to all others, and SIGKILL half a
+        second later. On one host those know by then whether the first one has reported.
         """
-        return _MOMENT * (not is_first()) + _MOMENT * (asked_to_end and started()[0] > 1)
+        together = bool(_tables) and _tables[0].size == started()[0]
+        echo = (_MOMENT, _READING)[together] if asked_to_end and started()[0] > 1 else 0.0
+        return _MOMENT * (not is_first()) + echo
+
+    def speaks(self) -> bool:
+        """Return whether to report: the process does not end anyway, and no other one of its host has reported."""
+        return all(not table.ends(table.own) and table.claim() for table in _tables)
 
     def place(self) -> str:
         return "" if is_first() else f" on rank {started()[1]}"
@@ -310,6 +343,7 @@ class _Job:
         that needed no MPI, and the others would wait for it in MPI_Init; so it ends by a signal. A launcher that ends a
         job may not read the last output, so it is given time for that first.
         """
+        _say_end()
         if is_launched():
             time.sleep(_READING)
         if is_joined():
@@ -374,6 +408,7 @@ def end_on_defect() -> NoReturn:
 
 
 def _end_with(text: str, code: int) -> NoReturn:
+    JOB.speaks()
     sys.stdout.flush()
     sys.stderr.write(text)
     sys.stderr.flush()
