@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from hpcopt.arrays import Array, Vector
+from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.seam import Kind, Operation, Seam
 
 _ONE = np.zeros(1)
@@ -169,20 +170,20 @@ class Group(abc.ABC):
     def _broadcast_varying(self, x: Array, root: int) -> Array: ...
 
     @final
-    def allgather(self, x: Array) -> list[Array]:
+    def allgather(self, x: Array) -> Gathered:
         """Return every member's 1-d `x`, in rank order, on all members; read-only.
 
         Lengths may differ; the dtype must be the same.
         """
         op = self._begin("allgather", x.nbytes, 0)
         parts = self._allgather(x)
-        self._charge(op, x.nbytes, sum([part.nbytes for part in parts]))
+        self._charge(op, x.nbytes, parts.nbytes)
         for end in self._seam.ends:
             end(op, parts)
         return parts
 
     @abc.abstractmethod
-    def _allgather(self, x: Array) -> list[Array]: ...
+    def _allgather(self, x: Array) -> Gathered: ...
 
     @final
     def alltoall(self, parts: Sequence[Array]) -> list[Array]:

@@ -126,7 +126,7 @@ class Network:
     links: Literal["pairs", "ports"] = "pairs"
     factor: Callable[[int, int], float] | None = None
     route: Callable[[int, int], Link] | None = None
-    _free: dict[tuple[int, int], float] = field(init=False, default_factory=dict)  # link -> time from which it is free
+    _free: dict[int, dict[int, float]] = field(init=False, default_factory=dict)  # source, target -> when it is free
     _out: dict[int, Port] = field(init=False, default_factory=dict)
     _in: dict[int, Port] = field(init=False, default_factory=dict)
 
@@ -146,7 +146,6 @@ class Network:
         """
         if source == target:
             return at
-        link = (source, target)
         if self.route is None:
             latency, seconds = self.latency, size / self.bandwidth
         else:
@@ -154,18 +153,21 @@ class Network:
             latency, seconds = between.latency, size / between.bandwidth
         if self.factor is not None:
             seconds *= self.factor(source, target)
-        free = self._free.get(link, 0.0)
+        links = self._free.get(source)
+        if links is None:
+            links = self._free[source] = {}
+        free = links.get(target, 0.0)
         if self.links == "pairs":
-            left = self._free[link] = max(at, free) + seconds
+            left = links[target] = max(at, free) + seconds
             return left + latency
         begun = self._out.setdefault(source, Port()).take(at, seconds)
         came = max(begun + latency, free)  # arrival of the first byte, after the last byte of the previous message
-        arrived = self._free[link] = self._in.setdefault(target, Port()).take(came, seconds) + seconds
+        arrived = links[target] = self._in.setdefault(target, Port()).take(came, seconds) + seconds
         return arrived
 
     def snapshot(self, node: int) -> dict[str, Any]:
         """Return the state of a node's ports and of its outgoing links as plain data."""
-        free = {target: time for (source, target), time in self._free.items() if source == node}
+        free = self._free.get(node, {})
         return {
             "targets": np.array(list(free), dtype=np.int64),
             "free": np.array(list(free.values())),
@@ -175,8 +177,7 @@ class Network:
 
     def restore(self, node: int, snapshot: dict[str, Any]) -> None:
         """Restore the state that `snapshot` returned for that node."""
-        for target, time in zip(snapshot["targets"].tolist(), snapshot["free"].tolist(), strict=True):
-            self._free[node, target] = time
+        self._free[node] = dict(zip(snapshot["targets"].tolist(), snapshot["free"].tolist(), strict=True))
         self._out.setdefault(node, Port()).restore(snapshot["out"])
         self._in.setdefault(node, Port()).restore(snapshot["in"])
 

@@ -97,28 +97,27 @@ class Place:
         network = self.network = node.hubs
         with node.monitoring():
             everyones = node.world.allgather(np.array([weight], dtype=np.float64))
-        weights = {rank: float(w[0]) for rank, w in enumerate(everyones)}
+        totals = everyones.once("totals", lambda: _totals(network, [float(w[0]) for w in everyones]))
+        weights = totals[0]
         self.groups: list[Group] = []
         self.shares: list[float] = []
         for level, groups in enumerate(network.levels):
-            totals = {group[0]: sum([weights[rank] for rank in group]) for group in groups}
-            mine = next((group for group in groups if node.rank in group), None)
-            if mine is not None:
+            mine = groups[network.paths[node.rank][level]]
+            if node.rank in mine:
                 self.groups.append(node.group(mine, network.link_classes[level]))
-                self.shares.append(weights[node.rank] / (totals[mine[0]] or 1.0))
-            if level == 0:
-                of_hubs = totals
-            weights = totals
-        whole = sum(weights.values())
+                self.shares.append(weights[node.rank] / (totals[level + 1][mine[0]] or 1.0))
+            weights = totals[level + 1]
+        whole = everyones.once("whole", lambda: sum(weights.values()))
         self.hubs: Group | None = None
         self.mixing: Mixing | None = None
         self.top_share = 0.0
         if node.rank in network.top:
             self.hubs = node.group(network.top, network.link_classes[-1])
             self.top_share = weights[node.rank] / whole
-            self.mixing = self._mixing(np.array([weights[rank] / whole for rank in network.top]))
+            shares = [weights[rank] / whole for rank in network.top]
+            self.mixing = everyones.once("mixing", lambda: self._mixing(np.array(shares)))
         self.is_hub = node.rank in network.hubs
-        node.weight = of_hubs.get(node.rank, 0.0) / whole
+        node.weight = totals[1].get(node.rank, 0.0) / whole
 
     def _mixing(self, b: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Mixing | None:
         return self.network.mixing(b) if len(b) > 1 else None
@@ -135,3 +134,12 @@ class Place:
             if group.rank == 0:
                 self.meet(node, due, level + 1)
             node.slots.meet(group)
+
+
+def _totals(network: HubNetwork, weights: list[float]) -> list[dict[int, float]]:
+    """Return the weights of the nodes by rank and, for each level, those of its groups by the first member."""
+    totals = [dict(enumerate(weights))]
+    for groups in network.levels:
+        below = totals[-1]
+        totals.append({group[0]: sum([below[rank] for rank in group]) for group in groups})
+    return totals

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hpcopt.arrays import Bytes, Vector, Words
 from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox, Messages
@@ -54,8 +55,8 @@ class SoloGroup(Group):
     def _broadcast_varying(self, x: NDArray[Any], root: int) -> NDArray[Any]:  # noqa: ARG002
         return x.copy()
 
-    def _allgather(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        return [x.copy()]
+    def _allgather(self, x: NDArray[Any]) -> Gathered:
+        return Gathered([x.copy()])
 
     def _alltoall(self, parts: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [parts[0].copy()]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hpcopt.arrays import Vector
+from hpcopt.arrays import Columns, Vector
 from hpcopt.kernels.cache import kernel, part
 
 Element = Callable[[float, float, float], tuple[float, float, float]]
@@ -231,6 +231,13 @@ def loss_sum(kind: LossCode, z: Vector, y: Vector) -> float:
     if number == HUBER[0]:
         return _loss_sum(_huber, parameter, z, y)
     raise ValueError("unknown loss code")
+
+
+@kernel()
+def loss_sums(kind: LossCode, margins: Columns, y: Vector, out: Vector) -> None:
+    """Fill `out[j]` with the sum of the losses of `margins[j]`, shapes (m, n) and (m,), and targets `y`, (n,)."""
+    for j in range(margins.shape[0]):
+        out[j] = loss_sum(kind, margins[j], y)
 
 
 @kernel()

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.fabric.meter import Meter
-from hpcopt.kernels.pointwise import loss_sum, ray_losses
+from hpcopt.kernels.pointwise import loss_sums, ray_losses
 from hpcopt.problems.conjugate_gradient import conjugate_gradient
 from hpcopt.problems.lanczos import largest_eigenvalue, largest_eigenvalue_of
 from hpcopt.problems.losses import MarginLoss
@@ -162,9 +162,11 @@ class FirstOrderObjective:
             self.matrix.sgd_steps(self.loss.code, self.y, after, rows, batch, step_sizes, curvature, penalised)
         return after
 
-    def values(self, models: NDArray[np.float64]) -> Vector:
-        """Return f_k of each of `models`, shape (m, d), as (m,). One pass per model, without gradients."""
-        values = np.array([self.own_penalty.value(w[: self.penalised]) for w in models])
+    def values(self, models: NDArray[np.float64], penalties: Vector | None = None) -> Vector:
+        """Return f_k of each of `models`, shape (m, d), as (m,); see `Oracle.values`."""
+        if penalties is None or not self.n:
+            penalties = np.array([self.own_penalty.value(w[: self.penalised]) for w in models])
+        values = penalties.copy()
         together = max(1, MARGINS // max(self.n, self.d))
         for first in range(0, len(models), together):
             some = models[first : first + together]
@@ -172,8 +174,9 @@ class FirstOrderObjective:
                 (2.0 * self.matrix.nnz + POINTWISE_FLOPS * self.n) * len(some), self.matrix.nnz * len(some)
             ):
                 margins = np.ascontiguousarray(self.matrix.products(some.T, slice(None)).T)
-                for place, z in enumerate(margins, first):
-                    values[place] += loss_sum(self.loss.code, z, self.y) / self.divisor
+                sums = np.empty(len(some))
+                loss_sums(self.loss.code, margins, self.y, sums)
+                values[first : first + len(some)] += sums / self.divisor
         return values
 
     def smoothness(self) -> float:

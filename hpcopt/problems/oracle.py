@@ -117,8 +117,14 @@ class Oracle(Protocol):
             One for each step, shape (ceil(len(rows) / batch),).
         """
 
-    def values(self, models: NDArray[np.float64]) -> Vector:
-        """Return f_k of each of `models`, shape (m, d), as (m,). One pass per model, without gradients."""
+    def values(self, models: NDArray[np.float64], penalties: Vector | None = None) -> Vector:
+        """Return f_k of each of `models`, shape (m, d), as (m,). One pass per model, without gradients.
+
+        Parameters
+        ----------
+        penalties
+            The penalty's value at each of them, shape (m,), if it is known.
+        """
 
     def smoothness(self) -> float:
         """Return a bound on the Lipschitz constant of the gradient of f_k."""

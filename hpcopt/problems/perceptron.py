@@ -149,9 +149,11 @@ class Perceptron:
                 after -= step * self._mean_gradient(after, rows[j * batch : (j + 1) * batch])
         return after
 
-    def values(self, models: NDArray[np.float64]) -> Vector:
-        """Return f_k of each of `models`, shape (m, d), as (m,). One pass per model, without gradients."""
-        values = np.array([self.own_penalty.value(w[: self.penalised]) for w in models])
+    def values(self, models: NDArray[np.float64], penalties: Vector | None = None) -> Vector:
+        """Return f_k of each of `models`, shape (m, d), as (m,); see `Oracle.values`."""
+        if penalties is None or not self.n:
+            penalties = np.array([self.own_penalty.value(w[: self.penalised]) for w in models])
+        values = penalties.copy()
         features, width = self.layers.shapes[0]
         for first in range(0, len(models), TOGETHER):
             some = models[first : first + TOGETHER]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Vector
+from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.meter import Meter
 from hpcopt.problems.metric import Metric
@@ -30,6 +31,17 @@ class Counts:
     rounds: int
     busiest: int  # bytes over its busiest edge
     over_edges: int  # bytes over all its edges
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """All nodes' models, and what is known about them without any rows; the same on all nodes."""
+
+    models: NDArray[np.float64]  # (nodes, d)
+    weights: Vector | None  # (nodes,)
+    penalties: Vector  # (nodes,), the penalty's value at each model
+    mean: Vector  # (d,)
+    apart: float  # rms distance to the mean
 
 
 def counted(node: Node) -> Counts:
@@ -91,10 +103,9 @@ class Watch:
             counts = here and (self.holds if weight is None else weight > 0.0)
             brought = w if weight is None else np.append(w, weight)
             everyones = self._node.world.allgather(brought if counts else w[:0])
-            models = np.array([model for model in everyones if len(model)])
-            models, weights = (models, None) if weight is None else (models[:, :-1].copy(), models[:, -1].copy())
-            mean, apart, objectives = self._surveyed(models, weights)
-            del everyones, models  # on a virtual cluster, all nodes would hold all of them while they wait
+            of = everyones.once("survey", lambda: self._surveyed(everyones, weighted=weight is not None))
+            objectives = self._oracle.values(of.models, of.penalties)
+            mean, apart, weights = of.mean.copy(), of.apart, of.weights
             return self._disagreement(self._record(mean, iteration, seconds), apart, objectives, weights), mean
 
     def _record(self, w: Vector, iteration: int, seconds: float) -> Record:
@@ -167,16 +178,22 @@ class Watch:
             model_bytes=int(over_edges) if self._decentralised else None,
         )
 
-    def _surveyed(self, models: NDArray[np.float64], weights: Vector | None) -> tuple[Vector, float, Vector]:
-        """Return the mean of the nodes' models, their rms distance to it, and this shard's f_k at each model."""
+    def _surveyed(self, everyones: Gathered, *, weighted: bool) -> Surveyed:
+        """Return what only depends on the nodes' models, and their weights if these come with them."""
+        models, weights = np.array([model for model in everyones if len(model)]), None
+        if weighted:
+            models, weights = models[:, :-1].copy(), models[:, -1].copy()
         mean = np.average(models, axis=0, weights=weights)
         apart = float(np.sqrt(np.average(np.sum((models - mean) ** 2, axis=1), weights=weights)))
-        return mean, apart, self._oracle.values(models)
+        penalty, some = self._oracle.penalty, self._oracle.penalised
+        penalties = np.array([penalty.value(w[:some]) for w in models])
+        return Surveyed(models, weights, penalties, mean, apart)
 
     def _disagreement(self, record: Record, apart: float, objectives: Vector, weights: Vector | None) -> Record:
         """Return `record` with the consensus distance and the objectives of the nodes' models over all the data."""
         node = self._node
-        objectives = node.world.sum(self._oracle.share * objectives)
+        objectives *= self._oracle.share  # in place: on a virtual cluster every node has a number for every node here
+        node.world.sum(objectives, out=objectives)
         busiest = counted(node).busiest
         consensus, most = node.world.max(np.array([apart, float(busiest)]))  # bitwise equal on all nodes
         return replace(

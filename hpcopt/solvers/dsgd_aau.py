@@ -23,6 +23,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -69,6 +70,12 @@ class AAUState(AsynchronousState):
     epoch: int = 0
     taken_part: int = 0  # iterations
     participations: int = 0  # of all workers, as far as this worker knows
+
+
+@lru_cache(maxsize=1)  # for all nodes of a process
+def _search(mixing: Mixing, rule: str, members: str, *, grace: bool) -> Pathsearch:
+    pairs = np.unique(np.sort(mixing.pairs, axis=1), axis=0)
+    return Pathsearch(mixing.n, pairs, rule=rule, members=members, grace=grace)
 
 
 class AdaptiveAveraging(AsynchronousSolver[AAUState]):
@@ -142,8 +149,7 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
 
     def search(self, mixing: Mixing) -> Pathsearch:
         """Return the search over the topology's edges; directed edges are treated as undirected."""
-        pairs = np.unique(np.sort(mixing.pairs, axis=1), axis=0)
-        return Pathsearch(mixing.n, pairs, rule=self.rule, members=self.members, grace=self.grace > 0)
+        return _search(mixing, self.rule, self.members, grace=self.grace > 0)
 
     def _turn(self, node: Node, search: Board) -> Turn:
         """Wait for an iteration with this worker; if this worker is the closer and has grace, close it afterwards."""

@@ -93,7 +93,7 @@ class SignSGD(Solver[SignSGDState]):
         if self.exchange == "all-gather":
             messages = node.world.allgather(signs)
             s.down += node.size * signs.nbytes
-            return majority(messages, d)
+            return messages.once("majority", lambda: majority(messages, d))
         gathered = node.world.gather_varying(signs, root=HUB)
         result = pack_result(np.zeros(d, np.int8) if gathered is None else majority(gathered, d), node.size)
         s.down += result.nbytes

@@ -8,6 +8,7 @@ import numpy as np
 from mpi4py import MPI
 
 from hpcopt.arrays import Array, Vector
+from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.launch import patiently
 from hpcopt.fabric.seam import Seam
@@ -116,13 +117,13 @@ class MPIGroup(Group):
         self.comm.Bcast(out, root=root)
         return out
 
-    def _allgather(self, x: Array) -> list[Array]:
+    def _allgather(self, x: Array) -> Gathered:
         self._meet()
         counts = np.empty(self.size, dtype=np.int64)
         self.comm.Allgather(np.array([len(x)], dtype=np.int64), counts)
         everything = np.empty(int(counts.sum()), dtype=x.dtype)
         self.comm.Allgatherv(np.ascontiguousarray(x), (everything, counts.tolist()))
-        return np.split(everything, np.cumsum(counts)[:-1])
+        return Gathered(np.split(everything, np.cumsum(counts)[:-1]))
 
     def _alltoall(self, parts: Sequence[Array]) -> list[Array]:
         self._meet()

@@ -77,7 +77,8 @@ class VirtualNode(Node):
         self._cluster.loop.block()
 
     def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
-        return VirtualGroup(self._cluster.meeting(tuple(ranks)), self, self._cluster.network, link_class)
+        members = ranks if isinstance(ranks, range) else tuple(ranks)  # N copies of N ranks would take long
+        return VirtualGroup(self._cluster.meeting(members), self, self._cluster.network, link_class)
 
     def _neighbourhood(
         self, sources: Sequence[int], targets: Sequence[int], among: tuple[int, ...] | None, link_class: str
@@ -174,12 +175,14 @@ class VirtualCluster(Cluster):
         self.network = self._model.idle(conditions.heterogeneity)
         self.loop = EventLoop()
         self.stalled: list[str] = []  # by injected faults, each in words
-        self._meetings: dict[tuple[int, ...], Meeting] = {}
+        self._meetings: dict[Sequence[int], Meeting] = {}
         self._things: dict[tuple[Hashable, int], Any] = {}
 
-    def meeting(self, ranks: tuple[int, ...]) -> Meeting:
+    def meeting(self, ranks: tuple[int, ...] | range) -> Meeting:
         """Return the meeting of these nodes; there is one per group."""
-        return self._meetings.setdefault(ranks, Meeting(ranks, self.loop))
+        if ranks not in self._meetings:
+            self._meetings[ranks] = Meeting(ranks, self.loop)
+        return self._meetings[ranks]
 
     def shared(self, name: tuple[Hashable, int], make: Callable[[], T]) -> T:
         """Return the object that the nodes share under `name`."""

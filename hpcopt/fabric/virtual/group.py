@@ -12,6 +12,7 @@ import greenlet
 import numpy as np
 
 from hpcopt.arrays import Array, Vector
+from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.network import Network
@@ -19,6 +20,7 @@ from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.virtual.events import EventLoop
 
 LONG = 2**14  # numbers; stacks of shorter vectors are reduced faster than these one by one
+LARGE = 2**21  # numbers of a stack; a larger one is not worth its memory
 
 
 class Member(Protocol):
@@ -36,7 +38,7 @@ class Member(Protocol):
 class Meeting:
     """The part shared by the members of a group: who has joined the current operation, with which data."""
 
-    def __init__(self, ranks: tuple[int, ...], loop: EventLoop) -> None:
+    def __init__(self, ranks: Sequence[int], loop: EventLoop) -> None:
         self.ranks = ranks
         self._loop = loop
         self._operation = ""
@@ -105,22 +107,21 @@ class VirtualGroup(Group):
         ranks, network, size = self._meeting.ranks, self._network, x.nbytes
 
         def end(parts: list[Vector]) -> Ending:
-            total = _reduced(ufunc, parts)
-            results = [total, *(total.copy() for _ in parts[1:])]
-            return Ending(results, lambda times: network.down(ranks, network.up(ranks, times, size), size))
+            total = [_reduced(ufunc, parts)] * len(parts)
+            return Ending(total, lambda times: network.down(ranks, network.up(ranks, times, size), size))
 
         result: Vector = self._meeting.join(self._node, operation, np.asarray(x), end)
-        return result
+        return result  # all members': they copy it when they continue, not all at once
 
     def _sum(self, x: Vector, out: Vector | None) -> Vector:
         total = self._combine("sum", np.add, x)
         if out is None:
-            return total
+            return total.copy()
         out[...] = total
         return out
 
     def _max(self, x: Vector) -> Vector:
-        return self._combine("max", np.maximum, x)
+        return self._combine("max", np.maximum, x).copy()
 
     def _along_tree(
         self, way: Callable[[Sequence[int], list[float], int], list[float]], root: int, clocks: list[float], size: int
@@ -180,18 +181,20 @@ class VirtualGroup(Group):
         result: list[Array] | None = self._meeting.join(self._node, f"gather to {root}", np.array(x), end)
         return result
 
-    def _allgather(self, x: Array) -> list[Array]:
+    def _allgather(self, x: Array) -> Gathered:
         ranks, network = self._meeting.ranks, self._network
 
         def end(parts: list[Array]) -> Ending:
             total, largest = sum(p.nbytes for p in parts), max(p.nbytes for p in parts)
             for p in parts:
                 p.flags.writeable = False  # shared by all members: a thousand copies would not fit in memory
-            results = [list(parts) for _ in parts]
-            return Ending(results, lambda times: network.down(ranks, network.up(ranks, times, largest), total))
+            gathered = Gathered(parts)
+            gathered.shared = len(parts) > 1
+            ends = lambda times: network.down(ranks, network.up(ranks, times, largest), total)  # noqa: E731
+            return Ending([gathered] * len(parts), ends)
 
-        parts: list[Array] = self._meeting.join(self._node, "allgather", np.array(x), end)
-        return parts
+        gathered: Gathered = self._meeting.join(self._node, "allgather", np.array(x), end)
+        return gathered
 
     def _alltoall(self, parts: Sequence[Array]) -> list[Array]:
         ranks, network = self._meeting.ranks, self._network
@@ -224,7 +227,7 @@ def _reduced(ufunc: np.ufunc, parts: list[Vector]) -> Vector:
 
     Long vectors are not stacked: on many nodes that would be as much memory again as all of them have.
     """
-    if parts[0].size < LONG:
+    if parts[0].size < LONG and parts[0].size * len(parts) < LARGE:
         return np.asarray(ufunc.reduce(np.stack(parts), axis=0))
     total = parts[0].copy()
     for part in parts[1:]:

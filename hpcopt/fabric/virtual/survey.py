@@ -45,8 +45,9 @@ class Surveyor:
         ordered = [self.nodes[rank] for rank in range(self._size)]
         total = np.empty(0)
         for stage in range(len(ordered[0].stages)):
-            parts = [node.stages[stage](self._loop.now, total) for node in ordered]
-            total = np.add.reduce(np.stack(parts), axis=0)
+            before, total = total, ordered[0].stages[stage](self._loop.now, total)
+            for node in ordered[1:]:  # each has a number for every node: all together would not fit into memory
+                total = total + node.stages[stage](self._loop.now, before)
         for node in ordered:
             node.done(total)
 

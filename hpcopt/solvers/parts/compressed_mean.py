@@ -47,7 +47,8 @@ class CompressedMean:
 
     def __call__(self, x: Vector, step: int) -> Vector:
         """Send `x`, shape (d,), and return the mean; one round. `step` selects the random numbers."""
-        return self.mean(self._node.world.allgather(self.message(x, step)))
+        messages = self._node.world.allgather(self.message(x, step))
+        return self._mean(messages.once("sum", lambda: self._sum(messages)))
 
     def message(self, x: Vector, step: int) -> Message:
         """Return this node's message of `x`, shape (d,)."""
@@ -57,11 +58,16 @@ class CompressedMean:
 
     def mean(self, messages: Sequence[Message]) -> Vector:
         """Return the mean from the messages of all nodes, in rank order, shape (d,)."""
-        total = decoded_sum(self._compressor, messages, self._memory.size)
-        total /= self._node.size
+        return self._mean(self._sum(messages))
+
+    def _sum(self, messages: Sequence[Message]) -> Vector:
+        return decoded_sum(self._compressor, messages, self._memory.size)
+
+    def _mean(self, total: Vector) -> Vector:
+        mean = total / self._node.size
         if self._copies is None:
-            return total
-        self._copies += total
+            return mean
+        self._copies += mean
         return self._copies.copy()
 
 

@@ -28,6 +28,7 @@ from hpcopt.compression.identity import Identity
 from hpcopt.compression.memory import ErrorFeedback
 from hpcopt.compression.nonzeros import pack, unpack
 from hpcopt.compression.sums import pack_sum, unpack_sum
+from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 from hpcopt.kernels.trits import TERNARY
@@ -86,9 +87,13 @@ class Messages(Mean):
         return decoded_sum(self._compressor, self._messages, self._d)
 
     def vector(self) -> Vector:
+        if isinstance(self._messages, Gathered):
+            return self._messages.once("mean", lambda: self.sum() / len(self._messages))
         return self.sum() / len(self._messages)
 
     def packed(self) -> tuple[Bytes, int] | None:
+        if isinstance(self._messages, Gathered) and self._messages.shared:
+            return None  # decoded once for all nodes
         compressor, d = self._compressor, self._d
         if not can_be_summed(compressor) or any(m.size != compressor.capacity(d) for m in self._messages):
             return None
@@ -137,7 +142,7 @@ class Exchange:
             self.s.means += 1
             return Mean(self.node.world.mean(g, weight=weight))
         messages = self.node.world.allgather(self.message(g, weight, step))
-        self.s.down += sum(received.nbytes for received in messages)
+        self.s.down += messages.nbytes
         return Messages(self.compressor, messages, g.size)
 
     def message(self, g: Vector, weight: float, step: int) -> Message:

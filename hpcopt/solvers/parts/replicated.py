@@ -60,12 +60,14 @@ class ReplicatedModel:
         message = self._message((x[0], size * weight * x[1]), step)
         messages = world.allgather(message)
         self._s.up += message.nbytes
-        self._s.down += sum(received.nbytes for received in messages)
-        vectors = [self._read(received) for received in messages]
-        if size == 1:
+        self._s.down += messages.nbytes
+        return messages.once("mean", lambda: self._mean_of([self._read(received) for received in messages]))
+
+    def _mean_of(self, vectors: list[Sparse]) -> Sparse:
+        if len(vectors) == 1:
             return vectors[0]
         self._sum.over([places for places, _ in vectors])
-        return self._sum.places, self._sum.sum([values for _, values in vectors]) / size
+        return self._sum.places, self._sum.sum([values for _, values in vectors]) / len(vectors)
 
     def _message(self, x: Sparse, step: int) -> Message:
         if self._compressor is None:
