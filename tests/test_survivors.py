@@ -86,8 +86,7 @@ def test_connections_are_held_until_the_rank_has_been_dead_for_a_moment():
     program = (
         "import os, sys\n"
         "from hpcopt.fabric.lingering import Lingering\n"
-        "os.environ['PMI_FD'] = '2'\n"
-        "held = Lingering()\n"
+        "held = Lingering('2')\n"
         "if sys.argv[1] == 'ends': held.end()\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -104,9 +103,8 @@ def test_connections_are_held_until_the_rank_has_been_dead_for_a_moment():
     assert not is_held("ends")
 
 
-def test_nothing_is_held_under_other_launchers(monkeypatch):
-    monkeypatch.delenv("PMI_FD", raising=False)
-    Lingering().end()
+def test_nothing_is_held_under_other_launchers():
+    Lingering("").end()
 
 
 @pytest.mark.mpi

@@ -32,8 +32,10 @@ from typing import Any, NoReturn
 
 from hpcopt.capacity import share
 from hpcopt.errors import AgreedError, InputError, in_one_line, out_of_memory
+from hpcopt.fabric.coming_up import watch_coming_up
 from hpcopt.fabric.host_table import HostTable, alone, shared_table
 from hpcopt.fabric.lingering import Lingering
+from hpcopt.fabric.processes import about, name, status
 from hpcopt.fabric.survivors import watch
 from hpcopt.interrupts import listen_again
 
@@ -49,7 +51,6 @@ DAEMONS = {  # names of processes whose children are ranks
     "slurmstepd",
 }
 LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # number of ranks that a daemon has started on its host
-COMING_UP = 300.0  # seconds until MPI initialisation counts as hanging
 _READING = 0.1  # seconds given to a launcher to read a rank's output
 _TOGETHER = 3.0  # seconds in which all ranks meet the same error, as over the environment
 _MOMENT = 0.75  # seconds given to a launcher, or to the first process, to end a job
@@ -90,32 +91,20 @@ def _is_open(descriptor: str) -> bool:
 
 def is_launched() -> bool:
     """Return whether a launcher's daemon started this process as one of several."""
-    return started()[0] > 1 and _name(os.getppid()) in DAEMONS
+    return started()[0] > 1 and name(os.getppid()) in DAEMONS
 
 
 @cache
 def is_of_a_rank() -> bool:
     """Return whether this process is not a rank but was started, perhaps indirectly, by one that has loaded MPI."""
     pid = os.getppid()
-    while pid > 1 and _name(pid) not in DAEMONS:
-        variables = [text.partition(b"=")[0].decode(errors="replace") for text in _about(pid, "environ").split(b"\0")]
-        if b"/libmpi" in _about(pid, "maps") and any(rank in variables for _, rank, _ in LAUNCHERS):
+    while pid > 1 and name(pid) not in DAEMONS:
+        variables = [text.partition(b"=")[0].decode(errors="replace") for text in about(pid, "environ").split(b"\0")]
+        if b"/libmpi" in about(pid, "maps") and any(rank in variables for _, rank, _ in LAUNCHERS):
             return True
-        after_name = _about(pid, "stat").rpartition(b")")[2].split()  # state, parent
-        pid = int(after_name[1]) if after_name else 0
+        fields = status(pid)
+        pid = int(fields[1]) if fields else 0
     return False
-
-
-def _name(pid: int) -> str:
-    return _about(pid, "comm").decode(errors="replace").strip()
-
-
-def _about(pid: int, what: str) -> bytes:
-    """Return the contents of a file of a process in /proc; empty if it can't be read."""
-    try:
-        return Path(f"/proc/{pid}/{what}").read_bytes()
-    except OSError:
-        return b""
 
 
 def is_joined() -> bool:
@@ -186,7 +175,7 @@ def bring_up() -> Any:
     if not MPI.Is_initialized():
         library = ctypes.CDLL(MPI.__file__)  # linked to the MPI library that mpi4py uses
         up = threading.Event()
-        threading.Thread(target=_watch_coming_up, args=(up,), daemon=True).start()
+        watch_coming_up(up, _ranks_here(), _MOMENT * (not is_first()), JOB.end)
         with ExitStack() as hidden:
             for name in _senseless():
                 hidden.enter_context(without(name))
@@ -202,10 +191,16 @@ def bring_up() -> Any:
             share(host.size)
             _tables.append(shared_table(host, MPI.COMM_WORLD.rank))
             host.Free()
-            _lingering.append(Lingering())
+            _lingering.append(Lingering(os.environ.get("PMI_FD", "")))
             watch(_tables[0], JOB.end, os.getppid() if is_launched() else None)
         atexit.register(_finalize)
     return MPI
+
+
+def _ranks_here() -> int:
+    """Return how many ranks this process's daemon has started on this host; 0 if unknown."""
+    told = next((os.environ[name] for name in LOCAL_RANKS if os.environ.get(name, "").isdigit()), "0")
+    return int(told) if is_launched() else 0
 
 
 def _senseless() -> list[str]:
@@ -256,33 +251,6 @@ def patiently(request: Any, awake: float = 0.0) -> None:
             time.sleep(1e-3)
         else:
             os.sched_yield()
-
-
-def _watch_coming_up(up: threading.Event) -> None:
-    """End the job if MPI does not initialise: a rank of this host has exited before, or time has run out."""
-    begun = time.monotonic()
-    while not up.wait(1.0):
-        lost, late = _has_lost_a_rank(), time.monotonic() - begun > COMING_UP
-        patience = _TOGETHER * lost + _MOMENT * (not is_first())  # a rank that was interrupted has its own line
-        if (lost or late) and not up.wait(patience):
-            why = (
-                "a rank exited before MPI was initialised"
-                if lost
-                else f"MPI was not initialised within {COMING_UP:g} s"
-            )
-            os.write(2, f"hpcopt: error: {why}\n".encode())
-            JOB.end(1)
-
-
-def _has_lost_a_rank() -> bool:
-    """Return whether this process's daemon has fewer children than the ranks it started on this host."""
-    told = next((os.environ[name] for name in LOCAL_RANKS if os.environ.get(name, "").isdigit()), "0")
-    if not is_launched():
-        return False
-    after_names = (_about(int(path.name), "stat").rpartition(b")")[2].split() for path in Path("/proc").glob("[0-9]*"))
-    parent = str(os.getppid()).encode()
-    alive = sum(1 for state, *others in filter(None, after_names) if others[0] == parent and state != b"Z")
-    return alive < int(told)
 
 
 def refuse_singletons() -> None:

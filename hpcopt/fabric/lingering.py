@@ -7,20 +7,24 @@ it ends by itself.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from contextlib import suppress
 
-_CONNECTION = "PMI_FD"  # the variable with the descriptor of the connection; standard output and error are others
 _PROGRAM = "read word || sleep 0.5"
 
 
 class Lingering:
-    """The shell of one rank; none if its launcher is of another kind."""
+    """The shell of one rank.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    descriptor
+        The descriptor of its connection to the launcher, besides standard output and error; empty: the launcher is of
+        another kind, and there is no shell.
+    """
+
+    def __init__(self, descriptor: str) -> None:
         self._shell: subprocess.Popen[bytes] | None = None
-        descriptor = os.environ.get(_CONNECTION, "")
         if descriptor.isdigit():
             with suppress(OSError):  # without a shell the others may remain silent
                 self._shell = subprocess.Popen(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hpcopt.fabric.host_table import HostTable
+from hpcopt.fabric.processes import state, status
 from hpcopt.interrupts import kept
 
 LOOK = 0.1  # seconds between two looks at a process, where the system cannot wake us
@@ -71,14 +72,6 @@ def _ended(pids: list[int]) -> list[int]:
             os.close(descriptor)
 
 
-def state(pid: int) -> str:
-    """Return the state of a process in a letter: R runs, S and D wait, T is stopped, Z has ended; empty: is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
-
-
 def _rank_ended(table: HostTable, slot: int, end: Callable[[int], NoReturn]) -> None:
     if table.ends(slot) or table.ends(table.own):
         return
@@ -103,12 +96,12 @@ def _free_shared_memory() -> None:
 
 def _how(pid: int) -> str:
     """Return how a process ended, as far as the system still knows."""
-    with suppress(OSError, ValueError, IndexError):
-        status = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[-1])
-        if os.WIFSIGNALED(status):
-            return f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
-        if os.WIFEXITED(status) and status:
-            return f"has ended with exit code {os.WEXITSTATUS(status)}"
+    with suppress(ValueError, IndexError):
+        code = int(status(pid)[-1])
+        if os.WIFSIGNALED(code):
+            return f"was killed by {signal.Signals(os.WTERMSIG(code)).name}"
+        if os.WIFEXITED(code) and code:
+            return f"has ended with exit code {os.WEXITSTATUS(code)}"
     return "has died without a word: killed, perhaps because memory ran out"
 
 
