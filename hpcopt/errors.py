@@ -35,11 +35,12 @@ class Remedy(Enum):
     """
 
     FORCE = " (force=True runs it anyway)"
-    DRAW = " (force=True draws them anyway, with the differences in the legend)"
+    TOGETHER = " (force=True shows them together anyway, and says how they differ)"
     OVERWRITE = "; give overwrite=True to replace it, or another folder"
     CONTINUE = "; give resume=True to keep its finished runs, overwrite=True to replace it, or another folder"
     CHANGED = "; give overwrite=True as well to run it again, or another folder"
     FOLDER = "; give another output folder"
+    FILE = "; give overwrite=True to replace it, or another file"
     RANKS = '; start it without mpiexec, or give kind = "mpi"'
     WORKERS = " (the number of its nodes)"
     COMPARE = "; hpcopt.compare runs several"

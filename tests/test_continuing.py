@@ -122,7 +122,26 @@ def test_a_finished_comparison_is_not_run_and_its_data_not_read(ran, monkeypatch
     compare("--resume")
     assert len(ran) == 4
     assert "4 of 4 runs are finished and kept" in capsys.readouterr().out
-    assert {path.name for path in contents("*.csv")} == {"compare.csv", "grid.csv"}
+    assert {path.name for path in contents("compare.csv", "grid.csv")} == {"compare.csv", "grid.csv"}
+
+
+def test_a_damaged_list_of_runs_is_refused_with_what_to_do_and_written_anew(ran, capsys):
+    compare("--quiet")
+    whole = contents("compare.json", "compare.csv")
+    index = Path("out") / "compare.json"
+    index.write_text("{")
+    compare(code=1)
+    told = capsys.readouterr().err
+    assert told.startswith("hpcopt: error: out/compare.json: damaged: ")
+    assert told.endswith("; give --resume to keep its finished runs, --overwrite to replace it, or another --out\n")
+    unfinish("giant")
+    compare("--quiet", "--resume")
+    assert ran[4:] == ["giant"]
+    assert contents("compare.json", "compare.csv") == whole
+    index.write_text("{")
+    compare("--quiet", "--overwrite")
+    assert len(ran) == 5 + 4
+    assert contents("compare.json", "compare.csv").keys() == whole.keys()
 
 
 def test_without_a_comparison_it_begins_one(ran):

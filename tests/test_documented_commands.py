@@ -34,6 +34,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 BROUGHT = {  # page -> the reader's files
     "clusters.md": ["my.toml"],
     "data.md": ["t10k-images-idx3-ubyte.gz", "words.txt", "more_words.txt"],
+    "operations.md": ["my.toml"],
     "study.md": ["mine.svm"],
     "quickstart.md": ["train.svm.bz2", "test.svm.bz2"],
     "trace.md": ["my.toml", "runs/my"],

@@ -83,7 +83,8 @@ def test_a_run_leaves_its_folder_and_speaks_on_one_rank_only(tmp_path, ranks):
     rows = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
     assert rows[-1]["clock"] == "wall"
     assert rows[-1]["bytes"] == 2 * (ranks - 1) * 8 * 31 * rows[-1]["round"]
-    assert {"run.json", "trace.jsonl", "model.npz", "convergence.png"} == {p.name for p in (tmp_path / "out").iterdir()}
+    files = {"run.json", "trace.jsonl", "model.npz", "convergence.png", "operations.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
 
 
 def test_same_seed_same_trace(tmp_path):

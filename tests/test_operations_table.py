@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import hpcopt
+from hpcopt.cli.main import main
+from hpcopt.cli.told import tell_run
 from hpcopt.conformance.problems import logistic
 from hpcopt.conformance.solving import Kept, going_on, solve
 from hpcopt.errors import InputError
@@ -17,7 +21,9 @@ from hpcopt.fabric.operations import COMPUTE, MONITORING, OTHER
 from hpcopt.fabric.timeline import BOARD, EXCHANGE, WAIT
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.results import folder as folders
-from hpcopt.results.operations import COLUMNS, csv_of, read_operations, write_operations
+from hpcopt.results.breakdown import draw_breakdown, stacked
+from hpcopt.results.operation_columns import operation_columns, shares_of, time_columns
+from hpcopt.results.operations import COLUMNS, OperationTable, csv_of, read_operations, write_operations
 from hpcopt.solvers import SOLVERS
 from hpcopt.topology.hubs import Hubs
 from tests.launch import RANKS
@@ -36,6 +42,11 @@ def no_pictures(monkeypatch):
     """Disable the runs' pictures, which take a second each and are tested elsewhere."""
     monkeypatch.setattr("hpcopt.runs.execute.draw_convergence", lambda *_, **__: None)
     monkeypatch.setattr("hpcopt.runs.execute.draw_edges", lambda *_: None)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
 
 
 class Counted(VirtualCluster):
@@ -207,3 +218,103 @@ def test_the_name_of_a_class_of_links_does_not_break_the_file(tmp_path):
     table = read_operations(tmp_path, 2)
     assert set(table.rows["link_class"]) == {"-", "near far"}
     assert {COMPUTE, OTHER, "sum"} < set(table.rows["operation"])
+
+
+def table_of(nodes, rng, *, known=True):
+    """Return a table in which every node computes for a random time, and waits for the last one."""
+    compute = rng.lognormal(size=nodes)
+    rows = []
+    for node, spent in enumerate(compute):
+        waited = compute.max() - spent
+        rows += [
+            (node, "compute", "-", 3, spent, 0.0, 0, 0),
+            (node, "sum", "world", 2, waited + 0.5, waited if known else math.nan, 4, 64),
+            (node, "other", "-", 0, 0.25, 0.0, 0, 0),
+            (node, "monitoring", "-", 1, 0.125, math.nan, 2, 16),
+        ]
+    return OperationTable(np.array(rows, dtype=list(COLUMNS.items())), nodes)
+
+
+def cells(columns, row):
+    return {column.head.replace("\n", " "): column.cells[row].text for column in columns if column.head != "max/min"}
+
+
+def test_the_rows_of_the_table_are_sorted_by_time_and_followed_by_the_total(rng):
+    table = table_of(3, rng)
+    times = table.times()
+    columns = operation_columns({"run": table})
+    names = [cell.text for cell in columns[0].cells]
+    whole = times.clock.sum()
+    first, second = (
+        ("compute", "sum") if times.compute.sum() > (times.wait + times.exchange).sum() else ("sum", "compute")
+    )
+    assert names == [first, second, "other", "all", "monitoring"]
+    sums, everything = cells(columns, names.index("sum")), cells(columns, 3)
+    assert sums["calls"] == "2"
+    assert sums["seconds"] == f"{times.compute.max() - times.compute.min() + 0.5:.4g}"
+    assert sums["share %"] == f"{100 * (times.wait + times.exchange).sum() / whole:.1f}"
+    assert sums["waiting %"] == f"{100 * times.wait.sum() / (times.wait + times.exchange).sum():.1f}"
+    assert (sums["messages"], sums["bytes each"]) == ("12", "16")
+    assert (everything["share %"], everything["messages"]) == ("100.0", "12")
+    assert cells(columns, 4)["seconds"] == "0.125"
+    ratios = [column for column in columns if column.head == "max/min"]
+    assert ratios[1].cells[names.index("compute")].text == f"{times.compute.max() / times.compute.min():.3g}"
+
+
+def test_waiting_that_is_not_known_is_not_told(rng):
+    tables = {"with": table_of(3, rng), "without": table_of(2, rng, known=False)}
+    operations = operation_columns(tables)
+    runs = [cell.text for cell in operations[2].cells]
+    assert runs == ["with", "without"] * 5
+    rows = [cells(operations, row) for row in range(10)]
+    assert [row["waiting %"] for row in rows if row["operation"] == "sum" and row["run"] == "without"] == ["-"]
+    known, unknown = (cells(time_columns(tables), row) for row in range(2))
+    assert unknown["waiting %"] == "-" != known["waiting %"]
+    assert "exchanging or waiting %" in unknown
+    assert list(shares_of(tables["without"])) == ["computing", "other", "exchanging or waiting"]
+    assert sum(shares_of(tables["with"]).values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("nodes", [1, 64, 65, 4096])
+def test_bars_keep_the_sum_of_all_nodes(nodes, rng):
+    times = table_of(nodes, rng).times()
+    bars = stacked(times)
+    sizes = np.diff(np.append(np.linspace(0, nodes, len(bars["compute"]), endpoint=False).astype(int), nodes))
+    assert len(sizes) <= 256
+    for name, values in bars.items():
+        assert (values * sizes).sum() == pytest.approx(getattr(times, name).sum())
+    if nodes > 64:
+        assert (np.diff(bars["compute"]) >= 0.0).all()
+    else:
+        assert bars["compute"].tolist() == times.compute.tolist()
+
+
+def test_runs_of_any_size_are_drawn_in_one_picture(rng, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    tables = {"one": table_of(2, rng), "two": table_of(300, rng), "$3$": table_of(9, rng), "4": table_of(70, rng)}
+    draw_breakdown(tables, tmp_path / "picture.png", "all")
+    (figure,) = drawn
+    panels = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in panels] == ["one", "two", r"\$3\$", "4"]
+    assert len(panels[0].patches) == 2 * 5
+    assert len(panels[1].patches) == 5
+    assert panels[1].get_xlabel() == "% of the 300 nodes, those that compute least first"
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["computing", "exchanging", "waiting for others", "other", "monitoring (wall clock, on top)"]
+
+
+def test_the_picture_and_the_summary_of_a_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = hpcopt.run({**RUN, "solver": {"name": "giant"}}, folder="run")
+    tell_run(run)
+    told = capsys.readouterr().out
+    assert re.search(r"time of the nodes +computing \d+\.\d%, waiting \d+\.\d%, exchanging \d+\.\d%\s", told)
+    assert main(["plot", "run", "--operations"]) == 0
+    assert capsys.readouterr().out == "run/operations.png\n"
+    assert (tmp_path / "run" / "operations.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["plot", "run", "--operations", "--x", "bytes"]) == 2
+    assert main(["plot", "run", "--operations", "--timeline"]) == 2
+    (tmp_path / "run" / "operations.csv").write_text("nothing\n")
+    assert main(["plot", "run", "--operations"]) == 1
+    assert "run/operations.csv: damaged: its first line is " in capsys.readouterr().err

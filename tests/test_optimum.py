@@ -194,6 +194,19 @@ def test_it_is_remembered_for_the_same_problem_only(tmp_path, monkeypatch):
     assert again.goal.optimum == first
 
 
+def test_what_was_edited_or_moved_is_computed_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(remembered, "place", lambda: Place(tmp_path / "kernels", ()))
+    first, other = run({"l2": 0.1}).goal.optimum, run({"l2": 0.2}).goal.optimum
+    files = {json.loads(path.read_text())["optimum"]["value"]: path for path in (tmp_path / "optima").iterdir()}
+    file, elsewhere = files[first], files[other]
+    kept = file.read_text()
+    file.write_text(kept.replace(f"{first}", f"{first + 1.0}"))
+    assert run({"l2": 0.1}).goal.optimum == first
+    assert file.read_text() == kept
+    file.write_text(elsewhere.read_text())
+    assert run({"l2": 0.1}).goal.optimum == first
+
+
 @pytest.mark.parametrize("there", ["{}", '{"value": "x", "how": "y"}', "[]", "\x00"])
 def test_what_is_damaged_or_cannot_be_written_is_computed(tmp_path, monkeypatch, there):
     monkeypatch.setattr(remembered, "place", lambda: Place(tmp_path / "kernels", ()))

@@ -73,7 +73,7 @@ def test_runs_of_different_problems_are_refused_unless_one_insists(made, drawn, 
     assert main(["plot", str(first), str(second)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{first} and {second} are of different problems: {key} is " in line
-    assert line.endswith("(--force draws them anyway, with the differences in the legend)")
+    assert line.endswith("(--force shows them together anyway, and says how they differ)")
     assert not drawn
     assert main(["plot", str(first), str(second), "--force"]) == 0
     assert all(f"{key} = " in name for name in names(drawn))

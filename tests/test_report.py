@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from hpcopt.results.columns import Column, Shown
 from hpcopt.results.document import Commands, Heading, Paragraph, Picture, Table, as_markdown, in_html, side_by_side
 from hpcopt.runs import execute
 from hpcopt.studies import compare
+from hpcopt.studies.operations import Operations
 from hpcopt.studies.overlay import Overlay
 
 TABLES = {"data": {"source": "logistic", "rows": 60}, "stop": {"rounds": 6}, "cluster": {"workers": 2}}
@@ -67,6 +69,7 @@ def folder(finished, tmp_path, monkeypatch):
 def undrawn(monkeypatch):
     """Put a file in the place of each picture."""
     monkeypatch.setattr(Overlay, "draw", lambda _, picture, __: picture.write_bytes(PNG))
+    monkeypatch.setattr(Operations, "draw", lambda _, picture, __: picture.write_bytes(PNG))
 
 
 def change(path, **keys):
@@ -79,12 +82,15 @@ def test_a_page_holds_everything_and_asks_for_no_other_file(folder, capsys):
     assert capsys.readouterr().out == "report.html\n"
     text = Path("report.html").read_text()
     page = Page(text)
-    (picture,) = page.pictures
-    kind, _, coded = picture["src"].partition(",")
-    assert kind == "data:image/png;base64"
-    assert base64.b64decode(coded).startswith(PNG)
+    assert len(page.pictures) == 2
+    for picture in page.pictures:
+        kind, _, coded = picture["src"].partition(",")
+        assert kind == "data:image/png;base64"
+        assert base64.b64decode(coded).startswith(PNG)
     assert "http" not in text
-    assert {"Results", "Environment", "Where the time went", "To run it again"} <= set(page.texts)
+    assert {"Results", "Environment", "Where the time went", "Operations of the nodes", "To run it again"} <= set(
+        page.texts
+    )
     rows = hpcopt.load("both").rows()
     assert f"{rows[0]['objective']:#.6g}" in page.texts
     assert {"giant seed=0", "giant seed=1", "step_size=0.05", "best"} <= set(page.texts)
@@ -96,10 +102,15 @@ def test_a_page_holds_everything_and_asks_for_no_other_file(folder, capsys):
 
 def test_markdown_has_its_picture_beside_it(folder, capsys):
     assert main(["report", "one", "two", "-o", "two runs.md"]) == 0
-    assert capsys.readouterr().out == "two runs.md\ntwo runs.png\n"
+    files = "two runs.md\ntwo runs.png\ntwo runs-operations.png\n"
+    assert capsys.readouterr().out == files
     text = Path("two runs.md").read_text()
-    assert "](two%20runs.png)" in text
-    assert Path("two runs.png").read_bytes().startswith(PNG)
+    for name in ("two runs.png", "two runs-operations.png"):
+        assert f"]({name.replace(' ', '%20')})" in text
+        assert Path(name).read_bytes().startswith(PNG)
+    assert re.search(r"^\| sum \| world \| giant .* \| 6 \| 1 \| .* \| 12 \| 0.00163 \| 136 \|$", text, re.MULTILINE)
+    assert main(["report", "one", "two", "-o", "two runs.md"]) == 0
+    assert capsys.readouterr().out == files
     assert r"| key | giant \[2 virtual nodes\] | newton-cg \[3 virtual nodes\] |" in text
     assert "| cluster.workers | 2 | 3 |" in text
     assert "The runs have different numbers of nodes." in text
@@ -114,7 +125,8 @@ def test_names_are_shown_to_the_letter_and_are_never_markup(tmp_path):
     assert page.texts.count(shown) == 9
     assert page.pictures[0]["alt"] == shown
     assert page.tags.count("b") == 1  # of the best cell
-    lines = [line for line in as_markdown(ODD, blocks).splitlines() if line and not line.startswith("    ")]
+    *lines, mark = [line for line in as_markdown(ODD, blocks).splitlines() if line and not line.startswith("    ")]
+    assert mark == "<!-- written by hpcopt report -->"
     assert not any(letter in line.replace("\\" + letter, "") for line in lines for letter in "<`$")
     assert [line[:2] for line in lines] == ["# ", "##", r"\<", "![", "| ", "| ", "| ", "| ", r"\<"]
 
@@ -123,6 +135,50 @@ def test_what_runs_have_in_common_is_told_once():
     same, other = side_by_side(["a", "b"], [{"k": "1", "l": "2"}, {"k": "1", "m": "3"}])
     assert [[cell.text for cell in column.cells] for column in same.columns] == [["k"], ["1"]]
     assert [[cell.text for cell in column.cells] for column in other.columns] == [["l", "m"], ["2", "-"], ["-", "3"]]
+
+
+def test_files_that_are_no_report_are_kept(folder, capsys, undrawn):
+    for name in ("mine.md", "mine.html", "run.png", "more-operations.png"):
+        Path(name).write_text("mine")
+    for output, kept in (
+        ("mine.md", "mine.md: is there already and is no report of hpcopt"),
+        ("mine.html", "mine.html: is there already and is no report of hpcopt"),
+        ("run.md", "run.png: is there already, and run.md would have a picture of that name"),
+        ("more.md", "more-operations.png: is there already, and more.md would have a picture of that name"),
+    ):
+        assert main(["report", "one", "-o", output]) == 1
+        told = capsys.readouterr().err
+        assert told == f"hpcopt: error: {kept}; give --overwrite to replace it, or another file\n"
+    assert {Path(name).read_text() for name in ("mine.md", "mine.html", "run.png", "more-operations.png")} == {"mine"}
+    assert not Path("run.md").exists()
+    assert main(["report", "one", "-o", "run.md", "--overwrite"]) == 0
+    assert Path("run.png").read_bytes() == PNG
+
+
+def test_operations_are_printed_without_a_file(folder, capsys):
+    before = sorted(folder.rglob("*"))
+    assert main(["report", "one", "two", "--operations"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"sum +world +giant \[2 virtual nodes\] +6 +1 .* 12 +0.00163 +136 ", told)
+    assert re.search(r"compute +- +newton-cg \[3 virtual nodes\] ", told)
+    assert sorted(folder.rglob("*")) == before
+    assert main(["report", "one", "--operations", "-o", "r.md"]) == 2
+    Path("one/operations.csv").unlink()
+    assert main(["report", "one", "--operations"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("hpcopt: error: giant: no table of operations; a run ")
+    assert main(["report", "one", "-o", "r.md"]) == 0
+    assert "Without a table of operations: giant; " in Path("r.md").read_text()
+
+
+def test_a_part_of_a_comparison_is_shown_alone(folder, capsys, undrawn, monkeypatch):
+    assert main(["report", "both/giant", "-o", "r.md"]) == 0
+    text = Path("r.md").read_text()
+    assert "rerun both/giant/seed=1" in text
+    assert "sgd" not in text
+    assert len(hpcopt.load("both/giant").runs) == 2
+    monkeypatch.chdir("both/sgd")
+    assert main(["plot", "."]) == 0
+    assert Path("compare.png").exists()
 
 
 def test_different_problems_are_refused_or_told(folder, capsys, undrawn):

@@ -75,11 +75,12 @@ RequireTarget = Annotated[
 
 REMEDIES = {
     Remedy.FORCE: " (--force runs it anyway)",
-    Remedy.DRAW: " (--force draws them anyway, with the differences in the legend)",
+    Remedy.TOGETHER: " (--force shows them together anyway, and says how they differ)",
     Remedy.OVERWRITE: "; give --overwrite to replace it, or another --out",
     Remedy.CONTINUE: "; give --resume to keep its finished runs, --overwrite to replace it, or another --out",
     Remedy.CHANGED: "; give --overwrite as well to run it again, or another --out",
     Remedy.FOLDER: "; give another output folder with --out",
+    Remedy.FILE: "; give --overwrite to replace it, or another file",
     Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',
     Remedy.WORKERS: " (or give --virtual N)",
     Remedy.COMPARE: "; for several use: hpcopt compare",

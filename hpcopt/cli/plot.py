@@ -29,6 +29,10 @@ def plot(
         bool,
         typer.Option("--timeline", help="Draw when each node computed, waited and exchanged; one picture per run."),
     ] = False,
+    operations: Annotated[
+        bool,
+        typer.Option("--operations", help="Draw where the time of each node went: computing, exchanging, waiting."),
+    ] = False,
     speed_up: Annotated[
         bool,
         typer.Option(
@@ -46,24 +50,35 @@ def plot(
 
     Plots the objective against rounds, bytes and seconds; several runs of one problem, or a comparison, in one picture.
     Other axes, sizes for a paper, and names are options; the runs are not started again.
+    With --operations, plots where the time of each node went: computing, exchanging, waiting.
     With --timeline, plots when each node computed, waited and exchanged, for runs with output.timeline = true, and
     writes a .trace.json beside the picture, for chrome://tracing or Perfetto.
     """
-    from hpcopt.studies.replot import check_pictures, replot, replot_timelines
+    from hpcopt.studies.replot import check_pictures, replot, replot_operations, replot_timelines
 
     if output is not None:
         check_format(output)
-    check_pictures(folders, output, timeline=timeline, table=table)
-    if timeline and (speed_up or table or look != Look()):
-        raise typer.BadParameter("--timeline: its picture takes none of the options for curves")
-    look = replace(look, speed_up=speed_up)
+    check_pictures(folders, output, timeline=timeline, operations=operations, table=table)
+    if timeline or operations:
+        _check_alone(timeline, operations, plain=not (speed_up or table or look != Look()))
     if timeline:
         files = replot_timelines(folders, output)
+    elif operations:
+        files = replot_operations(folders, output, force=force)
     else:
-        files = replot(folders, output, force=force, look=look, table=table)
+        files = replot(folders, output, force=force, look=replace(look, speed_up=speed_up), table=table)
     for file in files:
         print(file)
     return 0
+
+
+def _check_alone(timeline: bool, operations: bool, *, plain: bool) -> None:
+    """Raise an error for two pictures at once, and for options of curves with one that has none."""
+    if timeline and operations:
+        raise typer.BadParameter("--timeline and --operations are two pictures; give one of them")
+    if not plain:
+        name = "--timeline" if timeline else "--operations"
+        raise typer.BadParameter(f"{name}: its picture takes none of the options for curves")
 
 
 def check_format(path: Path) -> None:

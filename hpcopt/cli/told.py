@@ -10,7 +10,8 @@ from hpcopt.fabric.launch import is_first
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
 from hpcopt.results.grids import grid_table
-from hpcopt.results.printed import compare_table
+from hpcopt.results.operation_columns import shares_of
+from hpcopt.results.printed import compare_table, printed
 from hpcopt.results.summary import summary_table
 from hpcopt.results.terminal import is_terminal, warn
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from hpcopt.runs.finished import Run
     from hpcopt.studies.comparison import Comparison
+    from hpcopt.studies.operations import Operations
 
 WIDTH = 100  # columns in a batch log
 WIDEST = 1000  # of a table there
@@ -32,6 +34,7 @@ def tell_run(run: Run) -> None:
             "model": run.folder / folders.MODEL,
             "picture": run.folder / folders.PICTURE,
             "topology": run.folder / folders.TOPOLOGY,
+            "operations": run.folder / folders.OPERATIONS,
             "timeline": run.folder / folders.TIMELINE,
             "folder": run.folder,
         }
@@ -64,6 +67,12 @@ def tell_comparison(comparison: Comparison) -> None:
     _tell_undercut(comparison.goal, comparison.runs)
 
 
+def tell_operations(operations: Operations) -> None:
+    """Print the tables of the operations of runs."""
+    for columns, caption in operations.columns():
+        _print(printed(columns, caption), whole=True)
+
+
 def _tell_undercut(goal: Goal, runs: Sequence[Run]) -> None:
     """Say so if a run went below the optimum."""
     lowest = goal.undercut(record for run in runs for record in run.records)
@@ -73,7 +82,14 @@ def _tell_undercut(goal: Goal, runs: Sequence[Run]) -> None:
 
 def _summary(run: Run, places: dict[str, Path]) -> Table:
     there = {name: place for name, place in places.items() if place.exists()}
-    return summary_table(run.result, run.records[-1].clock, there, phases=run.phases.seconds, records=len(run.records))
+    return summary_table(
+        run.result,
+        run.records[-1].clock,
+        there,
+        phases=run.phases.seconds,
+        records=len(run.records),
+        activities=None if run.operations is None else shares_of(run.operations),
+    )
 
 
 def _print(table: Table, *, whole: bool = False) -> None:

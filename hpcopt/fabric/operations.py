@@ -25,6 +25,7 @@ NO_LINK = "-"
 """Their class of links."""
 WAITS = frozenset({"wait", "drain"})
 """Operations that only wait."""
+_ROUNDING = 1e-12  # of the clock, which adds up the same seconds in another order
 _DRIVERS = "monitoring"  # class of links of the driver's own window, in which a node may pause
 
 
@@ -144,7 +145,9 @@ class Operations(Observer):
             Line(kind, link_class, row.calls, row.seconds, self._waiting(kind, row, known), row.messages, row.bytes)
             for (link_class, kind), row in named
         ]
-        rest = max(0.0, node.now() - math.fsum(line.seconds for line in lines))
+        clock = node.now()
+        rest = clock - math.fsum(line.seconds for line in lines)
+        rest = rest if rest > _ROUNDING * clock else 0.0
         seen = node.ledger.monitored
         return [
             *lines,

@@ -58,8 +58,8 @@ class NotDrawnError(InputError):
 
 
 @contextmanager
-def drawing(picture: Path) -> Iterator[None]:
-    """Wrap all work on a picture: any failure becomes a one-line error.
+def drawing(picture: Path | str) -> Iterator[None]:
+    """Wrap all work on a picture, a file or a name in words: any failure becomes a one-line error.
 
     Raises
     ------

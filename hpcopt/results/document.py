@@ -63,6 +63,8 @@ class Picture:
     shows: str
 
 
+_MARK = "written by hpcopt report"  # how a report is told from other files
+
 Block = Heading | Paragraph | Table | Commands | Picture
 
 
@@ -93,14 +95,22 @@ def side_by_side(names: Sequence[str], tables: Sequence[Mapping[str, str]]) -> l
 
 def in_html(title: str, blocks: Sequence[Block]) -> str:
     """Return one self-contained HTML file, pictures included."""
-    head = f'<meta charset="utf-8">\n<title>{_html(title)}</title>\n<style>{_STYLE}</style>'
+    marks = f'<meta charset="utf-8">\n<meta name="generator" content="{_MARK}">'
+    head = f"{marks}\n<title>{_html(title)}</title>\n<style>{_STYLE}</style>"
     body = "\n".join([f"<h1>{_html(title)}</h1>", *map(_html_block, blocks)])
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
 def as_markdown(title: str, blocks: Sequence[Block]) -> str:
     """Return a Markdown file, whose pictures are expected beside it."""
-    return "\n".join([f"# {for_markdown(title)}\n", *map(_markdown_block, blocks)])
+    return "\n".join([f"# {for_markdown(title)}\n", *map(_markdown_block, blocks), f"<!-- {_MARK} -->\n"])
+
+
+def is_report(path: Path, showing: Path | None = None) -> bool:
+    """Return whether a file is a report; with `showing`, also whether it shows that picture beside it."""
+    text = path.read_bytes()
+    there = showing is None or f"]({quote(showing.name)})".encode() in text
+    return _MARK.encode() in text and there
 
 
 def _html_block(block: Block) -> str:

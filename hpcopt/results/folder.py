@@ -34,14 +34,14 @@ from hpcopt.results.text_tables import FORMATS
 
 RUN, TRACE, MODEL, PICTURE = "run.json", "trace.jsonl", "model.npz", "convergence.png"
 EDGES, TOPOLOGY = "edges.csv", "topology.png"
-OPERATIONS = "operations.csv"
+OPERATIONS, OPERATIONS_PICTURE = "operations.csv", "operations.png"
 TIMELINE, TIMELINE_PICTURE, TIMELINE_EVENTS = "timeline.csv", "timeline.png", "timeline.trace.json"
 TABLE, COMPARISON, INDEX, GRID = "compare.csv", "compare.png", "compare.json", "grid.csv"
 TEXT_TABLES = {name: f"compare.{name}" for name in FORMATS}
 NOT_DRAWN = (RUN, TRACE, MODEL, EDGES, OPERATIONS, TIMELINE, TABLE, INDEX, GRID)
 _FORMER = "network.png"  # written by earlier versions
 OURS = (
-    *(*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON),
+    *(*NOT_DRAWN, PICTURE, TOPOLOGY, _FORMER, OPERATIONS_PICTURE, TIMELINE_PICTURE, TIMELINE_EVENTS, COMPARISON),
     *TEXT_TABLES.values(),
 )
 
@@ -77,9 +77,15 @@ def check(
         for name in OURS:
             if (place / name).is_dir():
                 raise InputError(f"{place / name}: is a folder, but a run writes a file of that name", Remedy.FOLDER)
-    places = [folder, *(folder / name for name in dict.fromkeys([*inner, *listed(folder)]))]
+    try:
+        names = listed(folder)
+    except InputError as error:
+        if not (overwrite or (resume and inner)):
+            raise InputError(error.message, Remedy.CONTINUE if inner else Remedy.OVERWRITE) from None
+        names = list(inner)
+    places = [folder, *(folder / name for name in dict.fromkeys([*inner, *names]))]
     check_apart((place / name for place in places for name in OURS), inputs)
-    several = bool(listed(folder))
+    several = bool(names)
     for place in places:
         held = [name for name in OURS if os.path.lexists(place / name)]
         compared = several and not (place == folder and RUN in held)
@@ -90,7 +96,7 @@ def check(
 
 def clear(folder: Path) -> None:
     """Create `folder`, or remove the run or comparison in it; other files are kept."""
-    for name in listed(folder):
+    for name in readable(folder):
         _remove_run(folder, name)
     _remove_files(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +106,14 @@ def listed(folder: Path) -> list[str]:
     """Return the folders of a comparison's runs, relative to its own, in order; none if there is no comparison."""
     found = index(folder)
     return [] if found is None else [run.folder for run in found.runs]
+
+
+def readable(folder: Path) -> list[str]:
+    """Return the same, but none if the list is damaged; it is about to be written anew."""
+    try:
+        return listed(folder)
+    except InputError:
+        return []
 
 
 def index(folder: Path) -> checked.Index | None:
@@ -112,7 +126,7 @@ def index(folder: Path) -> checked.Index | None:
 
 def kept(folder: Path) -> str:
     """Describe what a run or a comparison has written so far."""
-    names = listed(folder)
+    names = readable(folder)
     if names:
         whole = sum(_is_whole(folder / name) for name in names)
         return f"{whole} of {len(names)} runs in {folder} are complete, and resuming keeps them"

@@ -1,4 +1,4 @@
-"""The table of a comparison as printed; without colour, in a batch log, it contains the same information.
+"""Tables as printed; without colour, in a batch log, it contains the same information.
 
 rich is imported only when a table is shown.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hpcopt.results.columns import Shown, caption_of, columns_of
+from hpcopt.results.columns import Column, Shown, caption_of, columns_of
 from hpcopt.results.goal import Goal
 
 if TYPE_CHECKING:
@@ -27,19 +27,23 @@ def compare_table(rows: Sequence[Mapping[str, Any]], goal: Goal | None = None, t
     title
         Printed above the table.
     """
+    goal = goal or Goal()
+    return printed(columns_of(rows, goal), caption_of(rows, goal, "below"), title)
+
+
+def printed(columns: Sequence[Column], caption: str = "", title: str | None = None) -> Table:
+    """Return a table of these columns."""
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    goal = goal or Goal()
     table = Table(
         title=title and escape(title),
-        caption=caption_of(rows, goal, "below") or None,
+        caption=escape(caption) or None,
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
-    columns = columns_of(rows, goal)
     for column in columns:
         head = column.head if "\n" in column.head else f"\n{column.head}"
         if column.is_number:

@@ -20,6 +20,7 @@ def summary_table(
     title: str | None = None,
     phases: Mapping[str, float] | None = None,
     records: int | None = None,
+    activities: Mapping[str, float] | None = None,
 ) -> Table:
     """Return the summary table of one run.
 
@@ -37,6 +38,8 @@ def summary_table(
         Seconds on the wall clock by phase: reading, preparing, ...
     records
         Number of records; shown if there are fewer than iterations.
+    activities
+        Shares of the nodes' time, by name: {"computing": 0.8, ...}.
     """
     from rich.box import SIMPLE
     from rich.markup import escape
@@ -59,6 +62,7 @@ def summary_table(
         "of which over edges": f"{megabytes(result['model_bytes'])} MB" if result.get("model_bytes") else "",
         "time slots": f"{result['slots']:,d}" if "slots" in result else "",
         "seconds": f"{number(result['seconds'], '.4g')} ({clock} clock)",
+        "time of the nodes": ", ".join(f"{name} {share:.1%}" for name, share in (activities or {}).items()),
         "seconds by phase": ", ".join(f"{phase} {spent:.3g}" for phase, spent in (phases or {}).items()),
         "passes over the data": number(result["work"], ",.1f"),
         f"test accuracy{mean}": number(result.get("test_accuracy"), ".4f"),

@@ -11,6 +11,7 @@ from hpcopt.models.model import Model
 from hpcopt.models.model import load as load_model
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
+from hpcopt.results.operations import OperationTable, read_operations
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Status
 from hpcopt.results.trace import Trace
@@ -76,6 +77,11 @@ class Run:
             return self.held
         assert self.folder is not None, "or it is held"
         return load_model(self.folder / folders.MODEL)
+
+    @cached_property
+    def operations(self) -> OperationTable | None:
+        """What its nodes did how often and for how long, read from its folder; None if there is no table of it."""
+        return None if self.folder is None else read_operations(self.folder, self.described.get("nodes", 1))
 
     def light(self) -> Run:
         """Return the run without its model in memory, if that is in its folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -17,13 +18,27 @@ from hpcopt.spec.specification import Specification
 from hpcopt.version import __version__
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """The contents of a file; the digest tells what is damaged, edited, or under the name of another problem."""
+
+    optimum: Optimum
+    sha256: str
+
+
+def _digest(file: Path, optimum: Optimum) -> str:
+    return hashlib.sha256(f"{file.name}\n{json.dumps(optimum.as_dict())}".encode()).hexdigest()
+
+
 def recall(spec: Specification, prepared: Prepared) -> Optimum | None:
     """Return the optimum of the prepared problem if it is known from before; on the process that writes."""
     file = _file(spec, prepared)
     if file is None:
         return None
     with suppress(OSError, msgspec.DecodeError, RecursionError):
-        return msgspec.json.decode(file.read_bytes(), type=Optimum)
+        kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
+        if kept.sha256 == _digest(file, kept.optimum):
+            return kept.optimum
     return None
 
 
@@ -35,7 +50,7 @@ def remember(spec: Specification, prepared: Prepared, optimum: Optimum) -> None:
     with suppress(OSError):
         file.parent.mkdir(exist_ok=True, mode=0o700)
         with written_whole(file) as out:
-            out.write(json.dumps(optimum.as_dict()))
+            out.write(json.dumps({"optimum": optimum.as_dict(), "sha256": _digest(file, optimum)}))
 
 
 def _file(spec: Specification, prepared: Prepared) -> Path | None:

@@ -8,6 +8,7 @@ from hpcopt.errors import InputError
 from hpcopt.results import folder as folders
 from hpcopt.runs.finished import Run
 from hpcopt.studies.comparison import Comparison
+from hpcopt.studies.places import index_of
 from hpcopt.studies.plan import contenders_of
 
 
@@ -20,7 +21,7 @@ def load(folder: str | Path) -> Run | Comparison:
     Parameters
     ----------
     folder
-        As `hpcopt.run` or `hpcopt.compare` wrote it.
+        As `hpcopt.run` or `hpcopt.compare` wrote it; in a comparison's, the folder of a solver has its runs.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def load(folder: str | Path) -> Run | Comparison:
         If there is neither, it is damaged, or no run has finished.
     """
     folder = Path(folder)
-    index = folders.index(folder) if not (folder / folders.RUN).exists() else None
+    index = index_of(folder) if not (folder / folders.RUN).exists() else None
     if index is None:
         described, records = folders.read(folder)
         if described.get("result") is None:

@@ -20,6 +20,7 @@ from hpcopt.results.plots import draw_compare, draw_convergence
 from hpcopt.results.record import Record
 from hpcopt.results.tables import compare_rows
 from hpcopt.studies.comparable import MEASURED, Value, circumstances, differences
+from hpcopt.studies.places import index_of, runs_in
 from hpcopt.studies.plan import contenders_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Overlay:
         runs, missing = _read(paths)
         unlike = differences([(one.described, one.records) for one in runs])
         if unlike and not force:
-            raise InputError(_refusal(runs, unlike), Remedy.DRAW)
+            raise InputError(_refusal(runs, unlike), Remedy.TOGETHER)
         return cls(paths, runs, missing, unlike)
 
     @property
@@ -170,11 +171,15 @@ class Overlay:
         often = Counter(names)
         return [f"{name} ({path})" if often[name] > 1 else name for name, (path, _) in zip(names, places, strict=True)]
 
-    def _title(self) -> str:
+    @property
+    def problems(self) -> str:
+        """Their problems in words, of many the first."""
         problems = list(dict.fromkeys(run.described["problem"] for run in self.runs))
         more = f" and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
-        left = f"\n(not there: {_few(self.missing)})" if self.missing else ""
-        return "; ".join(problems[:_MOST_NAMED]) + more + left
+        return "; ".join(problems[:_MOST_NAMED]) + more
+
+    def _title(self) -> str:
+        return self.problems + (f"\n(not there: {_few(self.missing)})" if self.missing else "")
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[ReadRun], list[str]]:
@@ -215,7 +220,7 @@ def _compared(place: Path, begun: list[ReadRun]) -> list[ReadRun]:
 
     If none has, those of the first cell that has begun.
     """
-    index = folders.index(place)
+    index = index_of(place)
     assert index is not None, "a comparison"
     paths = [place / run.folder for run in index.runs]
     there = {paths.index(one.path): one for one in begun}
@@ -244,13 +249,3 @@ def _refusal(read: list[ReadRun], unlike: dict[str, list[Value]]) -> str:
     told = ["not given" if value is None else str(value) for value in (values[0], values[other])]
     more = f" (also {', '.join(list(unlike)[1:])})" if len(unlike) > 1 else ""
     return f"{read[0].path} and {read[other].path} are of different problems: {key} is {told[0]} and {told[1]}{more}"
-
-
-def runs_in(path: Path) -> list[Path]:
-    """Return the run's folder, or the folders of a comparison's runs in order."""
-    if (path / folders.RUN).exists():
-        return [path]
-    inner = [path / name for name in folders.listed(path)]
-    if not inner:
-        raise InputError(f"{path}: no run here (there is neither {folders.RUN} nor {folders.INDEX} in it)")
-    return inner

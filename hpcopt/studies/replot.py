@@ -13,11 +13,18 @@ from hpcopt.results.terminal import warn
 from hpcopt.results.text_tables import write_table
 from hpcopt.results.timeline import draw_timeline, write_events
 from hpcopt.runs.topology import draw_edges
-from hpcopt.studies.overlay import Overlay, runs_in
+from hpcopt.studies.operations import WITHOUT, Operations
+from hpcopt.studies.overlay import Overlay
+from hpcopt.studies.places import runs_in
 
 
 def check_pictures(
-    paths: list[Path], output: Path | None = None, *, timeline: bool = False, table: str | None = None
+    paths: list[Path],
+    output: Path | None = None,
+    *,
+    timeline: bool = False,
+    operations: bool = False,
+    table: str | None = None,
 ) -> None:
     """Raise an error for files that cannot be written or would overwrite their inputs; no run is read yet.
 
@@ -29,7 +36,9 @@ def check_pictures(
     if output is not None:
         check_file(output)
     runs = [run for place in paths for run in runs_in(place)]
-    if output is not None:
+    if operations:
+        pictures = [output or paths[0] / folders.OPERATIONS_PICTURE]
+    elif output is not None:
         pictures = [
             output,
             output.with_suffix(".trace.json") if timeline else output.with_name(_beside(output, output)),
@@ -132,6 +141,31 @@ def replot_timelines(paths: list[Path], output: Path | None = None) -> list[Path
             f"give no file, and each run's folder gets its own"
         )
     return [written for folder in folders_of_runs for written in _timeline(folder, output)]
+
+
+def replot_operations(paths: list[Path], output: Path | None = None, *, force: bool = False) -> list[Path]:
+    """Draw where the time of the nodes of each run went, in one picture.
+
+    Parameters
+    ----------
+    output
+        The picture; default operations.png in the (first) folder.
+    force
+        Whether runs of different problems may be in one picture.
+
+    Raises
+    ------
+    InputError
+        If a folder contains no run, if no run has a table of operations, or if runs are of different problems.
+    """
+    overlay = Overlay.of(paths, force=force)
+    picture = output or paths[0] / folders.OPERATIONS_PICTURE
+    operations = Operations.of(overlay).needed()
+    for name in operations.without:
+        warn(f"{name}: no table of operations; {WITHOUT}")
+    with drawing(picture):
+        operations.draw(picture, overlay.problems)
+    return [picture]
 
 
 def _timeline(folder: Path, output: Path | None) -> tuple[Path, Path]:

@@ -25,6 +25,7 @@ from hpcopt.results.formats import megabytes
 from hpcopt.spec.labels import flat
 from hpcopt.studies.comparison import Comparison
 from hpcopt.studies.load import load
+from hpcopt.studies.operations import WITHOUT, Operations
 from hpcopt.studies.overlay import Overlay, ReadRun
 
 _OF_RUN = ("hpcopt", "python", "versions", "mpi", "cluster", "nodes", "clock", "oversubscribed", "topology", "hubs")
@@ -34,8 +35,14 @@ _NOT_TOLD = {"output.folder"}
 _OVER_RANKS = "seconds by phase, from the fastest to the slowest rank where they differ"
 
 
-def sections(overlay: Overlay, picture: Path) -> list[Block]:
-    """Return the contents of a report about finished runs, with their picture in a file."""
+def sections(overlay: Overlay, picture: Path, operations: Operations, bars: Path) -> list[Block]:
+    """Return the contents of a report about finished runs.
+
+    Parameters
+    ----------
+    picture, bars
+        The files with the picture of the runs' convergence, and of where their nodes' time went.
+    """
     names = [curve.label for curve in overlay.curves({})]
     called = _called(overlay, names)
     return [
@@ -47,6 +54,7 @@ def sections(overlay: Overlay, picture: Path) -> list[Block]:
         *_compared(names, [[_environment(run) for run in runs] for runs in overlay.together]),
         Heading("Where the time went"),
         _times(overlay.runs, called),
+        *_operations(operations, bars, seeds=any(len(runs) > 1 for runs in overlay.together)),
         Heading("To run it again"),
         *_again(overlay.runs),
     ]
@@ -158,6 +166,21 @@ def _span(most: float | None, spread: Mapping[str, Mapping[str, float]]) -> str:
     least = spread.get("seconds", {}).get("min", most)
     low, high = f"{least:.3g}", f"{most:.3g}"
     return high if low == high else f"{low} - {high}"
+
+
+def _operations(operations: Operations, bars: Path, *, seeds: bool) -> Iterator[Block]:
+    """Yield the tables of the nodes' operations and their picture."""
+    yield Heading("Operations of the nodes")
+    if operations.without:
+        yield Paragraph(f"Without a table of operations: {', '.join(operations.without)}; {WITHOUT}.")
+    if not operations.tables:
+        return
+    if seeds:
+        yield Paragraph("Of several seeds, those of the first.")
+    (times, told), (each, explained) = operations.columns()
+    yield Table(times, told)
+    yield Picture(bars, f"where the nodes' time went: {', '.join(operations.tables)}")
+    yield Table(each, explained)
 
 
 def _again(runs: Sequence[ReadRun]) -> Iterator[Block]:

@@ -89,7 +89,7 @@ class Series:
     def tell_others(self) -> None:
         """Say which runs in the folder are not part of this comparison."""
         names = {one.folder for one in self._listed}
-        left = [name for name in folders.listed(self._out) if name not in names] if self._told and self._out else []
+        left = [name for name in folders.readable(self._out) if name not in names] if self._told and self._out else []
         if left:
             what = f"{len(left)} of the runs in it are not part of this comparison and stay as they are"
             print(f"note: {self._out}: {what}", flush=True)
