@@ -97,6 +97,16 @@ def collect(study: StudyFile, out: Out = None) -> int:
     return 0
 
 
+def report(study: StudyFile, out: Out = None) -> int:
+    """Write a report about the finished points, with tables and pictures, and one file with the whole study."""
+    from hpcopt.scaling.report import report as write
+
+    planned, stands = _planned(study, out)
+    for file in write(planned.study, planned.points, stands):
+        print(file)
+    return 0
+
+
 def _planned(file: Path, out: Path | None) -> tuple[Plan, dict[str, Standing]]:
     """Return the plan of a study, and how far each of its points is."""
     if started()[0] > 1:
@@ -169,4 +179,5 @@ COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("submit", submit),
     ("status", status),
     ("collect", collect),
+    ("report", report),
 )

@@ -21,9 +21,10 @@ from hpcopt.results.folder import write_json
 
 SPEC, LOG, STATE = "spec.toml", "log.txt", "point.json"
 JOBS, LOCK = "jobs.json", "work.lock"
-TABLE, REPORT, PICTURES = "points.csv", "report.md", ("report.png", "report.svg")
+TABLE, REPORT = "points.csv", "report.md"
+PICTURES, SPLIT = ("report.png", "report.svg"), ("split.png", "split.svg")
 WARM_UP = "warm-up"
-FILES = (JOBS, TABLE, REPORT, *PICTURES)
+FILES = (JOBS, TABLE, REPORT, *PICTURES, *SPLIT)
 """What is written into the folder of a study itself."""
 
 
