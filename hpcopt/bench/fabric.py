@@ -1,4 +1,4 @@
-"""The overhead of a round over its MPI call: the fabric's layer, the driver without recording, gossip, windows."""
+"""The overhead of a round over its MPI call: the fabric, the driver without recording, gossip, windows, counting."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from hpcopt.solvers.base import Solver, State
 from hpcopt.topology import TOPOLOGIES, build
 
 BUDGET = 10e-6  # seconds that the driver may add to a round
+COUNTING = 1e-6  # seconds that the table of operations may add to an operation
 TELLABLE = 1e-7  # seconds; smaller differences of medians are noise
 DRIVEN = 300  # doubles in the message of a round under the driver
 
@@ -74,7 +75,21 @@ def bench_fabric(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
         raise InputError("bench fabric: compares with MPI, which is not available here (pip install 'hpcopt[mpich]')")
     repeats, count = (7, 500) if quick else (25, 2000)
     ring = Conditions(mixing=build(TOPOLOGIES["ring"](), cluster.size))
-    return cluster.run(lambda node: _rows(node, repeats, count), ring)[0]
+    rows = cluster.run(lambda node: _rows(node, repeats, count), ring)[0]
+    return [*rows, _counting_row(cluster, repeats, count)]
+
+
+def _counting_row(cluster: Cluster, repeats: int, count: int) -> dict[str, Any]:
+    """Return the row of what the table of operations adds to an operation."""
+
+    def counted(node: Node) -> float:
+        node.tabulate()
+        return _driven(node, count)
+
+    pairs = [(cluster.run(counted)[0], cluster.run(lambda node: _driven(node, count))[0]) for _ in range(repeats)]
+    added = float(np.median(np.subtract.reduce(pairs, axis=1)))
+    name = "table of operations, overhead per operation"
+    return row(name, max(added, TELLABLE), COUNTING, "budget of 1 us", 1.0)
 
 
 def _rows(node: Node, repeats: int, count: int) -> list[dict[str, Any]]:
