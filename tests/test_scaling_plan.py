@@ -144,12 +144,12 @@ def test_points_are_done_until_their_specification_changes(tmp_path):
     assert set(stages.values()) == {Stage.MISSING}
     make(study)
     assert {one.stage for one in stages_of(study)} == {Stage.DONE}
-    hours, known = expected_hours(plan(study, 1), standings(points, study.folder, [], {}))
+    hours, known = expected_hours(plan(study, 1), standings(points, study.folder))
     assert (hours, known) == (0.0, 2)
     more = read(tmp_path, 'ranks = [1, 2, 3]\non = "virtual"')
     assert [one.stage for one in stages_of(more)] == [Stage.DONE, Stage.DONE, Stage.MISSING]
     planned = plan(more, 1)
-    assert expected_hours(planned, standings(planned.points, more.folder, [], {}))[0] > 0.0
+    assert expected_hours(planned, standings(planned.points, more.folder))[0] > 0.0
     other = read(tmp_path, table, stop="gradient_norm = 1e-4")
     assert {one.stage for one in stages_of(other)} == {Stage.MISSING}
 
@@ -166,4 +166,4 @@ def test_a_damaged_point_is_made_again(tmp_path):
 
 
 def stages_of(study):
-    return list(standings(points_of(study), study.folder, [], {}).values())
+    return list(standings(points_of(study), study.folder).values())

@@ -175,9 +175,9 @@ def test_a_study_is_reported_in_one_file_from_which_any_point_is_made_again(tmp_
     study = read(tmp_path, 'ranks = [1, 2, 16]\non = "virtual"\niterations = 4')
     points = points_of(study)
     with pytest.raises(InputError, match="no point of the study has finished"):
-        report(study, points, standings(points, study.folder, [], {}))
+        report(study, points, standings(points, study.folder))
     make(study, points[:5])
-    files = report(study, points, standings(points, study.folder, [], {}))
+    files = report(study, points, standings(points, study.folder))
     assert all(path.exists() for path in files)
     text = (study.folder / "report.md").read_text()
     for part in (

@@ -57,7 +57,7 @@ def test_a_point_that_fails_is_named_with_its_error_and_does_not_stop_the_others
     study = read(tmp_path, 'ranks = [1, 2]\non = "virtual"\niterations = 2', stop="rounds = 5", data=unequal)
     points = points_of(study)
     assert work(study, points, cores=2, quiet=True) == 1
-    failed, done = standings(points, study.folder, [], {}).values()
+    failed, done = standings(points, study.folder).values()
     assert (failed.stage, done.stage) == (Stage.FAILED, Stage.DONE)
     assert failed.why.startswith("data.fractions: ")
     assert [row.ranks for row in collect(study, points)] == [2]
@@ -67,7 +67,7 @@ def test_a_point_that_takes_too_long_is_ended(tmp_path):
     study = read(tmp_path, 'ranks = 1\non = "virtual"\ntime_limit = 0.05')
     points = points_of(study)
     assert work(study, points, cores=1, quiet=True) == 1
-    assert standings(points, study.folder, [], {})[points[0].name].why == "took longer than the time limit of 0.05 s"
+    assert standings(points, study.folder)[points[0].name].why == "took longer than the time limit of 0.05 s"
 
 
 def test_an_interrupted_submission_goes_on_where_it_was(tmp_path):
@@ -90,7 +90,7 @@ def test_an_interrupted_submission_goes_on_where_it_was(tmp_path):
     deadline = time.monotonic() + 20
     stages = [Stage.RUNNING]
     while Stage.RUNNING in stages and time.monotonic() < deadline:
-        stages = [one.stage for one in standings(points_of(study), study.folder, [], {}).values()]
+        stages = [one.stage for one in standings(points_of(study), study.folder).values()]
     assert stages[0] is Stage.DONE
     assert Stage.FAILED not in stages
     assert Stage.MISSING in stages

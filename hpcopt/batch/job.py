@@ -26,11 +26,14 @@ class Command:
         Number of ranks; default: all that the job has.
     threads
         Threads of a rank; default: the job's `cpus_per_task`. More threads leave room for fewer ranks on a node.
+    output
+        The file of its output and its errors; default: that of the job.
     """
 
     arguments: tuple[str, ...]
     ranks: Count | None = None
     threads: Count | None = None
+    output: str | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

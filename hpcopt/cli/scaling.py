@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcopt.cli.options import Quiet
+from hpcopt.cli.options import Quiet, at_least
 from hpcopt.errors import InputError
 from hpcopt.fabric.launch import started
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hpcopt.scaling.plan import Plan
     from hpcopt.scaling.points import Point
     from hpcopt.scaling.status import Standing
+    from hpcopt.scaling.study import Study
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study.", show_default=False)]
 Out = Annotated[
@@ -47,6 +48,16 @@ def submit(
     study: StudyFile,
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be started, and start nothing.")] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With SLURM: a cluster in clusters.toml; default: the only one in it."),
+    ] = None,
+    tasks_per_node: Annotated[
+        int | None, typer.Option(metavar="N", parser=at_least(1), help="With SLURM: most ranks on each node.")
+    ] = None,
+    array: Annotated[
+        bool, typer.Option("--array", help="With SLURM: a job for each point, not one for all that fit.")
+    ] = False,
     quiet: Quiet = False,
 ) -> int:
     """Start the points that are not done; those that have failed are started again.
@@ -61,6 +72,8 @@ def submit(
     if not quiet:
         _warn(planned)
         print(f"{len(planned.points) - len(left)} of {len(planned.points)} points are done or under way", flush=True)
+    if planned.study.table.on == "slurm":
+        return _to_slurm(planned.study, left, profile, tasks_per_node, array=array, dry_run=dry_run)
     if dry_run:
         _tell_commands(planned, left)
         return 0
@@ -113,13 +126,36 @@ def _planned(file: Path, out: Path | None) -> tuple[Plan, dict[str, Standing]]:
         raise InputError("a study starts the ranks of its runs itself; start it without mpiexec or srun")
     from hpcopt.scaling.folder import read_jobs
     from hpcopt.scaling.plan import plan as planning
+    from hpcopt.scaling.slurm import states
     from hpcopt.scaling.status import standings
     from hpcopt.scaling.study import read_study
     from hpcopt.scaling.submit import local_cores
 
     study = read_study(file, out)
-    planned = planning(study, local_cores())
-    return planned, standings(planned.points, study.folder, read_jobs(study.folder), {})
+    jobs = read_jobs(study.folder)
+    planned = planning(study, None if study.table.on == "slurm" else local_cores())
+    return planned, standings(planned.points, study.folder, jobs, states(jobs))
+
+
+def _to_slurm(
+    study: Study, left: Sequence[Point], profile: str | None, tasks_per_node: int | None, *, array: bool, dry_run: bool
+) -> int:
+    """Submit the jobs that make points, or print their scripts."""
+    from hpcopt.batch.profile import read_profile
+    from hpcopt.scaling.slurm import jobs_for, text_of
+    from hpcopt.scaling.slurm import submit as to_queue
+    from hpcopt.scaling.submit import check
+
+    cluster = read_profile(profile)
+    jobs = jobs_for(study, left, cluster, tasks_per_node=tasks_per_node, array=array)
+    if dry_run:
+        for job in jobs:
+            print(text_of(job, cluster))
+        return 0
+    check(study)
+    for job, number in zip(jobs, to_queue(study, jobs, cluster), strict=True):
+        print(f"job {number}: {sum(map(len, job.tasks))} points", flush=True)
+    return 0
 
 
 def _tell_points(points: Sequence[Point], stands: dict[str, Standing]) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from hpcopt.batch import queue
 from hpcopt.errors import InputError
-from hpcopt.files import text_of
+from hpcopt.files import open_file
 from hpcopt.results import folder as folders
 from hpcopt.results.record import Record
 from hpcopt.scaling.folder import LOG, Job, State, read_state
@@ -21,7 +23,7 @@ from hpcopt.spec.specification import as_toml_dict
 
 _ERROR = "hpcopt: error: "
 _CHECKPOINTED = 75  # exit code: interrupted, not failed
-_MOST_READ = 1 << 16  # of the end of a log, in letters
+_MOST_READ = 1 << 16  # of the end of a log, in bytes
 
 
 class Stage(Enum):
@@ -86,7 +88,7 @@ def finished(point: Point, folder: Path) -> Finished | None:
 
 
 def standings(
-    points: Sequence[Point], folder: Path, jobs: Sequence[Job], queued: Mapping[str, str]
+    points: Sequence[Point], folder: Path, jobs: Sequence[Job] = (), states: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Standing]:
     """Return how far each point is, by its name.
 
@@ -96,28 +98,29 @@ def standings(
         That of the study.
     jobs
         The jobs of SLURM that were submitted, in order.
-    queued
-        The number of a job or task -> its state in the queue; those that have left it are missing.
+    states
+        The number of a job, or of a task of an array -> SLURM's word for its state.
     """
-    return {point.name: _standing(point, folder, jobs, queued) for point in points}
+    return {point.name: _standing(point, folder, jobs, states) for point in points}
 
 
-def _standing(point: Point, folder: Path, jobs: Sequence[Job], queued: Mapping[str, str]) -> Standing:
+def _standing(point: Point, folder: Path, jobs: Sequence[Job], states: Mapping[str, str]) -> Standing:
     if finished(point, folder) is not None:
         return Standing(Stage.DONE)
     place = folder / point.name
     state = read_state(place)
     if state is not None and state.code is None and _is_at_work(state):
         return Standing(Stage.RUNNING, f"since {state.started}, process {state.process} on {state.host}")
-    number = next((number for job in reversed(jobs) if (number := job.of(point.name)) is not None), None)
-    if number is not None and number in queued:
-        has_begun = (place / LOG).exists()
-        return Standing(Stage.RUNNING if has_begun else Stage.WAITING, f"job {number}, {queued[number].lower()}")
-    if (place / LOG).exists():
-        if state is None or state.code not in {None, _CHECKPOINTED}:
-            return Standing(Stage.FAILED, _reason(place / LOG, state))
-        return Standing(Stage.MISSING, "interrupted")
-    return Standing(Stage.MISSING, "" if number is None else f"job {number} has ended before it")
+    number = next((number for job in reversed(jobs) if (number := job.of(point.name)) is not None), "")
+    word = states.get(number, "unknown").lower()
+    has_begun = (place / LOG).exists()
+    if states.get(number) in queue.RUNNING and not (has_begun and _ERROR in _end_of(place / LOG)):
+        return Standing(Stage.RUNNING if has_begun else Stage.WAITING, f"job {number}, {word}")
+    if has_begun and (state is not None or number):
+        if state is not None and state.code in {None, _CHECKPOINTED}:
+            return Standing(Stage.MISSING, "interrupted")
+        return Standing(Stage.FAILED, _reason(place / LOG, state, f"job {number}: {word}"))
+    return Standing(Stage.MISSING, f"job {number} has ended before it ({word})" if number else "")
 
 
 def _is_at_work(state: State) -> bool:
@@ -125,18 +128,25 @@ def _is_at_work(state: State) -> bool:
     return state.host != platform.node() or Path(f"/proc/{state.process}").exists()
 
 
-def _reason(log: Path, state: State | None) -> str:
+def _reason(log: Path, state: State | None, job: str) -> str:
     """Return why a point has failed: what its worker says, the last error in its log, or its last line."""
     if state is not None and state.why:
         return state.why
-    try:
-        lines = [line.strip() for line in text_of(log)[-_MOST_READ:].splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError):
-        lines = []
+    lines = [line.strip() for line in _end_of(log).splitlines() if line.strip()]
     told = next((line for line in reversed(lines) if _ERROR in line), lines[-1] if lines else "")
     if told:
         return told.partition(_ERROR)[2] or told
-    return "ended without a result" if state is None else f"ended with code {state.code}"
+    return f"ended without a result ({job})" if state is None else f"ended with code {state.code}"
+
+
+def _end_of(log: Path) -> str:
+    """Return the end of a log; what is no text is replaced."""
+    try:
+        with open_file(log) as file:
+            file.seek(max(0, log.stat().st_size - _MOST_READ))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _identity(tables: Mapping[str, Any]) -> str:

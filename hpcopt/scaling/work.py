@@ -139,7 +139,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _told(study: Study, point: Point, ended: Finished | None) -> str:
     if ended is None:
-        why = standings([point], study.folder, [], {})[point.name].why
+        why = standings([point], study.folder)[point.name].why
         return f"FAILED: {why or 'interrupted'}"
     result = ended.result
     status = Status[result["status"].upper()].value
