@@ -44,6 +44,8 @@ class Remedy(Enum):
     RANKS = '; start it without mpiexec, or give kind = "mpi"'
     WORKERS = " (the number of its nodes)"
     COMPARE = "; hpcopt.compare runs several"
+    RESUME = "; give resume=True to go on"
+    AFRESH = "; give overwrite=True, and not resume=True, to start again"
 
 
 class InputError(ValueError):
@@ -69,6 +71,10 @@ class AgreedError(InputError):
 
     One process reports it and all exit normally, so no process is left waiting in a collective.
     """
+
+
+class CheckpointedError(AgreedError):
+    """A run that was saved and ended because a signal asked for it; all processes raise it together."""
 
 
 class MissingLibraryError(InputError):

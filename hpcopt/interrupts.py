@@ -1,8 +1,11 @@
-"""Interrupts: SIGINT, SIGTERM and SIGHUP end the program quickly and with one line, whatever it is doing.
+"""Interrupts: SIGINT, SIGTERM, SIGHUP and SIGUSR1 end the program quickly and with one line, whatever it is doing.
 
 Python runs signal handlers between its own instructions, so a rank that waits inside MPI would never run them, and an
 exception from a handler may be lost in a library that is being imported. Therefore a thread is woken instead
 (`signal.set_wakeup_fd`). It undoes partial work, reports what is kept, and ends the process.
+
+Work that can be saved and resumed asks for some of the signals (`heeding`): the first one is then only noted, and the
+work finds it (`asked`) when it can be saved. A second SIGTERM, and SIGINT at any time, end the program as ever.
 
 Signals are unaffected until `listen` is called, which only the command line does.
 """
@@ -17,9 +20,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn, Protocol
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_ECHO = 2.0  # seconds in which one request may arrive twice: from a launcher, and from whoever signals all processes
 
 _listening: list[signal.Signals] = []
+_heeded: list[tuple[signal.Signals, ...]] = []
+_asked: dict[int, float] = {}  # signals that have been noted -> when first
 _undos: list[Callable[[], object]] = []
 _kept: list[Callable[[], str]] = []
 
@@ -58,6 +64,7 @@ def listen_again() -> None:
     """Install the handlers again, after libraries may have replaced them: UCX replaces that of SIGHUP in MPI_Init."""
     for number in _listening:
         signal.signal(number, _heard)
+        signal.siginterrupt(number, False)  # if the signal is only noted, system calls of libraries go on
 
 
 @contextlib.contextmanager
@@ -89,13 +96,41 @@ def kept() -> list[str]:
     return told
 
 
+def is_listening() -> bool:
+    """Return whether signals are handled here, so that a request to save can arrive."""
+    return bool(_listening)
+
+
+@contextlib.contextmanager
+def heeding(*numbers: signal.Signals) -> Iterator[None]:
+    """Take these signals for requests inside the block: the first of each is noted instead of ending the process."""
+    _heeded.append(numbers)
+    try:
+        yield
+    finally:
+        _heeded.remove(numbers)
+
+
+def asked() -> list[str]:
+    """Return the names of the signals that were noted."""
+    return [signal.Signals(number).name for number in _asked]
+
+
 def _heard(number: int, frame: object) -> None:
     """Do nothing: the woken thread handles the signal."""
 
 
+def _is_request(number: int) -> bool:
+    """Return whether a signal is to be noted only, and note it."""
+    if not any(number in numbers for numbers in _heeded):
+        return False
+    first = _asked.setdefault(number, time.monotonic())
+    return number != signal.SIGTERM or time.monotonic() - first < _ECHO
+
+
 def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:
     number = 0
-    while number not in heard:
+    while number not in heard or _is_request(number):
         number = os.read(reader, 1)[0]
     for undo in reversed(_undos.copy()):
         with contextlib.suppress(Exception):  # a failure to undo must not prevent the end

@@ -194,7 +194,7 @@ def test_finished_runs_of_another_kind_are_neither_kept_nor_lost(changed, said, 
 
 def test_a_run_of_another_version_is_refused(monkeypatch):
     compare("--quiet")
-    monkeypatch.setattr("hpcopt.studies.kept.__version__", "9.9")
+    monkeypatch.setattr("hpcopt.runs.identity.__version__", "9.9")
     with pytest.raises(InputError, match=r'hpcopt was "\d.*", and is "9.9"; give overwrite=True as well'):
         hpcopt.compare("s.toml", overrides=["cluster.workers=2"], resume=True)
 

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 BROUGHT = {  # page -> the reader's files
+    "checkpoints.md": ["my.toml"],
     "clusters.md": ["my.toml"],
     "data.md": ["t10k-images-idx3-ubyte.gz", "words.txt", "more_words.txt"],
     "operations.md": ["my.toml"],

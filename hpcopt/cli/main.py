@@ -3,7 +3,8 @@
 Interrupts are handled before anything large is imported: a rank that is ended during start-up must end the job.
 
 Exit codes: 0 success; 1 an error, reported in one line; 2 wrong usage; 3 diverged, or the target was not reached with
-`--require-target`; 129, 130 and 143 interrupted.
+`--require-target`; 75 checkpointed because a signal asked for it, and to be started again with `--resume`; 129, 130,
+138 and 143 interrupted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from hpcopt.errors import InputError, in_one_line, out_of_memory
+from hpcopt.errors import CheckpointedError, InputError, Remedy, in_one_line, out_of_memory
 from hpcopt.fabric.launch import (
     JOB,
     abort_on_error,
@@ -37,20 +38,26 @@ def main(arguments: list[str]) -> int:
         return 0
     if is_launched() and arguments[0] in OF_RANKS:
         _bring_up_first()
-    from hpcopt.cli.options import REMEDIES
+    from hpcopt.cli.options import CHECKPOINTED, REMEDIES
 
     try:
         with abort_on_error():
             code, misuse = _carried_out(arguments)
         if misuse is not None:
             return _fail(misuse, code)
+    except CheckpointedError as end:
+        return _fail(end.message + REMEDIES[Remedy.RESUME], CHECKPOINTED, what="")
     except InputError as error:
         return _fail(error.message + (REMEDIES[error.remedy] if error.remedy else ""), 1)
-    except MemoryError as error:
-        return _fail(out_of_memory(error), 1)
-    except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    except (MemoryError, OSError) as error:
+        return _fail(_words(error), 1)
     return code
+
+
+def _words(error: MemoryError | OSError) -> str:
+    if isinstance(error, MemoryError):
+        return out_of_memory(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def _carried_out(arguments: list[str]) -> tuple[int, str | None]:
@@ -75,11 +82,11 @@ def _bring_up_first() -> None:
         bring_up()
 
 
-def _fail(message: str, code: int) -> int:
-    """Report an error on one rank; return this process's exit code."""
+def _fail(message: str, code: int, what: str = "error: ") -> int:
+    """Report an early end on one rank; return this process's exit code."""
     sys.stdout.flush()
     if is_heard(sys.stderr):
-        print(f"hpcopt: error: {in_one_line(message)}", file=sys.stderr, flush=True)
+        print(f"hpcopt: {what}{in_one_line(message)}", file=sys.stderr, flush=True)
     else:
         leave_to_the_first()
     return code

@@ -40,6 +40,12 @@ def strength(given: str) -> float | str:
 
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The specification.", show_default=False)]
+SpecOrFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SPEC.toml", help="The specification; with --resume also the folder of a run.", show_default=False
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the specification; may be repeated."),
@@ -56,6 +62,9 @@ Out = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Keep the finished runs of the same comparison, and run the others.")
+]
+ResumeRun = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last checkpoint of the run, or start it if there is none.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Run even if a condition of the solver's theory does not hold.")]
@@ -84,10 +93,13 @@ REMEDIES = {
     Remedy.RANKS: '; start it without mpiexec, or leave out --virtual and give kind = "mpi"',
     Remedy.WORKERS: " (or give --virtual N)",
     Remedy.COMPARE: "; for several use: hpcopt compare",
+    Remedy.RESUME: "; the same command with --resume goes on",
+    Remedy.AFRESH: "; give --overwrite instead of --resume to start again",
 }
 """Remedy -> end of the error message on the command line."""
 
 DIVERGED_OR_MISSED = 3  # exit code
+CHECKPOINTED = 75  # exit code
 
 
 def overridden(overrides: list[str] | None, virtual: int | None, solver_file: Path | None = None) -> list[str]:

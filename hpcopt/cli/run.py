@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from hpcopt.cli.options import (
     DIVERGED_OR_MISSED,
     Force,
@@ -11,19 +13,21 @@ from hpcopt.cli.options import (
     Overwrite,
     Quiet,
     RequireTarget,
+    ResumeRun,
     SolverFile,
-    Spec,
+    SpecOrFolder,
     Virtual,
     overridden,
 )
 
 
 def run(
-    spec: Spec,
+    spec: SpecOrFolder,
     overrides: Overrides = None,
     virtual: Virtual = None,
     out: Out = None,
     overwrite: Overwrite = False,
+    resume: ResumeRun = False,
     quiet: Quiet = False,
     force: Force = False,
     require_target: RequireTarget = False,
@@ -32,16 +36,20 @@ def run(
 ) -> int:
     """Run one solver on one problem.
 
-    Writes run.json, trace.jsonl, model.npz and convergence.png to a folder.
+    Writes run.json, trace.jsonl, model.npz and convergence.png to a folder. SIGUSR1 and SIGTERM write a checkpoint
+    there and end the run with exit code 75; --resume goes on from it.
     """
     from hpcopt.cli.told import tell_run
     from hpcopt.runs.start import run as start
 
+    if overwrite and resume:
+        raise typer.BadParameter("give --resume or --overwrite, not both")
     finished = start(
         spec,
         overrides=overridden(overrides, virtual, solver_file),
         folder=out,
         overwrite=overwrite,
+        resume=resume,
         quiet=quiet,
         force=force,
         inject=inject or (),

@@ -220,7 +220,12 @@ def records(path: Path) -> list[Record]:
     OSError
         If it can't be read.
     """
-    whole, _, _ = text(path).rpartition("\n")
+    return records_in(path, text(path))
+
+
+def records_in(path: Path, content: str) -> list[Record]:
+    """Return the records in the text of a trace.jsonl, or of a part of it; `path` is for messages."""
+    whole, _, _ = content.rpartition("\n")
     read = []
     for number, line in enumerate(whole.split("\n") if whole else [], start=1):
         where = f"{path}, line {number}"
@@ -256,6 +261,22 @@ def table(path: Path, columns: dict[str, Any]) -> NDArray[Any]:
             except (ValueError, OverflowError, TypeError):
                 raise InputError(f"{path}: damaged: line {number} is {shown(line)}") from None
         raise InputError(f"{path}: damaged") from None
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the contents of a file with one JSON object.
+
+    Raises
+    ------
+    InputError
+        If it holds anything else.
+    OSError
+        If it can't be read.
+    """
+    content = _json(path, text(path))
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: damaged: expected a JSON object")
+    return content
 
 
 def text(path: Path) -> str:

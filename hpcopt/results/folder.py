@@ -2,6 +2,7 @@
 
     run.json            specification, versions, hosts, seed; "result" appears in it when the run has ended
     trace.jsonl         one record per line (`hpcopt.results.record`), appended during the run
+    checkpoint/         states from which the run can be resumed (`hpcopt.results.checkpoints`)
     model.npz           the model            convergence.png    the picture
     edges.csv           of a decentralised solver: sender, receiver, bytes of every edge; topology.png draws it
     operations.csv      what each node did how often, for how long, and with how many bytes
@@ -16,9 +17,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.timeline import KINDS
 from hpcopt.files import UNFINISHED, written_whole
 from hpcopt.outputs import check_apart, check_folder
-from hpcopt.results import checked
+from hpcopt.results import checked, checkpoints
 from hpcopt.results.record import Record
 from hpcopt.results.text_tables import FORMATS
 
@@ -63,7 +63,7 @@ def check(
     overwrite
         Whether its contents may be replaced.
     resume
-        Whether a comparison in it is continued.
+        Whether the run or the comparison in it is continued.
     inputs
         The input files; none of them may be written or removed by the run.
 
@@ -89,7 +89,7 @@ def check(
     for place in places:
         held = [name for name in OURS if os.path.lexists(place / name)]
         compared = several and not (place == folder and RUN in held)
-        if held and not overwrite and not (resume and compared):
+        if held and not overwrite and not (resume and (compared if inner else RUN in held)):
             remedy = Remedy.CONTINUE if inner and compared else Remedy.OVERWRITE
             raise InputError(f"{place}: holds another run ({held[0]})", remedy)
 
@@ -100,6 +100,14 @@ def clear(folder: Path) -> None:
         _remove_run(folder, name)
     _remove_files(folder)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def clear_for_more(folder: Path, iteration: int) -> None:
+    """Prepare a run's folder for the rest of the run, from its checkpoint at `iteration`."""
+    described = checked.description(folder / RUN)
+    write_json(folder / RUN, {**described, "result": None})  # first: from now on, it is not finished
+    _remove_files(folder, but=(RUN, TRACE))
+    checkpoints.remove(folder, but=[saved for saved in checkpoints.whole(folder) if saved <= iteration])
 
 
 def listed(folder: Path) -> list[str]:
@@ -132,6 +140,9 @@ def kept(folder: Path) -> str:
         return f"{whole} of {len(names)} runs in {folder} are complete, and resuming keeps them"
     if _is_whole(folder):
         return f"{folder}: model and result are kept"
+    saved = checkpoints.whole(folder)
+    if saved:
+        return f"{folder}: resuming goes on from the checkpoint at iteration {saved[-1]}"
     return (
         f"{folder}: the trace is kept; there is no result"
         if (folder / TRACE).exists()
@@ -157,10 +168,12 @@ def _remove_run(folder: Path, name: str) -> None:
             inner.rmdir()
 
 
-def _remove_files(folder: Path) -> None:
+def _remove_files(folder: Path, but: Sequence[str] = ()) -> None:
     """Remove the files of a run or a comparison, and the incomplete files of a killed job."""
-    for path in (*(folder / name for name in OURS), *folder.glob(UNFINISHED)):
+    for path in (*(folder / name for name in OURS if name not in but), *folder.glob(UNFINISHED)):
         path.unlink(missing_ok=True)
+    if not but:
+        checkpoints.remove(folder)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -233,48 +246,6 @@ def read_timeline(folder: Path) -> NDArray[np.float64] | None:
     if wrong.size:
         raise InputError(f"{folder / TIMELINE}: damaged (line {wrong[0] + 2} is not a span)")
     return np.column_stack((table["node"].astype(np.float64), kinds, table["begin"], table["end"]))
-
-
-class TraceFile:
-    """trace.jsonl, one record per line, readable during the run.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; this holds for all methods.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / TRACE
-        self._file: TextIO | None = None
-
-    def open(self) -> None:
-        """Create the file."""
-        self._file = self.path.open("w", buffering=1, encoding="utf-8")
-
-    def append(self, record: Record) -> None:
-        """Write one record."""
-        assert self._file is not None, "begun"
-        self._file.write(record.line())
-
-    def is_replaced(self) -> bool:
-        """Return whether another file has been put in the place of this one, which is still open."""
-        return (
-            self._file is not None
-            and self.path.exists()
-            and not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
-        )
-
-    def close(self) -> None:
-        """Close the file, if it is open."""
-        if self._file is not None:
-            self._file.close()
-
-    def remove(self) -> None:
-        """Close the file and remove it, in any state."""
-        for step in (self.close, self.path.unlink):
-            with suppress(OSError):
-                step()
 
 
 def write_trace(folder: Path, records: Iterable[Record]) -> None:

@@ -59,6 +59,11 @@ class Status(enum.Enum):
         """Whether the run diverged."""
         return self in {Status.DIVERGED, Status.APART}
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the run would have gone on under another stop rule."""
+        return self.reached or self in {Status.ROUNDS, Status.ITERATIONS, Status.SECONDS, Status.BYTES, Status.SLOTS}
+
 
 class Disagreement:
     """Monitors the nodes' distance to their mean model: compressed gossip can fail late, and slowly at first.

@@ -39,11 +39,18 @@ class Checkpoints:
     resume
         The snapshot from which to resume, as passed to `keep` on this node; None: start from the beginning. All nodes
         must do the same.
+    at_end
+        Whether a snapshot is also taken when a stop rule ends the run, so that it can go on with a larger budget.
+    follow
+        Called at the beginning of an asynchronous run on virtual nodes, on every node, with a function that returns
+        the node's snapshot at any time; None: each node takes its own.
     """
 
     is_due: Callable[[int], bool] | None = None
     keep: Callable[[Snapshot], None] = _forget
     resume: Snapshot | None = None
+    at_end: bool = False
+    follow: Callable[[Callable[[], Snapshot]], None] | None = None
 
 
 NO_CHECKPOINTS = Checkpoints()
@@ -73,7 +80,8 @@ def packed(value: Any, where: str) -> Any:
     Raises
     ------
     TypeError
-        For anything but numbers, strings, None, arrays of numbers, and dataclasses, lists, tuples and dicts of such.
+        For anything but numbers, strings, None, arrays of numbers, and dataclasses, lists, tuples and dicts of such;
+        keys are strings.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         return value.copy()
@@ -85,7 +93,7 @@ def packed(value: Any, where: str) -> Any:
         return {f.name: packed(getattr(value, f.name), f"{where}.{f.name}") for f in fields(value)}
     if isinstance(value, list | tuple):
         return [packed(item, f"{where}[{place}]") for place, item in enumerate(value)]
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
         return {name: packed(item, f"{where}.{name}") for name, item in value.items()}
     raise TypeError(f"{where}: a checkpoint holds numbers, strings, arrays and dataclasses of such; got {value!r}")
 

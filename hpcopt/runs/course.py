@@ -33,6 +33,7 @@ class Course:
     def __init__(self, node: Node, watch: Watch, stop: StopRule, recording: Recording, convexity: float) -> None:
         self.begun = 0
         self.status: Status | None = None
+        self._is_extra = False
         self._node = node
         self._watch = watch
         self._stop = stop
@@ -49,11 +50,28 @@ class Course:
         self._tell(self._first)
         self.status = self._stop.verdict(self._first, self._first, self._convexity)
 
-    def measure(self, w: Vector, iteration: int) -> None:
-        """Measure an iterate, and determine whether the run ends there."""
-        record, model = self._last, self._model = self._watch.measure(w, iteration)
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a stop rule has ended the run, so that it would go on under another one."""
+        return self.status is not None and self.status.can_go_on
+
+    def measure(self, w: Vector, iteration: int, *, is_extra: bool = False) -> None:
+        """Measure an iterate, and determine whether the run ends there.
+
+        Parameters
+        ----------
+        is_extra
+            Whether it is measured only because the run may end there.
+        """
+        self._last, self._model = self._watch.measure(w, iteration)
+        self._is_extra = is_extra
         if self._tells_all:
-            self._tell(record)
+            self._tell(self._last)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Determine whether the run ends at the last record."""
+        record, model = self._last, self._model
         verdict = self._stop.verdict(record, self._first, self._convexity)
         self.status = verdict or self._disagreement.verdict(record, model) or self._stop.settled(record, self._best)
         if self.status is None and record.objective < self._best.objective:
@@ -83,9 +101,16 @@ class Course:
         return Outcome(self.status, self._model, self._last, self._last, state, edges)
 
     def snapshot(self, iteration: int) -> dict[str, Any]:
-        """Return the state after `iteration` iterations as plain data: all that the rest of the run depends on."""
+        """Return the state after `iteration` iterations as plain data: all that the rest of the run depends on.
+
+        If the run has ended there, that includes the last record, which has had no effect on the rest.
+        """
+        ended = self.status is not None
         return {
             "iteration": iteration,
+            "is_extra": ended and self._is_extra,
+            "ended": packed(self._last, "ended") if ended else None,
+            "model": self._model.copy() if ended else None,
             "first": packed(self._first, "first"),
             "best": packed(self._best, "best"),
             "kept": self._kept.copy(),
@@ -93,9 +118,21 @@ class Course:
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Restore the state that `snapshot` returned."""
+        """Restore the state that `snapshot` returned; a run that had ended may be over under its new stop rule too."""
         self.begun = snapshot["iteration"]
         self._first, self._best = (unpacked(Record, snapshot[name]) for name in ("first", "best"))
         self._kept = snapshot["kept"].copy()
         self._disagreement = Disagreement(self._node.size, self._kept)
         self._disagreement.restore(snapshot["disagreement"])
+        if snapshot["ended"] is not None:
+            self._last, self._model = unpacked(Record, snapshot["ended"]), snapshot["model"].copy()
+            self._resume_at_end(is_extra=snapshot["is_extra"])
+
+    def _resume_at_end(self, *, is_extra: bool) -> None:
+        """Judge the last record of a run that had ended; without that end, an extra one would not have been made."""
+        if not is_extra:
+            self._judge()
+            return
+        self.status = self._stop.verdict(self._last, self._first, self._convexity)
+        if self.status is not None and self._tells_all:
+            self._tell(self._last)

@@ -64,9 +64,14 @@ def describe(
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
         "environment": environment_of(spec, told) if written else None,
-        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "started": now(),
         "result": None,
     }
+
+
+def now() -> str:
+    """Return the date and the time."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
 def data_of(prepared: Prepared) -> dict[str, Any]:

@@ -103,13 +103,16 @@ def _drive_rounds(
     for state in stepped(node, rounds, stop.seconds):
         iteration += 1
         if iteration >= due or account.rounds >= limit or iteration >= last_iteration:
-            course.measure(_model(node, solver, f, state), iteration)
+            course.measure(_model(node, solver, f, state), iteration, is_extra=iteration < due)
             due = following(iteration)
             if course.status is not None:
                 break
         if is_due is not None and is_due(iteration):
             checkpoints.keep(_snapshot(node, f, solver, state, course.snapshot(iteration)))
             meet(node)
+    if checkpoints.at_end and course.can_go_on and iteration > course.begun:
+        checkpoints.keep(_snapshot(node, f, solver, state, course.snapshot(iteration)))
+        meet(node)
     f.recall({})  # an oracle and its last point refer to each other: they would keep their vectors for a while
     exact = solver.minimises and solver.floor is None and problem.formulation.loss.flat_minima
     return course.outcome(state, _model(node, solver, f, state), iteration, exact=exact)
@@ -126,6 +129,7 @@ def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: 
     meet(node)
     return {
         **belonging(node, solver),
+        "iteration": course["iteration"],
         "node": node.snapshot(),
         "state": packed(state, type(state).__name__),
         "oracle": f.remembered(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,26 @@ from numpy.typing import NDArray
 
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Node
+from hpcopt.interrupts import is_listening
 from hpcopt.models.model import Model
 from hpcopt.models.trained import trained
+from hpcopt.results import checkpoints
 from hpcopt.results import folder as folders
 from hpcopt.results.hubs import draw_hubs
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
-from hpcopt.results.stopping import StopRule
+from hpcopt.runs.checkpoint import NO_CHECKPOINTS
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.finished import Run
+from hpcopt.runs.keeper import Keeper
 from hpcopt.runs.leaving import leave_rest, leave_result
 from hpcopt.runs.observed import Observed
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.recorder import Recorder
+from hpcopt.runs.resuming import Resumed
+from hpcopt.runs.subject import Subject
 from hpcopt.runs.topology import draw_edges
 from hpcopt.runs.warm_up import warm_up
 from hpcopt.solvers.base import Solver
@@ -35,7 +41,7 @@ from hpcopt.topology.hubs import HubNetwork
 from hpcopt.topology.hubs.layout import lay_out_hubs
 
 
-def execute(
+def execute(  # noqa: PLR0913  (what a run and the runs of a comparison differ in)
     spec: Specification,
     prepared: Prepared,
     label: str,
@@ -43,6 +49,7 @@ def execute(
     folder: Path | None,
     *,
     clear: Callable[[Path], None] = folders.clear,
+    resumed: Resumed | None = None,
     quiet: bool = False,
     draws: bool = True,
 ) -> Run:
@@ -55,6 +62,8 @@ def execute(
     clear
         Creates or clears the folder. It is called immediately before the first iteration, after all errors that can be
         detected in advance.
+    resumed
+        The part of the run before its checkpoint; None: the run starts from the beginning.
     quiet
         Whether to show no progress.
     draws
@@ -65,20 +74,18 @@ def execute(
     out = folder if speaks else None  # the folder in which this process writes
     phases = prepared.phases.copy()
     phases.begin("warm-up")  # before the folder is cleared, as a solver may fail here already
-    windows = _warmed_up(prepared, solver, replacing=out is not None and (out / folders.RUN).exists())
-    if windows is not None and speaks and not quiet:
-        print(windows, flush=True)
+    silent = quiet or not speaks
+    _warmed_up(prepared, solver, replacing=out is not None and (out / folders.RUN).exists(), silent=silent)
     phases.begin("prepare")
     described = describe(spec, prepared, label, solver, written=out is not None)
-    stop = replace(spec.stop, target=prepared.goal.target)
+    described |= {} if resumed is None else resumed.history(cluster.size)
     observed = Observed(cluster, spec.output, written=folder is not None)
     with agreed(cluster.processes, one_tells=True):
         if out is not None:
             clear(out)
             folders.write_json(out / folders.RUN, described)
     phases.begin("solve")
-    with Recorder(label, stop, out, silent=quiet or not speaks) as recorder:
-        outcomes = _driven(spec, prepared, solver, stop, recorder, observed)
+    outcomes, recorder = _solved(spec, prepared, label, solver, folder, observed, resumed, silent=silent)
     phases.level(cluster.processes)
     phases.begin("write")
     outcome = outcomes[0]
@@ -94,50 +101,86 @@ def execute(
     observations = observed.gathered()
     if out is not None:
         leave_rest(out, recorder, edges, *observations)
-    if out is not None and draws:
-        _draw(run, out, described, prepared.conditions.hubs if solver.needs.topology == "hubs" else None)
+        if not (spec.checkpoint.periodic and outcome.status.can_go_on):
+            checkpoints.remove(out)
+        if draws:
+            _draw(run, out, described, prepared.conditions.hubs if solver.needs.topology == "hubs" else None)
     phases.level(cluster.processes)
     return run
 
 
-def _warmed_up(prepared: Prepared, solver: Solver[Any], *, replacing: bool) -> str | None:
-    """Warm up; return a description of the windows if they had to be changed for lack of memory.
+def _warmed_up(prepared: Prepared, solver: Solver[Any], *, replacing: bool, silent: bool) -> None:
+    """Warm up, and tell if the windows had to be changed for lack of memory.
 
     A virtual clock needs no warm-up, but a run that is about to be replaced should survive a solver that fails at once.
     """
     cluster = prepared.cluster
-    if cluster.clock != "wall":
-        if replacing:
-            warm_up(prepared, solver)
-        return None
-    if solver.needs.pace != "own":
-        warm_up(prepared, solver)
-        return None
-    before = cluster.probe_windows()
+    if cluster.clock != "wall" and not replacing:
+        return
+    before = cluster.probe_windows() if solver.needs.pace == "own" else None
     warm_up(prepared, solver)
-    after = cluster.probe_windows()
-    return None if after == before else after
+    after = cluster.probe_windows() if solver.needs.pace == "own" else None
+    if after != before and not silent:
+        print(after, flush=True)
 
 
-def _driven(
+def _solved(
+    spec: Specification,
+    prepared: Prepared,
+    label: str,
+    solver: Solver[Any],
+    folder: Path | None,
+    observed: Observed,
+    resumed: Resumed | None,
+    *,
+    silent: bool,
+) -> tuple[list[Outcome], Recorder]:
+    """Run `solver` on the cluster's nodes.
+
+    Returns the outcomes on this process's nodes, the first of which records, and the records.
+    """
+    cluster, unrecorded = prepared.cluster, Recording(spec.output)
+    stop = replace(spec.stop, target=prepared.goal.target)
+    traced = folder if cluster.local_nodes[0] == 0 and (resumed is None or resumed.records is not None) else None
+    earlier = None if resumed is None else resumed.records
+    with Recorder(label, stop, traced, silent=silent, earlier=earlier) as recorder:
+        keeper = _keeper(spec, prepared, solver, folder, recorder, resumed)
+
+        def program(node: Node) -> Outcome:
+            observed.begin(node)
+            recording = replace(unrecorded, tell=recorder.tell) if node.rank == cluster.local_nodes[0] else unrecorded
+            given = prepared.problem, prepared.shards[node.rank], solver, prepared.w0, stop, recording
+            outcome = drive(node, *given, NO_CHECKPOINTS if keeper is None else keeper.on(node))
+            observed.end(node)
+            return outcome
+
+        with nullcontext() if keeper is None else keeper.requests():
+            return cluster.run(program, prepared.conditions), recorder
+
+
+def _keeper(
     spec: Specification,
     prepared: Prepared,
     solver: Solver[Any],
-    stop: StopRule,
+    folder: Path | None,
     recorder: Recorder,
-    observed: Observed,
-) -> list[Outcome]:
-    """Run `solver` on the cluster's nodes; return the outcomes on this process's nodes, the first of which records."""
-    cluster, silent = prepared.cluster, Recording(spec.output)
-
-    def program(node: Node) -> Outcome:
-        observed.begin(node)
-        recording = replace(silent, tell=recorder.tell) if node.rank == cluster.local_nodes[0] else silent
-        outcome = drive(node, prepared.problem, prepared.shards[node.rank], solver, prepared.w0, stop, recording)
-        observed.end(node)
-        return outcome
-
-    return cluster.run(program, prepared.conditions)
+    resumed: Resumed | None,
+) -> Keeper | None:
+    """Return what takes the run's checkpoints; None if none can be asked for."""
+    subject = Subject.of(spec, prepared, solver)
+    wanted = spec.checkpoint.periodic or is_listening() or resumed is not None
+    if folder is None or not wanted or subject.kind == "restarted":
+        return None
+    return Keeper(
+        prepared.cluster,
+        spec.checkpoint,
+        folder,
+        subject,
+        recorder,
+        tells_all=spec.output.tells_all,
+        resume={} if resumed is None else resumed.snapshots,
+        begun=0 if resumed is None else resumed.manifest.iteration,
+    )
 
 
 def _edges(prepared: Prepared, outcomes: list[Outcome]) -> NDArray[np.int64]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hpcopt.fabric.interface import Group
 from hpcopt.models.model import Model
 from hpcopt.models.model import load as load_model
 from hpcopt.results import folder as folders
@@ -86,3 +91,17 @@ class Run:
     def light(self) -> Run:
         """Return the run without its model in memory, if that is in its folder."""
         return self if self.folder is None else replace(self, held=None)
+
+
+def shared_runs(
+    found: Mapping[int, tuple[dict[str, Any], list[Record]]], processes: Group
+) -> Mapping[int, tuple[dict[str, Any], list[Record]]]:
+    """Return run.json and records of the runs that the first process has found, on every process; collective."""
+    if processes.size == 1:
+        return found
+    own = [(place, described, [record.line() for record in records]) for place, (described, records) in found.items()]
+    text = processes.allgather(np.frombuffer(json.dumps(own).encode(), dtype=np.uint8))[0]
+    return {
+        place: (described, [Record.of(json.loads(line)) for line in lines])
+        for place, described, lines in json.loads(bytes(text))
+    }

@@ -6,16 +6,17 @@ reported in a line, and a closed progress output is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from hpcopt.results.folder import TraceFile
+from hpcopt.results.checkpoints import Mark
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
 from hpcopt.results.terminal import warn
+from hpcopt.results.trace_file import TraceFile
 from hpcopt.runs.progress import Progress
 
 
@@ -32,6 +33,8 @@ class Recorder:
         The folder of the trace; None: no trace is written.
     silent
         Whether no progress is shown.
+    earlier
+        The records of a run that is resumed, which are in the trace already; None: the trace is begun.
 
     Attributes
     ----------
@@ -41,11 +44,20 @@ class Recorder:
         Whether another run has begun in the same folder meanwhile; known at the end.
     """
 
-    def __init__(self, label: str, stop: StopRule, folder: Path | None, *, silent: bool) -> None:
-        self.records: list[Record] = []
+    def __init__(
+        self,
+        label: str,
+        stop: StopRule,
+        folder: Path | None,
+        *,
+        silent: bool,
+        earlier: Sequence[Record] | None = None,
+    ) -> None:
+        self.records: list[Record] = [*(earlier or ())]
         self.folder_is_taken = False
         self._progress = Progress(label, stop, silent=silent)
         self._folder = folder
+        self._goes_on = earlier is not None
         self._file: TraceFile | None = None
         self._open = ExitStack()
 
@@ -53,8 +65,27 @@ class Recorder:
         self._open.enter_context(self._progress)
         if self._folder is not None:
             self._file = TraceFile(self._folder)
-            self._guarded(self._file.open)
+            self._guarded(partial(self._file.open, goes_on=self._goes_on))
         return self
+
+    def is_replaced(self) -> bool:
+        """Return whether another run has begun in the same folder."""
+        return self._file is not None and self._file.is_replaced()
+
+    def mark(self, *, without_last: bool) -> Mark | None:
+        """Return the place in the trace after its last record, or before it; None if the trace is lost.
+
+        All records before it are on disk then.
+        """
+        mark: list[Mark] = []
+
+        def take() -> None:
+            assert self._file is not None
+            mark.append(self._file.mark(without_last=without_last))
+
+        if self._file is not None:
+            self._guarded(take)
+        return mark[0] if mark else None
 
     @property
     def trace_is_lost(self) -> bool:
@@ -87,5 +118,5 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
         if self._file is not None:
-            self.folder_is_taken = self._file.is_replaced()
+            self.folder_is_taken = self.is_replaced()
             self._guarded(self._file.close)  # some file systems report a full disk only at this point

@@ -40,44 +40,54 @@ class Replay:
         self._checkpoints = checkpoints
         self._recording = recording
         self._belongs = belongs
-        self._until: Snapshot = checkpoints.resume or {"steps": 0, "records": 0}
+        self._until: Snapshot = checkpoints.resume or {"iteration": 0, "records": 0}
         self._steps = self._records = 0
         self._digest = hashlib.blake2b(digest_size=16)
+        if checkpoints.follow is not None:
+            checkpoints.follow(self._here)
 
     def tell(self, record: Record) -> None:
-        """Add a record, and pass it on unless the original run has done so."""
-        self._digest.update(record.line().encode())
-        self._records += 1
-        if self._records > self._until["records"]:
-            self._recording.tell(record)
-
-    def stepped(self, state: State) -> None:
-        """Add a step.
+        """Add a record, and pass it on unless the original run has done so.
 
         Raises
         ------
         InputError
-            If the run has reached the checkpoint with a different history.
+            If the run has reached the checkpoint with a different history; the same holds for a step.
         """
+        self._digest.update(record.line().encode())
+        self._records += 1
+        if self._records > self._until["records"]:
+            self._recording.tell(record)
+        self._compare()
+
+    def stepped(self, state: State) -> None:
+        """Add a step."""
         sent = self._node.ledger.solver
         counts = [self._node.now(), sent.rounds, sent.messages, sent.bytes, self._node.meter.touched]
         self._digest.update(np.append(state.w, counts).tobytes())
         self._steps += 1
-        if self._steps < self._until["steps"]:
-            return
-        here = {**self._belongs, "steps": self._steps, "records": self._records, "digest": self._digest.hexdigest()}
-        if self._steps == self._until["steps"]:
-            self._compare(here)
-        elif self._checkpoints.is_due is not None and self._checkpoints.is_due(self._steps):
-            self._checkpoints.keep(here)
+        self._compare()
+        is_new, is_due = self._steps > self._until["iteration"], self._checkpoints.is_due
+        if is_new and is_due is not None and is_due(self._steps):
+            self._checkpoints.keep(self._here())
 
     def end(self) -> None:
         """Raise an error for a run that has ended before the checkpoint."""
-        if self._steps < self._until["steps"]:
+        if self._steps < self._until["iteration"]:
             self._refuse(f"it ended after {self._steps} steps of node {self._node.rank}")
 
-    def _compare(self, here: Snapshot) -> None:
-        if here != self._until:
+    def _here(self) -> Snapshot:
+        return {
+            **self._belongs,
+            "iteration": self._steps,
+            "records": self._records,
+            "digest": self._digest.hexdigest(),
+        }
+
+    def _compare(self) -> None:
+        """Compare this history with that of the checkpoint where both have as many entries."""
+        entries = self._steps + self._records
+        if entries == self._until["iteration"] + self._until["records"] and self._here() != self._until:
             self._refuse(f"its history differs after {self._steps} steps of node {self._node.rank}")
 
     def _refuse(self, why: str) -> None:

@@ -7,13 +7,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from signal import SIGUSR1
 from typing import Any
 
 from hpcopt.data import Rows
+from hpcopt.errors import InputError
 from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
-from hpcopt.interrupts import keeping
+from hpcopt.interrupts import heeding, keeping
+from hpcopt.results import checked
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
 from hpcopt.runs.admission import admit
@@ -25,6 +28,8 @@ from hpcopt.runs.goal import with_goal
 from hpcopt.runs.hubs import rates_hint, rates_in_words
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import ReadingProgress
+from hpcopt.runs.resuming import finished, last_checkpoint
+from hpcopt.runs.subject import Subject
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.overrides import override
 from hpcopt.spec.specification import Specification, read_specification, specification_from
@@ -38,6 +43,7 @@ def run(  # noqa: PLR0913  (each is a keyword of its own)
     overrides: Iterable[str] = (),
     folder: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = True,
     force: bool = False,
     inject: Iterable[str] = (),
@@ -47,7 +53,7 @@ def run(  # noqa: PLR0913  (each is a keyword of its own)
     Parameters
     ----------
     specification
-        A TOML file, or a dict with the same contents.
+        A TOML file, or a dict with the same contents; with `resume` also the folder of a run.
     rows
         The rows, from `hpcopt.data.from_arrays`, if data.source is "arrays".
     comm
@@ -58,6 +64,10 @@ def run(  # noqa: PLR0913  (each is a keyword of its own)
         The output folder; default: that of the specification. For a dict without one, nothing is written.
     overwrite
         Whether another run in that folder may be replaced.
+    resume
+        Whether the same run in that folder goes on from its last checkpoint. A finished run is returned as it is; one
+        without a checkpoint, or none, starts from the beginning. The stop rules, [checkpoint] and what is not recorded
+        in the trace may be others than before.
     quiet
         Whether to print nothing.
     force
@@ -75,18 +85,23 @@ def run(  # noqa: PLR0913  (each is a keyword of its own)
     InputError
         In one line, on every rank, for any error in the specification, the data or the folder.
     """
-    read = partial(reading, specification, overrides, folder, many=False)
-    given = {"comm": comm, "overwrite": overwrite, "quiet": quiet, "force": force, "inject": inject}
+    if resume and overwrite:
+        raise InputError("resume and overwrite: give one of them; a run that is replaced can't be resumed")
+    read: Callable[[], Specification] = partial(reading, specification, overrides, folder, many=False)
+    if resume and not isinstance(specification, Mapping) and Path(specification).is_dir():
+        read = partial(_begun, Path(specification), overrides, folder)
+    given = {"comm": comm, "overwrite": overwrite, "resume": resume, "quiet": quiet, "force": force, "inject": inject}
     return run_as_read(read, specification, rows, **given)
 
 
-def run_as_read(
+def run_as_read(  # noqa: PLR0913  (as above)
     read: Callable[[], Specification],
     origin: str | Path | Mapping[str, Any],
     rows: Rows | None = None,
     *,
     comm: Any,
     overwrite: bool,
+    resume: bool = False,
     quiet: bool,
     force: bool,
     inject: Iterable[str] = (),
@@ -97,21 +112,48 @@ def run_as_read(
     ----------
     origin
         Where the specification is from; if it is a file, it is one of the inputs.
-    rows, comm, overwrite, quiet, force, inject
+    rows, comm, overwrite, resume, quiet, force, inject
         As in `run`.
     """
     with opened(read, comm) as (spec, cluster, sound):
         conditions = replace(sound, faults=injected(inject, cluster))
-        out = checked_folder(origin, spec, cluster, overwrite=overwrite)
-        with ReadingProgress(silent=quiet or cluster.local_nodes[0] != 0):
-            prepared = admit(spec, cluster, conditions, rows, force=force)
-        ((label, solver),) = solvers = spec.labelled_solvers()
-        windows = windows_for(solvers, cluster)
-        if not quiet and cluster.local_nodes[0] == 0:
-            announce(label, spec, prepared, windows)
-        prepared = with_goal(spec, prepared, quiet=quiet)
-        with kept_if_interrupted(out):
-            return execute(spec, prepared, label, solver, out, quiet=quiet)
+        out = checked_folder(origin, spec, cluster, overwrite=overwrite, resume=resume)
+        silent = quiet or cluster.local_nodes[0] != 0
+        ended = finished(spec, cluster, out) if resume and out is not None else None
+        if ended is not None:
+            if not silent:
+                print(f"{out}: the run is finished; nothing is changed", flush=True)
+            return ended
+        with early_requests(out), kept_if_interrupted(out if resume else None):
+            with ReadingProgress(silent=silent):
+                prepared = admit(spec, cluster, conditions, rows, force=force)
+            ((label, solver),) = solvers = spec.labelled_solvers()
+            windows = windows_for(solvers, cluster)
+            if not silent:
+                announce(label, spec, prepared, windows)
+            prepared = with_goal(spec, prepared, quiet=quiet)
+            resumed = None
+            if resume and out is not None:
+                resumed = last_checkpoint(cluster, Subject.of(spec, prepared, solver), out, quiet=quiet)
+            clear = folders.clear if resumed is None else resumed.clear
+            with kept_if_interrupted(None if resume else out):
+                return execute(spec, prepared, label, solver, out, clear=clear, resumed=resumed, quiet=quiet)
+
+
+def _begun(folder: Path, overrides: Iterable[str], out: str | Path | None) -> Specification:
+    """Return the specification of the run in a folder, which is to go on there."""
+    if out is not None and Path(out) != folder:
+        raise InputError(f"{folder}: the run in it is resumed there; leave out the other folder, {out}")
+    try:
+        described = checked.description(folder / folders.RUN)
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no run here ({folders.RUN} is missing)") from None
+    return specification_from(
+        described["specification"],
+        [*overrides, override("output.folder", str(folder))],
+        name=str(folder / folders.RUN),
+        beside=Path(described.get("environment", {}).get("folder", "")),
+    )
 
 
 def reading(
@@ -153,6 +195,11 @@ def checked_folder(
 def kept_if_interrupted(out: Path | None) -> AbstractContextManager[None]:
     """Return a context in which an interrupt reports what the output folder contains so far."""
     return nullcontext() if out is None else keeping(partial(folders.kept, out))
+
+
+def early_requests(out: Path | None) -> AbstractContextManager[None]:
+    """Return a context in which a run with a folder meets SIGUSR1 as soon as a checkpoint can be taken."""
+    return nullcontext() if out is None else heeding(SIGUSR1)
 
 
 def windows_for(solvers: Iterable[tuple[str, Solver[Any]]], cluster: Cluster) -> str | None:

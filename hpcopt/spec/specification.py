@@ -26,6 +26,7 @@ from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
 from hpcopt.problems.table import STARTS, ProblemTable
+from hpcopt.results.checkpoint_table import CheckpointTable
 from hpcopt.results.choice import CompareTable, Criterion
 from hpcopt.results.output import Output
 from hpcopt.results.stopping import StopRule
@@ -66,8 +67,8 @@ class Tables:
     seeds
         For `hpcopt compare`: the number of seeds, `seed`, `seed` + 1, ..., with each of which every run is repeated.
         Data without a seed of their own keep the first one.
-    data, problem, cluster, stop, output
-        The tables [data], [problem], [cluster], [stop] and [output].
+    data, problem, cluster, stop, checkpoint, output
+        The tables [data], [problem], [cluster], [stop], [checkpoint] and [output].
     solver
         For `hpcopt run`: `name` (`hpcopt list solvers`), the solver's parameters (`hpcopt show NAME`) and, optionally,
         `label`, its name in tables and pictures, and `file`, a Python file that registers it.
@@ -90,6 +91,7 @@ class Tables:
     cluster: ClusterTable = field(default_factory=ClusterTable)
     stop: StopRule = field(default_factory=StopRule)
     compare: CompareTable = field(default_factory=CompareTable)
+    checkpoint: CheckpointTable = field(default_factory=CheckpointTable)
     output: Output = field(default_factory=Output)
 
     def solver_tables(self) -> list[tuple[KeyPath, SolverTable]]:

@@ -47,7 +47,7 @@ elif PHASE == "reading":
 elif PHASE == "solving":
     import hpcopt.runs.execute
 
-    before(hpcopt.runs.execute, "_driven")
+    before(hpcopt.runs.execute, "drive")
 elif PHASE == "writing":
     import numpy as np
 

@@ -1,0 +1,179 @@
+"""Resuming a run: what its folder holds, and the last complete checkpoint in it, read and checked.
+
+Nothing is changed before all of it is known to be usable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcopt.errors import AgreedError, InputError, Remedy
+from hpcopt.fabric.agreement import agreed
+from hpcopt.fabric.interface import Cluster, Group
+from hpcopt.results import checked, trace_file
+from hpcopt.results import checkpoints as files
+from hpcopt.results import folder as folders
+from hpcopt.results.checkpoints import Manifest
+from hpcopt.results.record import Record
+from hpcopt.results.stopping import Status
+from hpcopt.results.terminal import warn
+from hpcopt.runs.checkpoint import Snapshot
+from hpcopt.runs.description import now
+from hpcopt.runs.finished import Run, shared_runs
+from hpcopt.runs.identity import difference, told, wanted
+from hpcopt.runs.subject import Subject, versions
+from hpcopt.spec.specification import Specification, as_toml_dict
+
+_MAY_DIFFER = ("stop", "nodes", "cluster.workers", "output.timeline", "output.operations")
+_HOW = {
+    "rounds": "",
+    "replayed": "; the run is repeated silently up to there, and compared with it",
+    "restarted": "; the nodes start again from states that belong together, so that the run is not the same bit by bit",
+}
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The part of a run before it is resumed.
+
+    Attributes
+    ----------
+    manifest
+        The manifest of its checkpoint.
+    snapshots
+        Node -> snapshot, for the nodes of this process.
+    records
+        The records up to there, on every process; None if the trace was lost.
+    described
+        Its run.json.
+    """
+
+    manifest: Manifest
+    snapshots: dict[int, Snapshot]
+    records: list[Record] | None
+    described: dict[str, Any]
+
+    def history(self, nodes: int) -> dict[str, Any]:
+        """Return what run.json says about the parts of the run, before this one on so many nodes begins."""
+        part = {"iteration": self.manifest.iteration, "nodes": nodes, "started": now()}
+        return {"started": self.described["started"], "resumed": [*self.described.get("resumed", []), part]}
+
+    def clear(self, folder: Path) -> None:
+        """Prepare the run's folder for the rest of the run."""
+        folders.clear_for_more(folder, self.manifest.iteration)
+        if self.manifest.trace is not None:
+            trace_file.cut(folder, self.manifest.trace)
+
+
+def finished(spec: Specification, cluster: Cluster, out: Path) -> Run | None:
+    """Return the run in `out` if it has ended and there is nothing more to do; collective.
+
+    Raises
+    ------
+    InputError
+        On every process: if `out` holds another run, or one that has ended and can't go on under other stop rules.
+    """
+    found: dict[int, tuple[dict[str, Any], list[Record]]] = {}
+    with agreed(cluster.processes, one_tells=True):
+        if cluster.local_nodes[0] == 0 and (out / folders.RUN).exists():
+            described = checked.description(out / folders.RUN)
+            change = difference(told(described, _MAY_DIFFER), wanted(spec, cluster, _MAY_DIFFER))
+            if change:
+                raise InputError(f"{out}: holds another run: {change}", Remedy.AFRESH)
+            if described["result"] is not None and not _goes_on(spec, out, described):
+                found[0] = described, checked.records(out / folders.TRACE)
+    runs = shared_runs(found, cluster.processes)
+    return Run.of(*runs[0], out) if runs else None
+
+
+def _goes_on(spec: Specification, out: Path, described: Mapping[str, Any]) -> bool:
+    """Return whether a run that has ended is to go on, as the stop rules are others now."""
+    old, new = (dict(table.get("stop", {})) for table in (described["specification"], as_toml_dict(spec)))
+    change = difference(old, new)
+    if not change:
+        return False
+    status = Status[described["result"]["status"].upper()]
+    if not status.can_go_on:
+        raise InputError(f"{out}: the run has ended by itself ({status.value}), and can't go on", Remedy.AFRESH)
+    if not files.whole(out):
+        what = f"stop.{change}, but the finished run in it has no checkpoint"
+        raise InputError(f"{out}: {what}: it keeps one with checkpoint.every or checkpoint.seconds", Remedy.AFRESH)
+    return True
+
+
+def last_checkpoint(cluster: Cluster, subject: Subject, out: Path, *, quiet: bool) -> Resumed | None:
+    """Return the last complete and undamaged checkpoint in `out`; None if there is none yet. Collective.
+
+    Raises
+    ------
+    InputError
+        On every process: if there are only damaged ones, or the run is another one.
+    """
+    speaks, group = cluster.local_nodes[0] == 0, cluster.processes
+    own = {"saved": files.whole(out), "run": (out / folders.RUN).exists()} if speaks else {}
+    there = json.loads(_first(json.dumps(own), group))
+    complaint = ""
+    for iteration in reversed(there["saved"]):
+        found, why = _read(cluster, subject, out, iteration)
+        if found is not None:
+            if speaks and complaint:
+                warn(f"{complaint}; resuming from the checkpoint at iteration {iteration} before it")
+            if speaks:
+                _tell(found, out, quiet=quiet)
+            return found
+        complaint = complaint or why
+    if complaint:
+        raise AgreedError(f"{complaint}; there is no earlier checkpoint", Remedy.AFRESH)
+    if there["run"] and speaks and not quiet:
+        print(f"{out}: there is no checkpoint yet; the run starts from the beginning", flush=True)
+    return None
+
+
+def _read(cluster: Cluster, subject: Subject, out: Path, iteration: int) -> tuple[Resumed | None, str]:
+    """Return the checkpoint at an iteration, or why it can't be used, the same on all processes."""
+    group, place, why = cluster.processes, files.place_of(out, iteration), ""
+    snapshots: dict[int, Snapshot] = {}
+    records: list[Record] = []
+    described: dict[str, Any] = {}
+    try:
+        manifest = files.manifest_of(place)
+        other = subject.stranger(manifest)
+        if not other:
+            state = files.state_in(place, group.rank, manifest.files[group.rank])
+            snapshots = {int(rank): snapshot for rank, snapshot in state.items()}
+        if not other and group.rank == 0:
+            described = checked.description(out / folders.RUN)
+            records = [] if manifest.trace is None else trace_file.records_until(out, manifest.trace)
+    except (InputError, OSError) as error:
+        why = error.message if isinstance(error, InputError) else f"{error.filename}: {error.strerror}"
+    failures = [part.tobytes().decode() for part in group.allgather(np.frombuffer(why.encode(), dtype=np.uint8))]
+    if any(failures):
+        return None, next(filter(None, failures))
+    if other:
+        raise AgreedError(f"{place}: {other}", Remedy.AFRESH)
+    described, records = shared_runs({0: (described, records)}, group)[0]
+    return Resumed(manifest, snapshots, None if manifest.trace is None else records, described), ""
+
+
+def _tell(found: Resumed, out: Path, *, quiet: bool) -> None:
+    manifest = found.manifest
+    changes = {name: version for name, version in manifest.versions.items() if versions()[name] != version}
+    for name, version in changes.items():
+        warn(
+            f"the checkpoint was written with {name} {version}, and this is {versions()[name]}; last digits may differ"
+        )
+    if manifest.trace is None:
+        warn(f"{out}: the trace had been lost before the checkpoint; the run goes on without one")
+    if not quiet:
+        print(f"resumed from the checkpoint at iteration {manifest.iteration}{_HOW[manifest.kind]}", flush=True)
+
+
+def _first(text: str, group: Group) -> str:
+    """Return the text of the first process."""
+    return group.broadcast_varying(np.frombuffer(text.encode(), dtype=np.uint8)).tobytes().decode()

@@ -1,0 +1,66 @@
+"""What a checkpoint is of: the run that it belongs to, and how that run goes on from it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcopt.fabric.interface import Cluster
+from hpcopt.results.checkpoints import Kind, Manifest
+from hpcopt.runs.description import data_of
+from hpcopt.runs.identity import difference
+from hpcopt.runs.prepare import Prepared
+from hpcopt.solvers.base import Solver
+from hpcopt.spec.fingerprint import APART, fingerprint
+from hpcopt.spec.specification import Specification
+from hpcopt.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A run, as the manifests of its checkpoints describe it; see `Manifest`."""
+
+    kind: Kind
+    nodes: int
+    solver: str
+    fingerprint: str
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, spec: Specification, prepared: Prepared, solver: Solver[Any]) -> Subject:
+        """Return the run of a solver over a prepared problem."""
+        return cls(
+            kind=_kind(solver, prepared.cluster),
+            nodes=prepared.cluster.size,
+            solver=solver.name,
+            fingerprint=fingerprint(spec, apart=(*APART, "stop")),
+            data=data_of(prepared),
+        )
+
+    def stranger(self, manifest: Manifest) -> str:
+        """Return why a checkpoint does not belong to this run; empty if it does."""
+        if manifest.versions["hpcopt"] != __version__:
+            return f"written by hpcopt {manifest.versions['hpcopt']}, and this is {__version__}"
+        if manifest.fingerprint != self.fingerprint or manifest.solver != self.solver:
+            return "the checkpoint of another specification"
+        if manifest.data != self.data:
+            return f"the checkpoint of a run on other rows: {difference(manifest.data, self.data)}"
+        if manifest.kind != self.kind:
+            return f"the checkpoint of a run that is {manifest.kind}, and this one would be {self.kind}"
+        if manifest.nodes != self.nodes:
+            return f"written by {manifest.nodes} nodes, and this run has {self.nodes}"
+        return ""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions on which the bits of a run depend."""
+    return {"hpcopt": __version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def _kind(solver: Solver[Any], cluster: Cluster) -> Kind:
+    if solver.needs.pace == "rounds":
+        return "rounds"
+    return "replayed" if cluster.clock == "virtual" else "restarted"
