@@ -27,10 +27,12 @@ from hpcopt.files import written_whole
 from hpcopt.results import checked
 from hpcopt.results.folder import OPERATIONS
 
+_LONGEST = 64  # characters of a class of links that are kept
+
 COLUMNS: dict[str, Any] = {
     "node": np.int64,
-    "operation": "U32",
-    "link_class": "U256",
+    "operation": "U16",
+    "link_class": f"U{_LONGEST}",
     "calls": np.int64,
     "seconds": np.float64,
     "waited": np.float64,
@@ -116,7 +118,7 @@ def csv_of(node: int, lines: Iterable[Line]) -> str:
 
 def _plain(name: str) -> str:
     """Return the name of a class of links as one cell; a solver may have chosen it."""
-    return " ".join(name.replace(",", " ").split())
+    return " ".join(name.replace(",", " ").split())[:_LONGEST]
 
 
 def write_operations(folder: Path, rows: str) -> None:
@@ -154,7 +156,10 @@ def read_operations(folder: Path, nodes: int) -> OperationTable | None:
     wrong = np.flatnonzero(~is_row)
     if wrong.size:
         raise InputError(f"{path}: damaged (line {wrong[0] + 2} is not an operation of one of the {nodes} nodes)")
-    _, first = np.unique(rows[["node", "operation", "link_class"]], return_index=True)
+    _, operation = np.unique(rows["operation"], return_inverse=True)
+    classes, link_class = np.unique(rows["link_class"], return_inverse=True)
+    of_node = operation * len(classes) + link_class  # numbers take far less memory than the names
+    _, first = np.unique(rows["node"] * (of_node.max(initial=0) + 1) + of_node, return_index=True)
     again = np.setdiff1d(np.arange(len(rows)), first)
     if again.size:
         raise InputError(f"{path}: damaged (line {again[0] + 2} repeats the operation of another line)")
