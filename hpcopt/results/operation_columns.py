@@ -28,7 +28,7 @@ EXPLAINED = (
 )
 """The caption of the table of operations."""
 TIMES_EXPLAINED = (
-    "means over the nodes; waiting: - where it is not known; imbalance: the most computing of a node, over the mean; "
+    "means over the nodes; waiting: as far as it is known; imbalance: the most computing of a node, over the mean; "
     "monitoring comes on top, on the wall clock"
 )
 """The caption of the table of times."""
@@ -150,7 +150,7 @@ def time_columns(tables: Mapping[str, OperationTable]) -> list[Column]:
 
     def shares(part: str) -> list[str]:
         return [
-            "-" if part == "wait" and not apart else f"{100.0 * mean[part] / (clock or 1.0):.1f}"
+            "-" if part == "wait" and not (apart or mean[part]) else f"{100.0 * mean[part] / (clock or 1.0):.1f}"
             for mean, clock, apart in zip(means, clocks, known, strict=True)
         ]
 
