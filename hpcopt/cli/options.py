@@ -78,6 +78,10 @@ Inject = Annotated[
         "--inject", metavar="FAULT", help="Inject a fault, such as kill:rank=2,round=5 (docs: faults); may be repeated."
     ),
 ]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Name ranks that enter different operations, and stalled ones after 10 s."),
+]
 RequireTarget = Annotated[
     bool, typer.Option("--require-target", help="Exit with code 3 unless the target of the stop rules is reached.")
 ]
@@ -97,6 +101,8 @@ REMEDIES = {
     Remedy.AFRESH: "; give --overwrite instead of --resume to start again",
 }
 """Remedy -> end of the error message on the command line."""
+
+DEBUGGING = ("watchdog.matching=true", "watchdog.after=10", "watchdog.abort=true")  # the overrides of --debug
 
 DIVERGED_OR_MISSED = 3  # exit code
 CHECKPOINTED = 75  # exit code

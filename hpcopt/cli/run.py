@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 
 from hpcopt.cli.options import (
+    DEBUGGING,
     DIVERGED_OR_MISSED,
+    Debug,
     Force,
     Inject,
     Out,
@@ -33,6 +35,7 @@ def run(
     require_target: RequireTarget = False,
     solver_file: SolverFile = None,
     inject: Inject = None,
+    debug: Debug = False,
 ) -> int:
     """Run one solver on one problem.
 
@@ -46,7 +49,7 @@ def run(
         raise typer.BadParameter("give --resume or --overwrite, not both")
     finished = start(
         spec,
-        overrides=overridden(overrides, virtual, solver_file),
+        overrides=[*(DEBUGGING if debug else ()), *overridden(overrides, virtual, solver_file)],
         folder=out,
         overwrite=overwrite,
         resume=resume,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hpcopt.fabric.faults import Fault
 from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
+from hpcopt.fabric.watchdog import UNWATCHED, Watchdog
 from hpcopt.topology.hubs import HubNetwork
 from hpcopt.topology.mixing import Mixing
 
@@ -31,6 +32,8 @@ class Conditions:
         Seconds that a time slot lasts; None: as long as a step of the node.
     faults
         The faults to inject.
+    watchdog
+        What happens when nodes make no progress; by default nothing.
     """
 
     mixing: Mixing | None = None
@@ -39,6 +42,7 @@ class Conditions:
     rates: tuple[float, ...] | None = None
     slot: float | None = None
     faults: tuple[Fault, ...] = ()
+    watchdog: Watchdog = UNWATCHED
 
 
 PLAIN = Conditions()

@@ -54,6 +54,7 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
                     heterogeneity=spec.cluster.stragglers or EVEN,
                     rates=rates_by_rank(spec, hubs, cluster.size),
                     slot=spec.cluster.slot,
+                    watchdog=spec.watchdog,
                 ),
             )
 

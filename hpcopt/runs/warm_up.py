@@ -30,7 +30,8 @@ def warm_up(prepared: Prepared, solver: Solver[Any]) -> None:
     stop = StopRule(rounds=max(2, min(ROUNDS, NUMBERS // max(1, len(prepared.w0)))))
     cluster = prepared.cluster
     given = prepared.conditions
-    conditions = Conditions(mixing=given.mixing, hubs=given.hubs)  # without delays, since nothing is measured
+    # without delays, since nothing is measured
+    conditions = Conditions(mixing=given.mixing, hubs=given.hubs, watchdog=given.watchdog)
 
     rows = few[cluster.local_nodes[0]]
     none = Shard(rows.matrix.head(0), rows.y[:0])

@@ -22,6 +22,7 @@ from hpcopt.errors import InputError, Remedy
 from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.fabric.place import HubTable
 from hpcopt.fabric.rates import RATES, Rates
+from hpcopt.fabric.watchdog import Watchdog
 from hpcopt.problems.formulation import Formulation
 from hpcopt.problems.models import MODELS
 from hpcopt.problems.penalties import PENALTIES
@@ -77,6 +78,8 @@ class Tables:
         run.
     solver_file
         A Python file that registers solvers: the `file` of all solver tables without one that name a solver in it.
+    watchdog
+        The table [watchdog].
     compare
         For `hpcopt compare`: the table [compare].
     """
@@ -90,6 +93,7 @@ class Tables:
     solver_file: str | None = None
     cluster: ClusterTable = field(default_factory=ClusterTable)
     stop: StopRule = field(default_factory=StopRule)
+    watchdog: Watchdog = field(default_factory=Watchdog)
     compare: CompareTable = field(default_factory=CompareTable)
     checkpoint: CheckpointTable = field(default_factory=CheckpointTable)
     output: Output = field(default_factory=Output)

@@ -19,9 +19,10 @@ from hpcopt.fabric.cas_board import CASBoard
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
-from hpcopt.fabric.launch import abort_on_error, patiently
+from hpcopt.fabric.launch import JOB, abort_on_error, host_table, patiently
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.fabric.matching import Matching
 from hpcopt.fabric.mpi.group import MPIGroup
 from hpcopt.fabric.mpi.mailbox import MPIMailbox
 from hpcopt.fabric.mpi.neighbourhood import MPINeighbourhood
@@ -37,6 +38,7 @@ from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
+from hpcopt.fabric.wall.watching import watching
 from hpcopt.fabric.window import Window, Windows
 
 AWAKE = 1.0  # seconds of busy waiting before a rank sleeps, if it has a core of its own
@@ -87,6 +89,8 @@ class MPINode(WallClockNode):
         self._neighbourhoods: list[MPINeighbourhood] = []
         if conditions.heterogeneity.slow_links > 0.0:
             self.seam.attach(SlowLinks(self.rank, conditions.heterogeneity, bandwidth, self._hold))
+        if conditions.watchdog.matching:
+            self.seam.attach(Matching(self.rank))
         self.world = self._group(comm, range(self.size))
 
     def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
@@ -247,10 +251,11 @@ class MPICluster(Cluster):
             ordered=self._ordered,
             one_sided=self._is_one_sided,
         )
-        with abort_on_error():
+        with abort_on_error(), watching(host_table(), conditions.watchdog, JOB.end) as watch:
             self._wait(self._comm.Ibarrier())  # the first rank may still be drawing the last run
             self._comm.Barrier()
             node.start()
+            watch(node)
             try:
                 result = program(node)
             except AgreedError:  # all ranks raise it; MPI reports an error for windows that aren't freed

@@ -12,6 +12,7 @@ from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
+from hpcopt.fabric.launch import JOB, host_table
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.node import Node
@@ -20,6 +21,7 @@ from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.wall.survey import WallSurvey
+from hpcopt.fabric.wall.watching import watching
 from hpcopt.fabric.window import Window
 
 T = TypeVar("T")
@@ -111,7 +113,9 @@ class SoloCluster(Cluster):
     def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
         node = SoloNode(self._seed, conditions)
         node.start()
-        return [program(node)]
+        with watching(host_table(), conditions.watchdog, JOB.end) as watch:
+            watch(node)
+            return [program(node)]
 
     def led(self, work: Callable[[], object]) -> bool:
         work()

@@ -1,0 +1,141 @@
+"""The thread of the watchdog: it names the ranks of a run that make no progress, and what each of them is doing.
+
+A thread of each process looks now and then at the counts that its node has anyway, the ledger's and the meter's, and
+notes in the host's table when they last changed. Nothing is added to an operation. One process of each host reports.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn, Protocol
+
+from hpcopt.fabric.calls import operation, stack
+from hpcopt.fabric.host_table import FREE, HostTable
+from hpcopt.fabric.ledger import Ledger
+from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.stalls import Seen, report
+from hpcopt.fabric.watchdog import Watchdog
+
+SHORTEST, LONGEST = 0.02, 1.0  # seconds between two looks
+LOOKS = 10  # until a stall is reported, if that takes no longer than LONGEST each
+SILENT = 4  # looks that a process has missed if it does not answer
+_PULSE, _SINCE, _ROUND = range(FREE, FREE + 3)  # when the process last looked, when it last progressed (0: no run); ns
+
+
+class Watched(Protocol):
+    """The interface of a node that the watchdog needs."""
+
+    clock: str
+    ledger: Ledger
+    meter: Meter
+
+
+@contextmanager
+def watching(
+    table: HostTable, settings: Watchdog, end: Callable[[int], NoReturn]
+) -> Iterator[Callable[[Watched], None]]:
+    """Return a context in which nodes that this thread runs can be watched: it yields what is called with a node.
+
+    Parameters
+    ----------
+    table
+        The ranks of the host.
+    end
+        Ends this process and the job with an exit code.
+    """
+    dog = _Dog(table, settings, end)
+    try:
+        yield dog.watch
+    finally:
+        dog.stop()
+
+
+class _Dog:
+    def __init__(self, table: HostTable, settings: Watchdog, end: Callable[[int], NoReturn]) -> None:
+        self._table = table
+        self._settings = settings
+        self._end = end
+        self._period = min(max(settings.after / LOOKS, SHORTEST), LONGEST)
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._watched = threading.get_ident()
+        self._own = table.numbers(table.own)
+        self._stalled_before: set[int] = set()
+        self._is_known = self._reports = False  # whether the stall has been reported, and whether by this process
+
+    def watch(self, node: Watched) -> None:
+        """Watch a node from now on; one on a virtual clock cannot hang unnoticed."""
+        if self._settings.after and node.clock == "wall":
+            self._node = node
+            self._own[_SINCE] = time.monotonic_ns()
+            self._thread = threading.Thread(target=self._look_after, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._own[_SINCE] = 0
+
+    def _look_after(self) -> None:
+        before = None
+        while not self._over.wait(self._period):
+            counts = self._counts()
+            now = time.monotonic_ns()
+            if counts != before:
+                before, self._own[_SINCE], self._own[_ROUND] = counts, now, counts[0]
+            elif now - self._own[_SINCE] >= 1e9 * self._settings.after:
+                self._table.write(f"{operation(self._watched)}\n{stack(self._watched)}")
+            self._own[_PULSE] = now
+            self._judge(now)
+
+    def _counts(self) -> tuple[float, ...]:
+        """Return what changes with every operation and every piece of work."""
+        solver, monitored = self._node.ledger.solver, self._node.ledger.monitored
+        return solver.rounds, solver.messages, monitored.rounds, monitored.messages, self._node.meter.flops
+
+    def _judge(self, now: int) -> None:
+        """Report the stalled ranks of the host, if this process is the first that can."""
+        everyone = [self._seen(slot, now) for slot in range(self._table.size)]
+        there = [seen for seen in everyone if seen is not None]
+        stalled = {seen.rank for seen in there if seen.age >= self._settings.after}
+        if not stalled:
+            if self._reports:
+                _tell(["watchdog: the run goes on"])
+            self._is_known = self._reports = False
+        elif stalled == self._stalled_before and not self._is_known:  # all that wait have come to it by now
+            self._is_known = True
+            self._reports = next(seen.rank for seen in there if seen.answers) == self._table.rank(self._table.own)
+            if not self._reports:
+                return
+            _tell(report(there, self._settings.after))
+            if self._settings.abort and len(stalled) == len(there):
+                _tell(["error: the watchdog ends the job, as watchdog.abort is true"])
+                self._end(1)
+        self._stalled_before = stalled
+
+    def _seen(self, slot: int, now: int) -> Seen | None:
+        numbers = self._table.numbers(slot)
+        since = int(numbers[_SINCE])
+        if not since or self._table.ends(slot):
+            return None
+        told, _, calls = self._table.text(slot).partition("\n")
+        return Seen(
+            rank=self._table.rank(slot),
+            pid=self._table.pid(slot),
+            round=int(numbers[_ROUND]) + 1,
+            age=max(0.0, (now - since) / 1e9),
+            answers=now - int(numbers[_PULSE]) < 1e9 * SILENT * self._period or slot == self._table.own,
+            operation=told,
+            stack=calls,
+        )
+
+
+def _tell(lines: list[str]) -> None:
+    with suppress(OSError):
+        os.write(2, "".join(f"hpcopt: {line}\n" for line in lines).encode(errors="backslashreplace"))
