@@ -184,6 +184,8 @@ class Group(abc.ABC):
         self._charge(op, x.nbytes, parts.nbytes)
         for end in self._seam.ends:
             end(op, parts)
+        if op.instead is not None:
+            parts, op.instead = op.instead, None
         return parts
 
     @abc.abstractmethod

@@ -47,6 +47,11 @@ class HostTable:
         numbers: np.ndarray[tuple[int], np.dtype[np.int64]] = self._slots["numbers"][slot]
         return numbers
 
+    def column(self, number: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return one of the numbers of all slots, shape (size,)."""
+        column: np.ndarray[tuple[int], np.dtype[np.int64]] = self._slots["numbers"][:, number]
+        return column
+
     def pid(self, slot: int) -> int:
         """Return the process of a slot."""
         return int(self.numbers(slot)[_PID])

@@ -26,6 +26,7 @@ import numpy as np
 
 from hpcopt.arrays import Array
 from hpcopt.fabric.faults import Fault
+from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.heterogeneity import Pace
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.seam import Observer, OfNeighbourhoods, Operation
@@ -134,6 +135,12 @@ def _corrupted(op: Operation, fault: Fault, result: Any) -> bool:
     if op.kind in _EXCHANGES:
         return _in_list(result, op.thing.sources.index(fault.source))
     place = op.peers.index(fault.source)
+    if isinstance(result, Gathered):
+        parts = list(result)
+        parts[place] = parts[place].copy()
+        _invert(parts[place])
+        op.instead = Gathered(parts)
+        return bool(parts[place].size)
     if isinstance(result, list):
         return _in_list(result, place)
     part = result[place] if op.kind == "gather" else result

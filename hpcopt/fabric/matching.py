@@ -45,11 +45,11 @@ class Matching(Observer):
         if all(words == own for words, _, _ in seen.values()):
             return
         alike: dict[str, list[int]] = {}
-        for rank, (words, _, place) in seen.items():
+        for rank, (words, _, place) in sorted(seen.items()):
             alike.setdefault(f"{words} at {place}", []).append(rank)
         in_order = sorted(alike.items(), key=lambda item: min(item[1]))
-        whats = "; ".join(f"{_ranks(ranks)} in {what}" for what, ranks in in_order)
-        raise InputError(f"the ranks are in different operations: {whats}")
+        words = "; ".join(f"{_ranks(ranks)} in {what}" for what, ranks in in_order)
+        raise InputError(f"the ranks are in different operations: {words}")
 
 
 def _words(op: Operation) -> str:

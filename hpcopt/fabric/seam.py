@@ -55,12 +55,15 @@ class Operation:
         When a mailbox's message leaves, as a time of `time.perf_counter`, if an observer delays it.
     lost
         Whether an observer lets a mailbox's message get lost.
+    instead
+        What an observer puts in the place of an all-gather's result, which nodes share; mostly None.
     """
 
     __slots__ = (
         "by_edge",
         "bytes",
         "edges",
+        "instead",
         "kind",
         "leaves",
         "link_class",
@@ -86,6 +89,7 @@ class Operation:
         self.edges: Sequence[int] = ()
         self.leaves = 0.0
         self.lost = False
+        self.instead: Any = None
 
 
 class Observer:

@@ -101,8 +101,11 @@ class _Dog:
 
     def _judge(self, now: int) -> None:
         """Report the stalled ranks of the host, if this process is the first that can."""
-        everyone = [self._seen(slot, now) for slot in range(self._table.size)]
-        there = [seen for seen in everyone if seen is not None]
+        since = self._table.column(_SINCE)
+        there: list[Seen] = []
+        if (now - since[since > 0] >= 1e9 * self._settings.after).any():
+            everyone = [self._seen(slot, now) for slot in range(self._table.size)]
+            there = [seen for seen in everyone if seen is not None]
         stalled = {seen.rank for seen in there if seen.age >= self._settings.after}
         if not stalled:
             if self._reports:
