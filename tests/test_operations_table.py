@@ -127,6 +127,19 @@ def test_a_resumed_run_ends_with_the_same_table(name):
     assert counted(checkpoints=going_on(kept.after[2])) == whole
 
 
+def test_a_run_resumed_from_one_that_did_not_count_has_no_table(tmp_path):
+    checkpoint = {**RUN, "solver": {"name": "giant"}, "checkpoint": {"every": 1}}
+    hpcopt.run({**checkpoint, "output": {"operations": False}}, folder=tmp_path)
+    more = {**checkpoint, "stop": {"rounds": 20}}
+    run = hpcopt.run(more, folder=tmp_path, resume=True)
+    assert run.operations is None
+    assert not (tmp_path / "operations.csv").exists()
+    counted = hpcopt.run(checkpoint, folder=tmp_path / "counted").operations.rows
+    resumed = hpcopt.run(more, folder=tmp_path / "counted", resume=True).operations
+    assert (resumed.rows["calls"][:2] > counted["calls"][:2]).all()
+    assert resumed.times().clock.max() == pytest.approx(run.result["seconds"], rel=1e-11)
+
+
 @pytest.mark.parametrize("name", ["giant", "d-psgd", "ad-psgd", "dsgd-aau"])
 def test_counting_changes_nothing_and_agrees_with_the_timeline(name, tmp_path):
     spec = {**RUN, "solver": {"name": name}}

@@ -269,7 +269,9 @@ class Node(abc.ABC):
         self.meter.restore(snapshot["meter"])
         self.pace.restore(snapshot["pace"])
         self.slots.restore(snapshot["slots"])
-        if self.operations is not None and snapshot["operations"] is not None:
+        if snapshot["operations"] is None:
+            self.operations = None  # it would lack what the node has done before
+        elif self.operations is not None:
             self.operations.restore(snapshot["operations"])
 
     def record(self, limit: int) -> None:

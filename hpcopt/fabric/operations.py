@@ -81,7 +81,19 @@ class Tabulated(Protocol):
 class Operations(Observer):
     """Counts the operations and the work of a node; attached last, it sees their whole duration."""
 
-    __slots__ = ("_begun", "_ledger", "_monitored", "_node", "_now", "_rows", "_solver", "_waited", "_work", "_works")
+    __slots__ = (
+        "_begun",
+        "_known",
+        "_ledger",
+        "_monitored",
+        "_node",
+        "_now",
+        "_rows",
+        "_solver",
+        "_waited",
+        "_work",
+        "_works",
+    )
 
     def __init__(self, node: Tabulated) -> None:
         self._node = node
@@ -89,6 +101,7 @@ class Operations(Observer):
         self._ledger = node.ledger
         self._solver = node.ledger.solver
         self._rows: defaultdict[tuple[str, str], Row] = defaultdict(Row)  # (class of links, kind)
+        self._known = node.clock == "virtual" or node.size == 1 or node.timeline is not None  # all waiting
         self._works = self._rows[NO_LINK, COMPUTE]
         self._monitored = 0
         self._begun = 0.0
@@ -138,11 +151,11 @@ class Operations(Observer):
 
     def lines(self) -> list[Line]:
         """Return the table so far; computing first, then all operations by name, the rest and monitoring."""
-        node, known = self._node, self._knows_waiting
+        node = self._node
         rows = {key: row for key, row in self._rows.items() if key[1] != "round" and key[0] != _DRIVERS}
         named = sorted(rows.items(), key=lambda item: (item[1] is not self._works, item[0][1], item[0][0]))
         lines = [
-            Line(kind, link_class, row.calls, row.seconds, self._waiting(kind, row, known), row.messages, row.bytes)
+            Line(kind, link_class, row.calls, row.seconds, self._waiting(kind, row), row.messages, row.bytes)
             for (link_class, kind), row in named
         ]
         clock = node.now()
@@ -155,19 +168,15 @@ class Operations(Observer):
             Line(MONITORING, NO_LINK, self._monitored, node.paused, math.nan, seen.messages, seen.bytes),
         ]
 
-    @property
-    def _knows_waiting(self) -> bool:
-        return self._node.clock == "virtual" or self._node.size == 1 or self._node.timeline is not None
-
-    def _waiting(self, kind: str, row: Row, known: bool) -> float:
+    def _waiting(self, kind: str, row: Row) -> float:
         if kind in WAITS or kind == STAND_BY or (kind == "barrier" and self._node.clock == "wall"):
             return row.seconds
-        return math.nan if kind in MEETINGS and not known else min(row.waited, row.seconds)
+        return math.nan if kind in MEETINGS and not self._known else min(row.waited, row.seconds)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the table as plain data."""
         rows = [[*key, row.calls, row.seconds, row.waited, row.messages, row.bytes] for key, row in self._rows.items()]
-        return {"rows": rows, "monitored": self._monitored}
+        return {"rows": rows, "monitored": self._monitored, "known": self._known}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go on from what `snapshot` returned."""
@@ -176,6 +185,7 @@ class Operations(Observer):
             row.calls, row.messages, row.bytes = int(calls), int(messages), int(size)
             row.seconds, row.waited = float(seconds), float(waited)
         self._monitored = int(snapshot["monitored"])
+        self._known = self._known and bool(snapshot["known"])
 
 
 class _Charges(Observer):

@@ -20,12 +20,12 @@ class OperationTables:
         node.tabulate()
 
     def end(self, node: Node) -> None:
-        """Keep the table of a node that has reached the end of the run."""
-        assert node.operations is not None, "begun"
-        self._rows[node.rank] = csv_of(node.rank, node.operations.lines())
+        """Keep the table of a node that has reached the end of the run; a run resumed from one without has none."""
+        if node.operations is not None:
+            self._rows[node.rank] = csv_of(node.rank, node.operations.lines())
 
-    def gathered(self) -> str:
-        """Return the rows of all nodes on node 0's process, none elsewhere; collective."""
+    def gathered(self) -> str | None:
+        """Return the rows of all nodes on node 0's process, None elsewhere and where there are none; collective."""
         own = "".join(rows for _, rows in sorted(self._rows.items())).encode()
         parts = self._cluster.processes.gather_varying(np.frombuffer(own, dtype=np.uint8))
-        return "" if parts is None else b"".join(map(bytes, parts)).decode()
+        return None if parts is None else b"".join(map(bytes, parts)).decode() or None
