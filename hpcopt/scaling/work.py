@@ -9,11 +9,11 @@ import platform
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from hpcopt.errors import InputError
@@ -104,13 +104,22 @@ def _ended(command: Sequence[str], log: Path, time_limit: float) -> int | None:
             )
         except OSError as error:
             raise InputError(f"{command[0]}: {error.strerror}") from None
-        with undoing(partial(_end, process)):
+        interrupted = threading.Event()
+
+        def interrupt() -> None:
+            interrupted.set()
+            _end(process)
+
+        with undoing(interrupt):
             try:
-                return process.wait(time_limit)
+                code = process.wait(time_limit)
             except subprocess.TimeoutExpired:
-                return None
+                code = None
             finally:
                 _end(process)
+            if interrupted.is_set():  # the run has not failed, and this process is about to be ended as well
+                threading.Event().wait()
+            return code
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
