@@ -44,8 +44,8 @@ run: $(VENV)/.installed-run $(matched)  ## compare the solvers on real data, on 
 # with 5 where it has found nothing to run: with ARGS="-k name" that may be so in one of the two, not in both.
 test: $(VENV)/.installed-test $(matched)  ## run all tests (ARGS="-k name" for some)
 	@export HPCOPT_REQUIRE_MPI=1; pytest="$(BIN)/python -m pytest"; \
-	$$pytest -m "not mpi and not study" -n auto --dist worksteal $(ARGS); alone=$$?; \
-	$$pytest -m mpi $(ARGS); ranks=$$?; \
+	$$pytest -m "not mpi and not slurm and not study" -n auto --dist worksteal $(ARGS); alone=$$?; \
+	$$pytest -m "mpi or slurm" $(ARGS); ranks=$$?; \
 	case $$alone,$$ranks in 0,0|0,5|5,0) ;; 0,*|5,*) exit $$ranks ;; *) exit $$alone ;; esac
 
 test-studies: $(VENV)/.installed-test  ## the tests that repeat the studies of the pages; takes minutes

@@ -143,10 +143,10 @@ def _run(
         except subprocess.TimeoutExpired:
             pass
         finally:
-            _kill_tagged(tag)
+            kill_tagged(tag)
             process.wait()
             if status != 0:
-                _sweep_shared_memory()
+                sweep_shared_memory()
     texts = [path.read_text(errors="replace") for path in (stdout, stderr)]
     if status is None:
         raise RanksTimedOutError(
@@ -155,7 +155,7 @@ def _run(
     return subprocess.CompletedProcess(command, status, *texts)
 
 
-def _kill_tagged(tag: str) -> None:
+def kill_tagged(tag: str) -> None:
     """Kill every process whose environment contains the tag, until there is none."""
     needle = f"{TAG}={tag}".encode()
     deadline = time.monotonic() + 10
@@ -170,7 +170,7 @@ def _kill_tagged(tag: str) -> None:
         time.sleep(0.02)
 
 
-def _sweep_shared_memory() -> None:
+def sweep_shared_memory() -> None:
     """Remove this user's unmapped MPI segments: killed ranks leave them behind, and later ranks fail on them."""
     left = _unmapped()
     if left:

@@ -19,10 +19,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from tests.launch import SETTINGS, TAG, _kill_tagged, _sweep_shared_memory
+from tests.launch import SETTINGS, TAG, kill_tagged, sweep_shared_memory
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 _PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])  # where Debian keeps daemons
@@ -39,6 +40,7 @@ SlurmUser={user}
 SlurmdUser={user}
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AuthType=auth/none
+AuthInfo=cred_expire=5
 CredType=cred/none
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
@@ -58,7 +60,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=0,sched_min_interval=0
-ReturnToService=2
+ReturnToService=1
 KillWait=2
 CompleteWait=0
 PropagateResourceLimits=NONE
@@ -140,25 +142,26 @@ def slurm(folder: Path, nodes: int = 2, cpus: int = 4) -> Iterator[Slurm]:
     env = {**os.environ, **SETTINGS, TAG: tag, "SLURM_CONF": str(folder / "slurm.conf")}
     env |= {"TMPDIR": str(temporary), "PATH": os.pathsep.join([str(Path(sys.executable).parent), _PATH])}
     running = Slurm(folder, env)
-    with_us = ["setpriv", "--pdeathsig", "KILL"]  # daemons end with this process, even if it is killed
     daemons = [["slurmctld", "-D"], *(["slurmd", "-D", "-N", name] for name in names)]
+    started = []
     try:
         for command in daemons:
             with (folder / f"{command[-1].strip('-')}.said").open("wb") as said:
-                subprocess.Popen(
-                    [*with_us, *command],
-                    env=env,
-                    stdin=subprocess.DEVNULL,
-                    stdout=said,
-                    stderr=said,
-                    start_new_session=True,
-                )
+                started.append(_start(command, env, said))
         _wait_for_nodes(running, nodes)
         yield running
     finally:
-        _kill_tagged(tag)
-        _sweep_shared_memory()
+        kill_tagged(tag)
+        for daemon in started:
+            daemon.wait()
+        sweep_shared_memory()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(command: list[str], env: dict[str, str], said: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start a daemon, which ends with this process even if that is killed."""
+    words = ["setpriv", "--pdeathsig", "KILL", *command]
+    return subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
 
 
 def _configure(folder: Path, names: list[str], cpus: int) -> None:

@@ -13,6 +13,7 @@ from hpcopt.batch.job import Command, Job
 from hpcopt.batch.profile import ClusterProfile, Limits, read_profile
 from hpcopt.batch.script import script
 from hpcopt.errors import InputError
+from tests.job_scripts import JOBS, job_scripts
 
 ONE = (Command(arguments=("run", "my spec.toml", "--resume")),)
 TWO = (*ONE, Command(arguments=("run", "b.toml"), ranks=3, threads=2))
@@ -57,7 +58,7 @@ def test_a_script_says_what_the_profile_and_the_job_require():
     ):
         assert wanted in lines
     assert any("--mpi=pmix" in line for line in lines)
-    assert any('"$again" -le 7' in line for line in lines)
+    assert any('"$restart" -le 7' in line for line in lines)
     assert not any("YOUR_" in line for line in lines)
 
 
@@ -132,7 +133,11 @@ def test_profiles_are_read_by_name(clusters):
     [
         ("[a]\n[b]\n", None, "clusters.toml: which of its clusters? known: a, b"),
         ("[alpha]\n", "alpa", "clusters.toml: no cluster \"alpa\"; did you mean 'alpha'?; known: alpha"),
-        ("[a]\n\npartiton = 'x'\n", "a", "clusters.toml, line 3: a.partiton: unknown key; did you mean 'partition'?"),
+        (
+            "[a]\n\npartitions = 'x'\n",
+            "a",
+            "clusters.toml, line 3: a.partitions: unknown key; did you mean 'partition'?",
+        ),
         ("[a]\npartition = 'x y'\n", "a", "clusters.toml, line 2: a.partition: expected text without spaces"),
         ("[a]\nlimits.nodes = 0\n", "a", "clusters.toml, line 2: a.limits.nodes: expected an integer >= 1"),
         ("a = 3\n", "a", "clusters.toml, line 1: a: expected a table for each cluster: [a]"),
@@ -149,3 +154,16 @@ def test_without_slurm_one_line_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="there is no sbatch here: SLURM is not installed on this machine"):
         queue.submit(tmp_path / "job.sbatch")
+
+
+def test_the_scripts_in_jobs_are_those_that_are_made():
+    """Else: `python -m tests.job_scripts`."""
+    for path, text in job_scripts().items():
+        assert path.read_text(encoding="utf-8") == text
+
+
+def test_the_example_of_profiles_is_right(monkeypatch):
+    monkeypatch.setenv("HPCOPT_CLUSTERS", str(JOBS / "clusters.toml"))
+    assert read_profile("site").limits.tasks_per_node == 128
+    assert read_profile("site-container").container
+    assert read_profile("preemptible").partition == "spare"

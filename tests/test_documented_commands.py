@@ -37,6 +37,7 @@ BROUGHT = {  # page -> the reader's files
     "data.md": ["t10k-images-idx3-ubyte.gz", "words.txt", "more_words.txt"],
     "operations.md": ["my.toml"],
     "study.md": ["mine.svm"],
+    "slurm.md": ["my.toml", "runs/my"],
     "quickstart.md": ["train.svm.bz2", "test.svm.bz2"],
     "trace.md": ["my.toml", "runs/my"],
 }
@@ -47,6 +48,8 @@ INSTEAD = [  # command -> replacement check; the first match counts
     (r"make .*", "target"),
     (r"pytest .*", "collected"),
     (r"sbatch .*", "submitted"),
+    (r"hpcopt submit .*", "dry"),
+    (r"(squeue|scancel|tail) .*", "nothing"),  # about a job
     (r"hpcopt compare jobs/studies/local_newton.toml .*", "read"),  # a download, and a study
     (r"hpcopt bench .*", "help"),
     (r"hpcopt check .*", "help"),  # test_documented_solver runs it
@@ -166,8 +169,9 @@ def check_instead(how, words):
     elif how == "submitted":
         script = next(place for place, word in enumerate(words) if word.endswith(".sbatch"))
         assert Path(words[script]).exists()
-        spec = words[script + 1]
-        read_only(["compare" if "\n[[solvers]]" in Path(spec).read_text() else "run", *words[script + 1 :]])
+        read_only(words[script + 1 :])
+    elif how == "dry":
+        assert hpcopt([*words[1:], "--dry-run"])[0] == 0
     elif how == "read":
         read_only(words[1:])
     elif how == "virtual":

@@ -24,7 +24,7 @@ print(MPI.Get_library_version().splitlines()[0].strip("\\0"))')
 
 _THREADS = "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK NUMBA_NUM_THREADS=$SLURM_CPUS_PER_TASK"
 
-_WITH_SRUN = 'srun --mpi={pmi} --cpus-per-task="$SLURM_CPUS_PER_TASK" --kill-on-bad-exit=0 --unbuffered "$@"'
+_WITH_SRUN = 'srun --mpi={pmi} {sizes} --cpus-per-task="$SLURM_CPUS_PER_TASK" --kill-on-bad-exit=0 --unbuffered "$@"'
 
 _OPEN_MPI = """\
 # SLURM and Open MPI count a node's cores differently if cores are shared or hardware threads are on.
@@ -75,7 +75,7 @@ RUN = """\
 warned='' launcher='' failed=0
 trap 'warned=yes; [ -z "$launcher" ] || kill -USR1 "$launcher" 2> /dev/null || true' USR1
 trap 'warned=yes' TERM
-run() {  # run PROGRAM...: on all ranks; remembers a failure, but ends the job after a checkpoint
+run() {  # run PROGRAM...: on all ranks; remembers a failure; a checkpoint ends the job
     local code=75
     if [ -z "$warned" ]; then
         launch "$@" &
@@ -84,26 +84,29 @@ run() {  # run PROGRAM...: on all ranks; remembers a failure, but ends the job a
         wait "$launcher" || code=$?
         launcher=''
     fi
-    [ "$code" != 75 ] || checkpointed
-    [ "$code" = 0 ] || failed=$code
+    case $code in
+        0) ;;
+        75 | 138) again ;;  # 138: USR1 came before there was anything to save
+        *) failed=$code ;;
+    esac
 }
 """
 
-CHECKPOINTED = """\
-checkpointed() {
-    echo "hpcopt has written a checkpoint: submit the job again to go on" >&2
+SUBMIT_AGAIN = """\
+again() {
+    echo "hpcopt has stopped early: it goes on when the job is submitted again" >&2
     exit 75
 }
 """
 
 REQUEUE = """\
-checkpointed() {  # put the job back into the queue, unless it is being cancelled: then it is no longer RUNNING
-    local job={self} again=$((${SLURM_RESTART_COUNT:-0} + 1))
-    if [ "$again" -le {restarts} ] && [ "$(squeue --noheader --jobs="$job" --format=%T)" = RUNNING ]; then
-        echo "hpcopt has written a checkpoint: restart $again of at most {restarts}" >&2
+again() {  # put the job back into the queue, unless SLURM is ending it: then it is no longer RUNNING
+    local job={self} restart=$((${SLURM_RESTART_COUNT:-0} + 1))
+    if [ "$restart" -le {restarts} ] && [ "$(squeue --noheader --jobs="$job" --format=%T)" = RUNNING ]; then
+        echo "hpcopt has stopped early and goes on later: restart $restart of at most {restarts}" >&2
         scontrol requeue "$job"
     else
-        echo "hpcopt has written a checkpoint: submit the job again to go on" >&2
+        echo "hpcopt has stopped early: it goes on when the job is started, or submitted, again" >&2
     fi
     exit 75
 }

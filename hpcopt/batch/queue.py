@@ -91,7 +91,7 @@ class _RefusedError(InputError):
 
     def __init__(self, program: str, said: str) -> None:
         last = said.strip().splitlines()[-1] if said.strip() else "without a reason"
-        super().__init__(f"{program} failed: {re.sub(rf'^{program}: (error: )?', '', last)}")
+        super().__init__(f"{program} failed: {re.sub(rf'^{program}: (error: |fatal: )?', '', last)}")
         self.said = said
 
 

@@ -5,8 +5,8 @@ What is fixed is in `bash.py`; here it is put together and filled in.
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable
 
 from hpcopt.batch import bash
 from hpcopt.batch.job import Command, Job
@@ -20,7 +20,12 @@ _OPTIONAL = {  # SLURM's options that a cluster may require, and what stands for
     "reservation": "YOUR_RESERVATION",
 }
 
-_PLACES = ("SLURM_NTASKS", "SLURM_JOB_NUM_NODES", "SLURM_NTASKS_PER_NODE", "SLURM_CPUS_PER_TASK")
+_PLACES = {  # what may differ between the commands of a job, and the job's own, which launchers take by themselves
+    "ranks": "$SLURM_NTASKS",
+    "nodes": "$SLURM_JOB_NUM_NODES",
+    "per_node": "$SLURM_NTASKS_PER_NODE",
+    "threads": "$SLURM_CPUS_PER_TASK",
+}
 _WIDTH = 115
 
 
@@ -43,8 +48,8 @@ def script(job: Job, profile: ClusterProfile, *, title: str | None = None) -> st
         _head(job, title) + _directives(job, profile, by_hand=by_hand),
         _section("Software") + _software(profile, by_hand=by_hand),
         bash.CACHE,
-        _section("Ranks") + _launch(profile, shlex.join(inside)),
-        _section("Run") + bash.RUN + _checkpointed(job),
+        _section("Ranks") + _launch(job, profile, shlex.join(inside)),
+        _section("Run") + bash.RUN + _again(job),
         _commands(job, shlex.join([*inside, "hpcopt"])),
         bash.END,
     ]
@@ -106,7 +111,7 @@ def _software(profile: ClusterProfile, *, by_hand: bool) -> str:
     if profile.modules:
         lines.insert(0, f"module load {shlex.join(profile.modules)}")
     elif by_hand:
-        lines.insert(0, "# module load python openmpi          # if mpi4py was built with the cluster's MPI")
+        lines.insert(0, "# module load python openmpi    # if mpi4py was built with the MPI of your cluster")
     if profile.environment and not profile.container:
         lines.append(f"export PATH={_place(profile.environment)}/bin:$PATH")
     program = profile.runtime if profile.container else "hpcopt"
@@ -120,17 +125,28 @@ def _place(folder: str) -> str:
     return shlex.quote(folder) if folder.startswith("/") else f'"$PWD"/{shlex.quote(folder)}'
 
 
-def _launch(profile: ClusterProfile, inside: str) -> str:
+def _launch(job: Job, profile: ClusterProfile, inside: str) -> str:
     """Return the function that starts a program on the ranks."""
     library = bash.LIBRARY.replace("{inside}", f"{inside} " if inside else "")
     text = {"srun": bash.SRUN, "mpiexec": library + bash.MPIEXEC, "auto": library + bash.AUTO}[profile.launcher]
-    return text.replace("{pmi}", profile.srun_mpi)
+    text = text.replace("{pmi}", profile.srun_mpi)
+    if not any(map(_is_sized, job.commands or ())):
+        return text.replace("{sizes} ", "")
+    for name, own in _PLACES.items():
+        text = re.sub(rf"{re.escape(own)}\b", f"${name}", text)
+    text = text.replace("{sizes}", '--nodes="$nodes" --ntasks="$ranks" --ntasks-per-node="$per_node"')
+    used = " ".join(f"{name}={own}" for name, own in _PLACES.items() if f"${name}" in text)
+    return f"{used}  # where a command has no others\n{text}"
 
 
-def _checkpointed(job: Job) -> str:
-    """Return the function for what follows a checkpoint."""
+def _is_sized(command: Command) -> bool:
+    return command.ranks is not None or command.threads is not None
+
+
+def _again(job: Job) -> str:
+    """Return the function that ends a job that has stopped early."""
     if not job.requeue:
-        return bash.CHECKPOINTED
+        return bash.SUBMIT_AGAIN
     self = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" if job.array else "$SLURM_JOB_ID"
     return bash.REQUEUE.replace("{self}", self).replace("{restarts}", str(job.restarts))
 
@@ -154,8 +170,6 @@ def _commands(job: Job, program: str) -> str:
 
 
 def _line(job: Job, command: Command, program: str) -> str:
-    """Return the line that runs a command; for some of the ranks it changes what the job's variables tell launchers."""
-    changed: Iterable[str] = ()
-    if command.ranks is not None or command.threads is not None:
-        changed = (f"{name}={number}" for name, number in zip(_PLACES, job.places(command), strict=True))
-    return " ".join((*changed, "run", program, shlex.join(command.arguments)))
+    """Return the line that runs a command."""
+    numbers = zip(_PLACES, job.places(command), strict=True) if _is_sized(command) else ()
+    return " ".join((*(f"{name}={number}" for name, number in numbers), "run", program, shlex.join(command.arguments)))

@@ -26,6 +26,7 @@ from hpcopt.cli import (
     rerun,
     run,
     scaling,
+    submit,
     topology,
 )
 from hpcopt.fabric.launch import is_heard
@@ -73,6 +74,7 @@ for _name, _verb in (
     ("plot", _without_ranks(plot.plot)),
     ("report", _without_ranks(report.report)),
     ("rerun", rerun.rerun),
+    ("submit", submit.submit),
     ("check", _without_ranks(check.check)),
     ("list", _without_ranks(describe.list_)),
     ("show", _without_ranks(describe.show)),

@@ -1,0 +1,128 @@
+"""From a specification to a job: checked where it is submitted, before it waits in the queue.
+
+The data are not read: the nodes may see files that the login node does not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hpcopt.batch.job import Command, Job
+from hpcopt.errors import InputError, Remedy
+from hpcopt.outputs import check_folder
+from hpcopt.spec.specification import Specification, read_specification
+
+SCRIPT = "job.sbatch"
+"""The name of the script, in the folder of the run."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A checked job that runs a specification.
+
+    Parameters
+    ----------
+    job
+        The job.
+    folder
+        The output folder of its run; of an array, the one with the folders of all its runs.
+    missing
+        The files of the specification that are not here, where it is checked.
+    """
+
+    job: Job
+    folder: Path
+    missing: tuple[Path, ...]
+
+    def output(self, number: str) -> Path:
+        """Return the file of the output of the job, of an array of the first of its jobs, once it has a number."""
+        kept = {"%x": self.job.name, "%j": number, "%A": number, "%a": "0"}
+        return Path(re.sub("%[xjAa]", lambda found: kept[found[0]], str(self.job.output)))
+
+
+def submission(
+    file: Path,
+    job: Job,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    array: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> Submission:
+    """Return the job that runs, or compares, the solvers of a specification, and goes on where it has stopped.
+
+    Parameters
+    ----------
+    file
+        The specification.
+    job
+        The resources; its commands and its output are replaced.
+    overrides
+        `key.path=value` each.
+    folder
+        The output folder; default: that of the specification.
+    array
+        `key.path=value,value,...` each: the job is an array with a task for each combination of values.
+    options
+        More options of `hpcopt run` and `hpcopt compare`.
+
+    Raises
+    ------
+    InputError
+        For any error in the specification, with each of the combinations; for a number of ranks that it cannot have;
+        for a folder that cannot be written.
+    """
+    combinations = list(itertools.product(*map(_alternatives, array)))
+    checked = [_checked(file, [*overrides, *chosen], job) for chosen in combinations]
+    verb, first = checked[0]
+    base = folder or Path(first.output.folder or "")
+    check_folder(base)
+    commands = []
+    for chosen, out in zip(combinations, _folders(base, combinations), strict=True):
+        given = [word for text in (*overrides, *chosen) for word in ("--set", text)]
+        given += ["--out", str(out)] if folder or array else []
+        commands.append(Command(arguments=(verb, str(file), *given, *options, "--resume")))
+    output = str(base / ("%x-%A_%a.out" if array else "%x-%j.out"))
+    missing = dict.fromkeys(path for _, spec in checked for path in spec.files if not path.exists())
+    whole = replace(job, commands=tuple(commands), array=bool(array), output=output)
+    return Submission(whole, base, tuple(missing))
+
+
+def _checked(file: Path, overrides: Sequence[str], job: Job) -> tuple[str, Specification]:
+    """Return the command for a specification, and the specification."""
+    verb = "run"
+    try:
+        spec = read_specification(file, overrides)
+    except InputError as error:
+        if error.remedy is not Remedy.COMPARE:
+            raise
+        verb, spec = "compare", read_specification(file, overrides, many=True)
+    ranks, cluster = job.nodes * job.tasks_per_node, spec.cluster
+    if cluster.kind == "virtual" and ranks > 1:
+        what = f"a virtual cluster runs in one process, but the job has {ranks} ranks"
+        raise InputError(f"cluster.kind: {what}; give one node and one task")
+    nodes, alone = cluster.nodes(), cluster.kind != "mpi" and ranks == 1  # which has virtual nodes
+    if nodes not in {None, ranks} and not alone:
+        raise InputError(f"cluster.workers: {nodes} ranks needed, but the job has {ranks}")
+    return verb, spec
+
+
+def _alternatives(text: str) -> list[str]:
+    """Return an override for each of the values in `key.path=value,value,...`."""
+    key, equals, values = text.partition("=")
+    found = [value.strip() for value in values.split(",")]
+    if not equals or not all(found):
+        raise InputError(f"--array {text}: expected key.path=value,value,..., as in seed=0,1,2")
+    return [f"{key.strip()}={value}" for value in found]
+
+
+def _folders(base: Path, combinations: Sequence[Sequence[str]]) -> list[Path]:
+    """Return the folder of each combination's run, named after it."""
+    names = [re.sub(r"[^\w.=,-]+", "-", ",".join(chosen)) for chosen in combinations]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--array: two of its runs would have the same folder, {base / name}")
+    return [base / name if name else base for name in names]
