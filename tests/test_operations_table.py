@@ -208,10 +208,11 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
         (1, "0,sum,world,1,inf,nan,2,16", "line 3 is not an operation"),
         (1, "0,sum,world,1,0.5,0.6,2,16", "line 3 is not an operation"),
         (1, "0,sum,world,1,0.5,nan,2,-16", "line 3 is not an operation"),
+        (2, "0,other,world,0,0,0,0,0", "line 4 is not an operation"),
         (1, "0,sum,world,1.5,0.5,nan,2,16", "line 3 is "),
         (1, "0,sum,world,1,0.5,nan,2", "line 3 is "),
         (2, LINES[1], "line 4 repeats the operation of another line"),
-        (0, "0,max,world,1,0.5,nan,2,16", "node 0 has 0 lines of compute"),
+        (0, "0,max,world,1,0.5,nan,2,16", "node 0 has no line of compute"),
     ],
 )
 def test_a_damaged_file_is_refused(place, line, told, tmp_path):

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.errors import InputError
-from hpcopt.fabric.operations import COMPUTE, MONITORING, OTHER, STAND_BY, Line
+from hpcopt.fabric.operations import COMPUTE, MONITORING, NO_LINK, OTHER, STAND_BY, Line
 from hpcopt.fabric.seam import Kind
 from hpcopt.files import written_whole
 from hpcopt.results import checked
@@ -146,6 +146,7 @@ def read_operations(folder: Path, nodes: int) -> OperationTable | None:
             (rows["node"] >= 0)
             & (rows["node"] < nodes)
             & np.isin(rows["operation"], list(_NAMES))
+            & (~np.isin(rows["operation"], (OTHER, MONITORING)) | (rows["link_class"] == NO_LINK))
             & (rows["calls"] >= 0)
             & (rows["messages"] >= 0)
             & (rows["bytes"] >= 0)
@@ -165,8 +166,7 @@ def read_operations(folder: Path, nodes: int) -> OperationTable | None:
         raise InputError(f"{path}: damaged (line {again[0] + 2} repeats the operation of another line)")
     for name in ALWAYS:
         there = np.bincount(rows["node"][rows["operation"] == name], minlength=nodes)
-        if (there != 1).any():
-            raise InputError(
-                f"{path}: damaged (node {np.flatnonzero(there != 1)[0]} has {there.min()} lines of {name})"
-            )
+        lacking = np.flatnonzero(there == 0)
+        if lacking.size:
+            raise InputError(f"{path}: damaged (node {lacking[0]} has no line of {name})")
     return OperationTable(rows, nodes)
