@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn, Protocol
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_HERALDED = 1.0  # seconds between the herald of a SIGTERM and the signal, at most
 _ECHO = 2.0  # seconds in which one request may arrive twice: from a launcher, and from whoever signals all processes
 
 _listening: list[signal.Signals] = []
@@ -35,6 +36,13 @@ class Ending(Protocol):
 
     def patience(self, *, asked_to_end: bool) -> float:
         """Return the seconds to wait before reporting, as another process may report for all."""
+
+    @property
+    def herald(self) -> signal.Signals | None:
+        """The signal that announces that a SIGTERM is the last signal before SIGKILL; None if none does."""
+
+    def tell(self, line: str, *, by_launcher: bool) -> None:
+        """Write a line to the error stream; `by_launcher`: the launcher is about to kill the process."""
 
     def speaks(self) -> bool:
         """Return whether to report; at most one process of a host does."""
@@ -52,7 +60,7 @@ def listen(ending: Ending) -> None:
     A signal that the parent process has set to be ignored (as `nohup` and background jobs of a shell do) stays ignored.
     """
     heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    _listening.extend(heard)
+    _listening.extend([*heard, *([ending.herald] if ending.herald else [])])
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -129,15 +137,21 @@ def _is_request(number: int) -> bool:
 
 
 def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:
-    number = 0
-    while number not in heard or _is_request(number):
+    number, announced = 0, -_HERALDED
+    while True:
         number = os.read(reader, 1)[0]
+        is_last = number == signal.SIGTERM and time.monotonic() - announced < _HERALDED
+        if number in heard and (is_last or not _is_request(number)):
+            break
+        if number == ending.herald:
+            announced = time.monotonic()
     for undo in reversed(_undos.copy()):
         with contextlib.suppress(Exception):  # a failure to undo must not prevent the end
             undo()
     time.sleep(ending.patience(asked_to_end=number != signal.SIGINT))
     line = "; ".join((f"hpcopt: error: interrupted ({signal.Signals(number).name}){ending.place()}", *kept())) + "\n"
     if ending.speaks():
-        with contextlib.suppress(OSError):
-            os.write(2, line.encode(errors="backslashreplace"))  # not through Python's buffers, which may be locked
+        ending.tell(line, by_launcher=is_last)
+    if is_last:
+        time.sleep(_HERALDED)  # the launcher ends the job, and has less to say
     ending.end(128 + number)

@@ -74,9 +74,7 @@ def test_processes_of_one_host_share_what_is_free(tmp_path, monkeypatch):
 @pytest.mark.mpi
 @requires_mpi
 def test_ranks_know_with_how_many_they_share_a_host():
-    program = (
-        "from hpcopt import capacity as c\nfrom hpcopt.fabric.launch import bring_up\nbring_up()\nprint(c._sharing)"
-    )
+    program = "from hpcopt import capacity as c\nfrom hpcopt.fabric.job import bring_up\nbring_up()\nprint(c._sharing)"
     done = mpiexec(3, sys.executable, "-c", program)
     assert sorted("".join(done.stdout.split())) == ["3"] * 3
 

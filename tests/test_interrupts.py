@@ -89,7 +89,7 @@ def test_a_signal_that_whoever_started_the_program_ignores_stays_ignored(tmp_pat
     program = (
         "import os, signal\n"
         "from hpcopt import interrupts\n"
-        "from hpcopt.fabric.launch import JOB\n"
+        "from hpcopt.fabric.job import JOB\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "interrupts.listen(JOB)\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"

@@ -63,7 +63,7 @@ def test_a_verb_that_needs_no_ranks_does_its_work_and_says_so(predict, tmp_path,
 
 @pytest.mark.parametrize("variables", NONSENSE, ids=str)
 def test_a_process_is_alone_where_the_variables_make_no_sense(variables):
-    program = "from hpcopt.fabric.launch import bring_up; print(bring_up().COMM_WORLD.size)"
+    program = "from hpcopt.fabric.job import bring_up; print(bring_up().COMM_WORLD.size)"
     done = python("-c", program, **variables)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "1\n")
 

@@ -14,17 +14,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 from hpcopt.errors import CheckpointedError, InputError, Remedy, in_one_line, out_of_memory
-from hpcopt.fabric.launch import (
-    JOB,
-    abort_on_error,
-    bring_up,
-    end_on_defect,
-    in_utf8,
-    is_first,
-    is_heard,
-    is_launched,
-    leave_to_the_first,
-)
+from hpcopt.fabric.job import JOB, abort_on_error, bring_up, end_on_defect, leave_to_the_first
+from hpcopt.fabric.launch import in_utf8, is_first, is_heard, is_launched
 from hpcopt.interrupts import listen
 
 OF_RANKS = {"run", "compare", "rerun", "fit", "bench", "info"}  # commands whose processes are the ranks of one job

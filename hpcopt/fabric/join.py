@@ -6,7 +6,8 @@ from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.fabric.cluster import Cluster
-from hpcopt.fabric.launch import bring_up, refuse_singletons, started
+from hpcopt.fabric.job import bring_up, refuse_singletons
+from hpcopt.fabric.launch import started
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.fabric.window import Windows
 

@@ -18,8 +18,9 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.heterogeneity import EVEN
 from hpcopt.fabric.interface import Cluster, Group
+from hpcopt.fabric.job import abort_on_error
 from hpcopt.fabric.join import join
-from hpcopt.fabric.launch import abort_on_error, started
+from hpcopt.fabric.launch import started
 from hpcopt.fabric.network import Link, Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.hubs import hub_network, rates_by_rank, shared_hub_network

@@ -7,7 +7,7 @@ import sys
 import threading
 
 from hpcopt.cli.main import console
-from hpcopt.fabric import launch
+from hpcopt.fabric import job
 
 PHASE, RANK = sys.argv[1], sys.argv[2]
 NUMBER = signal.Signals[sys.argv[3]]
@@ -39,7 +39,7 @@ class Importing(importlib.abc.MetaPathFinder):
 
 
 if PHASE == "MPI comes up":
-    before(launch, "_senseless")  # what is called last before it
+    before(job, "senseless")  # what is called last before it
 elif PHASE == "reading":
     import hpcopt.runs.prepare
 

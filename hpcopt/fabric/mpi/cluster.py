@@ -19,7 +19,8 @@ from hpcopt.fabric.cas_board import CASBoard
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
-from hpcopt.fabric.launch import JOB, abort_on_error, host_table, patiently
+from hpcopt.fabric.job import JOB, abort_on_error, host_table
+from hpcopt.fabric.launch import patiently
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.matching import Matching

@@ -12,7 +12,7 @@ from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
-from hpcopt.fabric.launch import JOB, host_table
+from hpcopt.fabric.job import JOB, host_table
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.node import Node
