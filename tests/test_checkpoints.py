@@ -241,6 +241,22 @@ def test_overwriting_removes_checkpoints_too(tmp_path, killed):
     assert not (tmp_path / "checkpoint").exists()
 
 
+def test_a_comparison_goes_on_in_the_middle_of_a_run(tmp_path, killed, monkeypatch):
+    monkeypatch.setattr("hpcopt.studies.compare._draw", lambda *_: None)
+    two = {key: value for key, value in every(5).items() if key != "solver"}
+    two["solvers"] = [{"name": "sgd", "batch": 5}, {"name": "local-sgd", "batch": 5}]
+    hpcopt.compare(two, folder=tmp_path / "whole")
+    killed(18)
+    with pytest.raises(KilledError):  # in the first run
+        hpcopt.compare(two, folder=tmp_path / "cut")
+    killed(None)
+    assert checkpoints.whole(tmp_path / "cut" / "sgd") == [15]
+    comparison = hpcopt.compare(two, folder=tmp_path / "cut", resume=True)
+    assert [part["iteration"] for part in comparison.runs[0].described["resumed"]] == [15]
+    for name in ("sgd", "local-sgd"):
+        assert ending(tmp_path / "cut" / name) == ending(tmp_path / "whole" / name)
+
+
 @pytest.mark.parametrize("trouble", ["full", "vanished", "taken"])
 def test_a_checkpoint_that_can_not_be_written_leaves_the_run_and_the_earlier_one(
     trouble, tmp_path, monkeypatch, capsys, killed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from hpcopt.runs.checkpoint import Snapshot
 from hpcopt.runs.description import now
 from hpcopt.runs.finished import Run, shared_runs
 from hpcopt.runs.identity import difference, told, wanted
+from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.subject import Subject, versions
+from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification, as_toml_dict
 
 _MAY_DIFFER = ("stop", "nodes", "cluster.workers", "output.timeline", "output.operations")
@@ -132,6 +135,21 @@ def last_checkpoint(cluster: Cluster, subject: Subject, out: Path, *, quiet: boo
         raise AgreedError(f"{complaint}; there is no earlier checkpoint", Remedy.AFRESH)
     if there["run"] and speaks and not quiet:
         print(f"{out}: there is no checkpoint yet; the run starts from the beginning", flush=True)
+    return None
+
+
+def left_unfinished(
+    spec: Specification, prepared: Prepared, solver: Solver[Any], out: Path, *, quiet: bool
+) -> Resumed | None:
+    """Return the last checkpoint of the same run of a comparison in `out`; None if none can be used. Collective."""
+    cluster = prepared.cluster
+    with suppress(AgreedError):  # it is another run, which is replaced
+        if finished(spec, cluster, out) is None:
+            try:
+                return last_checkpoint(cluster, Subject.of(spec, prepared, solver), out, quiet=True)
+            except AgreedError as error:
+                if cluster.local_nodes[0] == 0 and not quiet:
+                    warn(f"{error.message}; the run starts from the beginning")
     return None
 
 

@@ -14,7 +14,7 @@ from hpcopt.runs.cluster import opened
 from hpcopt.runs.goal import with_goal
 from hpcopt.runs.pictures import drawn_last
 from hpcopt.runs.progress import ReadingProgress
-from hpcopt.runs.start import announce, checked_folder, kept_if_interrupted, reading, windows_for
+from hpcopt.runs.start import announce, checked_folder, early_requests, kept_if_interrupted, reading, windows_for
 from hpcopt.studies.comparison import Comparison
 from hpcopt.studies.kept import kept_runs, on_same_data
 from hpcopt.studies.plan import plan
@@ -37,8 +37,8 @@ def compare(
     Parameters
     ----------
     resume
-        Whether to keep the finished runs of the same comparison in the folder; only the others are run. With
-        `overwrite`, finished runs of another specification are replaced.
+        Whether to keep the finished runs of the same comparison in the folder; only the others are run, an interrupted
+        one from its checkpoint, if it has one. With `overwrite`, finished runs of another specification are replaced.
     specification, comm, overrides, folder, overwrite, quiet, force
         As in `hpcopt.run`.
 
@@ -58,7 +58,7 @@ def compare(
         series = Series(planned, out, spec.criterion, cluster, resume=resume, quiet=quiet)
         if resume:
             series.tell_others()
-        with kept_if_interrupted(out):
+        with kept_if_interrupted(out), early_requests(out):
             if len(kept) == len(planned):
                 series.keep(kept)
             else:

@@ -19,6 +19,7 @@ from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import execute
 from hpcopt.runs.finished import Run
 from hpcopt.runs.prepare import Prepared
+from hpcopt.runs.resuming import left_unfinished
 from hpcopt.spec.specification import Specification
 from hpcopt.studies.comparison import Comparison
 from hpcopt.studies.countdown import Countdown
@@ -65,10 +66,8 @@ class Series:
         # drawing takes as long as a short run, and nobody opens the pictures of dozens
         self._draws = len(planned) == len({one.variant.contender for one in planned})
         self._told = self._speaks and not quiet
-        self._begin: Callable[[Path], None] = folders.clear
-        if out is not None:
-            index = Index(runs=tuple(self._listed), best=criterion)
-            self._begin = partial(_begin, out, index, resume=resume)
+        self._resume = resume
+        self._has_begun = False
         self._title = ""
         self._runs: dict[int, Run] = {}
         self._countdown = Countdown(len(planned))
@@ -114,10 +113,14 @@ class Series:
     def _run_one(self, place: int, spec: Specification, prepared: Prepared) -> None:
         one, out = self._planned[place], self._out
         folder = None if out is None else out / one.listed.folder
-        begin, self._begin = self._begin, folders.clear
         alone = spec.alone(one.variant, folder)
         solver, quiet = one.variant.solver, not self._told
-        run = execute(alone, prepared, one.label, solver, folder, clear=begin, quiet=quiet, draws=self._draws)
+        resumed = None
+        if self._resume and folder is not None:
+            resumed = left_unfinished(alone, prepared, solver, folder, quiet=quiet)
+        clear = partial(self._clear, folders.clear if resumed is None else resumed.clear)
+        given = alone, prepared, one.label, solver, folder
+        run = execute(*given, clear=clear, resumed=resumed, quiet=quiet, draws=self._draws)
         self._runs[place] = run.light()
         due = self._countdown.count()
         with agreed(self._processes, one_tells=True):
@@ -125,6 +128,18 @@ class Series:
                 _write_tables(self._contenders(), out)  # now, as the next solver may fail
         if self._told:
             print(self._countdown.told(run), flush=True)
+
+    def _clear(self, clear: Callable[[Path], None], place: Path) -> None:
+        """Prepare a run's folder by `clear`; before the first one also the comparison's, with the list of its runs."""
+        out = self._out
+        if out is not None and not self._has_begun:
+            if self._resume:
+                out.mkdir(parents=True, exist_ok=True)
+            else:
+                folders.clear(out)
+            folders.write_index(out, Index(runs=tuple(self._listed), best=self._criterion))
+        self._has_begun = True
+        clear(place)
 
     def _contenders(self) -> list[Contender[Run]]:
         goal = next(iter(self._runs.values())).goal
@@ -142,16 +157,6 @@ def _with_seed(
         return
     with opened(lambda: own, comm) as (_, cluster, conditions):
         yield own, prepared.repeated(own, cluster, conditions)
-
-
-def _begin(out: Path, index: Index, place: Path, *, resume: bool) -> None:
-    """Prepare the comparison's folder and, in it, the first run's folder `place`, and write the list of its runs."""
-    if resume:
-        out.mkdir(parents=True, exist_ok=True)
-    else:
-        folders.clear(out)
-    folders.write_index(out, index)
-    folders.clear(place)
 
 
 def _write_tables(contenders: list[Contender[Run]], out: Path) -> None:
