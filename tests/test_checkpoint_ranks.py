@@ -91,6 +91,14 @@ def test_a_rank_that_is_asked_to_end_lets_all_of_them_save_the_run(name, argumen
     assert is_in_step(out)
 
 
+@pytest.mark.mpi
+@requires_mpi
+def test_asynchronous_ranks_stop_for_a_checkpoint_and_start_again_without_a_loss(tmp_path):
+    names = "ad-psgd", "agp", "dsgd-aau"
+    done = python_ranks(3, HERE / "ranks" / "restarts.py", tmp_path, *names, timeout=100, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_alone_too(arguments, tmp_path):
     started = [sys.executable, STRUCK, "SIGTERM", "0", "12", *arguments, tmp_path / "out", "--virtual", "3"]
     stop = ["--set", "stop.iterations=1000000"]

@@ -320,9 +320,18 @@ def test_an_asynchronous_run_that_is_another_one_is_found_out(name, what):
 
 
 @pytest.mark.parametrize("name", ON_THEIR_OWN)
-def test_asynchronous_checkpoints_are_refused_on_the_clock_of_the_wall(name):
-    with pytest.raises(InputError, match="only resume on the virtual cluster"):
-        solve(SOLVERS[name](), logistic(nodes=1), cluster=SoloCluster(), checkpoints=Kept(), iterations=2)
+def test_on_the_clock_of_the_wall_asynchronous_nodes_stop_and_start_again_from_their_states(name):
+    def run(**more):
+        return solve(SOLVERS[name](), logistic(nodes=1), cluster=SoloCluster(), iterations=9, **more)
+
+    kept = Kept()
+    whole = run(checkpoints=kept)
+    assert list(kept.after) == list(range(1, 9))
+    assert whole.outcome.last.gradients >= 9
+    found = run(checkpoints=going_on(kept.after[5]))
+    assert found.outcome.last.iteration == 9
+    assert found.records[0].iteration >= 5
+    np.testing.assert_allclose(found.w, whole.w, rtol=1e-6)
 
 
 @pytest.mark.mpi

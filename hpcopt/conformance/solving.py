@@ -63,9 +63,9 @@ class Kept:
         """Return the checkpoints of a node."""
         count = 0
 
-        def is_due(yields: int) -> bool:
+        def is_due(iteration: int) -> bool:  # noqa: ARG001
             nonlocal count
-            count = yields
+            count += 1
             return True
 
         def keep(snapshot: Snapshot) -> None:

@@ -274,6 +274,12 @@ class Node(abc.ABC):
         elif self.operations is not None:
             self.operations.restore(snapshot["operations"])
 
+    def renew(self) -> None:  # noqa: B027  (nothing to free)
+        """Free windows, boards, mailboxes, surveys and neighbourhoods, so that a solver can start again.
+
+        Called by all nodes together when none of these is in use.
+        """
+
     def record(self, limit: int) -> None:
         """Record a timeline of at most `limit` spans from now on; called once, by all nodes together."""
         self.timeline = Timeline(limit)

@@ -8,6 +8,7 @@ others, and nodes that wait for a partner are notified by the solver's own proto
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +17,26 @@ import numpy as np
 from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
 from hpcopt.fabric.survey import Survey
+from hpcopt.problems.oracle import Oracle
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Disagreement, Status, StopRule
-from hpcopt.runs.checkpoint import NO_CHECKPOINTS, Checkpoints, belonging
+from hpcopt.runs.checkpoint import (
+    NO_CHECKPOINTS,
+    Checkpoints,
+    Snapshot,
+    belonging,
+    meet,
+    packed,
+    unpacked,
+    unpacked_state,
+)
 from hpcopt.runs.measuring import Watch, counted
+from hpcopt.runs.notices import Notices
 from hpcopt.runs.replay import Replay
 from hpcopt.solvers.base import Solver
 from hpcopt.solvers.parts.asynchronous import AsynchronousState
-
-STOP = 2**32  # stop notices and ended nodes are counted in separate halves of one word
 
 
 def drive_asynchronous(
@@ -46,27 +56,62 @@ def drive_asynchronous(
     w0
         The starting point, shape (d,); not modified.
     checkpoints
-        Snapshots, by the node's own steps.
+        On virtual nodes, by the progress of each node; the run is repeated up to the one from which it resumes. On the
+        wall clock, `is_due` is asked on each node by itself: if one is, all nodes stop, as at the end of the run, and
+        start again from their states.
     """
-    replay = None
-    if checkpoints != NO_CHECKPOINTS:
-        replay = Replay(node, checkpoints, recording, belonging(node, solver))
+    replay, resume = None, checkpoints.resume
+    if node.clock == "virtual" and checkpoints != NO_CHECKPOINTS:
+        replay, resume = Replay(node, checkpoints, recording, belonging(node, solver)), None
         recording = replace(recording, tell=replay.tell)
     watch = Watch(node, problem, shard, decentralised=True, scaled=stop.scaled_gradient is not None)
     f = problem.on(shard, node.meter)
-    state = solver.init(node, f, w0)
-    first, model = watch.measure(state.w, 0)
-    first = replace(first, gradients=0)
-    recording.tell(first)
-    status = stop.verdict(first, first, problem.strong_convexity)
-    if status is not None:
-        return Outcome(status, model, first, first, state, {})
+    if resume is None:
+        state = solver.init(node, f, w0)
+        first, model = watch.measure(state.w, 0)
+        first = replace(first, gradients=0)
+        recording.tell(first)
+        status = stop.verdict(first, first, problem.strong_convexity)
+        if status is not None:
+            return Outcome(status, model, first, first, state, {})
+        measured = _Measured(watch, node, stop, first, model, recording, problem.strong_convexity)
+    else:
+        node.restore(resume["node"])
+        state = unpacked_state(solver, resume["state"])
+        measured = _Measured.restored(watch, node, stop, recording, problem.strong_convexity, resume["measured"])
+        meet(node)
 
-    measured = _Measured(watch, node, stop, first, model, recording, problem.strong_convexity)
+    is_due = None if replay is not None else checkpoints.is_due
+    while True:
+        state, is_over = _until_notice(node, f, solver, state, stop, measured, replay, is_due)
+        if is_over:
+            break
+        _save(node, solver, state, measured, checkpoints)
+        node.renew()
+        node.stopping = False
+    outcome = measured.outcome(state)
+    if replay is not None:
+        replay.end()
+    elif checkpoints.at_end and outcome.status.can_go_on:
+        _save(node, solver, state, measured, checkpoints)
+    return outcome
+
+
+def _until_notice(
+    node: Node,
+    f: Oracle,
+    solver: Solver[Any],
+    state: Any,
+    stop: StopRule,
+    measured: _Measured,
+    replay: Replay | None,
+    is_due: Callable[[int], bool] | None,
+) -> tuple[Any, bool]:
+    """Let all nodes iterate until they have a notice to stop; return the node's state and whether the run is over."""
     measured.lay_aside(state)
     survey = measured.survey()
-    word = _Word(node, stop)
-    node.next_step(word.rest)
+    notices = Notices(node, stop)
+    node.next_step(notices.rest)
     for stepped in solver.rounds(node, f, state):
         state = stepped
         node.settle()
@@ -74,17 +119,41 @@ def drive_asynchronous(
         survey.stepped()
         if replay is not None:
             replay.stepped(state)
-        word.tell_if_over(state.iteration)
-        node.next_step(word.rest)
-        word.tell_if_over(state.iteration)
-        node.stopping = word.heard()
+        notices.tell_if_over(state.iteration)
+        node.next_step(notices.rest)
+        notices.tell_if_over(state.iteration)
+        if is_due is not None and is_due(state.iteration):
+            notices.pause()
+        node.stopping = notices.heard()
     f.recall({})  # as in rounds: see `driver`
-    word.wait()  # a node that has left early still serves the others
+    notices.wait()  # a node that has left early still serves the others
     survey.end()
-    outcome = measured.outcome(state)
-    if replay is not None:
-        replay.end()
-    return outcome
+    if is_due is None:
+        return state, True
+    own = notices.is_over() or not notices.heard() or notices.is_spent(state.iteration) or measured.status is not None
+    with node.monitoring():
+        return state, bool(node.world.max(np.array([float(own)]))[0])
+
+
+def _save(
+    node: Node, solver: Solver[Any], state: AsynchronousState, measured: _Measured, checkpoints: Checkpoints
+) -> None:
+    """Take a snapshot while all nodes have stopped and no message is in flight; collective."""
+    with node.monitoring():
+        common = node.world.max(np.array([0.0, *(float(getattr(state, name)) for name in state.COMMON)]))
+    for name, value in zip(state.COMMON, common[1:].tolist(), strict=True):
+        setattr(state, name, int(value))
+    meet(node)
+    checkpoints.keep(
+        {
+            **belonging(node, solver),
+            "iteration": state.iteration,
+            "node": node.snapshot(),
+            "state": packed(state, type(state).__name__),
+            "measured": measured.snapshot(),
+        }
+    )
+    meet(node)
 
 
 class _Measured:
@@ -115,6 +184,27 @@ class _Measured:
         self._model = self._kept = model
         self._recording = recording
         self._disagreement = Disagreement(node.size, model)
+
+    @classmethod
+    def restored(
+        cls, watch: Watch, node: Node, stop: StopRule, recording: Recording, convexity: float, snapshot: Snapshot
+    ) -> _Measured:
+        """Return the measurements of which `snapshot` was taken."""
+        first, record, best = (unpacked(Record, snapshot[name]) for name in ("first", "record", "best"))
+        made = cls(watch, node, stop, first, snapshot["model"].copy(), recording, convexity)
+        made._record, made._best, made._kept = record, best, snapshot["kept"].copy()
+        made._disagreement.restore(snapshot["disagreement"])
+        return made
+
+    def snapshot(self) -> Snapshot:
+        """Return what the rest of the run depends on, as plain data."""
+        records = {"first": self._first, "record": self._record, "best": self._best}
+        return {
+            **{name: packed(record, name) for name, record in records.items()},
+            "model": self._model.copy(),
+            "kept": self._kept.copy(),
+            "disagreement": self._disagreement.snapshot(),
+        }
 
     def survey(self) -> Survey:
         """Start the surveys; collective."""
@@ -188,53 +278,3 @@ class _Measured:
             return Outcome(self.status, self._kept, replace(self._best, **ending), self._record, state, edges)
         record = replace(self._record, **ending)  # of the whole run, even if an earlier record ended it
         return Outcome(self.status, self._model, record, record, state, edges)
-
-
-class _Word:
-    """A word on every node in which the others count stop notices and ended nodes."""
-
-    def __init__(self, node: Node, stop: StopRule) -> None:
-        self._node = node
-        self._stop = stop
-        self._window = node.window(1, "monitoring", by_edge=False)
-
-    def tell_if_over(self, iteration: int) -> None:
-        """Notify all nodes of the end of the run if this node, at `iteration`, knows it and none has notified it."""
-        node = self._node
-        used = {"round": node.ledger.solver.rounds, "iteration": iteration, "seconds": node.now()}
-        if (node.stopping or self._stop.spent(used) is not None) and not self.heard():
-            self._add(STOP)
-
-    def heard(self) -> bool:
-        """Return whether a stop notice has arrived."""
-        return self._window.fetch_and_op(0, self._node.rank, 0, "no-op") >= STOP
-
-    def rest(self, seconds: float) -> None:
-        """Pause for `seconds`, or until a stop notice arrives."""
-        node = self._node
-        if self._stop.seconds is not None:
-            seconds = min(seconds, self._stop.seconds - node.now())
-        if self.heard() or node.stopping:
-            return
-        if node.size == 1:
-            node.idle(seconds)
-            return
-        timeline, node.timeline = node.timeline, None  # a pause is not waiting for others
-        self._window.wait(0, lambda word: word >= STOP or node.stopping, seconds)
-        node.timeline = timeline
-
-    def wait(self) -> None:
-        """Report that this node has ended, and wait for a stop notice or until all nodes have ended."""
-        if self.heard():
-            return
-        self._add(1)
-        with self._node.monitoring():
-            self._window.wait(0, lambda word: word >= STOP or word == self._node.size)
-
-    def _add(self, value: int) -> None:
-        added = np.full(1, value, dtype=np.int64)
-        with self._node.monitoring():
-            for rank in range(self._node.size):
-                self._window.accumulate(added, rank)
-            for rank in range(self._node.size):
-                self._window.flush(rank)

@@ -32,8 +32,8 @@ class Checkpoints:
     Parameters
     ----------
     is_due
-        Given the number of yields of the solver on this node, returns whether a snapshot is taken; the same on all
-        nodes. None: never.
+        Called after each yield of the solver on this node with the iteration, returns whether a snapshot is taken; of
+        a solver in rounds the same on all nodes. None: never.
     keep
         Called with each snapshot, on every node.
     resume

@@ -21,6 +21,7 @@ from hpcopt.results import folder as folders
 from hpcopt.results.hubs import draw_hubs
 from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
+from hpcopt.results.terminal import warn
 from hpcopt.runs.checkpoint import NO_CHECKPOINTS
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
@@ -167,9 +168,12 @@ def _keeper(
     resumed: Resumed | None,
 ) -> Keeper | None:
     """Return what takes the run's checkpoints; None if none can be asked for."""
+    if folder is None or not (spec.checkpoint.periodic or is_listening() or resumed is not None):
+        return None
     subject = Subject.of(spec, prepared, solver)
-    wanted = spec.checkpoint.periodic or is_listening() or resumed is not None
-    if folder is None or not wanted or subject.kind == "restarted":
+    if subject.kind == "restarted" and prepared.conditions.heterogeneity.departures:
+        if spec.checkpoint.periodic and prepared.cluster.local_nodes[0] == 0:
+            warn("checkpoint: an asynchronous run on ranks, some of which are to leave, is not saved")
         return None
     return Keeper(
         prepared.cluster,

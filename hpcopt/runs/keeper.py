@@ -2,7 +2,8 @@
 
 A signal, or a number of seconds, is known to one process first; a checkpoint needs all of them after the same
 iteration. They ask each other by a reduction of three numbers, booked as monitoring, about every `LOOK` seconds: its
-result also determines the iteration of the next one, so that all know it without another message.
+result also determines the iteration of the next one, so that all know it without another message. The nodes of an
+asynchronous run on ranks have no iterations in common: each decides by itself, and the run stops all of them.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Keeper:
         looks = is_listening() or table.seconds is not None
         self._next_look = begun + 1 if looks else math.inf
         self._looked = begun, time.monotonic()
+        self._next = self._following(begun)  # of an asynchronous run on ranks
         self._last = time.monotonic()
 
     def on(self, node: Node) -> Checkpoints:
@@ -103,6 +105,8 @@ class Keeper:
 
     def _is_due(self, node: Node, iteration: int) -> bool:
         """Return whether a checkpoint is taken after `iteration`; the first of the process's nodes there decides."""
+        if self._subject.kind == "restarted":
+            return iteration >= self._next or _urgency() > self._refused or (node.rank == 0 and self._is_late())
         if iteration > self._highest:
             self._highest = iteration
             every = self._table.every
@@ -115,9 +119,8 @@ class Keeper:
 
     def _looks(self, node: Node, iteration: int) -> bool:
         """Return whether a process is asked for a checkpoint, or one is due by time; collective over the processes."""
-        now, (before, then), seconds = time.monotonic(), self._looked, self._table.seconds
-        late = seconds is not None and now - self._last >= seconds
-        own = np.array([_urgency(), float(late), (now - then) / (iteration - before)])
+        now, (before, then) = time.monotonic(), self._looked
+        own = np.array([_urgency(), float(self._is_late()), (now - then) / (iteration - before)])
         with node.monitoring():
             urgency, late, pace = self._processes.max(own).tolist()
         most = GROWTH * (iteration - before)
@@ -125,6 +128,15 @@ class Keeper:
         self._looked = iteration, now
         self._urgency = int(urgency) if urgency > self._refused else 0
         return bool(late or self._urgency)
+
+    def _is_late(self) -> bool:
+        seconds = self._table.seconds
+        return seconds is not None and time.monotonic() - self._last >= seconds
+
+    def _following(self, iteration: int) -> float:
+        """Return the next iteration after which a checkpoint is due."""
+        every = self._table.every
+        return math.inf if every is None else (iteration // every + 1) * every
 
     def _keep(self, node: Node, snapshot: Snapshot) -> None:
         """Take a node's snapshot; the last of the process's nodes writes them all. Collective over the processes.
@@ -146,8 +158,10 @@ class Keeper:
 
     def _save(self, snapshots: dict[int, Snapshot]) -> None:
         iteration = max(snapshot["iteration"] for snapshot in snapshots.values())
-        if self._subject.kind != "rounds":
-            iteration = int(self._processes.max(np.array([float(iteration)]))[0])
+        if self._subject.kind == "restarted":
+            highest, urgency = self._processes.max(np.array([float(iteration), _urgency()])).tolist()
+            iteration, self._next = int(highest), self._following(int(highest))
+            self._urgency = int(urgency) if urgency > self._refused else 0
         extra = any(snapshot["course"]["is_extra"] for snapshot in snapshots.values() if "course" in snapshot)
         failure = self._written(iteration, snapshots, extra=extra and self._tells_all)
         if self._histories:

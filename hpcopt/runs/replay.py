@@ -1,8 +1,8 @@
 """Resuming an asynchronous run: it is repeated from the start, without output, up to the checkpoint.
 
-Nodes that wait for each other in the middle of a step, and messages in flight, cannot be saved. On the virtual cluster
-a run is deterministic, so a checkpoint need not contain them: it holds the progress of the node and a digest of its
-history, which detects a different run.
+Nodes that wait for each other in the middle of a step, and messages in flight, cannot be saved. On virtual nodes a run
+is deterministic, so a checkpoint need not contain them: it holds the progress of the node and a digest of its history,
+which detects a different run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.results.outcome import Recording
 from hpcopt.results.record import Record
 from hpcopt.runs.checkpoint import Checkpoints, Snapshot
-from hpcopt.solvers.base import State
+from hpcopt.solvers.parts.asynchronous import AsynchronousState
 
 
 class Replay:
@@ -26,22 +26,15 @@ class Replay:
     ----------
     recording
         Receives the records after the checkpoint.
-
-    Raises
-    ------
-    InputError
-        On the wall clock, where runs are not reproducible.
     """
 
     def __init__(self, node: Node, checkpoints: Checkpoints, recording: Recording, belongs: Snapshot) -> None:
-        if node.clock != "virtual":
-            raise InputError("checkpoint: asynchronous solvers can only resume on the virtual cluster")
         self._node = node
         self._checkpoints = checkpoints
         self._recording = recording
         self._belongs = belongs
-        self._until: Snapshot = checkpoints.resume or {"iteration": 0, "records": 0}
-        self._steps = self._records = 0
+        self._until: Snapshot = checkpoints.resume or {"steps": 0, "records": 0}
+        self._steps = self._records = self._iteration = 0
         self._digest = hashlib.blake2b(digest_size=16)
         if checkpoints.follow is not None:
             checkpoints.follow(self._here)
@@ -60,26 +53,28 @@ class Replay:
             self._recording.tell(record)
         self._compare()
 
-    def stepped(self, state: State) -> None:
+    def stepped(self, state: AsynchronousState) -> None:
         """Add a step."""
         sent = self._node.ledger.solver
         counts = [self._node.now(), sent.rounds, sent.messages, sent.bytes, self._node.meter.touched]
         self._digest.update(np.append(state.w, counts).tobytes())
         self._steps += 1
+        self._iteration = state.iteration
         self._compare()
-        is_new, is_due = self._steps > self._until["iteration"], self._checkpoints.is_due
-        if is_new and is_due is not None and is_due(self._steps):
+        is_new, is_due = self._steps > self._until["steps"], self._checkpoints.is_due
+        if is_new and is_due is not None and is_due(state.iteration):
             self._checkpoints.keep(self._here())
 
     def end(self) -> None:
         """Raise an error for a run that has ended before the checkpoint."""
-        if self._steps < self._until["iteration"]:
+        if self._steps < self._until["steps"]:
             self._refuse(f"it ended after {self._steps} steps of node {self._node.rank}")
 
     def _here(self) -> Snapshot:
         return {
             **self._belongs,
-            "iteration": self._steps,
+            "iteration": self._iteration,
+            "steps": self._steps,
             "records": self._records,
             "digest": self._digest.hexdigest(),
         }
@@ -87,7 +82,7 @@ class Replay:
     def _compare(self) -> None:
         """Compare this history with that of the checkpoint where both have as many entries."""
         entries = self._steps + self._records
-        if entries == self._until["iteration"] + self._until["records"] and self._here() != self._until:
+        if entries == self._until["steps"] + self._until["records"] and self._here() != self._until:
             self._refuse(f"its history differs after {self._steps} steps of node {self._node.rank}")
 
     def _refuse(self, why: str) -> None:

@@ -142,7 +142,7 @@ def run_as_read(  # noqa: PLR0913  (as above)
 
 def _begun(folder: Path, overrides: Iterable[str], out: str | Path | None) -> Specification:
     """Return the specification of the run in a folder, which is to go on there."""
-    if out is not None and Path(out) != folder:
+    if out is not None and Path(out).resolve() != folder.resolve():
         raise InputError(f"{folder}: the run in it is resumed there; leave out the other folder, {out}")
     try:
         described = checked.description(folder / folders.RUN)

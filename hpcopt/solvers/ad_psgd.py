@@ -51,6 +51,7 @@ class ADPSGDState(AsynchronousState):
     """A worker's model after its own last step."""
 
     staleness: int = 0  # averages that others made while gradients were computed, over all gradients
+    tries: int = 0  # to lock two models
 
 
 @register("ad-psgd")
@@ -83,7 +84,7 @@ class ADPSGD(AsynchronousSolver[ADPSGDState]):
     def rounds(self, node: Node, f: Oracle, s: ADPSGDState) -> Iterator[ADPSGDState]:
         gradient = PiecewiseGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, AUTO)
-        models = _Models(node, s.w)
+        models = _Models(node, s)
         while True:
             step = eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             s.staleness += models.average_with_any()
@@ -103,25 +104,25 @@ class _Models:
 
     Parameters
     ----------
-    start
-        Initial model of this worker, shape (d,).
+    s
+        This worker's state, with its initial model.
     """
 
-    def __init__(self, node: Node, start: Vector) -> None:
+    def __init__(self, node: Node, s: ADPSGDState) -> None:
         assert node.mixing is not None, "a decentralised solver requires a topology"
         self._node = node
         self._locks = node.window(1, "locks", by_edge=False)
-        self._window = node.window(MODEL + start.size)
+        self._state = s
+        self._window = node.window(MODEL + s.w.size)
         self._content = self._window.local
         self._own = self._window.local[MODEL:].view(np.float64)
         self._theirs = np.empty_like(self._content)
         pairs = node.mixing.pairs
         self._peers: list[int] = sorted({*pairs[pairs[:, 0] == node.rank, 1], *pairs[pairs[:, 1] == node.rank, 0]})
-        self._tries = 0  # to lock two models
         self._seen = 0  # version at the last step
         self._longest = LONGEST
         self._window.sync()
-        self._own[:] = start
+        self._own[:] = s.w
         self._unlock(node.rank)
 
     def average_with_any(self) -> int:
@@ -173,10 +174,10 @@ class _Models:
         """Lock this worker's model and a random neighbour's; return the neighbour, None if all have gone."""
         longest, begun = PAUSE, self._node.now()
         while True:
-            draws = self._node.draws(Draw.PARTNER, self._tries)
+            draws = self._node.draws(Draw.PARTNER, self._state.tries)
             partner = int(draws.choice(self._peers)) if self._peers else self._node.rank
             pause = longest * draws.random()
-            self._tries += 1
+            self._state.tries += 1
             if self._lock(sorted({partner, self._node.rank})):
                 self._window.sync()
                 return partner if self._peers else None

@@ -112,13 +112,13 @@ class AGP(AsynchronousSolver[AGPState]):
         assert node.mixing is not None, "a decentralised solver requires a topology"
         gradient = PiecewiseGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s, AUTO * smallest_weight(node.mixing))
-        links = _Links(node, node.mixing)
+        links, begun = _Links(node, node.mixing), s.steps
         while not (node.stopping or node.leaving) and s.mass[-1] >= LEAST:
             s.mass[:-1] -= eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
             links.push(s.mass, s.steps)
             s.steps += 1
             links.receive(s.mass)
-            while self._must_wait(s, links):
+            while self._must_wait(s, links, s.steps - begun):
                 links.wait()
                 links.receive(s.mass)
             s.w = model_of(s.mass)
@@ -127,12 +127,12 @@ class AGP(AsynchronousSolver[AGPState]):
         links.end(s.mass, OVER if node.stopping or links.over else LEFT)
         s.w = model_of(s.mass)
 
-    def _must_wait(self, s: AGPState, links: _Links) -> bool:
+    def _must_wait(self, s: AGPState, links: _Links, steps: int) -> bool:
         weight = s.mass[-1]
         if weight >= 1.0 or links.over or not links.sources:
             return False
         silent = 0 < self.patience <= links.silent
-        return bool(weight < LEAST or silent or (0 < self.ahead < s.steps - links.slowest))
+        return bool(weight < LEAST or silent or (0 < self.ahead < steps - links.slowest))
 
 
 class _Links:

@@ -40,7 +40,7 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.asynchronous import AsynchronousSolver, AsynchronousState, PiecewiseGradient
-from hpcopt.solvers.parts.edge_copies import EdgeCopies
+from hpcopt.solvers.parts.edge_copies import Copies, EdgeCopies
 from hpcopt.solvers.parts.gossip import check_descent
 from hpcopt.solvers.parts.pathsearch import (
     ARRIVE,
@@ -66,10 +66,13 @@ Adapt = Callable[[Vector, float], Vector]
 class AAUState(AsynchronousState):
     """A worker's model, and its knowledge of the system's progress."""
 
+    COMMON = ("iteration", "epoch", "participations")
+
     start: Vector | None = None  # (d,), the same on all workers
     epoch: int = 0
     taken_part: int = 0  # iterations
     participations: int = 0  # of all workers, as far as this worker knows
+    copies: Copies | None = None  # with a compressor
 
 
 @lru_cache(maxsize=1)  # for all nodes of a process
@@ -122,7 +125,11 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
         search = node.board(self.search(node.mixing))
         models = node.publication(f.d)
         assert s.start is not None
-        copies = None if isinstance(self.compressor, Identity) else EdgeCopies(node, self.compressor, s.start)
+        copies = None
+        if not isinstance(self.compressor, Identity):
+            s.copies = s.copies or Copies()
+            copies = EdgeCopies(node, self.compressor, s.start, s.copies)
+        begun = s.iteration, s.epoch, s.participations  # 0, unless the workers have stopped and start again
         s.gamma = self.compressor.contraction(f.d) if self.gamma == "auto" else float(self.gamma)
         ahead = None
         while True:
@@ -137,7 +144,11 @@ class AdaptiveAveraging(AsynchronousSolver[AAUState]):
                 ahead = self._combine(node, models, adapted, turn, s, adapt)
             else:
                 s.w = self._compressed(node, copies, adapted, turn, s)
-            s.iteration, s.epoch, s.participations = turn.k, turn.epoch, turn.participations
+            s.iteration, s.epoch, s.participations = (
+                begun[0] + turn.k,
+                begun[1] + turn.epoch,
+                begun[2] + turn.participations,
+            )
             s.taken_part += 1
             yield s
             if node.stopping or node.leaving:

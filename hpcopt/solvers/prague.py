@@ -81,7 +81,7 @@ class Prague(AsynchronousSolver[AsynchronousState]):
     def rounds(self, node: Node, f: Oracle, s: AsynchronousState) -> Iterator[AsynchronousState]:
         gradient = PiecewiseGradient(node, f, self.batch)
         eta = s.schedule = s.schedule or gradient.schedule(self.step_size, s)
-        generator = node.board(self.generator(node))
+        generator = node.board(self.generator(node, s.steps))
         box = node.mailbox()
         while True:
             s.w = s.w - eta.sizes(s.steps, 1)[0] * gradient(s.w, s.steps)
@@ -99,9 +99,13 @@ class Prague(AsynchronousSolver[AsynchronousState]):
                 break
         node.world.barrier()  # a worker that has left still contributes to surveys while others continue
 
-    def generator(self, node: Node) -> GroupDivision:
-        """Return the generator, with the same seed on all nodes; collective."""
-        seed = int(node.world.broadcast(np.array([float(node.key(Draw.GROUPS) >> 12)]))[0])  # 52 bits are exact
+    def generator(self, node: Node, steps: int) -> GroupDivision:
+        """Return the generator, with the same seed on all nodes; collective.
+
+        Workers that have stopped and start again, after `steps` steps of node 0, draw other groups than before.
+        """
+        drawn = node.key(Draw.GROUPS, *([steps] if steps else []))
+        seed = int(node.world.broadcast(np.array([float(drawn >> 12)]))[0])  # 52 bits are exact
         return GroupDivision(node.size, self.group_size, seed=seed, division=self.division, slack=self.slack)
 
 

@@ -172,6 +172,11 @@ class MPINode(WallClockNode):
         self._things.append(survey)
         return survey
 
+    def renew(self) -> None:
+        self.free()
+        self._progress.services.clear()
+        self._requests = None
+
     def free(self) -> None:
         """Free all resources in reverse order of creation, once no rank uses them; collective."""
         for thing in self._things:

@@ -58,6 +58,10 @@ class SoloNode(WallClockNode):
     def mailbox(self) -> Mailbox:
         return SoloMailbox(self.seam)
 
+    def renew(self) -> None:
+        self._progress.services.clear()
+        self.meter.poke = None
+
     def survey(
         self,
         stages: Sequence[Stage],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,7 +20,16 @@ from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient
 
 @dataclass
 class AsynchronousState(GossipState):
-    """A node's own model `w`, and the progress of the node and the system."""
+    """A node's own model `w`, and the progress of the node and the system.
+
+    Class attributes
+    ----------------
+    COMMON
+        The counters of the whole system, which only grow: when all nodes have stopped, the largest value of any node
+        holds for all.
+    """
+
+    COMMON: ClassVar[tuple[str, ...]] = ()
 
     iteration: int = 0  # of the whole system, as far as this node knows
     discarded: int = 0  # gradients that were computed but not applied to any model

@@ -14,6 +14,7 @@ gamma = 1 give the plain average.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,34 +24,54 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.streams import Draw
 
 
+@dataclass
+class Copies:
+    """The copies that a node has, for each neighbour with which it has exchanged models; a part of its state."""
+
+    neighbours: list[int] = field(default_factory=list)
+    mine: list[Vector] = field(default_factory=list)  # of this node's model, as each of them has it
+    theirs: list[Vector] = field(default_factory=list)
+    sent: int = 0  # messages
+
+    def over(self, neighbour: int, start: Vector) -> tuple[Vector, Vector]:
+        """Return the copies over the edge to a neighbour, of this node's model and of the neighbour's."""
+        if neighbour not in self.neighbours:
+            self.neighbours.append(neighbour)
+            self.mine.append(start.copy())
+            self.theirs.append(start.copy())
+        place = self.neighbours.index(neighbour)
+        return self.mine[place], self.theirs[place]
+
+
 class EdgeCopies:
-    """A node's copies, and its mailbox for their increments.
+    """The exchange of a node's copies, by increments in a mailbox.
 
     Parameters
     ----------
     start
         Initial model of every node, shape (d,): the initial value of all copies.
+    copies
+        The node's copies; updated in place.
     """
 
-    def __init__(self, node: Node, compressor: Compressor, start: Vector) -> None:
+    def __init__(self, node: Node, compressor: Compressor, start: Vector, copies: Copies) -> None:
         self._node = node
         self._compressor = compressor
         self._start = start.copy()
         self._box = node.mailbox()
-        self._mine: dict[int, Vector] = {}  # neighbour -> its copy of this node's model
-        self._theirs: dict[int, Vector] = {}
+        self._copies = copies
         self._room = np.empty(compressor.capacity(start.size), dtype=np.uint8)
         self._increment = np.empty(start.size)
-        self._sent = 0
 
     def exchange(self, w: Vector, neighbours: Sequence[int]) -> list[Vector]:
         """Return c_ij - c_ji, (d,), for each of `neighbours`, which exchange with this node now."""
-        node = self._node
+        node, copies = self._node, self._copies
+        edges = {i: copies.over(i, self._start) for i in neighbours}
         self._box.count_round()
         for i in neighbours:
-            mine = self._mine.setdefault(i, self._start.copy())
-            self._sent += 1
-            key = node.key(Draw.EDGE_MESSAGE, i, self._sent) if self._compressor.randomised else 0
+            mine, _ = edges[i]
+            copies.sent += 1
+            key = node.key(Draw.EDGE_MESSAGE, i, copies.sent) if self._compressor.randomised else 0
             message = self._encode(w - mine, key)
             self._box.send(i, message)
             mine += self._decoded(message)
@@ -59,9 +80,9 @@ class EdgeCopies:
             self._box.wait()
             for i, message in self._box.take():  # all from `neighbours`, as no other node sends now
                 missing.remove(i)
-                theirs = self._theirs.setdefault(i, self._start.copy())
+                _, theirs = edges[i]
                 theirs += self._decoded(message)
-        return [self._theirs[i] - self._mine[i] for i in neighbours]
+        return [theirs - mine for mine, theirs in edges.values()]
 
     def _encode(self, v: Vector, key: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
         try:
