@@ -64,6 +64,10 @@ class HostTable:
         """Return whether a slot's process has said that it ends."""
         return bool(self.numbers(slot)[_ENDS])
 
+    def job_ends(self) -> bool:
+        """Return whether any process of the host has said that it ends."""
+        return bool(self.column(_ENDS).any())
+
     def say_end(self) -> None:
         """Say that this process ends, and why has been or will be reported."""
         self.numbers(self.own)[_ENDS] = 1

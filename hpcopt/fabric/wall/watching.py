@@ -101,6 +101,8 @@ class _Dog:
 
     def _judge(self, now: int) -> None:
         """Report the stalled ranks of the host, if this process is the first that can."""
+        if self._table.job_ends():
+            return
         since = self._table.column(_SINCE)
         there: list[Seen] = []
         if (now - since[since > 0] >= 1e9 * self._settings.after).any():
@@ -125,7 +127,7 @@ class _Dog:
     def _seen(self, slot: int, now: int) -> Seen | None:
         numbers = self._table.numbers(slot)
         since = int(numbers[_SINCE])
-        if not since or self._table.ends(slot):
+        if not since:
             return None
         told, _, calls = self._table.text(slot).partition("\n")
         return Seen(
