@@ -207,7 +207,7 @@ def draw_split(curves: Sequence[Curve], path: Path, title: str) -> bool:
             for share, colour, hatch in zip(shares, _PART_COLOURS, _HATCHES, strict=True):
                 axis.barh(height, share, left=start, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5)
                 start += share
-        names = [f"{curve.label}, {place(cell)}, {curve.budget}" for curve, cell in shown]
+        names = [f"{curve.series}, {place(cell)}, {curve.budget}" for curve, cell in shown]
         axis.set_yticks(range(len(shown)), names)
         axis.invert_yaxis()
         axis.set_xlim(0.0, 1.0)

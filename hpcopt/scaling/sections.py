@@ -170,6 +170,8 @@ def _parts(found: Findings) -> Iterator[Block]:
 
 
 def _fits(found: Findings) -> Iterator[Block]:
+    if found.table.kind == "throughput":
+        return
     yield Heading("Fits")
     laws, nets = list(_laws(found)), list(_networks(found))
     if laws:
