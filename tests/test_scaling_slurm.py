@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 
 import pytest
 
 from hpcopt.batch.profile import ClusterProfile, Limits
 from hpcopt.errors import InputError
+from hpcopt.kernels.cache import place
+from hpcopt.scaling.collect import collect
 from hpcopt.scaling.folder import LOG, read_jobs
 from hpcopt.scaling.points import points_of
 from hpcopt.scaling.slurm import jobs_for, states, submit, text_of
 from hpcopt.scaling.status import Stage, standings
-from tests.scaling import make, read
+from hpcopt.scaling.study import read_study
+from tests.launch import requires_mpi
+from tests.scaling import make, read, write_study
+from tests.slurm import requires_slurm, slurm
 
 TABLE = 'on = "slurm"\nranks = [1, 4, 6]\nrepeats = 2\niterations = 3\ntime_limit = 600'
 STOP = "rounds = 9"
@@ -116,3 +123,59 @@ def test_a_damaged_list_of_jobs_is_told(tmp_path):
     (tmp_path / "jobs.json").write_text('{"jobs": [{"id": 3}]}')
     with pytest.raises(InputError, match=r"jobs\.json: damaged"):
         read_jobs(tmp_path)
+
+
+FAILING = """\
+from dataclasses import dataclass
+
+from hpcopt.solvers.base import register
+from hpcopt.solvers.lbfgs import LBFGS
+
+
+@register("failing")
+@dataclass(frozen=True, kw_only=True)
+class Failing(LBFGS):
+    \"\"\"L-BFGS that fails for one value of a parameter.\"\"\"
+
+    number: int = 0
+
+    def init(self, node, f, w0):
+        if self.number == 4:
+            raise RuntimeError("number 4 fails on purpose")
+        return super().init(node, f, w0)
+"""
+
+
+@pytest.mark.slurm
+@requires_slurm
+@requires_mpi
+def test_an_array_of_six_points_of_which_one_fails(tmp_path, monkeypatch):
+    (tmp_path / "failing.py").write_text(FAILING)
+    solver = f'"failing"\nfile = "{tmp_path}/failing.py"\nnumber = [1, 2, 3, 4, 5, 6]'
+    write_study(tmp_path, 'on = "slurm"\nranks = 2\nrepeats = 1\niterations = 3', stop=STOP, solver=solver)
+    with slurm(tmp_path / "it") as cluster:
+        # kernels are compiled already: jobs would do it again in a new folder for temporary files
+        (cluster.folder / "tmp" / f"hpcopt-{os.getuid()}").symlink_to(place().folder.parent)
+        for name, value in cluster.env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+
+        def scaling(verb, *options):
+            return cluster.told(sys.executable, "-m", "hpcopt", "scaling", verb, "study.toml", *options, cwd=tmp_path)
+
+        said = scaling("submit", "--array")
+        assert "0 of 6 points are done" in said
+        assert (tmp_path / "runs/study/job-1.sbatch").read_text().count("run hpcopt run") == 6
+        number = re.search(r"job (\d+): 6 points", said)[1]
+        for task in range(6):
+            cluster.until(f"{number}_{task}", "COMPLETED", "FAILED")
+        told = scaling("status")
+        assert told.startswith("5 done, 0 running, 0 waiting, 1 failed, 0 missing"), told
+        assert re.search(r"failed +points/failing-number=4/\S+: RuntimeError: number 4 fails on purpose", told)
+        again = scaling("submit", "--array")
+        assert "5 of 6 points are done" in again
+        assert "1 points" in again
+        number = re.search(r"job (\d+): 1 points", again)[1]
+        cluster.until(f"{number}_0", "FAILED")
+    study = read_study(tmp_path / "study.toml")
+    assert [row.faults for row in collect(study, points_of(study))] == [""] * 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +23,8 @@ from hpcopt.spec.fingerprint import identity
 from hpcopt.spec.specification import as_toml_dict
 
 _ERROR = "hpcopt: error: "
+_OURS = re.compile(rf".*{_ERROR}(?P<what>.*)")
+_RAISED = re.compile(r"(\[rank \d+\] )?(?P<what>[A-Za-z_.]*(Error|Exception)\b.*)")  # the last line of a traceback
 _CHECKPOINTED = 75  # exit code: interrupted, not failed
 _MOST_READ = 1 << 16  # of the end of a log, in bytes
 
@@ -133,9 +136,12 @@ def _reason(log: Path, state: State | None, job: str) -> str:
     if state is not None and state.why:
         return state.why
     lines = [line.strip() for line in _end_of(log).splitlines() if line.strip()]
-    told = next((line for line in reversed(lines) if _ERROR in line), lines[-1] if lines else "")
-    if told:
-        return told.partition(_ERROR)[2] or told
+    for kind in (_OURS, _RAISED):
+        told = next((found["what"] for line in reversed(lines) if (found := kind.match(line))), None)
+        if told is not None:
+            return told
+    if lines:
+        return lines[-1]
     return f"ended without a result ({job})" if state is None else f"ended with code {state.code}"
 
 
