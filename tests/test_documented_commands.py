@@ -51,7 +51,7 @@ INSTEAD = [  # command -> replacement check; the first match counts
     (r"hpcopt submit .*", "dry"),
     (r"(squeue|scancel|tail) .*", "nothing"),  # about a job
     (r"hpcopt compare jobs/studies/local_newton.toml .*", "read"),  # a download, and a study
-    (r"hpcopt bench .*", "help"),
+    (r"hpcopt (bench|calibrate) .*", "help"),
     (r"hpcopt check .*", "help"),  # test_documented_solver runs it
 ]
 SHORTER = {"compare": ["--set", "stop.rounds=3"]}  # verb -> options added on ranks; one process runs all rounds

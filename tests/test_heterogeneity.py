@@ -286,7 +286,7 @@ def test_a_port_forgets_what_is_long_past():
 
 def test_a_bracket_counts_also_what_fails_and_does_not_nest():
     told = []
-    meter = Meter(lambda flops, seconds: told.append((flops, seconds >= 0.0)))
+    meter = Meter(lambda work, seconds: told.append((work.flops, seconds >= 0.0)))
     with pytest.raises(ZeroDivisionError), meter.working(5.0, 2.0):
         1 / 0  # noqa: B018
     with meter.working(1.0, 0.0), pytest.raises(RuntimeError, match="nested work"):

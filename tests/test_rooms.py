@@ -16,7 +16,7 @@ ROOT = Path(hpcopt.__file__).parent
 FLOORS = [  # from the top down; a room may import those below it and, in its own files, itself
     {"cli"},
     {"scaling"},
-    {"studies", "bench", "conformance", "batch"},
+    {"studies", "bench", "conformance", "batch", "calibration"},
     {"runs"},
     {"spec"},
     {"results", "models"},

@@ -202,7 +202,7 @@ def test_labels_tell_the_solvers_of_a_comparison_apart(tables, expected):
             "spec.toml, line 8: solver.local_stpes: unknown key; did you mean 'local_steps'?",
         ),
         ("[stop]", "[stpo]", "spec.toml, line 11: stpo: unknown key; did you mean 'stop'?"),
-        ("latency", "zzz", r"spec.toml, line 10: cluster.zzz: unknown key \(known: kind, workers, latency, .*\)"),
+        ("latency", "zzz", r"spec.toml, line 10: cluster.zzz: unknown key \(known: kind, workers, calibration, .*\)"),
         ('"0.5/n"', "true", 'spec.toml, line 5: problem.l2: expected a number >= 0 or "c/n", got true'),
         ('"0.5/n"', '"n"', 'spec.toml, line 5: problem.l2: expected a number >= 0 or "c/n", as in "1/n", got "n"'),
         ('"0.5/n"', "-1", 'spec.toml, line 5: problem.l2: expected a number >= 0 or "c/n", got -1'),

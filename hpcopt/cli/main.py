@@ -18,7 +18,15 @@ from hpcopt.fabric.job import JOB, abort_on_error, bring_up, end_on_defect, leav
 from hpcopt.fabric.launch import in_utf8, is_first, is_heard, is_launched
 from hpcopt.interrupts import listen
 
-OF_RANKS = {"run", "compare", "rerun", "fit", "bench", "info"}  # commands whose processes are the ranks of one job
+OF_RANKS = {
+    "run",
+    "compare",
+    "rerun",
+    "fit",
+    "bench",
+    "calibrate",
+    "info",
+}  # commands whose processes are the ranks of one job
 
 
 def main(arguments: list[str]) -> int:

@@ -14,6 +14,7 @@ import typer
 
 from hpcopt.cli import (
     bench,
+    calibrate,
     check,
     compare,
     describe,
@@ -80,6 +81,7 @@ for _name, _verb in (
     ("show", _without_ranks(describe.show)),
     ("topology", _without_ranks(topology.topology)),
     ("bench", bench.bench),
+    ("calibrate", calibrate.calibrate),
     ("info", info.info),
 ):
     app.command(_name)(_verb)

@@ -3,6 +3,9 @@
 Two quantities are counted: floating-point operations (they drive the virtual clock) and entries of the shard read
 (reading all of it is one pass over the data). At the end of a bracket, delays are injected on the wall clock, and a
 node that computes for long makes progress on one-sided operations.
+
+A piece of work also has a kind, and the meter knows what the shard is stored as: a virtual cluster with a calibration
+has other rates for each.
 """
 
 from __future__ import annotations
@@ -10,7 +13,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
+
+Kind = Literal[
+    "gradient",  # losses and their gradient
+    "product",  # a Hessian times a vector
+    "margins",  # X w
+    "rows",  # the gradient of some rows
+    "steps",  # steps along the gradients of some rows
+    "restrict",  # a copy of some rows
+    "losses",  # losses of known margins
+    "values",  # losses of many models
+    "gram",  # X'X
+    "factor",  # a d x d matrix factorised
+    "spectrum",  # its eigenvalues
+    "network",  # a model of several outputs
+]
+"""Kinds of work, each with a speed of its own."""
+Storage = Literal["dense", "sparse"]
 
 
 class Meter:
@@ -19,8 +39,8 @@ class Meter:
     Parameters
     ----------
     on_work
-        Called after each piece of work with its flops and its real seconds. The virtual cluster advances its clock by
-        the flops; on the wall clock, a slow node waits in proportion to the seconds.
+        Called after each piece of work with it and its real seconds. The virtual cluster advances its clock by the
+        work; on the wall clock, a slow node waits in proportion to the seconds.
 
     Attributes
     ----------
@@ -30,11 +50,15 @@ class Meter:
         Called after each piece of work, if one-sided operations on this node need it to call MPI now and then.
     is_paused
         Whether counting is suspended.
+    storage, nbytes
+        How the shard is stored, and in how many bytes.
     """
 
-    __slots__ = ("_work", "flops", "is_paused", "on_work", "poke", "touched")
+    __slots__ = ("_work", "flops", "is_paused", "nbytes", "on_work", "poke", "storage", "touched")
 
-    def __init__(self, on_work: Callable[[float, float], None] | None = None) -> None:
+    def __init__(self, on_work: Callable[[Work, float], None] | None = None) -> None:
+        self.storage: Storage = "dense"
+        self.nbytes = 0
         self.flops = 0.0
         self.touched = 0.0
         self.poke: Callable[[], None] | None = None
@@ -42,12 +66,19 @@ class Meter:
         self.is_paused = False
         self._work = Work(self)
 
-    def working(self, flops: float, touched: float) -> Work:
+    def working(self, flops: float, touched: float, kind: Kind = "gradient", copied: float = 0.0) -> Work:
         """Return a context manager for a piece of work: `flops` operations that read `touched` entries of the shard.
 
         The work is counted when the block ends, also by an exception; blocks do not nest.
+
+        Parameters
+        ----------
+        copied
+            Entries that are read without being counted as work.
         """
         work = self._work
+        work.kind = kind
+        work.copied = copied
         if work.begun:
             raise RuntimeError("nested work: it would be timed twice")
         work.flops = flops
@@ -75,12 +106,13 @@ class Meter:
 class Work:
     """The context manager of a meter; one reused object, as only one block is active at a time."""
 
-    __slots__ = ("_meter", "begun", "flops", "touched")
+    __slots__ = ("_meter", "begun", "copied", "flops", "kind", "touched")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self.begun = 0.0  # 0: not active
-        self.flops = self.touched = 0.0
+        self.kind: Kind = "gradient"
+        self.flops = self.touched = self.copied = 0.0
 
     def __enter__(self) -> None:
         self.begun = perf_counter()
@@ -93,6 +125,6 @@ class Work:
             meter.flops += self.flops
             meter.touched += self.touched
             if meter.on_work is not None:
-                meter.on_work(self.flops, seconds)
+                meter.on_work(self, seconds)
         if meter.poke is not None:
             meter.poke()

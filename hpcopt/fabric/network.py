@@ -26,6 +26,7 @@ import numpy as np
 
 from hpcopt.annotations import AtLeastZero, Positive, check_types
 from hpcopt.fabric.heterogeneity import Heterogeneity
+from hpcopt.fabric.seam import OfGroups
 
 KEPT = 256  # spans that a port remembers
 
@@ -191,6 +192,74 @@ class Network:
             hops += [(child, child - reach) for child in range(reach, count, 2 * reach)]
             reach *= 2
         return hops
+
+    def meet(self, kind: OfGroups, ranks: Sequence[int], times: list[float], sizes: tuple[int, int]) -> list[float]:  # noqa: ARG002
+        """Return the members' times after a collective in which all wait for all.
+
+        Parameters
+        ----------
+        kind
+            That of the operation.
+        ranks, times
+            The members, and when they arrived.
+        sizes
+            Bytes that go up the tree from each member, and down to each.
+        """
+        return self.down(ranks, self.up(ranks, times, sizes[0]), sizes[1])
+
+    def to_root(self, ranks: Sequence[int], times: list[float], size: int, root: int) -> list[float]:
+        """Return the times after a reduction to the member `root`, for which only the root waits."""
+        return self._under(self.up, ranks, times, size, root)
+
+    def from_root(
+        self,
+        kind: OfGroups,  # noqa: ARG002
+        ranks: Sequence[int],
+        times: list[float],
+        size: int,
+        root: int,
+    ) -> list[float]:
+        """Return the times after a broadcast from the member `root`, which waits for nobody."""
+        return self._under(self.down, ranks, times, size, root)
+
+    def _under(
+        self,
+        way: Callable[[Sequence[int], list[float], int], list[float]],
+        ranks: Sequence[int],
+        times: list[float],
+        size: int,
+        root: int,
+    ) -> list[float]:
+        """Return the members' times after messages along the tree under `root`, one `way`."""
+        members = (ranks[root], *ranks[:root], *ranks[root + 1 :])
+        first, *others = way(members, [times[root], *times[:root], *times[root + 1 :]], size)
+        return [*others[:root], first, *others[root:]]
+
+    def gather(
+        self,
+        kind: OfGroups,  # noqa: ARG002
+        ranks: Sequence[int],
+        times: list[float],
+        sizes: Sequence[int],
+        root: int,
+    ) -> list[float]:
+        """Return the times after every member has sent its `sizes` bytes to the member `root`."""
+        sent = zip(ranks, sizes, times, strict=True)
+        last = max(self.send(rank, ranks[root], size, at) for rank, size, at in sent)
+        return [last if place == root else time for place, time in enumerate(times)]
+
+    def alltoall(self, ranks: Sequence[int], times: list[float], sizes: Sequence[Sequence[int]]) -> list[float]:
+        """Return the times after every member has sent `sizes[own][other]` bytes to every other one."""
+        ends = list(times)
+        for i, source in enumerate(ranks):
+            for j, target in enumerate(ranks):
+                if i != j:
+                    ends[j] = max(ends[j], self.send(source, target, sizes[i][j], times[i]))
+        return ends
+
+    def exchange(self, source: int, targets: Sequence[int], size: int, at: float) -> list[float]:
+        """Return when a node's message of `size` bytes arrives at each of its neighbours."""
+        return [self.send(source, target, size, at) for target in targets]
 
     def up(self, ranks: Sequence[int], times: list[float], size: int) -> list[float]:
         """Return the times after a reduction to the first of `ranks`; `times` are the members' arrival times."""

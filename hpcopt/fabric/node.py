@@ -16,7 +16,7 @@ from hpcopt.fabric.group import Group
 from hpcopt.fabric.injection import Injector, faults_of
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
-from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.meter import Meter, Work
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.operations import Operations
 from hpcopt.fabric.publication import Publication
@@ -84,8 +84,8 @@ class Node(abc.ABC):
         return self.size if self.hubs is None else len(self.hubs.workers)
 
     @abc.abstractmethod
-    def _work(self, flops: float, seconds: float) -> None:
-        """Account for a piece of work on the node's clock: its flops, and its real seconds."""
+    def _work(self, work: Work, seconds: float) -> None:
+        """Account for a piece of work on the node's clock, and its real seconds."""
 
     @abc.abstractmethod
     def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
@@ -172,6 +172,9 @@ class Node(abc.ABC):
         seconds
             Time between two surveys.
         """
+
+    def solving(self, solver: str, numbers: int) -> None:  # noqa: B027  (real clocks measure it)
+        """Note that `solver` runs, on a model of so many numbers: its own code takes time, too, if that is known."""
 
     def settle(self) -> None:  # noqa: B027  (wall clocks are always in step)
         """Let the other nodes catch up with this node's clock, so that all earlier events have taken place."""

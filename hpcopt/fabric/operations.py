@@ -15,7 +15,7 @@ from collections import defaultdict
 from typing import Any, NamedTuple, Protocol
 
 from hpcopt.fabric.ledger import Ledger
-from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.meter import Meter, Work
 from hpcopt.fabric.seam import Observer, Operation
 from hpcopt.fabric.timeline import MEETINGS, Timeline
 
@@ -129,11 +129,11 @@ class Operations(Observer):
     def met(self, came: float, last: float, left: float) -> None:
         self._waited += min(max(came, last), left) - came
 
-    def _worked(self, flops: float, seconds: float) -> None:
+    def _worked(self, work: Work, seconds: float) -> None:
         """Count a piece of work, and the delay of a slow node that follows it."""
         works, before = self._works, self._now()
         if self._work is not None:
-            self._work(flops, seconds)
+            self._work(work, seconds)
         works.calls += 1
         works.seconds += self._now() - before
         if self._node.clock == "wall":  # there, the clock has run during the work

@@ -23,6 +23,8 @@ class CsrMatrix(Matrix):
         scipy CSR, (n, d), float64 or float32, with sorted indices and without duplicates; its entries are not copied.
     """
 
+    kind = "sparse"
+
     def __init__(self, X: Any) -> None:
         self._set(X.data, plain(X.indices, np.int32), plain(X.indptr, np.int64), X.shape[1])
 
@@ -35,6 +37,7 @@ class CsrMatrix(Matrix):
         lengths = np.diff(indptr).astype(np.float64)
         self.gram_flops = float(lengths @ lengths + 2.0 * lengths.sum())
         self.storage = data.dtype
+        self.nbytes = self.nnz * (data.itemsize + indices.itemsize) + indptr.nbytes
         self._marks: marks.Marks | None = None  # made when it is needed
 
     def largest_row(self) -> float:

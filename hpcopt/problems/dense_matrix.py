@@ -27,12 +27,15 @@ class DenseMatrix(Matrix):
         (n, d), float64 or float32, C-contiguous; not copied.
     """
 
+    kind = "dense"
+
     def __init__(self, X: NDArray[Any]) -> None:
         self.X = X
         self.n, self.d = X.shape
         self.nnz = X.size
         self.gram_flops = float(self.n) * self.d * (self.d + 2)
         self.storage = X.dtype
+        self.nbytes = X.nbytes
 
     def largest_row(self) -> float:
         return dense.largest_square(self.X)

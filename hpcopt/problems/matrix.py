@@ -8,12 +8,13 @@ per call: a kernel given a wrong shape would read or write beyond an array.
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.arrays import Columns, Rows, Vector
+from hpcopt.fabric.meter import Storage
 from hpcopt.kernels.pointwise import LossCode
 
 
@@ -35,6 +36,10 @@ class Matrix(abc.ABC):
     """Floating-point operations of `gram`."""
     storage: np.dtype[Any]
     """dtype of the stored entries, float64 or float32."""
+    kind: ClassVar[Storage]
+    """How rows are stored."""
+    nbytes: int
+    """Bytes of the storage."""
 
     def margins(self, w: Vector, out: Vector | None = None) -> Vector:
         """Return X w, shape (n,), in `out` if given (float64, contiguous)."""

@@ -85,6 +85,7 @@ class FirstOrderObjective:
         self.penalty = penalty
         self.total = total
         self.meter = meter
+        meter.storage, meter.nbytes = matrix.kind, matrix.nbytes
         self.n = matrix.n
         self.d = matrix.d
         self.share = matrix.n / total
@@ -122,7 +123,7 @@ class FirstOrderObjective:
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64], *, loss_only: bool = False) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty; see `Oracle.gradient_of_rows`."""
         touched = self.matrix.nnz * len(rows) / self.divisor
-        with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched):
+        with self.meter.working(4.0 * touched + POINTWISE_FLOPS * len(rows) + 2.0 * self.d, touched, "rows"):
             _, gradient = self.matrix.gradient_of_rows(self.loss.code, self.y, w, rows)
             gradient /= max(len(rows), 1)
             if not loss_only:
@@ -131,13 +132,13 @@ class FirstOrderObjective:
 
     def sparse_rows(self, rows: NDArray[np.int64]) -> SparseRows:
         """Return `rows` as a batch; see `Oracle.sparse_rows`."""
-        with self.meter.working(0.0, 0.0):
+        with self.meter.working(0.0, 0.0, "restrict", self.matrix.nnz * len(rows) / self.divisor):
             coordinates, few = self.matrix.restricted(rows)
             y = self.y[rows]
 
         def gradient(w: Vector) -> Vector:
             touched = self.matrix.nnz * few.n / self.divisor
-            with self.meter.working(4.0 * touched + POINTWISE_FLOPS * few.n, touched):
+            with self.meter.working(4.0 * touched + POINTWISE_FLOPS * few.n, touched, "rows"):
                 _, values = few.gradient_of_rows(self.loss.code, y, w, np.arange(few.n))
                 values /= max(few.n, 1)
             return values
@@ -157,7 +158,7 @@ class FirstOrderObjective:
         after = w.copy()
         touched = self.matrix.nnz * len(rows) / self.divisor
         flops = 4.0 * touched + POINTWISE_FLOPS * len(rows) + 3.0 * self.d * len(step_sizes)
-        with self.meter.working(flops, touched):
+        with self.meter.working(flops, touched, "steps"):
             curvature, penalised = self.penalty.curvature, self.penalised
             self.matrix.sgd_steps(self.loss.code, self.y, after, rows, batch, step_sizes, curvature, penalised)
         return after
@@ -171,7 +172,7 @@ class FirstOrderObjective:
         for first in range(0, len(models), together):
             some = models[first : first + together]
             with self.meter.working(
-                (2.0 * self.matrix.nnz + POINTWISE_FLOPS * self.n) * len(some), self.matrix.nnz * len(some)
+                (2.0 * self.matrix.nnz + POINTWISE_FLOPS * self.n) * len(some), self.matrix.nnz * len(some), "values"
             ):
                 margins = np.ascontiguousarray(self.matrix.products(some.T, slice(None)).T)
                 sums = np.empty(len(some))
@@ -188,7 +189,7 @@ class FirstOrderObjective:
         """
         ones = np.ones(self.n)
         if self.d <= GRAM_LIMIT:
-            with self.meter.working(self.matrix.gram_flops + 4.0 / 3.0 * self.d**3, self.matrix.nnz):
+            with self.meter.working(self.matrix.gram_flops + 4.0 / 3.0 * self.d**3, self.matrix.nnz, "spectrum"):
                 largest = largest_eigenvalue_of(self.matrix.gram(ones))
         else:
             largest = self._largest_by_lanczos(ones)
@@ -196,7 +197,7 @@ class FirstOrderObjective:
 
     def _largest_by_lanczos(self, ones: Vector) -> float:
         def product(v: Vector) -> Vector:
-            with self.meter.working(4.0 * self.matrix.nnz, self.matrix.nnz):
+            with self.meter.working(4.0 * self.matrix.nnz, self.matrix.nnz, "product"):
                 return self.matrix.hessian_product(ones, v)
 
         return largest_eigenvalue(product, self.d)
@@ -206,7 +207,7 @@ class FirstOrderObjective:
 
         The curvature bound of the loss times the largest squared norm of a row, plus the penalty's curvature. One pass.
         """
-        with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
+        with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz, "margins"):
             return self._curvature_bound() * self.matrix.largest_row() + self.own_penalty.curvature
 
     def metric(self, mean: Callable[[Vector], Vector], *, correlated: int = 0, loss_only: bool = False) -> Metric:
@@ -216,7 +217,7 @@ class FirstOrderObjective:
         ridge = np.zeros(features)
         if not loss_only:
             ridge[: self.penalised] = self.penalty.curvature
-        with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz):
+        with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz, "product"):
             return measured(
                 self.matrix,
                 mean,
@@ -256,7 +257,7 @@ class FirstOrderPoint:
     def _pass(self) -> tuple[float, Vector, Vector, Vector]:
         """Sum of losses, gradient of their mean (d,), margins (n,), curvatures (n,): one pass."""
         f = self.f
-        with f.meter.working(4.0 * f.matrix.nnz + POINTWISE_FLOPS * f.n + 4.0 * f.d, f.matrix.nnz):
+        with f.meter.working(4.0 * f.matrix.nnz + POINTWISE_FLOPS * f.n + 4.0 * f.d, f.matrix.nnz, "gradient"):
             found = f.matrix.loss_gradient(f.loss.code, f.y, self.w, (f.spare.take(), f.spare.take()))
             np.divide(found[1], f.divisor, out=found[1])
         return found
@@ -295,7 +296,7 @@ class Point(FirstOrderPoint):
         """Return the Hessian of f_k at w times v, shape (d,). One pass."""
         f = self.f
         curvatures = self._pass[3]
-        with f.meter.working(4.0 * f.matrix.nnz + 3.0 * f.n + 3.0 * f.d, f.matrix.nnz):
+        with f.meter.working(4.0 * f.matrix.nnz + 3.0 * f.n + 3.0 * f.d, f.matrix.nnz, "product"):
             product = f.matrix.hessian_product(curvatures, v)
             product /= f.divisor
             product[: f.penalised] += f.own_penalty.curvature * v[: f.penalised]
@@ -306,7 +307,7 @@ class Point(FirstOrderPoint):
         """Hessian of the mean loss, (d, d)."""
         f = self.f
         curvatures = self._pass[3]
-        with f.meter.working(f.matrix.gram_flops, f.matrix.nnz):
+        with f.meter.working(f.matrix.gram_flops, f.matrix.nnz, "gram"):
             hessian = f.matrix.gram(curvatures)
             hessian /= f.divisor
         return hessian
@@ -340,7 +341,8 @@ class Point(FirstOrderPoint):
         factorise = f.d**3 / 3.0 + 2.0 * f.d**2
         if ridge is not None or f.matrix.gram_flops + factorise <= CG_CAP * 4.0 * f.matrix.nnz:
             hessian = self.hessian(ridge)
-            with suppress(scipy.linalg.LinAlgError), f.meter.working(factorise, 0.0):  # singular: no penalty, few rows
+            singular = scipy.linalg.LinAlgError  # no penalty, few rows
+            with suppress(singular), f.meter.working(factorise, 0.0, "factor"):
                 factor = scipy.linalg.cho_factor(hessian, lower=True, overwrite_a=True, check_finite=False)
                 direction: Vector = scipy.linalg.cho_solve(factor, g, check_finite=False)
                 return direction
@@ -353,7 +355,7 @@ class Point(FirstOrderPoint):
         Derezinski et al. 2020.
         """
         hessian = self.hessian(ridge=0.0)
-        with self.f.meter.working(4.0 / 3.0 * self.f.d**3, 0.0):
+        with self.f.meter.working(4.0 / 3.0 * self.f.d**3, 0.0, "spectrum"):
             spectrum = np.maximum(scipy.linalg.eigvalsh(hessian, check_finite=False), 0.0)
         seen = spectrum[spectrum > 0.0]
         return float(np.sum(seen / (seen + self.f.penalty.curvature)))
@@ -370,7 +372,7 @@ class Ray:
         f = start.f
         self._start = start  # owns the margins
         self._q = f.spare.take()
-        with f.meter.working(2.0 * f.matrix.nnz, f.matrix.nnz):
+        with f.meter.working(2.0 * f.matrix.nnz, f.matrix.nnz, "margins"):
             f.matrix.margins(p, out=self._q)
         self._penalty = f.own_penalty.along(start.w[: f.penalised], p[: f.penalised])
 
@@ -379,7 +381,7 @@ class Ray:
         f = self._start.f
         values = np.empty(len(steps))
         margins = self._start._pass[2]
-        with f.meter.working(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0):
+        with f.meter.working(float(POINTWISE_FLOPS * f.n * len(steps)), 0.0, "losses"):
             ray_losses(f.loss.code, margins, self._q, f.y, steps, values)
         values /= f.divisor
         values += self._penalty(steps)

@@ -78,6 +78,7 @@ class Perceptron:
         self.penalty = penalty
         self.total = total
         self.meter = meter
+        meter.storage, meter.nbytes = matrix.kind, matrix.nbytes
         self.n = matrix.n
         self.d = layers.size
         self.share = matrix.n / total
@@ -113,19 +114,19 @@ class Perceptron:
 
     def gradient_of_rows(self, w: Vector, rows: NDArray[np.int64], *, loss_only: bool = False) -> Vector:
         """Return the gradient at `w` of the mean loss over `rows` plus the penalty; see `Oracle.gradient_of_rows`."""
-        with self.meter.working(*self._gradient_work(len(rows))):
+        with self.meter.working(*self._gradient_work(len(rows)), kind="network"):
             return self._mean_gradient(vector("w", w, self.d), rows, loss_only=loss_only)
 
     def sparse_rows(self, rows: NDArray[np.int64]) -> SparseRows:
         """Return `rows` as a batch; see `Oracle.sparse_rows`."""
-        with self.meter.working(0.0, 0.0):
+        with self.meter.working(0.0, 0.0, "restrict", self.matrix.nnz * len(rows) / self.divisor):
             columns, few = self.matrix.restricted(rows)
             coordinates, layers = self.layers.restricted(columns)
             targets = self.y[rows]
 
         def gradient(w: Vector) -> Vector:
             values = np.zeros(layers.size)
-            with self.meter.working(*self._gradient_work(few.n)):
+            with self.meter.working(*self._gradient_work(few.n), kind="network"):
                 for block in blocks(few.n):
                     _add_gradient(few, layers, self.loss, w, block, targets[block], values)
                 values /= max(few.n, 1)
@@ -144,7 +145,7 @@ class Perceptron:
         step_sizes = vector("step_sizes", step_sizes, -(-len(rows) // batch))
         part = len(rows) / self.divisor
         flops = part * (self._forward_flops + self._backward_flops) + 3.0 * self.d * len(step_sizes)
-        with self.meter.working(flops, part * self.matrix.nnz):
+        with self.meter.working(flops, part * self.matrix.nnz, "network"):
             for j, step in enumerate(step_sizes):
                 after -= step * self._mean_gradient(after, rows[j * batch : (j + 1) * batch])
         return after
@@ -159,7 +160,7 @@ class Perceptron:
             some = models[first : first + TOGETHER]
             weights = some[:, : features * width].reshape(len(some), features, width)
             stacked = weights.transpose(1, 0, 2).reshape(features, len(some) * width)
-            with self.meter.working(self._forward_flops * len(some), self.matrix.nnz * len(some)):
+            with self.meter.working(self._forward_flops * len(some), self.matrix.nnz * len(some), "network"):
                 for rows in blocks(self.n):
                     products = self.matrix.products(stacked, rows)
                     for place, w in enumerate(some):
@@ -178,16 +179,16 @@ class Perceptron:
         matrix, meter, d = self.matrix, self.meter, self.matrix.d
         ones = np.ones(matrix.n)
         count = float(matrix.n * self.layers.biases)
-        with meter.working(4.0 * matrix.nnz, matrix.nnz):  # X'1 as the gradient whose residuals are 1
+        with meter.working(4.0 * matrix.nnz, matrix.nnz, "gradient"):  # X'1 as the gradient whose residuals are 1
             sums = matrix.loss_gradient(SQUARED, -ones, np.zeros(d))[1] * self.layers.biases
         if d <= GRAM_LIMIT:
-            with meter.working(matrix.gram_flops + 4.0 / 3.0 * d**3, matrix.nnz):
+            with meter.working(matrix.gram_flops + 4.0 / 3.0 * d**3, matrix.nnz, "spectrum"):
                 gram = np.block([[matrix.gram(ones), sums[:, None]], [sums, count]])
                 largest = largest_eigenvalue_of(gram)
         else:
 
             def product(v: Vector) -> Vector:
-                with meter.working(4.0 * matrix.nnz, matrix.nnz):
+                with meter.working(4.0 * matrix.nnz, matrix.nnz, "product"):
                     return np.append(matrix.hessian_product(ones, v[:d]) + v[d] * sums, sums @ v[:d] + count * v[d])
 
             largest = largest_eigenvalue(product, d + 1)
@@ -200,14 +201,14 @@ class Perceptron:
         penalty's curvature. One pass.
         """
         bound = self._curvature_bound()
-        with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz):
+        with self.meter.working(2.0 * self.matrix.nnz, self.matrix.nnz, "margins"):
             ones = self.layers.biases and self.n > 0
             return bound * (self.matrix.largest_row() + ones) + self.own_penalty.curvature
 
     def metric(self, mean: Callable[[Vector], Vector], *, correlated: int = 0, loss_only: bool = False) -> Metric:
         """Return a bound on the Hessian of f, for preconditioners and norms of gradients; see `Oracle.metric`."""
         features, outputs = self.layers.shapes[0]
-        with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz):
+        with self.meter.working(3.0 * self.matrix.nnz, self.matrix.nnz, "product"):
             return measured(
                 self.matrix,
                 mean,
@@ -254,7 +255,7 @@ class NetworkPoint:
         """f_k and the gradient of the mean loss."""
         f = self.f
         gradient = np.zeros(f.d)
-        with f.meter.working(f._forward_flops + f._backward_flops, f.matrix.nnz):
+        with f.meter.working(f._forward_flops + f._backward_flops, f.matrix.nnz, "network"):
             losses = sum(f._add_gradient(self.w, rows, gradient) for rows in blocks(f.n))
             gradient /= f.divisor
         return losses / f.divisor + f.own_penalty.value(self.w[: f.penalised]), gradient

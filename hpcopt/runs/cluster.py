@@ -21,11 +21,13 @@ from hpcopt.fabric.interface import Cluster, Group
 from hpcopt.fabric.job import abort_on_error
 from hpcopt.fabric.join import join
 from hpcopt.fabric.launch import started
-from hpcopt.fabric.network import Link, Network
+from hpcopt.fabric.measured_network import MeasuredNetwork
+from hpcopt.fabric.network import Network
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.hubs import hub_network, rates_by_rank, shared_hub_network
 from hpcopt.runs.topology import connected
 from hpcopt.solvers.outside import file_of
+from hpcopt.spec.calibration_file import read_calibration
 from hpcopt.spec.specification import Specification, as_toml_dict
 
 _NODE = 10_000  # bytes per virtual node without rows, at least
@@ -129,17 +131,23 @@ def _virtual(spec: Specification) -> Cluster:
         raise InputError('cluster.workers: missing; kind = "virtual" requires it', Remedy.WORKERS)
     nodes = asked.nodes() or asked.workers
     ask(nodes * _NODE, f"cluster.workers: {nodes:,} nodes")
+    calibration = None if asked.calibration is None else read_calibration(asked.calibration)
+    link = asked.link(calibration)
     route = None
     if asked.hubs is not None:
-        route = asked.hubs.route(hub_network(asked.hubs, nodes, spec.seed), Link(asked.latency, asked.bandwidth))
-    network = Network(asked.latency, asked.bandwidth, asked.collective, asked.links, route=route)
-    return VirtualCluster(nodes, network, flops=asked.flops, speeds=asked.speeds, seed=spec.seed)
+        route = asked.hubs.route(hub_network(asked.hubs, nodes, spec.seed), link)
+    if calibration is not None and route is None and asked.links_are_measured(calibration):
+        network: Network = MeasuredNetwork(calibration=calibration)
+    else:
+        network = Network(link.latency, link.bandwidth, asked.collective, asked.links, route=route)
+    seed, speeds = spec.seed, asked.speeds
+    return VirtualCluster(nodes, network, flops=asked.flops, calibration=calibration, speeds=speeds, seed=seed)
 
 
 def _ranks(spec: Specification, comm: Any) -> Cluster:
     asked = spec.cluster
     ordered = asked.reduction == "ordered"
-    cluster = join(comm, seed=spec.seed, ordered=ordered, windows=asked.windows, bandwidth=asked.bandwidth)
+    cluster = join(comm, seed=spec.seed, ordered=ordered, windows=asked.windows, bandwidth=asked.link().bandwidth)
     nodes = asked.nodes()
     if nodes is not None and nodes != cluster.size:
         cluster.close()

@@ -83,6 +83,7 @@ def _drive_rounds(
     checkpoints: Checkpoints,
 ) -> Outcome:
     f = problem.on(shard, node.meter)
+    node.solving(solver.name, f.d)
     own, scaled = solver.needs.models == "own", stop.scaled_gradient is not None
     watch = Watch(node, problem, shard, decentralised=own, scaled=scaled)
     course = Course(node, watch, stop, recording, problem.strong_convexity)

@@ -9,7 +9,9 @@ from msgspec import Meta
 
 from hpcopt.annotations import AtLeastZero, Count, Positive, check_types, named
 from hpcopt.errors import InputError
+from hpcopt.fabric.calibration import Calibration
 from hpcopt.fabric.heterogeneity import Heterogeneity
+from hpcopt.fabric.network import Link
 from hpcopt.fabric.place import HubTable
 from hpcopt.fabric.rates import RATES
 from hpcopt.fabric.window import Windows
@@ -29,11 +31,14 @@ class ClusterTable:
         single process was started and `workers` is set, that many virtual nodes.
     workers
         Number of workers of a virtual cluster: all its nodes but dedicated hubs.
+    calibration
+        A file that `hpcopt calibrate` has written on a real cluster: the speed of its links, kernels and Python, from
+        which the virtual cluster computes its time. `latency`, `bandwidth` and `flops`, where given, replace it.
     latency, bandwidth
         Seconds per message and bytes per second (virtual; on ranks the delays of slow links are relative to this
-        bandwidth).
+        bandwidth); default 1e-5 and 1e9.
     flops, speeds
-        Floating-point operations per second of a node, and one factor per node if nodes differ (virtual).
+        Floating-point operations per second of a node, default 1e9, and one factor per node if nodes differ (virtual).
     collective
         The algorithm of a reduction in virtual time: "tree" or "star".
     reduction
@@ -67,9 +72,10 @@ class ClusterTable:
 
     kind: Literal["auto", "mpi", "virtual"] = "auto"
     workers: Count | None = None
-    latency: AtLeastZero = 1e-5
-    bandwidth: Positive = 1e9
-    flops: Positive = 1e9
+    calibration: str | None = None
+    latency: AtLeastZero | None = None
+    bandwidth: Positive | None = None
+    flops: Positive | None = None
     speeds: Annotated[tuple[Positive, ...], Meta(min_length=1)] | None = None
     collective: Literal["tree", "star"] = "tree"
     reduction: Literal["fast", "ordered"] = "fast"
@@ -97,6 +103,20 @@ class ClusterTable:
     def nodes(self) -> int | None:
         """Return how many nodes a cluster of so many `workers` has; None if no number of workers is given."""
         return self.workers if self.hubs is None else self.hubs.nodes_for(self.workers)
+
+    def links_are_measured(self, calibration: Calibration) -> bool:
+        """Return whether messages take as long as in the calibration: it has links, and no key here replaces them."""
+        measured = calibration.between is not None or calibration.within is not None
+        return measured and self.latency is None and self.bandwidth is None
+
+    def link(self, calibration: Calibration | None = None) -> Link:
+        """Return the link between two nodes: of the keys, else of the calibration, else the default."""
+        known = None if calibration is None else calibration.between or calibration.within
+        default = Link() if known is None else Link(known.latency, known.bandwidth)
+        return Link(
+            default.latency if self.latency is None else self.latency,
+            default.bandwidth if self.bandwidth is None else self.bandwidth,
+        )
 
     def rates_table(self) -> dict[str, Any] | tuple[float, ...] | None:
         """Return the rates as a list with one for each worker or as the table of a distribution."""

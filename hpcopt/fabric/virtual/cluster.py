@@ -16,13 +16,16 @@ import greenlet
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.fabric.board import Board, Machine
+from hpcopt.fabric.calibration import Calibration
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.mailbox import Mailbox
+from hpcopt.fabric.meter import Work
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.network import Network
 from hpcopt.fabric.node import Node
+from hpcopt.fabric.seam import Observer, Operation
 from hpcopt.fabric.solo import SoloGroup
 from hpcopt.fabric.survey import Stage, Survey
 from hpcopt.fabric.timeline import COMPUTE
@@ -36,6 +39,7 @@ from hpcopt.fabric.virtual.window import Memory, VirtualWindow
 from hpcopt.fabric.window import Window
 
 T = TypeVar("T")
+FLOPS = 1e9
 
 
 class VirtualNode(Node):
@@ -49,16 +53,29 @@ class VirtualNode(Node):
         self.delivered: Any = None  # the result of the collective in which this node waits
         self.waits_in = ""
         self.greenlet: greenlet.greenlet | None = None
-        self._speed = speed  # flops per second
+        self._speed = speed  # relative to 1
+        self._rate = None if cluster.flops is None else cluster.flops * speed  # flops per second, if all are alike
+        self._gap = 0.0  # seconds of the solver's own code before each oracle call and each operation
         self._cluster = cluster
         self._made: Counter[Hashable] = Counter()  # number of shared objects created, by kind
         self.world = self.group(range(cluster.size))
 
-    def _work(self, flops: float, seconds: float) -> None:  # noqa: ARG002
+    def _work(self, work: Work, _: float) -> None:
         begun = self.time
-        self.time += flops / self._speed * self.pace.factor
+        if self._rate is not None:
+            seconds = work.flops / self._rate
+        else:
+            assert self._cluster.calibration is not None
+            seconds = self._cluster.calibration.work(work, self.meter.storage, self.meter.nbytes) / self._speed
+        self.time += self._gap + seconds * self.pace.factor
         if self.timeline is not None:
             self.timeline.span(COMPUTE, begun, self.time)
+
+    def solving(self, solver: str, numbers: int) -> None:
+        calibration = self._cluster.calibration
+        if calibration is not None:
+            self._gap = calibration.gap(solver, numbers) / self._speed
+            self.seam.attach(OwnCode(self, self._gap))
 
     def now(self) -> float:
         return self.time
@@ -128,6 +145,19 @@ class VirtualNode(Node):
             loop.block()
 
 
+class OwnCode(Observer):
+    """Adds the time of the solver's own code before each operation."""
+
+    def __init__(self, node: VirtualNode, gap: float) -> None:
+        self._node = node
+        self._gap = gap
+
+    def begin(self, op: Operation) -> None:
+        node = self._node
+        if node.ledger.current is node.ledger.solver and op.kind not in {"round", "flush"}:
+            node.time += self._gap
+
+
 class VirtualCluster(Cluster):
     """N nodes in this process.
 
@@ -138,7 +168,10 @@ class VirtualCluster(Cluster):
     network
         The cost model of messages; default: 10 us and 1 GB/s per link, reductions along a tree.
     flops
-        Floating-point operations per second of a node of speed 1.
+        Floating-point operations per second of a node of speed 1; None: as in the calibration, if there is one, else
+        1e9.
+    calibration
+        The speed of a real cluster's kernels and of solvers' own code; that of its links is in the network.
     speeds
         Relative speed of each node; default 1 for all.
     seed
@@ -155,7 +188,8 @@ class VirtualCluster(Cluster):
         size: int,
         network: Network | None = None,
         *,
-        flops: float = 1e9,
+        flops: float | None = None,
+        calibration: Calibration | None = None,
         speeds: Sequence[float] | None = None,
         seed: int = 0,
         holders: Sequence[int] | None = None,
@@ -167,7 +201,9 @@ class VirtualCluster(Cluster):
         self.local_nodes = range(size)
         self.seed = seed
         self._model = network or Network()
-        self._rates = [flops * s for s in (speeds or [1.0] * size)]
+        self.calibration = calibration
+        self.flops = FLOPS if flops is None and calibration is None else flops
+        self._speeds = speeds or [1.0] * size
         self._fresh(PLAIN)
 
     def _fresh(self, conditions: Conditions) -> None:
@@ -193,7 +229,7 @@ class VirtualCluster(Cluster):
 
     def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
         self._fresh(conditions)
-        nodes = [VirtualNode(self, rank, rate, conditions) for rank, rate in enumerate(self._rates)]
+        nodes = [VirtualNode(self, rank, speed, conditions) for rank, speed in enumerate(self._speeds)]
         results: dict[int, T] = {}
 
         def start(node: VirtualNode) -> Callable[[], None]:

@@ -6,7 +6,7 @@ A collective ends for each member when its messages have arrived according to th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import greenlet
 import numpy as np
@@ -16,7 +16,7 @@ from hpcopt.fabric.gathered import Gathered
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.network import Network
-from hpcopt.fabric.seam import Seam
+from hpcopt.fabric.seam import OfTrees, Seam
 from hpcopt.fabric.virtual.events import EventLoop
 
 LONG = 2**14  # numbers; stacks of shorter vectors are reduced faster than these one by one
@@ -103,12 +103,12 @@ class VirtualGroup(Group):
         self._node = node
         self._network = network
 
-    def _combine(self, operation: str, ufunc: np.ufunc, x: Vector) -> Vector:
+    def _combine(self, operation: Literal["sum", "max"], ufunc: np.ufunc, x: Vector) -> Vector:
         ranks, network, size = self._meeting.ranks, self._network, x.nbytes
 
         def end(parts: list[Vector]) -> Ending:
             total = [_reduced(ufunc, parts)] * len(parts)
-            return Ending(total, lambda times: network.down(ranks, network.up(ranks, times, size), size))
+            return Ending(total, lambda times: network.meet(operation, ranks, times, (size, size)))
 
         result: Vector = self._meeting.join(self._node, operation, np.asarray(x), end)
         return result  # all members': they copy it when they continue, not all at once
@@ -123,60 +123,48 @@ class VirtualGroup(Group):
     def _max(self, x: Vector) -> Vector:
         return self._combine("max", np.maximum, x).copy()
 
-    def _along_tree(
-        self, way: Callable[[Sequence[int], list[float], int], list[float]], root: int, clocks: list[float], size: int
-    ) -> list[float]:
-        """Return the members' times after messages of `size` bytes along the tree under `root`, one `way`."""
-        ranks = self._meeting.ranks
-        first, *others = way(
-            (ranks[root], *ranks[:root], *ranks[root + 1 :]),
-            [clocks[root], *clocks[:root], *clocks[root + 1 :]],
-            size,
-        )
-        return [*others[:root], first, *others[root:]]
-
     def _reduce(self, x: Vector, root: int) -> Vector | None:
-        up, size = self._network.up, x.nbytes
+        ranks, network, size = self._meeting.ranks, self._network, x.nbytes
 
         def end(parts: list[Vector]) -> Ending:
             total = _reduced(np.add, parts)
             results = [total if place == root else None for place in range(len(parts))]
-            return Ending(results, lambda clocks: self._along_tree(up, root, clocks, size))
+            return Ending(results, lambda times: network.to_root(ranks, times, size, root))
 
         result: Vector | None = self._meeting.join(self._node, f"reduce to {root}", np.asarray(x), end)
         return result
 
     def _broadcast(self, x: Vector, root: int) -> Vector:
-        down = self._network.down
-
-        def end(parts: list[Vector]) -> Ending:
-            def times(clocks: list[float]) -> list[float]:
-                return self._along_tree(down, root, clocks, parts[root].nbytes)
-
-            return Ending([parts[root].copy() for _ in parts], times, root)
-
-        result: Vector = self._meeting.join(self._node, f"broadcast from {root}", np.array(x), end)
-        return result
+        return self._sent_down("broadcast", x, root)
 
     def _broadcast_varying(self, x: Array, root: int) -> Array:
-        return self._broadcast(x, root)
+        return self._sent_down("broadcast_varying", x, root)
+
+    def _sent_down(self, operation: OfTrees, x: Array, root: int) -> Array:
+        ranks, network = self._meeting.ranks, self._network
+
+        def end(parts: list[Vector]) -> Ending:
+            size = parts[root].nbytes
+            results = [parts[root].copy() for _ in parts]
+            return Ending(results, lambda times: network.from_root(operation, ranks, times, size, root), root)
+
+        result: Array = self._meeting.join(self._node, f"broadcast from {root}", np.array(x), end)
+        return result
 
     def _gather(self, x: Vector, root: int) -> Vector | None:
-        parts = self._gather_varying(x, root)
+        parts = self._sent_up("gather", x, root)
         return None if parts is None else np.stack(parts)
 
     def _gather_varying(self, x: Array, root: int) -> list[Array] | None:
+        return self._sent_up("gather_varying", x, root)
+
+    def _sent_up(self, operation: OfTrees, x: Array, root: int) -> list[Array] | None:
         ranks, network = self._meeting.ranks, self._network
 
         def end(parts: list[Array]) -> Ending:
-            def times(clocks: list[float]) -> list[float]:
-                arrivals = [
-                    network.send(r, ranks[root], part.nbytes, t)
-                    for r, part, t in zip(ranks, parts, clocks, strict=True)
-                ]
-                return [max(arrivals) if place == root else t for place, t in enumerate(clocks)]
-
-            return Ending([parts if place == root else None for place in range(len(parts))], times)
+            sizes = [part.nbytes for part in parts]
+            results = [parts if place == root else None for place in range(len(parts))]
+            return Ending(results, lambda times: network.gather(operation, ranks, times, sizes, root))
 
         result: list[Array] | None = self._meeting.join(self._node, f"gather to {root}", np.array(x), end)
         return result
@@ -190,8 +178,8 @@ class VirtualGroup(Group):
                 p.flags.writeable = False  # shared by all members: a thousand copies would not fit in memory
             gathered = Gathered(parts)
             gathered.shared = len(parts) > 1
-            ends = lambda times: network.down(ranks, network.up(ranks, times, largest), total)  # noqa: E731
-            return Ending([gathered] * len(parts), ends)
+            results, sizes = [gathered] * len(parts), (largest, total)
+            return Ending(results, lambda times: network.meet("allgather", ranks, times, sizes))
 
         gathered: Gathered = self._meeting.join(self._node, "allgather", np.array(x), end)
         return gathered
@@ -200,15 +188,9 @@ class VirtualGroup(Group):
         ranks, network = self._meeting.ranks, self._network
 
         def end(brought: list[list[Array]]) -> Ending:
-            def times(clocks: list[float]) -> list[float]:
-                ends = list(clocks)
-                for i, source in enumerate(ranks):
-                    for j, target in enumerate(ranks):
-                        if i != j:
-                            ends[j] = max(ends[j], network.send(source, target, brought[i][j].nbytes, clocks[i]))
-                return ends
-
-            return Ending([[parts[j].copy() for parts in brought] for j in range(len(brought))], times)
+            sizes = [[part.nbytes for part in parts] for parts in brought]
+            results = [[parts[j].copy() for parts in brought] for j in range(len(brought))]
+            return Ending(results, lambda times: network.alltoall(ranks, times, sizes))
 
         result: list[Array] = self._meeting.join(self._node, "alltoall", list(parts), end)
         return result
@@ -217,7 +199,7 @@ class VirtualGroup(Group):
         ranks, network = self._meeting.ranks, self._network
 
         def end(parts: list[None]) -> Ending:
-            return Ending(parts, lambda times: network.down(ranks, network.up(ranks, times, 0), 0))
+            return Ending(parts, lambda times: network.meet("barrier", ranks, times, (0, 0)))
 
         self._meeting.join(self._node, "barrier", None, end)
 

@@ -111,8 +111,8 @@ class VirtualNeighbourhood(Neighbourhood):
         node, size = self._node, message.nbytes
         sent = message.copy()  # one copy for all targets: the sender may overwrite `message` before they have read it
         sent.flags.writeable = False
-        for target in self.targets:
-            arrival = self._network.send(node.rank, target, size, node.time)
+        arrivals = self._network.exchange(node.rank, self.targets, size, node.time)
+        for target, arrival in zip(self.targets, arrivals, strict=True):
             self._post.send(node.rank, target, (node.time, arrival), sent, self._loop)
         node.waits_in = "an exchange with its neighbours"
         came = node.time

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hpcopt.fabric.meter import Work
 from hpcopt.fabric.node import Node
 from hpcopt.fabric.timeline import COMPUTE, Recorder, Scouts, Timeline
 from hpcopt.fabric.wall.progress import Progress
@@ -29,7 +30,7 @@ class WallClockNode(Node):
         """Make progress on the requests of others and on this node's background operations."""
         self._progress.poke()
 
-    def _work(self, flops: float, seconds: float) -> None:  # noqa: ARG002
+    def _work(self, work: Work, seconds: float) -> None:  # noqa: ARG002
         begun = self.now() - seconds if self.timeline is not None else 0.0
         if self.pace.factor > 1.0:
             self._delay((self.pace.factor - 1.0) * seconds)

@@ -1,0 +1,152 @@
+"""Predicted against measured: seconds of runs on the virtual cluster with a calibration, and on the ranks calibrated.
+
+    python -m tests.prediction measure FOLDER [--ranks 2] [--repeats 5]    every synchronous solver on ranks
+    python -m tests.prediction table FOLDER...    predicts the same runs; a table, prediction.csv, prediction.png
+
+All runs make a fixed number of iterations. They are made in turns, a calibration before each turn, and medians over the
+turns are compared, since other programs on the machine disturb some turns more than others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import hpcopt
+from hpcopt.solvers import SOLVERS
+
+PROBLEMS: dict[str, dict[str, Any]] = {
+    "dense": {"data": {"source": "logistic", "rows": 40_000, "features": 100}},
+    "sparse": {"data": {"source": "logistic", "rows": 20_000, "features": 2_000, "density": 0.01}},
+}
+ITERATIONS = {
+    "one-shot": 1,
+    "local-newton": 8,
+    "multilevel-local-newton": 8,
+    "giant": 8,
+    "newton-cg": 6,
+    "lbfgs": 30,
+    "prox-lbfgs": 20,
+}
+MANY = 150  # iterations of the others
+STEP = 0.05
+OWN = {  # parameters without a default that suits all problems
+    "sgd": {"batch": 32},
+    "local-sgd": {"local_steps": 10, "batch": 32},
+    "choco-gossip": {"step_size": 0},
+}
+GOAL, MISS = 0.15, 0.25
+
+
+def specifications(ranks: int) -> dict[str, dict[str, Any]]:
+    """Return name -> specification of the runs of all synchronous solvers, on the ranks of a job."""
+    specs = {}
+    for problem, given in PROBLEMS.items():
+        for name in SOLVERS:
+            needs = SOLVERS[name].needs
+            if needs.pace == "own":
+                continue
+            table: dict[str, Any] = {"name": name, **OWN.get(name, {})}
+            if "step_size" in SOLVERS[name].__dataclass_fields__:
+                table.setdefault("step_size", STEP)
+            cluster: dict[str, Any] = {"hubs": {}} if needs.topology == "hubs" else {}
+            specs[f"{name}, {problem}"] = {
+                "data": given["data"],
+                "problem": {"loss": "logistic", "l2": "1/n"},
+                "solver": table,
+                "cluster": cluster,
+                "stop": {"iterations": ITERATIONS.get(name, MANY)},
+                "output": {"record_every": 0},
+            }
+    return specs
+
+
+def predicted(spec: dict[str, Any], ranks: int, calibration: Path) -> float:
+    """Return the seconds of the run on the virtual cluster."""
+    cluster = {**spec["cluster"], "kind": "virtual", "workers": ranks, "calibration": str(calibration)}
+    return float(hpcopt.run({**spec, "cluster": cluster}).result["seconds"])
+
+
+def measure(folder: Path, ranks: int, repeats: int, *, quick: bool) -> None:
+    """Make the runs on ranks of this machine; write everything to `folder`."""
+    from tests.launch import mpiexec
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = prepare(folder, ranks)
+    program = Path(__file__).parent / "ranks" / "prediction.py"
+    arguments = [sys.executable, "-m", "mpi4py", program, written, repeats, folder, *(["quick"] if quick else [])]
+    done = mpiexec(ranks, *map(str, arguments), timeout=1800)
+    print(done.stdout + done.stderr)
+
+
+def prepare(folder: Path, ranks: int) -> Path:
+    """Write the specifications to `folder`; return their file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = folder / "specifications.json"
+    written.write_text(json.dumps(specifications(ranks)))
+    (folder / "place.json").write_text(json.dumps({"ranks": ranks}))
+    return written
+
+
+def compared(folder: Path) -> list[dict[str, Any]]:
+    """Return a row for each run: name, predicted and measured seconds, and the error."""
+    specs = json.loads((folder / "specifications.json").read_text())
+    seen = json.loads((folder / "measured.json").read_text())
+    ranks = json.loads((folder / "place.json").read_text())["ranks"]
+    calibrations = sorted(folder.glob("calibration-*.toml"))
+    rows = []
+    for name, spec in specs.items():
+        ours = statistics.median(predicted(spec, ranks, each) for each in calibrations)
+        real = statistics.median(seen[name])
+        solver, problem = name.split(", ")
+        row = {"place": folder.name, "solver": solver, "problem": problem, "predicted": ours, "measured": real}
+        rows.append({**row, "least": min(seen[name]), "most": max(seen[name]), "error": ours / real - 1.0})
+    return rows
+
+
+def table(folders: list[Path]) -> None:
+    """Print the comparison, and write it to prediction.csv and prediction.png in the first folder."""
+    rows = [row for folder in folders for row in compared(folder)]
+    for row in rows:
+        mark = "" if abs(row["error"]) <= MISS else "  <--"
+        print(
+            f"{row['place']:12} {row['solver']:28} {row['problem']:7} {1e3 * row['predicted']:9.2f} ms"
+            f" {1e3 * row['measured']:9.2f} ms ({1e3 * row['least']:.2f} ... {1e3 * row['most']:.2f})"
+            f" {100 * row['error']:+6.1f} %{mark}"
+        )
+    for folder in folders:
+        errors = [abs(row["error"]) for row in rows if row["place"] == folder.name]
+        missed = sum(error > MISS for error in errors)
+        print(
+            f"{folder.name}: median error {100 * statistics.median(errors):.1f} %, {missed} of {len(errors)} over 25 %"
+        )
+    with (folders[0] / "prediction.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    measuring = verbs.add_parser("measure")
+    measuring.add_argument("folder", type=Path)
+    measuring.add_argument("--ranks", type=int, default=2)
+    measuring.add_argument("--repeats", type=int, default=5)
+    measuring.add_argument("--quick", action="store_true")
+    telling = verbs.add_parser("table")
+    telling.add_argument("folders", type=Path, nargs="+")
+    given = parser.parse_args()
+    if given.verb == "measure":
+        measure(given.folder, given.ranks, given.repeats, quick=given.quick)
+    else:
+        table(given.folders)
+
+
+if __name__ == "__main__":
+    main()
