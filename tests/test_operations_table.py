@@ -89,7 +89,7 @@ def test_the_table_has_what_the_ledger_and_the_clock_have(name):
 def test_calls_and_waits_by_hand():
     def program(node):
         node.tabulate()
-        with node.meter.working(1e9 * (1 + node.rank), 0.0):
+        with node.meter.working(1e9 * (1 + node.rank), 0.0, ("gradient", "product")[node.rank]):
             pass
         node.world.sum(np.zeros(1))
         with node.monitoring(), node.meter.working(1e9, 0.0):
@@ -101,13 +101,13 @@ def test_calls_and_waits_by_hand():
 
     first, last = VirtualCluster(2, Network(latency=0.5, bandwidth=8.0)).run(program)
     assert first[:-1] == [
-        ("compute", "-", 1, 1.0, 0.0, 0, 0),
+        ("compute", "gradient", 1, 1.0, 0.0, 0, 0),
         ("stand by", "-", 1, 0.25, 0.25, 0, 0),
         ("sum", "world", 2, 5.5, 1.0 + 1.5, 0, 0),
         ("other", "-", 0, 0.5, 0.0, 0, 0),
     ]
     assert [line[:5] for line in last[:3]] == [
-        ("compute", "-", 1, 2.0, 0.0),
+        ("compute", "product", 1, 2.0, 0.0),
         ("stand by", "-", 1, 0.25, 0.25),
         ("sum", "world", 2, 6.0, 0.0),
     ]

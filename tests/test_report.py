@@ -160,7 +160,7 @@ def test_operations_are_printed_without_a_file(folder, capsys):
     assert main(["report", "one", "two", "--operations"]) == 0
     told = capsys.readouterr().out
     assert re.search(r"sum +world +giant \[2 virtual nodes\] +6 +1 .* 12 +0.00163 +136 ", told)
-    assert re.search(r"compute +- +newton-cg \[3 virtual nodes\] ", told)
+    assert re.search(r"compute +gradient +newton-cg \[3 virtual nodes\] ", told)
     assert sorted(folder.rglob("*")) == before
     assert main(["report", "one", "--operations", "-o", "r.md"]) == 2
     Path("one/operations.csv").unlink()

@@ -35,7 +35,7 @@ class Line(NamedTuple):
     Attributes
     ----------
     operation, link_class
-        The kind of operation, and the ledger's name for the links it used.
+        The kind of operation, and the ledger's name for the links it used; of computing, the kind of work.
     calls
         How often this node called it.
     seconds, waited
@@ -81,28 +81,15 @@ class Tabulated(Protocol):
 class Operations(Observer):
     """Counts the operations and the work of a node; attached last, it sees their whole duration."""
 
-    __slots__ = (
-        "_begun",
-        "_known",
-        "_ledger",
-        "_monitored",
-        "_node",
-        "_now",
-        "_rows",
-        "_solver",
-        "_waited",
-        "_work",
-        "_works",
-    )
+    __slots__ = ("_begun", "_known", "_ledger", "_monitored", "_node", "_now", "_rows", "_solver", "_waited", "_work")
 
     def __init__(self, node: Tabulated) -> None:
         self._node = node
         self._now = node.now
         self._ledger = node.ledger
         self._solver = node.ledger.solver
-        self._rows: defaultdict[tuple[str, str], Row] = defaultdict(Row)  # (class of links, kind)
+        self._rows: defaultdict[tuple[str, str], Row] = defaultdict(Row)  # (links or work, kind)
         self._known = node.clock == "virtual" or node.size == 1 or node.timeline is not None  # all waiting
-        self._works = self._rows[NO_LINK, COMPUTE]
         self._monitored = 0
         self._begun = 0.0
         self._waited = 0.0  # in the current operation
@@ -131,13 +118,13 @@ class Operations(Observer):
 
     def _worked(self, work: Work, seconds: float) -> None:
         """Count a piece of work, and the delay of a slow node that follows it."""
-        works, before = self._works, self._now()
+        row, before = self._rows[work.kind, COMPUTE], self._now()
         if self._work is not None:
             self._work(work, seconds)
-        works.calls += 1
-        works.seconds += self._now() - before
+        row.calls += 1
+        row.seconds += self._now() - before
         if self._node.clock == "wall":  # there, the clock has run during the work
-            works.seconds += seconds
+            row.seconds += seconds
 
     def stood_by(self, seconds: float) -> None:
         """Count a wait that is part of a solver's step, as for a partner that is busy."""
@@ -153,7 +140,9 @@ class Operations(Observer):
         """Return the table so far; computing first, then all operations by name, the rest and monitoring."""
         node = self._node
         rows = {key: row for key, row in self._rows.items() if key[1] != "round" and key[0] != _DRIVERS}
-        named = sorted(rows.items(), key=lambda item: (item[1] is not self._works, item[0][1], item[0][0]))
+        if not any(kind == COMPUTE for _, kind in rows):
+            rows[NO_LINK, COMPUTE] = Row()
+        named = sorted(rows.items(), key=lambda item: (item[0][1] != COMPUTE, item[0][1], item[0][0]))
         lines = [
             Line(kind, link_class, row.calls, row.seconds, self._waiting(kind, row), row.messages, row.bytes)
             for (link_class, kind), row in named

@@ -22,9 +22,9 @@ ALL = "all"
 """The name of the row of totals."""
 EXPLAINED = (
     "calls and seconds: the most of a node, and the most over the least; share: of all nodes' time; waiting: of the "
-    "seconds of this operation, - where it is not known; messages and MB: of all nodes; compute: oracle calls; other: "
-    "pauses, arithmetic outside the oracle, the driver; monitoring: on the wall clock, while the nodes' clocks stood "
-    "still"
+    "seconds of this operation, - where it is not known; messages and MB: of all nodes; compute: oracle calls, by kind "
+    "of work; other: pauses, idle slots, arithmetic outside the oracle, the driver; monitoring: on the wall clock, "
+    "while the nodes' clocks stood still"
 )
 """The caption of the table of operations."""
 TIMES_EXPLAINED = (
@@ -101,7 +101,7 @@ def operation_columns(tables: Mapping[str, OperationTable]) -> list[Column]:
     totals = [total for _, total in rows]
     return [
         _texts("operation", [total.operation for total in totals]),
-        _texts("links", [total.link_class for total in totals]),
+        _texts("links,\nwork", [total.link_class for total in totals]),
         *([_texts("run", [name for name, _ in rows])] if len(tables) > 1 else []),
         _numbers("calls", ["" if _is_part(one) else f"{one.calls.max():,d}" for one in totals]),
         _numbers("max/min", ["" if _is_part(one) else _ratio(one.calls) for one in totals]),

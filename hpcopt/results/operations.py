@@ -1,13 +1,13 @@
 """The table of operations of a run: what every node did how often, for how long, and with how many bytes.
 
     node,operation,link_class,calls,seconds,waited,messages,bytes
-    0,compute,-,400,0.0213,0,0,0
+    0,compute,gradient,400,0.0213,0,0,0
     0,sum,world,400,0.0071,nan,398,95520
     0,other,-,0,0.0011,0,0,0
     0,monitoring,-,34,0.0012,nan,99,23964
 
-Every node has one row for each operation that it used, and one each for computing, monitoring and the rest. The seconds
-of all rows but monitoring add up to the node's clock.
+Every node has one row for each operation that it used, one for each kind of work, and one each for monitoring and the
+rest. The seconds of all rows but monitoring add up to the node's clock.
 """
 
 from __future__ import annotations
