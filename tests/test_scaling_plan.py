@@ -110,6 +110,7 @@ def test_a_study_may_name_the_file_of_its_specification(tmp_path):
         ("ranks = [1, 2, 4]\nrepeats = 3", {}, "more ranks than cores: points of 4 cores share 2"),
         ("ranks = [2, 4]\nrepeats = 3", {}, "no point on one rank: speed-up and efficiency are relative to 2 ranks"),
         ("ranks = 1\nrepeats = 3", {}, "all points have 1 rank: there is nothing to scale"),
+        ("ranks = [1, 2]\nthreads = [1, 2]", {}, "threads: several ranks compute with one thread each"),
         ("ranks = [1, 2]\nrepeats = 2", {}, "2 repeats of each point: 3 or more show how far times spread"),
         ('ranks = [1, 2]\non = "virtual"\nrepeats = 2', {}, "virtual time is computed"),
         ("ranks = [1, 2]\niterations = 9", {"stop": "rounds = 5"}, "no goal in [stop]"),
@@ -122,9 +123,9 @@ def test_what_the_results_would_not_show_is_told_before_anything_runs(tmp_path, 
 
 
 def test_a_good_study_has_no_warnings_and_its_cost_is_told(tmp_path):
-    planned = plan(read(tmp_path, "ranks = [1, 2]\nthreads = [1, 3]\ntime_limit = 36"), cores=8)
+    planned = plan(read(tmp_path, "ranks = [1, 2, 8]\ntime_limit = 36"), cores=8)
     assert planned.warnings == []
-    assert planned.core_hours == pytest.approx(3 * (1 + 3 + 2 + 6) * 0.01)
+    assert planned.core_hours == pytest.approx(3 * (1 + 2 + 8) * 0.01)
     assert core_hours([], 36.0) == 0.0
 
 

@@ -145,6 +145,8 @@ def _about_numbers(table: ScalingTable) -> Iterator[str]:
             yield f"no point on one rank: speed-up and efficiency are relative to {counts[0]} ranks"
         if len({*counts, *table.virtual_counts}) == 1:
             yield f"all points have {counts[0]} rank{'s' * (counts[0] != 1)}: there is nothing to scale"
+    if max(table.thread_counts) > 1 and max(table.rank_counts) > 1:
+        yield "threads: several ranks compute with one thread each, whatever they are given; one rank uses them in BLAS"
     times = table.times_on("virtual" if table.on == "virtual" else "mpi")
     if table.on == "virtual" and times > 1:
         yield "virtual time is computed: repeats have the same result to the bit; one is enough"
