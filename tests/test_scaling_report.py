@@ -11,8 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hpcopt.calibration.text import toml
 from hpcopt.errors import InputError
+from hpcopt.fabric.calibration import Calibration, Kernel, Kernels, Measured
+from hpcopt.results.document import as_markdown
 from hpcopt.scaling.cells import curves_of
+from hpcopt.scaling.collect import collect
 from hpcopt.scaling.efficiency import baseline, efficiency, throughput
 from hpcopt.scaling.fits import amdahl, gustafson, network
 from hpcopt.scaling.picture import draw_curves, draw_split
@@ -20,8 +24,10 @@ from hpcopt.scaling.points import points_of
 from hpcopt.scaling.remarks import remarks
 from hpcopt.scaling.report import report
 from hpcopt.scaling.rows import Row
+from hpcopt.scaling.sections import Findings, sections
 from hpcopt.scaling.status import standings
 from hpcopt.scaling.table import ScalingTable
+from hpcopt.spec.specification import as_toml_dict
 from hpcopt.studies.rerun import rerun
 from tests.scaling import make, read
 
@@ -207,3 +213,43 @@ def test_a_study_is_reported_in_one_file_from_which_any_point_is_made_again(tmp_
     again = rerun(folder)
     assert again.agrees
     assert again.at == ""
+
+
+def test_measured_points_do_not_depend_on_a_calibration_and_predictions_are_told_with_it(tmp_path):
+    spent = Kernel(call=1e-3, rates=((1e5, 1e9),), rest=1e9)
+    known = Calibration(
+        measured=Measured(machine="here", ranks=1), dense=Kernels(gradient=spent), sparse=Kernels(gradient=spent)
+    )
+    (tmp_path / "here.toml").write_text(toml(known))
+    table = "ranks = 2\nvirtual = [1, 2]\nrepeats = 1\niterations = 3"
+    plain = read(tmp_path, table, stop="rounds = 9")
+    study = read(tmp_path, table, stop="rounds = 9", cluster=f'calibration = "{tmp_path}/here.toml"')
+    before, after = (
+        [as_toml_dict(replace(point.spec, file=None)) for point in points_of(one)] for one in (plain, study)
+    )
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+    points = points_of(study)
+    make(study, points[1:])
+    assert collect(study, points)[0].seconds > 4e-3, "four gradients"
+    measured = replace(collect(study, points)[1], cluster="mpi", point="x", seconds=0.01)
+    rows = [*collect(study, points), measured]
+    curves = curves_of(rows, study.table)
+    found = Findings(rows, curves, study.table, 3, [], {"mpi": "none"}, "here.toml")
+    text = as_markdown("t", sections(found, []))
+    assert "rates are measured: here.toml" in text
+    predicted = collect(study, points)[1].seconds
+    assert f"| lbfgs | iterations | 2 ranks | {predicted:.4g} | 0.01 | {predicted / 0.01 - 1:+.0%} |" in text
+    report(study, points, standings(points, study.folder))
+    assert "here.toml" in (study.folder / "report.md").read_text()
+
+
+def test_a_study_without_a_right_point_is_reported_as_such(tmp_path):
+    study = read(tmp_path, 'ranks = [1, 2]\non = "virtual"', stop="rounds = 1\ngradient_norm = 1e-9")
+    points = points_of(study)
+    make(study)
+    files = report(study, points, standings(points, study.folder))
+    text = (study.folder / "report.md").read_text()
+    assert "0 of 2 finished points have passed all checks" in text
+    assert "the goal was not reached: reached the limit of rounds" in text
+    assert not [path for path in files if path.suffix == ".png"]

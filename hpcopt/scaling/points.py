@@ -184,6 +184,8 @@ def _specification(
     workers = place.ranks if place.is_virtual else None  # ranks are as many as the launcher starts
     try:
         cluster = replace(alone.cluster, kind=place.cluster, workers=workers, topology=asked)
+        if not place.is_virtual:  # ranks take the time that they take: their points are done with any calibration
+            cluster = replace(cluster, calibration=None)
         data = alone.data if place.rows is None else replace(alone.data, rows=place.rows)
     except InputError as error:
         raise InputError(f"{study.file}: with {place.words()}: {error.message}") from None

@@ -37,7 +37,8 @@ def report(study: Study, points: Sequence[Point], stands: Mapping[str, Standing]
     pictures = [(path, _SHOWS[path.name]) for path in files if path.name in _SHOWS]
     left = [f"{one.stage.value}: {name}{f': {one.why}' if one.why else ''}" for name, one in stands.items()]
     missing = [line for line, one in zip(left, stands.values(), strict=True) if one.stage is not Stage.DONE]
-    found = Findings(rows, curves, study.table, len(points), missing, machine(described))
+    calibration = study.specification.cluster.calibration or ""
+    found = Findings(rows, curves, study.table, len(points), missing, machine(described), calibration)
     with written_whole(study.folder / REPORT) as file:
         file.write(as_markdown(title, sections(found, pictures)))
     return [*files, study.folder / REPORT, archive(study, [row.point for row in rows])]

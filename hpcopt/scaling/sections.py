@@ -138,7 +138,7 @@ def _costs(cell: Cell) -> list[str]:
 
 
 def _parts(found: Findings) -> Iterator[Block]:
-    if found.table.kind == "throughput":
+    if found.table.kind == "throughput" or not found.curves:
         return
     yield Heading("What the efficiency is made of")
     rows = []
@@ -170,7 +170,7 @@ def _parts(found: Findings) -> Iterator[Block]:
 
 
 def _fits(found: Findings) -> Iterator[Block]:
-    if found.table.kind == "throughput":
+    if found.table.kind == "throughput" or not found.curves:
         return
     yield Heading("Fits")
     laws, nets = list(_laws(found)), list(_networks(found))
