@@ -235,6 +235,40 @@ def test_what_can_not_go_on_says_so(tmp_path):
     assert main(["run", str(tmp_path / "bare"), "--resume", "--overwrite"]) == 2
 
 
+@pytest.mark.parametrize("workers", [1, 3, 6])
+@pytest.mark.parametrize("solver", [{"name": "sgd", "batch": 0, "momentum": 0.5}, {"name": "lbfgs"}])
+def test_another_number_of_nodes_goes_on_where_all_have_the_same_state(solver, workers, tmp_path, killed):
+    tables = {**SGD, "solver": solver}
+    expected = start(tmp_path / "whole", tables)
+    cut_short(tmp_path / "cut", killed, every(5, tables), 13)
+    other = {**tables, "cluster": {"kind": "virtual", "workers": workers}}
+    found = start(tmp_path / "cut", other, resume=True)
+    assert found.described["nodes"] == workers
+    assert found.described["resumed"][0]["nodes"] == workers
+    assert found.records[:11] == expected.records[:11]
+    np.testing.assert_allclose(found.trace["objective"], expected.trace["objective"], rtol=1e-9)
+    for column, factor in (("work", 1), ("round", 1), ("bytes", (workers - 1) / 3), ("messages", (workers - 1) / 3)):
+        made, wanted = (np.diff(run.trace[column])[10:15] for run in (found, expected))  # before roundoff matters
+        np.testing.assert_allclose(made, factor * wanted, err_msg=column)
+    assert (np.diff(found.trace["seconds"]) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("solver", "why"),
+    [
+        ({"name": "deli-coco"}, "each node has its own model"),
+        (setting("sgd")["solver"], "each node has the memory of its error feedback"),
+        ({"name": "signsgd", "momentum": 0.5}, "each node has the running mean of its gradients"),
+    ],
+)
+def test_another_number_of_nodes_is_refused_with_the_reason(solver, why, tmp_path, killed):
+    tables = {**SGD, "solver": solver}
+    cut_short(tmp_path, killed, every(5, tables), 13)
+    other = {**tables, "cluster": {"kind": "virtual", "workers": 3}}
+    with pytest.raises(InputError, match=f"written by 4 nodes, and this run has 3, but {why}; give overwrite=True"):
+        start(tmp_path, other, resume=True)
+
+
 def test_overwriting_removes_checkpoints_too(tmp_path, killed):
     cut_short(tmp_path, killed, every(10), 18)
     start(tmp_path, overwrite=True)

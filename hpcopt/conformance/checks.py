@@ -60,6 +60,10 @@ def _has_no_floor(kind: Kind) -> str | None:
     return "it has no floor: it must reach the optimum" if kind.floor is None else _minimises_nothing(kind)
 
 
+def _has_states_of_single_nodes(kind: Kind) -> str | None:
+    return kind().per_node()
+
+
 def _minimises_nothing(kind: Kind) -> str | None:
     return None if kind.minimises else "it does not minimise"
 
@@ -305,6 +309,24 @@ def it_resumes_from_the_snapshot_of_any_yield(kind: Kind, problem: Callable[...,
         told = snapshots[0].get("records", count + 1)
         expect_same_rows(f"the trace after a checkpoint at yield {count}", cut.rows, whole.rows[told:])
         expect_close(f"the model of a run that goes on from yield {count}", cut.w, whole.w)
+
+
+@check(unless=_has_states_of_single_nodes)
+def the_state_of_any_node_will_do_to_go_on(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect the bitwise equal rest of the trace and model if all nodes go on from the state of the first one."""
+    solver, kept = made(kind, batch=5), Kept()
+    whole = solve(solver, problem(), iterations=6, checkpoints=kept)
+    for count, snapshots in kept.after.items():
+        first = snapshots[0]["state"]
+        cut = solve(
+            solver,
+            problem(),
+            iterations=6,
+            checkpoints=going_on({rank: {**snapshot, "state": first} for rank, snapshot in snapshots.items()}),
+        )
+        what = f"from node 0's state at yield {count}, on all nodes (or per_node must name what belongs to one)"
+        expect_same_rows(f"the trace {what}", cut.rows, whole.rows[count + 1 :])
+        expect_close(f"the model {what}", cut.w, whole.w)
 
 
 @check(unless=_is_asynchronous)

@@ -34,6 +34,7 @@ from hpcopt.runs.checkpoint import (
 )
 from hpcopt.runs.course import Course
 from hpcopt.runs.measuring import Watch
+from hpcopt.runs.moved import completed
 from hpcopt.solvers.base import Solver, State
 
 EVERYTHING = Recording()
@@ -141,7 +142,7 @@ def _snapshot(node: Node, f: Oracle, solver: Solver[Any], state: State, course: 
 def _resumed(snapshot: Snapshot, node: Node, f: Oracle, solver: Solver[Any], course: Course) -> State:
     """Return the state in `snapshot`; also restore node, oracle and course. Collective."""
     state = unpacked_state(solver, snapshot["state"])
-    node.restore(snapshot["node"])
+    node.restore(completed(snapshot["node"], node))
     f.recall(snapshot["oracle"])
     course.restore(snapshot["course"])
     meet(node)

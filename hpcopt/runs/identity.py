@@ -41,7 +41,7 @@ def told(described: Mapping[str, Any], apart: Collection[str] = ()) -> dict[str,
     """Return the same of a run.json; the folder may have been moved."""
     keys = {"hpcopt": described.get("hpcopt"), **identity(described["specification"], apart=(*_APART, *apart))}
     keys |= dict(flat({key: described[key] for key in _KEYS if key in described}))
-    return {key: value for key, value in keys.items() if key != "output.folder" and key not in apart}
+    return {key: value for key, value in keys.items() if key not in {"output.folder", *apart}}
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -203,7 +203,7 @@ class Keeper:
         failure = ""
         if self._processes.rank == 0:
             trace = self._recorder.mark(without_last=extra)
-            subject, told = asdict(self._subject), versions()
+            subject, told = self._subject.described(), versions()
             try:
                 files.commit(place, Manifest(**subject, iteration=iteration, versions=told, trace=trace, files=seals))
                 files.remove(self._folder, but=files.whole(self._folder)[-self._table.keep :])

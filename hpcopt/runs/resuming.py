@@ -28,6 +28,7 @@ from hpcopt.runs.checkpoint import Snapshot
 from hpcopt.runs.description import now
 from hpcopt.runs.finished import Run, shared_runs
 from hpcopt.runs.identity import difference, told, wanted
+from hpcopt.runs.moved import moved
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.subject import Subject, versions
 from hpcopt.solvers.base import Solver
@@ -128,7 +129,7 @@ def last_checkpoint(cluster: Cluster, subject: Subject, out: Path, *, quiet: boo
             if speaks and complaint:
                 warn(f"{complaint}; resuming from the checkpoint at iteration {iteration} before it")
             if speaks:
-                _tell(found, out, quiet=quiet)
+                _tell(found, out, cluster.size, quiet=quiet)
             return found
         complaint = complaint or why
     if complaint:
@@ -163,8 +164,7 @@ def _read(cluster: Cluster, subject: Subject, out: Path, iteration: int) -> tupl
         manifest = files.manifest_of(place)
         other = subject.stranger(manifest)
         if not other:
-            state = files.state_in(place, group.rank, manifest.files[group.rank])
-            snapshots = {int(rank): snapshot for rank, snapshot in state.items()}
+            snapshots = _snapshots(cluster, manifest, place)
         if not other and group.rank == 0:
             described = checked.description(out / folders.RUN)
             records = [] if manifest.trace is None else trace_file.records_until(out, manifest.trace)
@@ -179,7 +179,24 @@ def _read(cluster: Cluster, subject: Subject, out: Path, iteration: int) -> tupl
     return Resumed(manifest, snapshots, None if manifest.trace is None else records, described), ""
 
 
-def _tell(found: Resumed, out: Path, *, quiet: bool) -> None:
+def _snapshots(cluster: Cluster, manifest: Manifest, place: Path) -> dict[int, Snapshot]:
+    """Return the snapshots of this process's nodes, taken by these nodes or by another number of nodes."""
+    rank, size = cluster.processes.rank, cluster.size
+    if manifest.nodes == size:
+        return _by_rank(files.state_in(place, rank, manifest.files[rank]))
+    first = _by_rank(files.state_in(place, 0, manifest.files[0]))
+    counted = [snapshot["node"] for snapshot in first.values()]
+    if rank == 0:
+        for other, seal in enumerate(manifest.files[1:], start=1):
+            counted += [snapshot["node"] for snapshot in files.state_in(place, other, seal).values()]
+    return {node: moved(first[0], counted if node == 0 else [], node, size) for node in cluster.local_nodes}
+
+
+def _by_rank(state: dict[str, Snapshot]) -> dict[int, Snapshot]:
+    return {int(rank): snapshot for rank, snapshot in state.items()}
+
+
+def _tell(found: Resumed, out: Path, nodes: int, *, quiet: bool) -> None:
     manifest = found.manifest
     changes = {name: version for name, version in manifest.versions.items() if versions()[name] != version}
     for name, version in changes.items():
@@ -189,7 +206,9 @@ def _tell(found: Resumed, out: Path, *, quiet: bool) -> None:
     if manifest.trace is None:
         warn(f"{out}: the trace had been lost before the checkpoint; the run goes on without one")
     if not quiet:
-        print(f"resumed from the checkpoint at iteration {manifest.iteration}{_HOW[manifest.kind]}", flush=True)
+        others = f", which {manifest.nodes} nodes wrote, on {nodes}" if manifest.nodes != nodes else ""
+        at = f"the checkpoint at iteration {manifest.iteration}{others}"
+        print(f"resumed from {at}{_HOW[manifest.kind]}", flush=True)
 
 
 def _first(text: str, group: Group) -> str:

@@ -21,13 +21,20 @@ from hpcopt.version import __version__
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A run, as the manifests of its checkpoints describe it; see `Manifest`."""
+    """A run, as the manifests of its checkpoints describe it; see `Manifest`.
+
+    Parameters
+    ----------
+    per_node
+        What the solver's state has that belongs to a single node; None if another number of nodes can go on from it.
+    """
 
     kind: Kind
     nodes: int
     solver: str
     fingerprint: str
     data: dict[str, Any]
+    per_node: str | None
 
     @classmethod
     def of(cls, spec: Specification, prepared: Prepared, solver: Solver[Any]) -> Subject:
@@ -36,9 +43,14 @@ class Subject:
             kind=_kind(solver, prepared.cluster),
             nodes=prepared.cluster.size,
             solver=solver.name,
-            fingerprint=fingerprint(spec, apart=(*APART, "stop")),
+            fingerprint=fingerprint(spec, apart=(*APART, "stop", "cluster.workers")),
             data=data_of(prepared),
+            per_node=solver.per_node(),
         )
+
+    def described(self) -> dict[str, Any]:
+        """Return what manifests say of the run."""
+        return {name: value for name, value in vars(self).items() if name != "per_node"}
 
     def stranger(self, manifest: Manifest) -> str:
         """Return why a checkpoint does not belong to this run; empty if it does."""
@@ -50,8 +62,8 @@ class Subject:
             return f"the checkpoint of a run on other rows: {difference(manifest.data, self.data)}"
         if manifest.kind != self.kind:
             return f"the checkpoint of a run that is {manifest.kind}, and this one would be {self.kind}"
-        if manifest.nodes != self.nodes:
-            return f"written by {manifest.nodes} nodes, and this run has {self.nodes}"
+        if manifest.nodes != self.nodes and self.per_node is not None:
+            return f"written by {manifest.nodes} nodes, and this run has {self.nodes}, but {self.per_node}"
         return ""
 
 

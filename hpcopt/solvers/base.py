@@ -78,6 +78,14 @@ class Solver(abc.ABC, Generic[S]):
         """
         return s.w
 
+    def per_node(self) -> str | None:
+        """Return what a yielded state has that belongs to a single node, in words; None if that of any node will do.
+
+        A run from the state of any node goes on like the original one. It can then be resumed by another number of
+        nodes.
+        """
+        return "each node has its own model" if self.needs.models == "own" else None
+
     @abc.abstractmethod
     def doubles(self, s: S, d: int) -> int:
         """Return the number of float64 that this solver has reduced so far, from the counters in its state.

@@ -28,7 +28,7 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.batches import batch_gradient, batch_rows
-from hpcopt.solvers.parts.compressed_mean import UNBIASED_OR_FEEDBACK
+from hpcopt.solvers.parts.compressed_mean import MEMORY, UNBIASED_OR_FEEDBACK
 from hpcopt.solvers.parts.exchange import Exchange, Exchanged, Memory
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve, schedule_of
 
@@ -80,6 +80,9 @@ class ProxSGD(Solver[ProxSGDState]):
         check_step_size(self.step_size)
         at_least(0, batch=self.batch)
         one_of(("none", "ef"), error_feedback=self.error_feedback)
+
+    def per_node(self) -> str | None:
+        return None if self.error_feedback == "none" else MEMORY
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> ProxSGDState:  # noqa: ARG002
         return ProxSGDState(w=w0.copy(), exchanged=Exchanged(memory=np.zeros_like(w0), returned=w0[:0].copy()))

@@ -41,6 +41,7 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Condition, Needs, Objection, Setting
 from hpcopt.solvers.parts.batches import batch_gradient
+from hpcopt.solvers.parts.compressed_mean import MEMORY
 from hpcopt.solvers.parts.exchange import HUB, HUBS, Downlink, Exchange, Exchanged, Mean, Memory, can_be_summed
 from hpcopt.solvers.parts.lazy import RARE, LazyUpdates, sparse_batch, sparse_gradient
 from hpcopt.solvers.parts.listing import can_be_sparse
@@ -160,6 +161,11 @@ class QuantizedAdaGrad(Solver[AdaGradState], abc.ABC):
     @abc.abstractmethod
     def point(self, s: AdaGradState, g: Vector, H: Vector) -> tuple[Vector, float]:
         """Return c - (tau/H) p, shape (d,), and tau; update z by the mean gradient `g`. v is still that before."""
+
+    def per_node(self) -> str | None:
+        if self.exchange == "all-gather":
+            return None if self.error_feedback == "none" else MEMORY
+        return "each node has its coordinates" if self.exchange == "sharded" else "the hub has sums of the gradients"
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> AdaGradState:
         lazy, mirror, d = self._is_lazy(node, f), self.rule == adaptive.MIRROR, w0.size

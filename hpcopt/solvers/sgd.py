@@ -25,7 +25,7 @@ from hpcopt.problems.oracle import Oracle
 from hpcopt.solvers.base import Solver, State, register
 from hpcopt.solvers.needs import Needs
 from hpcopt.solvers.parts.batches import batch_gradient
-from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, UNBIASED_OR_FEEDBACK, CompressedMean, Feedback
+from hpcopt.solvers.parts.compressed_mean import FEEDBACKS, MEMORY, UNBIASED_OR_FEEDBACK, CompressedMean, Feedback
 from hpcopt.solvers.parts.step_size import Schedule, StepSize, asks, check_step_size, resolve
 
 
@@ -82,6 +82,9 @@ class SGD(Solver[SGDState]):
         if self.error_feedback == "ef21" and self.batch:
             raise InputError(f'error_feedback: "ef21" requires full gradients, batch = 0; got batch = {self.batch}')
         within(0, 1, including="low", momentum=self.momentum)
+
+    def per_node(self) -> str | None:
+        return None if self.error_feedback == "none" else MEMORY
 
     def init(self, node: Node, f: Oracle, w0: Vector) -> SGDState:  # noqa: ARG002
         return SGDState(w=w0.copy(), velocity=np.zeros_like(w0), memory=np.zeros_like(w0), copies=np.zeros_like(w0))

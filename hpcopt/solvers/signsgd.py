@@ -74,6 +74,9 @@ class SignSGD(Solver[SignSGDState]):
         within(0, 1, including="low", momentum=self.momentum)
         one_of(("all-gather", "hub"), exchange=self.exchange)
 
+    def per_node(self) -> str | None:
+        return None if self.momentum == 0.0 else "each node has the running mean of its gradients"
+
     def init(self, node: Node, f: Oracle, w0: Vector) -> SignSGDState:  # noqa: ARG002
         return SignSGDState(w=w0.copy(), running=np.zeros_like(w0))
 

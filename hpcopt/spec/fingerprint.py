@@ -26,7 +26,7 @@ def fingerprint(spec: Specification, *, apart: Collection[str] = APART) -> str:
     Parameters
     ----------
     apart
-        The tables that are left out.
+        The tables, and keys, that are left out.
     """
     keys = identity(as_toml_dict(spec), apart=apart)
     return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
@@ -40,6 +40,7 @@ def identity(tables: Mapping[str, Any], *, apart: Collection[str] = APART) -> di
     tables
         The tables as `as_toml_dict` or the "specification" of a run.json gives them.
     apart
-        The tables that are left out.
+        The tables, and keys ("cluster.workers"), that are left out.
     """
-    return dict(flat({name: table for name, table in tables.items() if name not in apart}))
+    keys = flat({name: table for name, table in tables.items() if name not in apart})
+    return {key: value for key, value in keys if key not in apart}

@@ -100,3 +100,6 @@ def _feedback(solver: Any, setting: Setting) -> Objection | None:
 
 UNBIASED_OR_FEEDBACK = Condition("unbiased compressor, or contractive with error feedback", _feedback)
 """The requirement of solvers with the parameters `compressor` and `error_feedback`."""
+
+MEMORY = "each node has the memory of its error feedback"
+"""What their states have that belongs to single nodes, with error feedback."""
