@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,7 @@ DRIVEN = 300  # doubles in the message of a round under the driver
 class OnlyMeans(Solver[State]):
     """A solver whose rounds are only a mean; it times them, including the driver."""
 
+    name: ClassVar[str] = "only-means"
     count: int  # rounds
     times: list[float]  # seconds per round, one entry per run
 
