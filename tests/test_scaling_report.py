@@ -242,6 +242,8 @@ def test_measured_points_do_not_depend_on_a_calibration_and_predictions_are_told
     assert f"| lbfgs | iterations | 2 ranks | {predicted:.4g} | 0.01 | {predicted / 0.01 - 1:+.0%} |" in text
     report(study, points, standings(points, study.folder))
     assert "here.toml" in (study.folder / "report.md").read_text()
+    with zipfile.ZipFile(study.folder / "study.zip") as packed:
+        assert {"study/study.toml", "study/here.toml"} <= set(packed.namelist())
 
 
 def test_a_study_without_a_right_point_is_reported_as_such(tmp_path):

@@ -18,6 +18,7 @@ def archive(study: Study, names: Iterable[str]) -> Path:
     """Write the study, its points and its report to a file in its folder; return its path.
 
     Models and data are not in it: `hpcopt rerun` makes the models again, and checksums tell whether data are the same.
+    Other files that the runs read are, such as solvers of one's own.
 
     Parameters
     ----------
@@ -25,12 +26,18 @@ def archive(study: Study, names: Iterable[str]) -> Path:
         The folders of the points.
     """
     whole = study.folder / f"{study.name}.zip"
-    own = [study.file, *([] if study.table.specification is None else study.files[1:2])]
+    data = {file for spec in study.specifications.values() for file in spec.data.files}
+    read = [path for path in study.files if path not in data and path.is_file()]
     with written_whole(whole, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in own:
-            packed.write(path, f"{study.name}/{path.name}")
+        for path in dict.fromkeys(read):
+            packed.write(path, f"{study.name}/{path.name if path == study.file else _inside(path)}")
         inside = [Path(name) / each for name in names for each in _OF_POINT]
         for path in [*map(Path, FILES), *inside]:
             if (study.folder / path).is_file():
                 packed.write(study.folder / path, f"{study.name}/{path}")
     return whole
+
+
+def _inside(path: Path) -> Path:
+    """Return where a file is in the archive: where runs look for it, unless that is outside the current folder."""
+    return Path(path.name) if path.is_absolute() or ".." in path.parts else path

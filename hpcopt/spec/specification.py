@@ -162,6 +162,8 @@ class Specification(Tables):
             named.append(self.problem.start)
         if isinstance(self.topology, EdgeList):
             named.append(self.topology.path)
+        if self.cluster.calibration is not None:
+            named.append(self.cluster.calibration)
         return [*self.data.files, *map(Path, named)]
 
     def labelled_solvers(self) -> list[tuple[str, Solver[Any]]]:
