@@ -12,6 +12,7 @@ import contextlib
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -117,7 +118,7 @@ class Slurm:
         words = self.told("scontrol", "--oneliner", "show", "job", number).split()
         return dict(word.partition("=")[::2] for word in words if "=" in word)
 
-    def until(self, number: str, *wanted: str, timeout: float = 60) -> dict[str, str]:
+    def until(self, number: str, *wanted: str, timeout: float = 100) -> dict[str, str]:
         """Wait until a job's state is one of those wanted; return what SLURM knows about it then."""
         deadline = time.monotonic() + timeout
         while (job := self.job(number))["JobState"] not in wanted:
@@ -151,6 +152,7 @@ def slurm(folder: Path, nodes: int = 2, cpus: int = 4) -> Iterator[Slurm]:
         _wait_for_nodes(running, nodes)
         yield running
     finally:
+        _kill_job_daemons(folder)
         kill_tagged(tag)
         for daemon in started:
             daemon.wait()
@@ -162,6 +164,15 @@ def _start(command: list[str], env: dict[str, str], said: BinaryIO) -> subproces
     """Start a daemon, which ends with this process even if that is killed."""
     words = ["setpriv", "--pdeathsig", "KILL", *command]
     return subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+
+
+def _kill_job_daemons(folder: Path) -> None:
+    """Kill SLURM's daemons of single jobs: they write their titles over their environment, and so have no tag."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended, or isn't ours
+            is_one = (process / "comm").read_text() == "slurmstepd\n"
+            if is_one and any(folder in file.readlink().parents for file in (process / "fd").iterdir()):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _configure(folder: Path, names: list[str], cpus: int) -> None:

@@ -9,6 +9,7 @@ from hpcopt.cli.main import main
 SPEC = """
 [data]
 source = "breast-cancer"
+scale = "standard"
 [solver]
 name = "sgd"
 step_size = 0.01
@@ -97,6 +98,14 @@ def test_what_is_wrong_is_told_before_anything_is_written(here, capsys, words, m
     assert err.startswith(f"hpcopt: error: {message}")
     assert err.count("\n") == 1
     assert sorted(path.name for path in here.iterdir()) == ["a.toml", "many.toml"]
+
+
+def test_a_job_that_would_find_another_run_in_its_folder_is_not_submitted(here, capsys):
+    assert main(["run", "a.toml", "--quiet", "--set", "stop.rounds=2"]) == 0
+    assert submit(capsys, "a.toml", "--dry-run", "--set", "stop.rounds=9")[0] == 0
+    code, _, err = submit(capsys, "a.toml", "--set", "seed=1")
+    message = "runs/a: holds another run: seed was 0, and is 1; give another output folder with --out"
+    assert (code, err) == (1, f"hpcopt: error: {message}\n")
 
 
 def test_it_says_where_the_script_is_and_how_to_follow_the_job(here, capsys, monkeypatch):

@@ -6,6 +6,7 @@ The data are not read: the nodes may see files that the login node does not.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,12 @@ from pathlib import Path
 from hpcopt.batch.job import Command, Job
 from hpcopt.errors import InputError, Remedy
 from hpcopt.outputs import check_folder
-from hpcopt.spec.specification import Specification, read_specification
+from hpcopt.results.checked import description as described_in
+from hpcopt.results.folder import RUN
+from hpcopt.runs.identity import difference, told
+from hpcopt.runs.resuming import MAY_DIFFER
+from hpcopt.spec.specification import Specification, as_toml_dict, read_specification
+from hpcopt.version import __version__
 
 SCRIPT = "job.sbatch"
 """The name of the script, in the folder of the run."""
@@ -73,15 +79,16 @@ def submission(
     ------
     InputError
         For any error in the specification, with each of the combinations; for a number of ranks that it cannot have;
-        for a folder that cannot be written.
+        for a folder that cannot be written, or holds another run.
     """
     combinations = list(itertools.product(*map(_alternatives, array)))
     checked = [_checked(file, [*overrides, *chosen], job) for chosen in combinations]
-    verb, first = checked[0]
-    base = folder or Path(first.output.folder or "")
+    base = folder or Path(checked[0][1].output.folder or "")
     check_folder(base)
     commands = []
-    for chosen, out in zip(combinations, _folders(base, combinations), strict=True):
+    for chosen, out, (verb, spec) in zip(combinations, _folders(base, combinations), checked, strict=True):
+        if verb == "run":
+            _check_resumes(out, spec)
         given = [word for text in (*overrides, *chosen) for word in ("--set", text)]
         given += ["--out", str(out)] if folder or array else []
         commands.append(Command(arguments=(verb, str(file), *given, *options, "--resume")))
@@ -108,6 +115,17 @@ def _checked(file: Path, overrides: Sequence[str], job: Job) -> tuple[str, Speci
     if nodes not in {None, ranks} and not alone:
         raise InputError(f"cluster.workers: {nodes} ranks needed, but the job has {ranks}")
     return verb, spec
+
+
+def _check_resumes(folder: Path, spec: Specification) -> None:
+    """Raise an error if a folder holds a run that this specification does not go on with; the job would end at once."""
+    if not (folder / RUN).exists():
+        return
+    apart = (*MAY_DIFFER, "cluster", "solver_file", "solver_package")
+    here = json.loads(json.dumps({"hpcopt": __version__, "specification": as_toml_dict(spec)}))
+    change = difference(told(described_in(folder / RUN), apart), told(here, apart))
+    if change:
+        raise InputError(f"{folder}: holds another run: {change}", Remedy.FOLDER)
 
 
 def _alternatives(text: str) -> list[str]:

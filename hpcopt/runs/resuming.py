@@ -34,7 +34,9 @@ from hpcopt.runs.subject import Subject, versions
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification, as_toml_dict
 
-_MAY_DIFFER = ("stop", "nodes", "cluster.workers", "output.timeline", "output.operations")
+MAY_DIFFER = ("stop", "nodes", "cluster.workers", "output.timeline", "output.operations")
+"""Tables and keys that a resumed run may have others of."""
+
 _HOW = {
     "rounds": "",
     "replayed": "; the run is repeated silently up to there, and compared with it",
@@ -87,7 +89,7 @@ def finished(spec: Specification, cluster: Cluster, out: Path) -> Run | None:
     with agreed(cluster.processes, one_tells=True):
         if cluster.local_nodes[0] == 0 and (out / folders.RUN).exists():
             described = checked.description(out / folders.RUN)
-            change = difference(told(described, _MAY_DIFFER), wanted(spec, cluster, _MAY_DIFFER))
+            change = difference(told(described, MAY_DIFFER), wanted(spec, cluster, MAY_DIFFER))
             if change:
                 raise InputError(f"{out}: holds another run: {change}", Remedy.AFRESH)
             if described["result"] is not None and not _goes_on(spec, out, described):
