@@ -140,6 +140,14 @@ def test_a_run_resumed_from_one_that_did_not_count_has_no_table(tmp_path):
     assert resumed.times().clock.max() == pytest.approx(run.result["seconds"], rel=1e-11)
 
 
+def test_a_run_that_goes_on_on_other_nodes_has_no_table(tmp_path):
+    spec = {**RUN, "solver": {"name": "giant"}, "checkpoint": {"every": 1}}
+    assert hpcopt.run({**spec, "cluster": {"workers": 4}}, folder=tmp_path).operations is not None
+    more = {**spec, "cluster": {"workers": 2}, "stop": {"rounds": 20}}
+    assert hpcopt.run(more, folder=tmp_path, resume=True).operations is None
+    assert not (tmp_path / "operations.csv").exists()
+
+
 @pytest.mark.parametrize("name", ["giant", "d-psgd", "ad-psgd", "dsgd-aau"])
 def test_counting_changes_nothing_and_agrees_with_the_timeline(name, tmp_path):
     spec = {**RUN, "solver": {"name": name}}

@@ -1,7 +1,8 @@
 """Snapshots for another number of nodes than that which took them, for solvers whose nodes all have the same state.
 
 Each node goes on from the state of the first one. What has been counted so far goes to the first node, so that all
-sums go on; clocks, and the step at which the speeds of nodes are drawn, go on on all of them.
+sums go on; clocks, and the step at which the speeds of nodes are drawn, go on on all of them. The former nodes' tables
+of operations have no place on the new ones, so that the run has none.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def moved(first: Snapshot, counted: Sequence[Snapshot], rank: int, size: int) ->
     }
     work = {name: sum(node["meter"][name] for node in counted) for name in own["meter"]}
     clock = max(node["clock"] for node in (own, *counted))
-    node = {"ledger": accounts, "meter": work, "clock": clock, "steps": own["pace"]["step"]}
+    node = {"ledger": accounts, "meter": work, "clock": clock, "steps": own["pace"]["step"], "operations": None}
     return {**first, "rank": rank, "size": size, "oracle": {}, "node": node}
 
 

@@ -12,7 +12,10 @@ from hpcopt.results.operation_columns import EXPLAINED, TIMES_EXPLAINED, operati
 from hpcopt.results.operations import OperationTable, read_operations
 from hpcopt.studies.overlay import Overlay
 
-WITHOUT = "a run that has finished has one, unless it was made by an earlier version or with output.operations = false"
+WITHOUT = (
+    "a run that has finished has one, unless it was made by an earlier version, with output.operations = false, "
+    "or resumed by another number of nodes"
+)
 """Why a run may have no table."""
 
 
