@@ -61,10 +61,10 @@ class ClusterProfile:
         SLURM's options of these names.
     options
         Further options of sbatch, such as "--mem-per-cpu=2G".
-    modules
-        What `module load` loads.
     setup
-        Lines of bash after the modules: variables, `source`, `module use`.
+        Lines of bash at the beginning: `source`, `module use`, variables.
+    modules
+        What `module load` loads then.
     environment
         The virtual environment with hpcopt, as seen by the nodes; a relative path is taken from the folder in which the
         job was submitted. Default: that of the program that submits.

@@ -109,9 +109,9 @@ def _software(profile: ClusterProfile, *, by_hand: bool) -> str:
     """Return the lines that make hpcopt available."""
     lines = list(profile.setup)
     if profile.modules:
-        lines.insert(0, f"module load {shlex.join(profile.modules)}")
+        lines.append(f"module load {shlex.join(profile.modules)}")
     elif by_hand:
-        lines.insert(0, "# module load python openmpi    # if mpi4py was built with the MPI of your cluster")
+        lines.append("# module load python openmpi    # if mpi4py was built with the MPI of your cluster")
     if profile.environment and not profile.container:
         lines.append(f"export PATH={_place(profile.environment)}/bin:$PATH")
     program = profile.runtime if profile.container else "hpcopt"
