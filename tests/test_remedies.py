@@ -19,9 +19,15 @@ ROOT = Path(hpcopt.__file__).parent
 LIBRARY = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] != "cli"]
 FLAG = re.compile(r"(?<![\w-])(--[a-z]+|-o)\b")
 OTHERS = ("--set", "--mpi")  # the text of the user's override; a flag of srun
-PROGRAMS = {  # file -> arguments of a program that it starts: Vowpal Wabbit, git
+PROGRAMS = {  # file -> arguments of a program that it starts: Vowpal Wabbit, git, SLURM and MPI launchers
     "plain_learners.py": ("--adaptive", "--loss", "--l", "--noconstant", "--quiet", "--cache"),
     "environment.py": ("--no", "--always", "--dirty", "--abbrev", "--exclude"),
+    "bash.py": (
+        *("--bind", "--cpus", "--format", "--jobs", "--kill", "--nodes", "--noheader", "--ntasks"),
+        *("--oversubscribe", "--unbuffered"),
+    ),
+    "profile.py": ("--mem",),
+    "queue.py": ("--array", "--format", "--jobs", "--noheader", "--parsable", "--states"),
 }
 
 
