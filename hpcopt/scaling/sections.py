@@ -256,4 +256,6 @@ def _number(value: float, form: str = ",.4g") -> str:
 
 
 def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.0%}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0%}" if value >= 0.1 or value == 0.0 else f"{100.0 * value:.2g}%"
