@@ -29,7 +29,7 @@ export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 export PRTE_MCA_hwloc_default_binding_policy := none
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-studies wheel test-wheel stress fuzz lint format docs bench clean distclean
+.PHONY: help run test test-studies wheel test-wheel stress faults fuzz lint format docs bench clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## list the tasks
@@ -70,6 +70,9 @@ test-wheel: wheel  ## the package as users install it: complete, and on 1 and 3 
 
 stress: $(VENV)/.installed-test $(matched)  ## hundreds of asynchronous runs on 2 to 16 real ranks; takes long
 	$(BIN)/python -m tests.stress $(ARGS)
+
+faults: $(VENV)/.installed-test $(matched)  ## a hundred random faults on real ranks; takes long. ARGS="--faults 10 --seed 3"
+	$(BIN)/python -m tests.striking $(ARGS)
 
 fuzz: $(VENV)/.installed-test  ## thousands of damaged files; ARGS="2000 1": that many of each kind, and the seed
 	$(BIN)/python -m tests.fuzzing $(ARGS)

@@ -345,7 +345,8 @@ def test_the_trace_makes_room_for_the_model(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(hpcopt.Model, "save", full)
     run = hpcopt.run(GOSSIP, folder=tmp_path)
     told = capsys.readouterr().err
-    assert told == f"hpcopt: {tmp_path / 'trace.jsonl'}: No space left on device; the run continues without a trace\n"
+    why = "removed to make room for the result: No space left on device"
+    assert told == f"hpcopt: {tmp_path / 'trace.jsonl'}: {why}\n"
     assert json.loads((tmp_path / "run.json").read_text())["result"] == run.result
     assert np.array_equal(load(tmp_path / "model.npz").coef, run.model.coef)
 
@@ -444,7 +445,10 @@ def test_a_trace_that_cannot_go_on_costs_neither_model_nor_result(here, ranks):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     told = [line for line in done.stderr.splitlines() if "trace.jsonl" in line]
-    assert told == ["hpcopt: out/trace.jsonl: File too large; the run continues without a trace"]
+    assert told == [
+        "hpcopt: out/trace.jsonl: File too large; the trace is written at the end, if that is possible then",
+        "hpcopt: out/trace.jsonl not written: File too large",
+    ]
     assert json.loads((here / "out" / "run.json").read_text())["result"]["rounds"] == 300
     assert load(here / "out" / "model.npz").coef.shape == (3,)
     assert not (here / "out" / "trace.jsonl").exists()

@@ -31,6 +31,7 @@ class TraceFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / TRACE
         self._file: BinaryIO | None = None
+        self._held: int | None = None  # another descriptor of the file, which stays open after a failure
         self._records, self._bytes, self._sum = 0, 0, hashlib.sha256()
         self._before = self._place()
 
@@ -41,6 +42,7 @@ class TraceFile:
             self._records, self._bytes = content.count(b"\n"), len(content)
             self._sum.update(content)
         self._file = self.path.open("ab" if goes_on else "wb")
+        self._held = os.dup(self._file.fileno())
 
     def append(self, record: Record) -> None:
         """Write one record."""
@@ -63,13 +65,26 @@ class TraceFile:
     def is_replaced(self) -> bool:
         """Return whether another file has been put in the place of this one, which is still open."""
         return (
-            self._file is not None
+            self._held is not None
             and self.path.exists()
-            and not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+            and not os.path.samestat(self.path.stat(), os.fstat(self._held))
         )
+
+    def stop(self) -> None:
+        """Write no more, after a failure: the records before it stay, as a checkpoint may need them."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+        if self._held is not None:
+            with suppress(OSError):
+                os.ftruncate(self._held, self._bytes)
 
     def close(self) -> None:
         """Close the file, if it is open."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
         if self._file is not None:
             self._file.close()
 
@@ -113,7 +128,10 @@ def cut(folder: Path, mark: Mark) -> None:
 
 def _checked_until(folder: Path, mark: Mark) -> bytes:
     path = folder / TRACE
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; the checkpoint needs its first {mark.records} records") from None
     if len(content) < mark.bytes:
         held = content.count(b"\n")
         raise InputError(f"{path}: cut short: it has {held} records, and had {mark.records} at the checkpoint")

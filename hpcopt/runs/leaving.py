@@ -1,9 +1,9 @@
 """Writes the output of a finished run, most important first: model, result, other files, pictures.
 
 The disk may be full by then, or the folder removed. If necessary, the trace is deleted to make room for model and
-result; only without these two does a run fail. If the model can't be written to its folder, it goes to the folder for
-temporary files. For any other file that can't be written, a line is printed to the error stream, and no partial file
-remains.
+result; one that could not be written during the run is written now. Only without model and result does a run fail. If
+the model can't be written to its folder, it goes to the folder for temporary files. For any other file that can't be
+written, a line is printed to the error stream, and no partial file remains.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,9 @@ def leave_rest(
         _or_warn(partial(write_operations, folder, operations))
     if spans is not None:
         _or_warn(partial(folders.write_timeline, folder, spans))
-    if recorder.trace_is_lost:
-        _or_warn(partial(folders.write_trace, folder, recorder.records))
+    if recorder.trace_is_lost and not _or_warn(partial(folders.write_trace, folder, recorder.records)):
+        with suppress(OSError):
+            (folder / folders.TRACE).unlink()  # a part could be mistaken for the whole
 
 
 def _in_the_traces_place(write: Callable[[], None], recorder: Recorder) -> None:
@@ -121,9 +123,11 @@ def _rescued(model: Model, name: str) -> str:
     return f"the model is in {path}"
 
 
-def _or_warn(write: Callable[[], None]) -> None:
-    """Call `write`; print a line if it fails."""
+def _or_warn(write: Callable[[], None]) -> bool:
+    """Call `write`; print a line if it fails, and return whether it did not."""
     try:
         write()
     except OSError as error:
         warn(f"{error.filename} not written: {error.strerror}")
+        return False
+    return True

@@ -7,12 +7,13 @@ reported in a line, and a closed progress output is ignored.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from hpcopt.results.checkpoints import Mark
+from hpcopt.results.folder import write_trace
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import StopRule
 from hpcopt.results.terminal import warn
@@ -59,6 +60,7 @@ class Recorder:
         self._folder = folder
         self._goes_on = earlier is not None
         self._file: TraceFile | None = None
+        self._stopped: TraceFile | None = None  # the same after a failure
         self._open = ExitStack()
 
     def __enter__(self) -> Recorder:
@@ -70,13 +72,15 @@ class Recorder:
 
     def is_replaced(self) -> bool:
         """Return whether another run has begun in the same folder."""
-        return self._file is not None and self._file.is_replaced()
+        file = self._file or self._stopped
+        return file is not None and file.is_replaced()
 
     def mark(self, *, without_last: bool) -> Mark | None:
         """Return the place in the trace after its last record, or before it; None if the trace is lost.
 
         All records before it are on disk then.
         """
+        self._try_again()
         mark: list[Mark] = []
 
         def take() -> None:
@@ -87,10 +91,21 @@ class Recorder:
             self._guarded(take)
         return mark[0] if mark else None
 
+    def _try_again(self) -> None:
+        """After a failure, write the whole trace from memory, and go on with it."""
+        if self._stopped is None or self._folder is None or self._stopped.is_replaced():
+            return
+        file = TraceFile(self._folder)
+        with suppress(OSError):
+            write_trace(self._folder, self.records)
+            file.open(goes_on=True)
+            self._stopped.close()
+            self._file, self._stopped = file, None
+
     @property
     def trace_is_lost(self) -> bool:
-        """Whether the trace was written but its file has disappeared."""
-        return self._file is not None and not self._file.path.exists()
+        """Whether the trace was written but its file is not whole, or has disappeared."""
+        return self._stopped is not None or (self._file is not None and not self._file.path.exists())
 
     def tell(self, record: Record) -> None:
         """Handle another record."""
@@ -100,23 +115,28 @@ class Recorder:
             self._guarded(partial(self._file.append, record))
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """Perform a step of writing the trace; give up the trace if it fails."""
+        """Perform a step of writing the trace; if it fails, stop, and leave what is there: a checkpoint may need it."""
         try:
             step()
         except OSError as error:
-            self.give_up_trace(error)
+            file = self._file
+            assert file is not None
+            file.stop()
+            self._file, self._stopped = None, file
+            warn(f"{file.path}: {error.strerror}; the trace is written at the end, if that is possible then")
 
     def give_up_trace(self, error: OSError) -> bool:
-        """Remove the trace, as a part could be mistaken for the whole, and report why; return whether there was one."""
-        if self._file is None:
+        """Remove the trace to make room, and report why; return whether there was one."""
+        file = self._file or self._stopped
+        if file is None:
             return False
-        self._file.remove()
-        warn(f"{self._file.path}: {error.strerror}; the run continues without a trace")
-        self._file = None
+        file.remove()
+        warn(f"{file.path}: removed to make room for the result: {error.strerror}")
+        self._file = self._stopped = None
         return True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
+        self.folder_is_taken = self.is_replaced()
         if self._file is not None:
-            self.folder_is_taken = self.is_replaced()
             self._guarded(self._file.close)  # some file systems report a full disk only at this point

@@ -93,6 +93,8 @@ def finished(spec: Specification, cluster: Cluster, out: Path) -> Run | None:
             if change:
                 raise InputError(f"{out}: holds another run: {change}", Remedy.AFRESH)
             if described["result"] is not None and not _goes_on(spec, out, described):
+                if not (out / folders.TRACE).exists():
+                    raise InputError(f"{out}: the run is finished, but its trace is missing", Remedy.AFRESH)
                 found[0] = described, checked.records(out / folders.TRACE)
     runs = shared_runs(found, cluster.processes)
     return Run.of(*runs[0], out) if runs else None
