@@ -133,7 +133,7 @@ def _alternatives(text: str) -> list[str]:
     key, equals, values = text.partition("=")
     found = [value.strip() for value in values.split(",")]
     if not equals or not all(found):
-        raise InputError(f"--array {text}: expected key.path=value,value,..., as in seed=0,1,2")
+        raise InputError(f"array {text}: expected key.path=value,value,..., as in seed=0,1,2")
     return [f"{key.strip()}={value}" for value in found]
 
 
@@ -142,5 +142,5 @@ def _folders(base: Path, combinations: Sequence[Sequence[str]]) -> list[Path]:
     names = [re.sub(r"[^\w.=,-]+", "-", ",".join(chosen)) for chosen in combinations]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"--array: two of its runs would have the same folder, {base / name}")
+            raise InputError(f"array: two of its runs would have the same folder, {base / name}")
     return [base / name if name else base for name in names]

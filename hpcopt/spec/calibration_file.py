@@ -21,7 +21,7 @@ def read_calibration(path: str | Path) -> Calibration:
     """
     tables, origin = read_tables(path)
     if not tables:
-        raise InputError(f"{path}: is empty; expected a calibration, as `hpcopt calibrate -o FILE` writes it")
+        raise InputError(f"{path}: is empty; expected a calibration, as `hpcopt calibrate` writes it")
     solvers = tables.pop("solvers", {})
     if not isinstance(solvers, dict):
         raise origin.error(("solvers",), "expected a table for each solver")
