@@ -1,6 +1,7 @@
 """Predicted against measured: seconds of runs on the virtual cluster with a calibration, and on the ranks calibrated.
 
     python -m tests.prediction measure FOLDER [--ranks 2] [--repeats 5]    every synchronous solver on ranks
+    python -m tests.prediction measure FOLDER --hosts 4 --rate 1gbit       on network namespaces; needs root
     python -m tests.prediction table FOLDER...    predicts the same runs; a table, prediction.csv, prediction.png
 
 All runs make a fixed number of iterations. They are made in turns, a calibration before each turn, and medians over the
@@ -12,10 +13,16 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
+import shutil
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
 
 import hpcopt
 from hpcopt.solvers import SOLVERS
@@ -41,6 +48,7 @@ OWN = {  # parameters without a default that suits all problems
     "choco-gossip": {"step_size": 0},
 }
 GOAL, MISS = 0.15, 0.25
+PATIENCE = 3600  # seconds
 
 
 def specifications(ranks: int) -> dict[str, dict[str, Any]]:
@@ -78,10 +86,31 @@ def measure(folder: Path, ranks: int, repeats: int, *, quick: bool) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     written = prepare(folder, ranks)
+    done = mpiexec(ranks, *_command(written, repeats, folder, quick=quick), timeout=PATIENCE)
+    print(done.stdout + done.stderr)
+
+
+def measure_on_hosts(folder: Path, hosts: int, rate: str, repeats: int, *, quick: bool) -> None:
+    """Make the runs on network namespaces as hosts, one rank on each, whose links have a limited rate."""
+    if os.geteuid() or shutil.which("ip") is None:
+        raise SystemExit("network namespaces need root and iproute2: nothing measured")
+    written = prepare(folder, hosts)
+    script, slice_ = str(Path(__file__).parent / "hosts.sh"), Path("/proc/sys/kernel/sched_rr_timeslice_ms")
+    before = slice_.read_text()
+    subprocess.run([script, "up", str(hosts), rate], check=True)
+    try:
+        slice_.write_text("1")  # there are more ranks than cores, and a rank that waits keeps its core for as long
+        command = _command(written, repeats, folder, quick=quick)
+        subprocess.run([script, "run", sys.prefix, *command], check=True, timeout=PATIENCE)
+    finally:
+        slice_.write_text(before)
+        subprocess.run([script, "down"], check=True)
+
+
+def _command(written: Path, repeats: int, folder: Path, *, quick: bool) -> list[str]:
     program = Path(__file__).parent / "ranks" / "prediction.py"
     arguments = [sys.executable, "-m", "mpi4py", program, written, repeats, folder, *(["quick"] if quick else [])]
-    done = mpiexec(ranks, *map(str, arguments), timeout=1800)
-    print(done.stdout + done.stderr)
+    return [str(argument) for argument in arguments]
 
 
 def prepare(folder: Path, ranks: int) -> Path:
@@ -129,6 +158,24 @@ def table(folders: list[Path]) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+    draw(rows, folders[0] / "prediction.png")
+
+
+def draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Draw predicted against measured seconds, with bands of 15 and 25 percent."""
+    figure = Figure(figsize=(6, 5.4), layout="constrained")
+    axes = figure.subplots()
+    seen = [row["measured"] for row in rows] + [row["predicted"] for row in rows]
+    ends = np.array([min(seen) / 1.5, max(seen) * 1.5])
+    for width, shade in ((MISS, "0.93"), (GOAL, "0.85")):
+        axes.fill_between(ends, ends * (1 - width), ends * (1 + width), color=shade, linewidth=0)
+    axes.plot(ends, ends, color="0.4", linewidth=1)
+    for place, marker in zip(dict.fromkeys(row["place"] for row in rows), "os^Dv", strict=False):
+        own = [row for row in rows if row["place"] == place]
+        axes.plot(*zip(*((row["measured"], row["predicted"]) for row in own), strict=True), marker, ms=4, label=place)
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured seconds", ylabel="predicted seconds")
+    axes.legend(title="bands: 15 % and 25 %")
+    figure.savefig(file, dpi=150)
 
 
 def main() -> None:
@@ -138,11 +185,15 @@ def main() -> None:
     measuring.add_argument("folder", type=Path)
     measuring.add_argument("--ranks", type=int, default=2)
     measuring.add_argument("--repeats", type=int, default=5)
+    measuring.add_argument("--hosts", type=int, default=0)
+    measuring.add_argument("--rate", default="1gbit")
     measuring.add_argument("--quick", action="store_true")
     telling = verbs.add_parser("table")
     telling.add_argument("folders", type=Path, nargs="+")
     given = parser.parse_args()
-    if given.verb == "measure":
+    if given.verb == "measure" and given.hosts:
+        measure_on_hosts(given.folder, given.hosts, given.rate, given.repeats, quick=given.quick)
+    elif given.verb == "measure":
         measure(given.folder, given.ranks, given.repeats, quick=given.quick)
     else:
         table(given.folders)

@@ -82,9 +82,9 @@ def test_a_calibration_is_read_as_it_was_written(file):
         (
             "sum = [[8, 1e-05]",
             "sum = [[8000, 1e-05]",
-            "here.toml, line 42: within.sum: expected ascending numbers",
+            "here.toml, line 46: within.sum: expected ascending numbers",
         ),
-        ("event = 2e-06", "events = 2", "here.toml, line 35: solvers.sgd.events: unknown key"),
+        ("event = 2e-06", "events = 2", "here.toml, line 37: solvers.sgd.events: unknown key"),
         ("barrier = 1e-05\n", "", "within.barrier: missing"),
         ("[measured]", "[measured", "here.toml, line 3, column 10: invalid TOML"),
     ],
@@ -177,7 +177,7 @@ def test_own_code_is_what_passes_between_calls_and_operations():
     gaps = []
 
     def program(node):
-        gaps.append(overhead.Gaps(node))
+        gaps.append(overhead.Gaps(node, None))
         for _ in range(3):
             with node.meter.working(1.0, 1.0):
                 pass
@@ -187,14 +187,14 @@ def test_own_code_is_what_passes_between_calls_and_operations():
         node.world.sum(np.ones(2))
 
     VirtualCluster(2).run(program)
-    assert [len(each.seconds) for each in gaps] == [5, 5]  # six events in a row; none from or to monitoring
+    assert [each.spent.events for each in gaps] == [5, 5]  # six events in a row; none from or to monitoring
 
 
 QUICKLY = """
 from hpcopt.calibration import kernels, network, overhead
 kernels.SIZES = {True: (2**13, 2**14, 2**15)}; kernels.PATIENCE = 0.0; kernels.REPEATS = 2
 network.SIZES = {True: (8, 4096)}; network.BUDGET = 0.0
-overhead.ITERATIONS = 3; overhead.NUMBERS = (4, 64)
+overhead.ITERATIONS = dict.fromkeys(overhead.ITERATIONS, 3); overhead.REPEATS = {True: 1}
 """
 ON_RANKS = (
     QUICKLY
@@ -226,8 +226,8 @@ def test_ranks_are_measured_and_a_virtual_cluster_uses_the_file(tmp_path):
 def test_a_single_process_is_measured_without_a_network(tmp_path, monkeypatch):
     monkeypatch.setattr(kernels, "SIZES", {True: (2**13, 2**14, 2**15)})
     monkeypatch.setattr(kernels, "PATIENCE", 0.0)
-    monkeypatch.setattr(overhead, "ITERATIONS", 3)
-    monkeypatch.setattr(overhead, "NUMBERS", (4, 64))
+    monkeypatch.setattr(overhead, "ITERATIONS", dict.fromkeys(overhead.ITERATIONS, 2))
+    monkeypatch.setattr(overhead, "REPEATS", {True: 1})
     found = measure.calibrate(join(), quick=True)
     assert (found.within, found.between, found.measured.ranks) == (None, None, 1)
     path = tmp_path / "alone.toml"

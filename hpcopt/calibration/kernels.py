@@ -15,6 +15,7 @@ import scipy.sparse
 
 from hpcopt.arrays import Vector
 from hpcopt.fabric.calibration import ENTRY, Kernel
+from hpcopt.fabric.interface import Group
 from hpcopt.fabric.meter import Kind, Meter, Storage, Work
 from hpcopt.kernels.cache import compile_safely
 from hpcopt.problems.formulation import Formulation
@@ -26,14 +27,14 @@ from hpcopt.problems.penalties.l2 import L2
 from hpcopt.problems.problem import Problem, Shard
 from hpcopt.problems.storage import as_matrix
 
-SIZES: dict[bool, tuple[int, ...]] = {False: (2**16, 2**21, 2**26), True: (2**16, 2**20, 2**23)}
+SIZES: dict[bool, tuple[int, ...]] = {False: (2**16, 2**21, 2**24, 2**26), True: (2**16, 2**21, 2**23)}
 """Bytes of the shards, by whether the measurement is to be quick: in the first caches, in the last, and in none."""
 TINY, CACHED = 2**12, 2**16  # bytes of shards that show what a call takes, and up to which all are alike
 SHAPES: dict[Storage, tuple[tuple[int, int], ...]] = {"dense": ((16, 16), (128, 128)), "sparse": ((200, 8), (4000, 40))}
 """Features, and entries of a row."""
 SQUARES = (16, 64, 192)  # features of the matrices that are formed and factorised
 BATCHES, STEPS = (8, 128), 4
-REPEATS, PATIENCE = 5, 0.03  # times that a call is made at least, and seconds until when it is made more often
+REPEATS, MOST, PATIENCE = 5, 100, 0.03  # calls at least, more calls at most, and the seconds for these
 FASTEST = 1e15  # operations per second: what a fit cannot tell from nothing
 
 
@@ -73,30 +74,22 @@ class Stopwatch:
             yield kind, Sample(self.meter.nbytes, entries, flops, statistics.median(seconds))
 
 
-def measured(together: Callable[[], None], rank: int, *, quick: bool) -> Samples:
-    """Return what the calls of all kinds of shards took on this rank.
-
-    Parameters
-    ----------
-    together
-        Waits for all ranks: each call is made by all of them at the same time.
-    rank
-        Seeds the data.
-    """
-    rng = np.random.default_rng(rank)
+def measured(group: Group, *, quick: bool) -> Samples:
+    """Return what the calls of all kinds of shards took on this rank; all ranks of the group make them together."""
+    rng = np.random.default_rng(group.rank)
     samples: Samples = defaultdict(list)
     for storage, shapes in SHAPES.items():
         for nbytes in SIZES[quick]:
             for shape in shapes:
-                _measure(samples, storage, _first_order, _rows(rng, storage, nbytes, *shape), rng, together)
+                _measure(samples, storage, _first_order, _rows(rng, storage, nbytes, *shape), rng, group)
         for shape in shapes:
-            _measure(samples, storage, _first_order, _rows(rng, storage, TINY, *shape), rng, together)
+            _measure(samples, storage, _first_order, _rows(rng, storage, TINY, *shape), rng, group)
         for nbytes in SIZES[quick][:2]:
             for features in SQUARES:
                 X = _rows(rng, storage, nbytes, features, min(features, shapes[1][1]))
-                _measure(samples, storage, _second_order, X, rng, together)
+                _measure(samples, storage, _second_order, X, rng, group)
             for shape in shapes:
-                _measure(samples, storage, _networks, _rows(rng, storage, nbytes, *shape), rng, together)
+                _measure(samples, storage, _networks, _rows(rng, storage, nbytes, *shape), rng, group)
     return samples
 
 
@@ -142,17 +135,18 @@ def _measure(
     calls: Callable[[Any, Stopwatch, np.random.Generator], list[Callable[[], object]]],
     X: Any,
     rng: np.random.Generator,
-    together: Callable[[], None],
+    group: Group,
 ) -> None:
     watch = Stopwatch.on_new_meter()
     for call in calls(X, watch, rng):
         compile_safely(call)
         watch.seen.clear()
         call()
-        once = max(sum(map(sum, watch.seen.values())), 1e-6)
+        own = max(sum(map(sum, watch.seen.values())), 1e-6)
+        once = float(group.max(np.array([own]))[0])
         watch.seen.clear()
-        together()
-        for _ in range(REPEATS + min(100, int(PATIENCE / once))):
+        for _ in range(REPEATS + min(MOST, int(PATIENCE / once))):
+            group.barrier()  # as between the calls of a solver
             call()
         for kind, sample in watch.samples():
             samples[storage, kind].append(sample)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
+from dataclasses import fields
 
 import numpy as np
 
@@ -32,13 +33,15 @@ def calibrate(cluster: Cluster, *, quick: bool = False) -> Calibration:
     group = cluster.processes
     begun = time.perf_counter()
     with one_thread(cluster):
-        samples = kernels.measured(group.barrier, group.rank, quick=quick)
+        samples = kernels.measured(group, quick=quick)
         for own in samples.values():  # the median of the ranks
             seconds = np.array(group.allgather(np.array([sample.seconds for sample in own])))
             own[:] = [s._replace(seconds=float(t)) for s, t in zip(own, np.median(seconds, axis=0), strict=True)]
         within, between = network.measured(cluster, quick=quick)
-        solvers = overhead.measured(cluster if cluster.size > 1 else VirtualCluster(ALONE), quick=quick)
-    common = [float(np.median([getattr(own, name) for own in solvers.values()])) for name in ("event", "number")]
+        nodes = cluster if cluster.size > 1 else VirtualCluster(ALONE)
+        solvers = overhead.measured(nodes, between or within, quick=quick)
+    names = [field.name for field in fields(Overhead)]
+    common = {name: float(np.median([getattr(own, name) for own in solvers.values()])) for name in names}
     hosts = cluster.hosts()
     return Calibration(
         measured=Measured(
@@ -52,7 +55,7 @@ def calibrate(cluster: Cluster, *, quick: bool = False) -> Calibration:
         ),
         dense=_kernels(samples, "dense"),
         sparse=_kernels(samples, "sparse"),
-        overhead=Overhead(event=common[0], number=common[1]),
+        overhead=Overhead(**common),
         solvers=solvers,
         within=within,
         between=between,

@@ -1,19 +1,21 @@
-"""The time of solvers' own code: what passes on a node between oracle calls and operations of the fabric.
+"""The time of solvers' own code: what passes on a node outside oracle calls, and beyond what its operations take.
 
-At small sizes it is most of an iteration. It is measured in short runs of every synchronous solver, with default
-parameters, on two sizes of models.
+At small sizes it is most of an iteration. It is measured in short runs of every synchronous solver with nearly default
+parameters: on few rows and a small model, a large model, and many rows. Work that reads more than a cache holds makes
+all code after it slower.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from hpcopt.errors import InputError
-from hpcopt.fabric.calibration import Overhead
+from hpcopt.fabric.calibration import Links, Overhead, is_cold
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.meter import Work
@@ -34,88 +36,170 @@ from hpcopt.solvers.objections import objections
 from hpcopt.topology import TOPOLOGIES, build
 from hpcopt.topology.hubs import Hubs
 
-NUMBERS = (16, 2048)  # of the models
-ROWS = 64  # of a node
-ITERATIONS = 30
-REPEATS = {False: 3, True: 1}
-SPIKE = 20.0  # gaps of so many times the median are another program's
+FEW, MANY = (64, 16), (2**17, 16)  # rows of a node, and features: the many do not fit into a core's caches
+WIDE = (64, 2048)
+ITERATIONS = {FEW: 30, WIDE: 30, MANY: 8}
+REPEATS = {False: 5, True: 3}
+SPIKE, SHORTEST = 200.0, 1e-5  # times the median, of so many seconds at least
+SHORT = {"batch": 32, "local_steps": 4}  # where a solver has them: by default, some make a pass in each iteration
+FORMULATION = Formulation(Linear(), LOSSES["logistic"](), L2(weight=1e-3))
+
+
+@dataclass
+class Spent:
+    """Where the time of a run on one node went.
+
+    Attributes
+    ----------
+    events
+        Oracle calls and operations.
+    cold
+        Oracle calls that read more than a cache holds.
+    seconds
+        Seconds outside oracle calls, without those that the operations should take.
+    """
+
+    events: int = 0
+    cold: int = 0
+    seconds: float = 0.0
 
 
 class Gaps(Observer):
-    """Collects the seconds between the events on a node: oracle calls and operations that are not monitoring."""
+    """Measures what a node spends outside oracle calls, from its first event to the last, without monitoring.
 
-    def __init__(self, node: Node) -> None:
-        self.seconds: list[float] = []
+    Parameters
+    ----------
+    links
+        The links over which its operations go: what these should take is subtracted. None if operations do not count,
+        as on virtual nodes, which take turns meanwhile.
+    """
+
+    def __init__(self, node: Node, links: Links | None) -> None:
+        self._gaps: list[float] = []
+        self._excess: list[float] = []  # of operations, over what they should take
+        self._cold = 0
         self._node = node
+        self._links = links
         self._last: float | None = None
+        self._begun = 0.0
         self._work = node.meter.on_work
         node.meter.on_work = self._worked
         node.seam.attach(self)
 
     def begin(self, op: Operation) -> None:
-        if op.kind not in {"round", "flush"} and self._node.ledger.current is self._node.ledger.solver:
-            self._note(time.perf_counter())
+        self._begun = time.perf_counter()
+        if self._counts(op):
+            self._note(self._begun)
 
     def end(self, op: Operation, result: Any) -> None:  # noqa: ARG002
-        counts = self._node.ledger.current is self._node.ledger.solver
-        self._last = time.perf_counter() if counts else None
+        if self._node.ledger.current is not self._node.ledger.solver:
+            self._last = None
+            return
+        self._last = time.perf_counter()
+        if self._links is not None and self._counts(op):
+            self._excess.append(self._last - self._begun - _expected(op, self._links))
+
+    def _counts(self, op: Operation) -> bool:
+        return op.kind not in {"round", "flush"} and self._node.ledger.current is self._node.ledger.solver
 
     def _worked(self, work: Work, seconds: float) -> None:
-        now = time.perf_counter()
-        self._note(now - seconds)
+        self._note(time.perf_counter() - seconds)
+        self._cold += is_cold(work, self._node.meter.storage)
         if self._work is not None:
             self._work(work, seconds)
         self._last = time.perf_counter()
 
     def _note(self, now: float) -> None:
         if self._last is not None:
-            self.seconds.append(now - self._last)
+            self._gaps.append(now - self._last)
 
     @property
-    def mean(self) -> float:
-        """The mean gap, without spikes."""
-        gaps = np.array(self.seconds)
-        return float(gaps[gaps <= SPIKE * np.median(gaps)].mean()) if len(gaps) else 0.0
+    def spent(self) -> Spent:
+        """The sums so far."""
+        return Spent(len(self._gaps), self._cold, _sum(self._gaps) + _sum(self._excess))
 
 
-def measured(cluster: Cluster, *, quick: bool) -> dict[str, Overhead]:
+def _sum(seconds: list[float]) -> float:
+    """Return the sum, with spikes, which are other programs', replaced by the mean of the others."""
+    if not seconds:
+        return 0.0
+    found = np.array(seconds)
+    return float(found[found <= SPIKE * max(float(np.median(found)), SHORTEST)].mean()) * len(found)
+
+
+def _expected(op: Operation, links: Links) -> float:
+    """Return what an operation should take."""
+    if op.kind in {"exchange", "exchange_varying"}:
+        return links.exchanged(len(op.peers), op.sent)
+    return links.collective(op.kind, len(op.peers), op.sent or op.received)
+
+
+def measured(cluster: Cluster, links: Links | None, *, quick: bool) -> dict[str, Overhead]:
     """Return the overhead of each solver that runs with default parameters; collective."""
     found = {}
     conditions = Conditions(mixing=build(TOPOLOGIES["ring"](), cluster.size), hubs=Hubs().network(cluster.size, 0))
+    shards = {shape: {node: _shard(node, *shape) for node in cluster.local_nodes} for shape in (FEW, WIDE, MANY)}
     for name, solver in _solvers(conditions):
-        small, large = (
-            float(np.median([_gap(cluster, conditions, solver, d) for _ in range(REPEATS[quick])])) for d in NUMBERS
+        _spent(cluster, conditions, solver, FEW, shards, links)  # compiles
+        few, wide, many = (
+            [_spent(cluster, conditions, solver, shape, shards, links) for _ in range(REPEATS[quick])]
+            for shape in (FEW, WIDE, MANY)
         )
-        number = max(0.0, (large - small) / (NUMBERS[1] - NUMBERS[0]))
-        found[name] = Overhead(event=max(0.0, small - number * NUMBERS[0]), number=number)
-    return found
+        event, larger = (float(np.median([one.seconds / max(one.events, 1) for one in each])) for each in (few, wide))
+        event = max(0.0, event)
+        number = max(0.0, (larger - event) / (WIDE[1] - FEW[1]))
+        more = float(np.median([one.seconds - event * one.events for one in many]))
+        cold, events = many[0].cold, many[0].events
+        few_are_cold = cold < events / 4  # the rest comes from what is done with all rows, such as shuffling them
+        found[name] = Overhead(
+            event=event,
+            number=number,
+            row=max(0.0, more / max(events, 1) / MANY[0]) if few_are_cold else 0.0,
+            cold=0.0 if few_are_cold else max(0.0, more / cold),
+        )
+    typical = float(np.median([own.cold for own in found.values() if own.cold] or [0.0]))
+    return {name: own if own.cold else replace(own, cold=typical) for name, own in found.items()}
 
 
 def _solvers(conditions: Conditions) -> Iterator[tuple[str, Solver[Any]]]:
-    formulation = Formulation(Linear(), LOSSES["logistic"](), L2(weight=1e-3))
     for name in SOLVERS:
+        kind: Any = SOLVERS[name]
+        own = {field.name: SHORT[field.name] for field in fields(kind) if field.name in SHORT}
         try:
-            solver = SOLVERS[name]()
+            solver = kind(**own)
         except (TypeError, InputError):
-            continue  # it needs parameters
+            continue  # it needs other parameters
         uses = conditions.hubs if solver.needs.topology == "hubs" else None
-        setting = Setting(problem=formulation, d=NUMBERS[0], topology=conditions.mixing, hubs=uses)
+        setting = Setting(problem=FORMULATION, d=FEW[1], topology=conditions.mixing, hubs=uses)
         if solver.needs.pace != "own" and not any(objections(solver, setting)):
             yield name, solver
 
 
-def _gap(cluster: Cluster, conditions: Conditions, solver: Solver[Any], d: int) -> float:
-    """Return the mean gap of a short run: the largest of the nodes of one process, the median of the processes."""
-    formulation = Formulation(Linear(), LOSSES["logistic"](), L2(weight=1e-3))
-    problem = Problem(formulation, formulation.sized(d), total=ROWS * cluster.size, entries=ROWS * cluster.size * d)
-    stop, recording = StopRule(iterations=ITERATIONS), Recording(Output(record_every=0))
+def _shard(node: int, rows: int, features: int) -> Shard:
+    rng = np.random.default_rng(node)
+    return Shard(as_matrix(rng.standard_normal((rows, features))), np.sign(rng.standard_normal(rows)))
 
-    def program(node: Node) -> float:
-        rng = np.random.default_rng(node.rank)
-        shard = Shard(as_matrix(rng.standard_normal((ROWS, d))), np.sign(rng.standard_normal(ROWS)))
-        gaps = Gaps(node)
-        drive(node, problem, shard, solver, np.zeros(d), stop, recording)
-        return gaps.mean
 
-    own = max(cluster.run(program, conditions))
-    return float(np.median([float(each[0]) for each in cluster.processes.allgather(np.array([own]))]))
+def _spent(
+    cluster: Cluster,
+    conditions: Conditions,
+    solver: Solver[Any],
+    shape: tuple[int, int],
+    shards: dict[tuple[int, int], dict[int, Shard]],
+    links: Links | None,
+) -> Spent:
+    """Return what a short run spends: the node of one process that spends most, the median of the processes."""
+    rows, d = shape
+    total = rows * cluster.size
+    problem = Problem(FORMULATION, FORMULATION.sized(d), total=total, entries=total * d)
+    stop, recording = StopRule(iterations=ITERATIONS[shape]), Recording(Output(record_every=0))
+
+    def program(node: Node) -> Spent:
+        gaps = Gaps(node, links)
+        drive(node, problem, shards[shape][node.rank], solver, np.zeros(d), stop, recording)
+        return gaps.spent
+
+    most = max(cluster.run(program, conditions), key=lambda spent: spent.seconds)
+    told = cluster.processes.allgather(np.array([most.events, most.cold, most.seconds], dtype=np.float64))
+    events, cold, seconds = np.median(told, axis=0).tolist()
+    return Spent(round(events), round(cold), seconds)

@@ -25,6 +25,9 @@ Curve = Annotated[tuple[Knot, ...], Meta(min_length=1)]
 
 ENTRY: dict[Kind, float] = {"gradient": 4, "product": 4, "rows": 4, "steps": 4, "restrict": 1}
 """Operations per entry that the meter counts; 2 for all other kinds."""
+STORED: dict[Storage, float] = {"dense": 8.0, "sparse": 12.0}
+"""Bytes of an entry."""
+CACHE = 1.5e6  # bytes that a core's own caches hold, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +143,16 @@ class Overhead:
     ----------
     event
         Seconds per event.
-    number
-        Further seconds for each number of the model.
+    number, row
+        Further seconds per event for each number of the model, and for each row of the shard.
+    cold
+        Further seconds after an oracle call that has read more than a core's caches hold.
     """
 
     event: AtLeastZero = 0.0
     number: AtLeastZero = 0.0
+    row: AtLeastZero = 0.0
+    cold: AtLeastZero = 0.0
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -263,10 +270,9 @@ class Calibration:
         kernels = self.dense if storage == "dense" else self.sparse
         return kernels.of(work.kind).seconds(work, nbytes)
 
-    def gap(self, solver: str, numbers: int) -> float:
-        """Return the seconds of a solver's own code per event, for a model of so many numbers."""
-        own = self.solvers.get(solver, self.overhead)
-        return own.event + own.number * numbers
+    def own_code(self, solver: str) -> Overhead:
+        """Return the overhead of a solver."""
+        return self.solvers.get(solver, self.overhead)
 
     def links(self, ranks: Sequence[int]) -> Links:
         """Return the links between these ranks: those between hosts, unless all are on one."""
@@ -276,6 +282,11 @@ class Calibration:
         found = chosen or self.between or self.within
         assert found is not None, "asked for by ranks that communicate"
         return found
+
+
+def is_cold(work: Work, storage: Storage) -> bool:
+    """Return whether a piece of work reads more than a core's caches hold, so that code after it is read anew."""
+    return work.touched * STORED[storage] > CACHE
 
 
 def _check_ascending(**curves: Curve) -> None:

@@ -173,8 +173,14 @@ class Node(abc.ABC):
             Time between two surveys.
         """
 
-    def solving(self, solver: str, numbers: int) -> None:  # noqa: B027  (real clocks measure it)
-        """Note that `solver` runs, on a model of so many numbers: its own code takes time, too, if that is known."""
+    def solving(self, solver: str, numbers: int, rows: int) -> None:  # noqa: B027  (real clocks measure it)
+        """Note that `solver` runs: its own code takes time, too, if that is known.
+
+        Parameters
+        ----------
+        numbers, rows
+            Sizes of the model and of the shard.
+        """
 
     def settle(self) -> None:  # noqa: B027  (wall clocks are always in step)
         """Let the other nodes catch up with this node's clock, so that all earlier events have taken place."""

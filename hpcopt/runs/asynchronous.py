@@ -66,7 +66,7 @@ def drive_asynchronous(
         recording = replace(recording, tell=replay.tell)
     watch = Watch(node, problem, shard, decentralised=True, scaled=stop.scaled_gradient is not None)
     f = problem.on(shard, node.meter)
-    node.solving(solver.name, f.d)
+    node.solving(solver.name, f.d, f.n)
     if resume is None:
         state = solver.init(node, f, w0)
         first, model = watch.measure(state.w, 0)

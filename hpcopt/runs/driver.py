@@ -84,7 +84,7 @@ def _drive_rounds(
     checkpoints: Checkpoints,
 ) -> Outcome:
     f = problem.on(shard, node.meter)
-    node.solving(solver.name, f.d)
+    node.solving(solver.name, f.d, f.n)
     own, scaled = solver.needs.models == "own", stop.scaled_gradient is not None
     watch = Watch(node, problem, shard, decentralised=own, scaled=scaled)
     course = Course(node, watch, stop, recording, problem.strong_convexity)

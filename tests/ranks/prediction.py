@@ -16,11 +16,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from mpi4py import MPI
+
 import hpcopt
 from hpcopt.calibration import kernels, network, overhead
 from hpcopt.calibration.measure import calibrate
 from hpcopt.calibration.text import toml
 from hpcopt.fabric.join import join
+from hpcopt.fabric.launch import patiently
 from hpcopt.fabric.mpi.cluster import MPICluster
 
 
@@ -43,6 +46,7 @@ def undisturbing(where: Any, name: str) -> None:
 
     @functools.wraps(timed)
     def alone(*given: Any, **named: Any) -> Any:
+        patiently(MPI.COMM_WORLD.Ibarrier())  # a rank that waits for others that are disturbed would disturb them more
         with undisturbed():
             return timed(*given, **named)
 
@@ -51,7 +55,7 @@ def undisturbing(where: Any, name: str) -> None:
 
 def main(specifications: Path, repeats: int, folder: Path, *, quick: bool) -> None:
     specs = json.loads(specifications.read_text())
-    for place, name in ((kernels, "_measure"), (network, "_timed"), (overhead, "_gap"), (MPICluster, "run")):
+    for place, name in ((kernels, "_measure"), (network, "_timed"), (overhead, "_spent"), (MPICluster, "run")):
         undisturbing(place, name)
     seconds: dict[str, list[float]] = {name: [] for name in specs}
     with closing(join()) as cluster:

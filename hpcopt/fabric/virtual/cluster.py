@@ -16,7 +16,7 @@ import greenlet
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.fabric.board import Board, Machine
-from hpcopt.fabric.calibration import Calibration
+from hpcopt.fabric.calibration import Calibration, is_cold
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
@@ -56,6 +56,7 @@ class VirtualNode(Node):
         self._speed = speed  # relative to 1
         self._rate = None if cluster.flops is None else cluster.flops * speed  # flops per second, if all are alike
         self._gap = 0.0  # seconds of the solver's own code before each oracle call and each operation
+        self._cold = 0.0  # further seconds after a call that has read more than a cache holds
         self._cluster = cluster
         self._made: Counter[Hashable] = Counter()  # number of shared objects created, by kind
         self.world = self.group(range(cluster.size))
@@ -68,13 +69,17 @@ class VirtualNode(Node):
             assert self._cluster.calibration is not None
             seconds = self._cluster.calibration.work(work, self.meter.storage, self.meter.nbytes) / self._speed
         self.time += self._gap + seconds * self.pace.factor
+        if self._cold and is_cold(work, self.meter.storage):
+            self.time += self._cold
         if self.timeline is not None:
             self.timeline.span(COMPUTE, begun, self.time)
 
-    def solving(self, solver: str, numbers: int) -> None:
+    def solving(self, solver: str, numbers: int, rows: int) -> None:
         calibration = self._cluster.calibration
         if calibration is not None:
-            self._gap = calibration.gap(solver, numbers) / self._speed
+            own = calibration.own_code(solver)
+            self._gap = (own.event + own.number * numbers + own.row * rows) / self._speed
+            self._cold = own.cold / self._speed
             self.seam.attach(OwnCode(self, self._gap))
 
     def now(self) -> float:
