@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hpcopt.errors import InputError
-from hpcopt.fabric.calibration import Links, Overhead, is_cold
+from hpcopt.fabric.calibration import Links, Overhead, coldness
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.fabric.meter import Work
@@ -104,7 +104,7 @@ class Gaps(Observer):
 
     def _worked(self, work: Work, seconds: float) -> None:
         self._note(time.perf_counter() - seconds)
-        self._cold += is_cold(work, self._node.meter.storage)
+        self._cold += round(coldness(work, self._node.meter.storage))
         if self._work is not None:
             self._work(work, seconds)
         self._last = time.perf_counter()

@@ -27,7 +27,7 @@ ENTRY: dict[Kind, float] = {"gradient": 4, "product": 4, "rows": 4, "steps": 4, 
 """Operations per entry that the meter counts; 2 for all other kinds."""
 STORED: dict[Storage, float] = {"dense": 8.0, "sparse": 12.0}
 """Bytes of an entry."""
-CACHE = 1.5e6  # bytes that a core's own caches hold, about
+CACHE, COLD = 1.5e6, 2.0**24  # bytes that a core's own caches hold, about, and from which on nothing of it is left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,9 +284,10 @@ class Calibration:
         return found
 
 
-def is_cold(work: Work, storage: Storage) -> bool:
-    """Return whether a piece of work reads more than a core's caches hold, so that code after it is read anew."""
-    return work.touched * STORED[storage] > CACHE
+def coldness(work: Work, storage: Storage) -> float:
+    """Return how much of a core's caches a piece of work replaces, 0 to 1, so that code after it is read anew."""
+    size = work.touched * STORED[storage]
+    return 0.0 if size <= CACHE else min(1.0, math.log(size / CACHE) / math.log(COLD / CACHE))
 
 
 def _check_ascending(**curves: Curve) -> None:

@@ -16,7 +16,7 @@ import greenlet
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.fabric.board import Board, Machine
-from hpcopt.fabric.calibration import Calibration, is_cold
+from hpcopt.fabric.calibration import Calibration, coldness
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
@@ -69,8 +69,8 @@ class VirtualNode(Node):
             assert self._cluster.calibration is not None
             seconds = self._cluster.calibration.work(work, self.meter.storage, self.meter.nbytes) / self._speed
         self.time += self._gap + seconds * self.pace.factor
-        if self._cold and is_cold(work, self.meter.storage):
-            self.time += self._cold
+        if self._cold:
+            self.time += self._cold * coldness(work, self.meter.storage)
         if self.timeline is not None:
             self.timeline.span(COMPUTE, begun, self.time)
 
