@@ -43,6 +43,7 @@ from hpcopt.interrupts import listen_again
 
 _READING = 0.1  # seconds given to a launcher to read a rank's output
 _TOGETHER = 3.0  # seconds in which all ranks meet the same error, as over the environment
+_GOODBYE = 3.0  # seconds given to a process that has done everything to finish by itself
 _MOMENT = 0.75  # seconds given to a launcher, or to the first process, to end a job
 
 _meeting: list[Any] = []
@@ -162,6 +163,8 @@ class _Job:
         SIGTERM adds some: when one rank has ended, Open MPI's launcher sends it to all others, and SIGKILL half a
         second later. On one host those know by then whether the first one has reported.
         """
+        if any(table.ends(table.own) for table in _tables):
+            return _GOODBYE
         together = bool(_tables) and _tables[0].size == started()[0]
         echo = (_MOMENT, _READING)[together] if asked_to_end and started()[0] > 1 else 0.0
         return _MOMENT * (not is_first()) + echo
