@@ -29,7 +29,7 @@ export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 export PRTE_MCA_hwloc_default_binding_policy := none
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-studies wheel test-wheel stress faults fuzz lint format docs bench clean distclean
+.PHONY: help run test test-studies wheel test-wheel stress faults fuzz lint format docs bench prediction clean distclean
 .DELETE_ON_ERROR:
 
 help:  ## list the tasks
@@ -97,6 +97,10 @@ bench: $(VENV)/.installed-run $(matched)  ## compare kernels and compressors wit
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench fabric
 	$(BIN)/hpcopt bench solvers
 	$(MPIEXEC) -n 2 $(BIN)/hpcopt bench solvers --sparse
+
+prediction: $(VENV)/.installed-test $(matched)  ## predicted against measured seconds of all synchronous solvers, on 2 ranks
+	$(BIN)/python -m tests.prediction measure runs/prediction --ranks 2
+	$(BIN)/python -m tests.prediction table runs/prediction
 
 clean:  ## remove caches and built pages (runs/ and the environments stay)
 	rm -rf build dist docs/_build .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
