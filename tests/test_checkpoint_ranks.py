@@ -58,13 +58,13 @@ def test_real_ranks_that_are_cut_short_end_with_the_same_bits(tmp_path):
 @requires_mpi
 def test_a_rank_that_is_killed_costs_what_came_after_the_checkpoint_and_nothing_else(arguments, tmp_path):
     stop = ["--set", "stop.iterations=100", "--set", "checkpoint.every=8"]
-    whole = hpcopt_ranks(2, *arguments, tmp_path / "whole", *stop)
+    whole = hpcopt_ranks(2, *arguments, tmp_path / "whole", *stop, timeout=100)
     assert whole.returncode == 0, whole.stderr
     killed = [sys.executable, STRUCK, "SIGKILL", "1", "12", *arguments, tmp_path / "cut", *stop]
-    assert mpiexec(2, *killed, timeout=30, env=ENVIRONMENT).returncode != 0
+    assert mpiexec(2, *killed, timeout=100, env=ENVIRONMENT).returncode != 0
     (saved,) = checkpoints.whole(tmp_path / "cut")
     assert 40 <= saved <= 56
-    resumed = hpcopt_ranks(2, "run", tmp_path / "cut", "--resume")
+    resumed = hpcopt_ranks(2, "run", tmp_path / "cut", "--resume", timeout=100)
     assert resumed.returncode == 0, resumed.stderr
     assert f"resumed from the checkpoint at iteration {saved}\n" in resumed.stdout
     expected, found = ([{**row, "seconds": 0.0} for row in records(tmp_path / name)] for name in ("whole", "cut"))
@@ -79,13 +79,13 @@ def test_a_rank_that_is_killed_costs_what_came_after_the_checkpoint_and_nothing_
 def test_a_rank_that_is_asked_to_end_lets_all_of_them_save_the_run(name, arguments, tmp_path):
     out = tmp_path / "out"
     started = [sys.executable, STRUCK, name, "1", "12", *arguments, out, "--set", "stop.iterations=1000000"]
-    done = mpiexec(2, *started, timeout=60, env=ENVIRONMENT)
+    done = mpiexec(2, *started, timeout=100, env=ENVIRONMENT)
     assert done.returncode == 75, done.stderr
     (saved,) = checkpoints.whole(out)
     told = [line for line in done.stderr.splitlines() if line.startswith("hpcopt")]
     assert told == [f"hpcopt: checkpointed at iteration {saved} in {out}; the same command with --resume goes on"]
     assert json.loads((out / "run.json").read_text())["result"] is None
-    more = hpcopt_ranks(2, "run", out, "--resume", "--set", f"stop.iterations={saved + 9}")
+    more = hpcopt_ranks(2, "run", out, "--resume", "--set", f"stop.iterations={saved + 9}", timeout=100)
     assert more.returncode == 0, more.stderr
     assert records(out)[-1]["iteration"] == saved + 9
     assert is_in_step(out)
@@ -102,6 +102,6 @@ def test_asynchronous_ranks_stop_for_a_checkpoint_and_start_again_without_a_loss
 def test_alone_too(arguments, tmp_path):
     started = [sys.executable, STRUCK, "SIGTERM", "0", "12", *arguments, tmp_path / "out", "--virtual", "3"]
     stop = ["--set", "stop.iterations=1000000"]
-    done = subprocess.run([*started, *stop], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*started, *stop], capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 75, done.stderr
     assert len(checkpoints.whole(tmp_path / "out")) == 1
