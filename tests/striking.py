@@ -61,6 +61,12 @@ KINDS = {  # name -> (signal, whom)
     "a rank pauses for a second": (signal.SIGSTOP, "rank"),
     "a rank stops for good": (signal.SIGSTOP, "rank"),
 }
+MOMENTS = {  # name -> (the file that is awaited, the seconds after it within which the signal is sent)
+    "starting": ("spec.toml", 3.0),
+    "solving": ("out/trace.jsonl", 1.0),
+    "checkpoint": ("out/checkpoint", 0.5),
+    "writing": ("out/model.npz", 0.5),
+}
 PATIENCE = 180.0  # seconds for a run that nobody ends, on a busy machine
 LONGEST = 12.0  # seconds until a job must have ended
 WATCHDOG = ("--set", "watchdog.after=2", "--set", "watchdog.abort=true")
@@ -75,7 +81,6 @@ class Job:
         self.text = folder / "output.txt"
         environment = {**os.environ, **SETTINGS, TAG: self.tag, "TMPDIR": str(folder), "PYTHONPATH": str(Path.cwd())}
         command = [find_mpiexec(), "-n", str(ranks), sys.executable, "-m", "hpcopt", "run", *arguments]
-        self.begun = time.monotonic()
         with self.text.open("ab") as out:  # appended to, like a batch log
             self.launcher = subprocess.Popen(
                 list(map(str, command)),
@@ -128,12 +133,13 @@ def main() -> None:
     rng = random.Random(asked.seed)
     told: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="faults") as scratch:
-        peaceful = {(name, ranks): undisturbed(Path(scratch), name, ranks) for name in SOLVERS for ranks in {*SIZES}}
+        peaceful: dict[tuple[str, int], list[object]] = {}
         for number in range(asked.faults):
             kind = list(KINDS)[number % len(KINDS)]
             name, ranks = rng.choice(list(SOLVERS)), rng.choice(SIZES)
-            seconds = peaceful[name, ranks]["seconds"]
-            struck = strike(rng, Path(scratch), kind, name, ranks, peaceful[name, ranks], rng.uniform(0.1, seconds))
+            if (name, ranks) not in peaceful:
+                peaceful[name, ranks] = undisturbed(Path(scratch), name, ranks)
+            struck = strike(rng, Path(scratch), kind, name, ranks, peaceful[name, ranks])
             told.append(struck)
             line = json.dumps({"number": number, **struck})
             print(line, flush=True)
@@ -144,17 +150,16 @@ def main() -> None:
     raise SystemExit(any(one["wrong"] for one in told))
 
 
-def undisturbed(scratch: Path, name: str, ranks: int) -> dict[str, object]:
-    """Make a run that nobody disturbs; return what it ends with, and how long it takes."""
+def undisturbed(scratch: Path, name: str, ranks: int) -> list[object]:
+    """Make a run that nobody disturbs; return what it ends with."""
     folder = scratch / f"{name}-{ranks}"
     folder.mkdir()
     job = Job(ranks, folder, *arguments(folder, name))
     code = job.wait(PATIENCE)
-    seconds = time.monotonic() - job.begun
     job.clean()
     if code != 0:
         raise SystemExit(f"undisturbed, {name} on {ranks} ranks ends with {code}:\n{job.text.read_text()}")
-    return {"seconds": seconds, "end": ending(folder / "out")}
+    return ending(folder / "out")
 
 
 def arguments(folder: Path, name: str) -> list[str]:
@@ -174,21 +179,21 @@ def ending(out: Path) -> list[object]:
 
 
 def strike(
-    rng: random.Random, scratch: Path, kind: str, name: str, ranks: int, peaceful: dict[str, object], after: float
+    rng: random.Random, scratch: Path, kind: str, name: str, ranks: int, peaceful: list[object]
 ) -> dict[str, object]:
-    """Make a run, strike after some seconds, resume it; return what has happened."""
+    """Make a run, strike at a random moment, resume it; return what has happened."""
     folder = Path(tempfile.mkdtemp(dir=scratch))
     number, whom = KINDS[kind]
     stays = kind == "a rank stops for good"
     job = Job(ranks, folder, *arguments(folder, name), *(WATCHDOG if stays else ()))
-    told: dict[str, object] = {"kind": kind, "solver": name, "ranks": ranks, "after": round(after, 2), "wrong": []}
+    told: dict[str, object] = {"kind": kind, "solver": name, "ranks": ranks, "wrong": []}
     wrong: list[str] = told["wrong"]  # type: ignore[assignment]
     try:
-        if stays:  # the watchdog watches iterations only
-            while not list((folder / "out" / "checkpoint").glob("*")) and job.launcher.poll() is None:
-                time.sleep(0.02)
-        else:
-            time.sleep(after)
+        moment = "checkpoint" if stays else rng.choice(list(MOMENTS))  # the watchdog watches iterations only
+        awaited, longest = MOMENTS[moment]
+        while not (folder / awaited).exists() and job.launcher.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, longest))
         victim = rng.randrange(ranks)
         pid = job.launcher.pid if whom == "launcher" else job.rank(victim)
         told["phase"] = phase_of(folder / "out", there=pid is not None, over=job.launcher.poll() is not None)
@@ -218,7 +223,7 @@ def strike(
     again.clean()
     if code != 0:
         wrong.append(f"resumed from {kept[-1:]}, it ends with {code}: {again.text.read_text(errors='replace')[-600:]}")
-    elif ending(folder / "out") != peaceful["end"]:
+    elif ending(folder / "out") != peaceful:
         wrong.append("resumed, it ends differently")
     shutil.rmtree(folder)
     return told
