@@ -102,6 +102,15 @@ def test_a_run_with_a_missing_calibration_ends_with_the_name_of_the_file(tmp_pat
         seconds(tmp_path / "nowhere.toml")
 
 
+def test_a_run_does_not_go_on_with_another_calibration(file, tmp_path):
+    spec = {**SPEC, "cluster": {**SPEC["cluster"], "calibration": str(file)}}
+    spec |= {"output": {"folder": str(tmp_path / "run")}, "checkpoint": {"every": 5}}
+    hpcopt.run(spec)
+    file.write_text(file.read_text() + "# the same numbers, but perhaps not\n")
+    with pytest.raises(InputError, match=r"calibration\.sha256 was .*, and is "):
+        hpcopt.run({**spec, "stop": {"iterations": 20}}, resume=True)
+
+
 def test_the_time_of_a_run_is_that_of_its_calls_operations_and_own_code(file):
     pass_, rows = 10, 8
     read = 4.0 * 20 * rows

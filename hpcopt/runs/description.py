@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import importlib.metadata
 import platform
 from pathlib import Path
 from typing import Any
 
+from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.results.outcome import Outcome
 from hpcopt.results.record import WHERE_THERE, finite
@@ -52,6 +54,7 @@ def describe(
         "seed": spec.seed,
         "cluster": cluster.kind,
         "nodes": cluster.size,
+        **calibration_of(spec, cluster),
         **({"topology": mixing.words()} if mixing is not None else {}),
         **({"hubs": hubs.words(), "hub_ranks": list(hubs.hubs)} if hubs is not None else {}),
         **({"heterogeneity": heterogeneity} if heterogeneity else {}),
@@ -85,6 +88,15 @@ def origin_of(solver: Solver[Any]) -> dict[str, Any]:
     if file is not None:
         return {"solver_file": {"name": Path(file.path).name, "sha256": file.sha256}}
     return {} if package is None else {"solver_package": package}
+
+
+def calibration_of(spec: Specification, cluster: Cluster) -> dict[str, Any]:
+    """Return what identifies the calibration that the times of virtual nodes depend on, if they do."""
+    given = spec.cluster.calibration
+    if given is None or cluster.kind != "virtual":
+        return {}
+    path = Path(given)
+    return {"calibration": {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}}
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from hpcopt.annotations import shown
 from hpcopt.fabric.interface import Cluster
-from hpcopt.runs.description import origin_of
+from hpcopt.runs.description import calibration_of, origin_of
 from hpcopt.spec.fingerprint import identity
 from hpcopt.spec.labels import flat
 from hpcopt.spec.specification import Specification, as_toml_dict
 from hpcopt.version import __version__
 
-_KEYS = ("cluster", "nodes", "solver_file", "solver_package")  # of run.json
+_KEYS = ("cluster", "nodes", "calibration", "solver_file", "solver_package")  # of run.json
 _APART = ("checkpoint", "watchdog")  # tables that change nothing in a run's folder
 
 
@@ -32,6 +32,7 @@ def wanted(spec: Specification, cluster: Cluster, apart: Collection[str] = ()) -
         "specification": as_toml_dict(spec),
         "cluster": cluster.kind,
         "nodes": cluster.size,
+        **calibration_of(spec, cluster),
         **origin_of(variant.solver),
     }
     return told(json.loads(json.dumps(described)), apart)
