@@ -31,7 +31,7 @@ name = "giant"
 
 
 def without_encoding(path):
-    """Yield the lines of a file that open text files without an encoding."""
+    """Yield the lines of a file that open text files without an encoding; members of an archive are bytes."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
@@ -42,7 +42,7 @@ def without_encoding(path):
             name == "open" and any(mode in {"w", "r", "a"} for mode in modes)
         )
         said = {keyword.arg for keyword in node.keywords}
-        if text and owner != "os" and "encoding" not in said:
+        if text and owner not in {"os", "members"} and "encoding" not in said:
             yield node.lineno
 
 

@@ -88,7 +88,11 @@ def _rank_ended(table: HostTable, slot: int, end: Callable[[int], NoReturn]) -> 
 def _free_shared_memory() -> None:
     """Remove the names of this job's segments of shared memory, which MPICH would leave behind; mapped ones live on."""
     with suppress(OSError):
-        lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if SHARED in line]
+        lines = [
+            line
+            for line in Path("/proc/self/maps").read_text(errors="replace", encoding="utf-8").splitlines()
+            if SHARED in line
+        ]
         for path in {line.split(maxsplit=5)[5] for line in lines}:
             if not path.endswith("(deleted)"):
                 Path(path).unlink(missing_ok=True)

@@ -138,7 +138,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the study's folder: two workers at once would disturb each other's times, and write to the same files."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    with (folder / LOCK).open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

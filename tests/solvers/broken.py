@@ -1,4 +1,4 @@
-"""Gradient descent that breaks five rules of the contract between solvers and the driver."""
+"""Gradient descent that breaks six rules of the contract between solvers and the driver."""
 
 from dataclasses import dataclass
 
