@@ -88,12 +88,8 @@ def _rank_ended(table: HostTable, slot: int, end: Callable[[int], NoReturn]) -> 
 def _free_shared_memory() -> None:
     """Remove the names of this job's segments of shared memory, which MPICH would leave behind; mapped ones live on."""
     with suppress(OSError):
-        lines = [
-            line
-            for line in Path("/proc/self/maps").read_text(errors="replace", encoding="utf-8").splitlines()
-            if SHARED in line
-        ]
-        for path in {line.split(maxsplit=5)[5] for line in lines}:
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+        for path in {line.split(maxsplit=5)[5] for line in maps if SHARED in line}:
             if not path.endswith("(deleted)"):
                 Path(path).unlink(missing_ok=True)
 
