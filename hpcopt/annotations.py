@@ -204,7 +204,7 @@ def _one_kind(info: kinds.Type | None) -> str:
         case kinds.BoolType():
             words = "true or false"
         case kinds.ListType(item_type=item) | kinds.VarTupleType(item_type=item):
-            words = f"a list (each item: {allowed(item)})"
+            words = f"a list{' that is not empty' if info.min_length else ''} (each item: {allowed(item)})"
         case kinds.CustomType(cls=part):
             words = f"a {part.__name__.lower()}"
         case kinds.DataclassType(fields=fields) if len(fields) <= _MOST_KEYS:

@@ -92,7 +92,7 @@ def test_times_are_read_as_slurm_reads_them(time, expected):
     ("keys", "message"),
     [
         ({"time": "1h"}, "time: expected a time: minutes, M:S, H:M:S or D-H:M:S, got \"1h\""),
-        ({"time": "0:00"}, "time: above 0"),
+        ({"time": "0:00"}, "time: expected more than 0 seconds"),
         ({"nodes": 0}, "nodes: expected an integer >= 1, got 0"),
         ({"name": "a b"}, "name: expected text without spaces"),
         ({"commands": ()}, "commands: at least one"),

@@ -186,10 +186,28 @@ def test_a_torn_checkpoint_is_never_used_and_without_another_one_a_damaged_one_e
     path = checkpoints.file_of(checkpoints.place_of(tmp_path, 15), 0)
     path.write_bytes(b"")
     trace = (tmp_path / "trace.jsonl").read_text()
-    with pytest.raises(InputError, match=r"process-0\.npz: cut short: .*; there is no earlier checkpoint"):
+    with pytest.raises(InputError, match=r"process-0\.npz: cut short: .*; no other checkpoint can be used"):
         start(tmp_path, resume=True)
     assert (tmp_path / "trace.jsonl").read_text() == trace
     assert torn.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("files", [], "it does not have the file of process 0"),
+        ("versions", {}, "written by hpcopt of an unknown version"),
+        ("iteration", 12, "it has been changed since it was written"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_folder_is_refused_even_if_its_sum_does(key, value, told, tmp_path, killed):
+    cut_short(tmp_path, killed, every(15), 18)
+    path = checkpoints.place_of(tmp_path, 15) / checkpoints.MANIFEST
+    content = json.loads(path.read_text()) | {key: value}
+    del content["sha256"]
+    path.write_text(json.dumps(content | {"sha256": checkpoints._sum(content)}))
+    with pytest.raises(InputError, match=told):
+        start(tmp_path, resume=True)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])

@@ -67,6 +67,7 @@ def test_any_text_survives_a_toml_file():
         ("ranks = [1, 0]", {}, "line 2: scaling.ranks.1: expected an integer >= 1, got 0"),
         ("ranks = [1, 1]", {}, "line 2: scaling.ranks: 1 is given twice"),
         ("ranks = 1\nrank = 2", {}, "line 3: scaling.rank: unknown key"),
+        ("ranks = 1\nlaunch = 'mpiexec \"-x'", {}, 'line 3: scaling.launch: expected a command, such as "mpiexec"'),
         ("repeats = 2", {}, "scaling.ranks: missing"),
         ('ranks = 1\nkind = "weak"', {}, 'scaling.rows_per_rank: missing; kind = "weak" requires it'),
         ("ranks = 1\nrows = 5", {}, 'line 3: scaling.rows: not used with kind = "strong"'),

@@ -93,7 +93,7 @@ class Job:
         if self.commands is not None and not self.commands:
             raise InputError("commands: at least one")
         if seconds(self.time) == 0:
-            raise InputError(f"time: above 0, got {self.time}")
+            raise InputError(f"time: expected more than 0 seconds, got {self.time}")
         for command in self.commands or ():
             self.places(command)
 

@@ -152,12 +152,14 @@ def read_profile(name: str | None = None) -> ClusterProfile:
             return ClusterProfile()
         raise InputError(f"no file with cluster profiles: neither {FILE} here, nor ~/{_HOME}, nor {_NAMED} is set")
     tables, origin = read_tables(path)
+    if not tables:
+        raise InputError(f"{path}: no cluster; expected a table for each: [NAME], with partition, account and so on")
     known = ", ".join(tables)
     if name is None and len(tables) != 1:
-        raise InputError(f"{path}: which of its clusters? known: {known or 'none'}")
+        raise InputError(f"{path}: which of its clusters? known: {known}")
     chosen = next(iter(tables)) if name is None else name
     if chosen not in tables:
-        raise InputError(f"{path}: no cluster {shown(chosen)}{nearest(chosen, tables)}; known: {known or 'none'}")
+        raise InputError(f"{path}: no cluster {shown(chosen)}{nearest(chosen, tables)}; known: {known}")
     if not isinstance(tables[chosen], dict):
         raise origin.error((chosen,), f"expected a table for each cluster: [{chosen}]")
     return checked(tables[chosen], ClusterProfile, (chosen,), origin)

@@ -81,6 +81,10 @@ def submission(
         For any error in the specification, with each of the combinations; for a number of ranks that it cannot have;
         for a folder that cannot be written, or holds another run.
     """
+    keys = [text.partition("=")[0].strip() for text in array]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise InputError(f"array: {twice} is given twice; put all its values into one: {twice}=V,V,...")
     combinations = list(itertools.product(*map(_alternatives, array)))
     checked = [_checked(file, [*overrides, *chosen], job) for chosen in combinations]
     base = folder or Path(checked[0][1].output.folder or "")
@@ -132,7 +136,7 @@ def _alternatives(text: str) -> list[str]:
     """Return an override for each of the values in `key.path=value,value,...`."""
     key, equals, values = text.partition("=")
     found = [value.strip() for value in values.split(",")]
-    if not equals or not all(found):
+    if not key.strip() or not equals or not all(found):
         raise InputError(f"array {text}: expected key.path=value,value,..., as in seed=0,1,2")
     return [f"{key.strip()}={value}" for value in found]
 

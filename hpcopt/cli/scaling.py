@@ -68,6 +68,10 @@ def submit(
     from hpcopt.scaling.submit import to_start
 
     planned, stands = _planned(study, out)
+    if planned.study.table.on != "slurm" and (profile is not None or tasks_per_node is not None or array):
+        raise InputError(
+            'profile, tasks_per_node and array are for studies with on = "slurm" in [scaling]; leave them out'
+        )
     left = to_start(planned.points, stands)
     if not quiet:
         _warn(planned)
@@ -184,7 +188,8 @@ def _tell_expected(planned: Plan, stands: dict[str, Standing]) -> None:
 
     hours, known = expected_hours(planned, stands)
     if known:
-        print(f"about {hours:.3g} core-hours are left, by the {known} points that are done")
+        done = "point that is" if known == 1 else "points that are"
+        print(f"about {hours:.3g} core-hours are left, by the {known} {done} done")
 
 
 def _tell_commands(planned: Plan, points: Sequence[Point]) -> None:

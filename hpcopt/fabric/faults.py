@@ -100,7 +100,7 @@ def check_ranks(faults: Iterable[Fault], size: int, *, virtual: bool) -> None:
     for fault in faults:
         stranger = max(fault.ranks)
         if stranger >= size:
-            raise InputError(f'inject: "{fault.text}": no node {stranger}: the {size} nodes are numbered from 0')
+            raise InputError(f'inject: "{fault.text}": no node {stranger}: nodes are numbered from 0 to {size - 1}')
         if virtual and fault.phase:
             raise InputError(f'inject: "{fault.text}": virtual nodes share one process; give round instead of phase')
 

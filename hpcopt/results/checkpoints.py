@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hpcopt.annotations import Count, Whole
+from hpcopt.annotations import Count, Whole, shown
 from hpcopt.errors import InputError
 from hpcopt.files import UNFINISHED, written_whole
 from hpcopt.results import checked
@@ -124,18 +124,23 @@ def manifest_of(place: Path) -> Manifest:
     content = checked.json_object(path)
     told = content.pop("sha256", None)
     if content.get("format") != FORMAT:
-        raise InputError(f"{path}: format {content.get('format')}; this version of hpcopt reads format {FORMAT}")
+        raise InputError(f"{path}: format {shown(content.get('format'))}; this version of hpcopt reads format {FORMAT}")
     try:
         manifest = msgspec.convert(content, Manifest)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: damaged: {error}") from None
-    if told != _sum(content):
+    if told != _sum(content) or manifest.iteration != int(place.name):
         raise InputError(f"{path}: damaged: it has been changed since it was written")
     return manifest
 
 
-def state_in(place: Path, process: int, seal: Seal) -> Any:
+def state_in(place: Path, process: int, seals: Sequence[Seal]) -> Any:
     """Return the plain data in the file of a process.
+
+    Parameters
+    ----------
+    seals
+        What the manifest says of the file of each process.
 
     Raises
     ------
@@ -143,6 +148,9 @@ def state_in(place: Path, process: int, seal: Seal) -> Any:
         If it is missing, truncated or changed.
     """
     path = file_of(place, process)
+    if process >= len(seals):
+        raise InputError(f"{place / MANIFEST}: damaged: it does not have the file of process {process}")
+    seal = seals[process]
     try:
         found = sealed(path)
     except OSError as error:

@@ -137,7 +137,7 @@ def last_checkpoint(cluster: Cluster, subject: Subject, out: Path, *, quiet: boo
             return found
         complaint = complaint or why
     if complaint:
-        raise AgreedError(f"{complaint}; there is no earlier checkpoint", Remedy.AFRESH)
+        raise AgreedError(f"{complaint}; no other checkpoint can be used", Remedy.AFRESH)
     if there["run"] and speaks and not quiet:
         print(f"{out}: there is no checkpoint yet; the run starts from the beginning", flush=True)
     return None
@@ -187,12 +187,12 @@ def _snapshots(cluster: Cluster, manifest: Manifest, place: Path) -> dict[int, S
     """Return the snapshots of this process's nodes, taken by these nodes or by another number of nodes."""
     rank, size = cluster.processes.rank, cluster.size
     if manifest.nodes == size:
-        return _by_rank(files.state_in(place, rank, manifest.files[rank]))
-    first = _by_rank(files.state_in(place, 0, manifest.files[0]))
+        return _by_rank(files.state_in(place, rank, manifest.files))
+    first = _by_rank(files.state_in(place, 0, manifest.files))
     counted = [snapshot["node"] for snapshot in first.values()]
     if rank == 0:
-        for other, seal in enumerate(manifest.files[1:], start=1):
-            counted += [snapshot["node"] for snapshot in files.state_in(place, other, seal).values()]
+        for other in range(1, len(manifest.files)):
+            counted += [snapshot["node"] for snapshot in files.state_in(place, other, manifest.files).values()]
     return {node: moved(first[0], counted if node == 0 else [], node, size) for node in cluster.local_nodes}
 
 
@@ -202,11 +202,11 @@ def _by_rank(state: dict[str, Snapshot]) -> dict[int, Snapshot]:
 
 def _tell(found: Resumed, out: Path, nodes: int, *, quiet: bool) -> None:
     manifest = found.manifest
-    changes = {name: version for name, version in manifest.versions.items() if versions()[name] != version}
-    for name, version in changes.items():
-        warn(
-            f"the checkpoint was written with {name} {version}, and this is {versions()[name]}; last digits may differ"
-        )
+    here = versions()
+    for name, version in manifest.versions.items():
+        if here.get(name) != version:
+            change = f"written with {name} {version}, and this is {here.get(name)}"
+            warn(f"the checkpoint was {change}; last digits may differ")
     if manifest.trace is None:
         warn(f"{out}: the trace had been lost before the checkpoint; the run goes on without one")
     if not quiet:

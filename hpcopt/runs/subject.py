@@ -54,8 +54,9 @@ class Subject:
 
     def stranger(self, manifest: Manifest) -> str:
         """Return why a checkpoint does not belong to this run; empty if it does."""
-        if manifest.versions["hpcopt"] != __version__:
-            return f"written by hpcopt {manifest.versions['hpcopt']}, and this is {__version__}"
+        version = manifest.versions.get("hpcopt", "of an unknown version")
+        if version != __version__:
+            return f"written by hpcopt {version}, and this is {__version__}"
         if manifest.fingerprint != self.fingerprint or manifest.solver != self.solver:
             return "the checkpoint of another specification"
         if manifest.data != self.data:

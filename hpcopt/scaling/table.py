@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -89,8 +90,8 @@ class ScalingTable:
             raise InputError('virtual: on = "virtual" runs on virtual nodes already; put the numbers into ranks')
         if self.on == "virtual" and self.threads != (1,):
             raise InputError("threads: virtual nodes have none; remove it")
-        if not self.launch.split():
-            raise InputError('launch: expected a command, such as "mpiexec"')
+        if not _words(self.launch):
+            raise InputError('launch: expected a command, such as "mpiexec", with its quotes closed')
 
     def _check_rows(self) -> None:
         needed = {"strong": None, "weak": "rows_per_rank", "throughput": "rows"}[self.kind]
@@ -127,6 +128,14 @@ class ScalingTable:
             assert self.rows_per_rank is not None, "checked"
             return (self.rows_per_rank * ranks,)
         return _numbers(self.rows) if self.rows is not None else (None,)
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command as a shell reads them; none if a quote is not closed."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
 
 
 def _numbers(given: tuple[int, ...] | int) -> tuple[int, ...]:

@@ -289,6 +289,8 @@ def checked_specification(tables: dict[str, Any], many: bool, origin: Origin, fi
     InputError
         With the place and the key, for any error.
     """
+    if "scaling" in tables:
+        raise origin.error(("scaling",), "this is a scaling study, which starts many runs; give it to hpcopt scaling")
     stragglers_vary = _with_seeds(tables)
     given = _with_files(checked(tables, Tables, origin=origin), origin, file)
     formulation = _formulation(given.problem, origin)

@@ -39,11 +39,11 @@ def _read(path: str | Path) -> str:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected a specification in TOML") from None
+        raise InputError(f"{path}: is a folder; expected a TOML file") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text; expected a specification in TOML") from None
+        raise InputError(f"{path}: is not UTF-8 text; expected a TOML file") from None
 
 
 def _syntax(message: str) -> str:

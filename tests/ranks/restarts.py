@@ -40,7 +40,7 @@ def states(place):
     (iteration,) = checkpoints.whole(place)
     there = checkpoints.place_of(place, iteration)
     files = checkpoints.manifest_of(there).files
-    nodes = [node for rank, seal in enumerate(files) for node in checkpoints.state_in(there, rank, seal).values()]
+    nodes = [node for rank in range(len(files)) for node in checkpoints.state_in(there, rank, files).values()]
     return iteration, [node["state"] for node in nodes]
 
 
