@@ -145,7 +145,7 @@ class Heterogeneity:
         for name, nodes in named.items():
             for node in nodes:
                 if node >= size:
-                    return f"{name}: no node {node}: the {size} nodes are numbered from 0"
+                    return f"{name}: no node {node}: nodes are numbered from 0 to {size - 1}"
         return None
 
     def pace(self, rank: int, size: int) -> Pace:

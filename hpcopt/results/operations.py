@@ -156,7 +156,7 @@ def read_operations(folder: Path, nodes: int) -> OperationTable | None:
         )
     wrong = np.flatnonzero(~is_row)
     if wrong.size:
-        raise InputError(f"{path}: damaged (line {wrong[0] + 2} is not an operation of one of the {nodes} nodes)")
+        raise InputError(f"{path}: damaged (line {wrong[0] + 2}: no such node or operation, or a number out of range)")
     _, operation = np.unique(rows["operation"], return_inverse=True)
     classes, link_class = np.unique(rows["link_class"], return_inverse=True)
     of_node = operation * len(classes) + link_class  # numbers take far less memory than the names
