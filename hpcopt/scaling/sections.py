@@ -180,8 +180,8 @@ def _fits(found: Findings) -> Iterator[Block]:
     if nets:
         yield plain_table(("network", "latency, s", "bandwidth, B/s", "residual", "places"), nets)
     if not laws or not nets:
-        wanted = f"A fit takes {FEWEST} numbers of ranks with cores of their own"
-        yield Paragraph(f"{wanted}; where there is none, there are fewer.")
+        wanted = f"A fit needs {FEWEST} numbers of ranks with cores of their own"
+        yield Paragraph(f"{wanted}; it is left out where there are fewer.")
 
 
 def _laws(found: Findings) -> Iterator[tuple[str, ...]]:
