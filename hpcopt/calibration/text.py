@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpcopt.fabric.calibration import Calibration, Curve, Links
+from hpcopt.topology.hubs.network import counted
 
 DIGITS = 4
 
@@ -44,7 +45,8 @@ def _value(value: Any) -> str:
 def words(calibration: Calibration) -> list[str]:
     """Return lines for the user: what was measured, in a few numbers."""
     found, pace = calibration.measured, calibration.overhead
-    lines = [f"{found.machine}; {found.ranks} ranks on {found.hosts} hosts; measured in {found.seconds:.0f} s"]
+    place = f"{counted(found.ranks, 'rank')} on {counted(found.hosts, 'host')}"
+    lines = [f"{found.machine}; {place}; measured in {found.seconds:.0f} s"]
     for storage, kernels in (("dense", calibration.dense), ("sparse", calibration.sparse)):
         rates = kernels.gradient.rates
         told = ", ".join(f"{rate / 1e9:.3g} at {size / 2**20:.3g} MiB" for size, rate in rates)
