@@ -97,6 +97,13 @@ def test_a_cluster_refuses_what_it_cannot_have():
         run("kill:rank=1,phase=read")
 
 
+@pytest.mark.parametrize(("text", "told"), [("slow:rank=0,factor=2,from=8", False), ("kill:rank=1,round=9", True)])
+def test_a_fault_whose_round_never_comes_is_named_when_the_run_has_ended(text, told, capfd):
+    run(text)
+    line = f"hpcopt: inject: did not happen, as the run has ended after 8 rounds: {text}\n"
+    assert capfd.readouterr().err == line * told
+
+
 def test_a_paused_virtual_node_makes_the_others_wait():
     def program(node):
         for _ in range(3):

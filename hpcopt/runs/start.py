@@ -26,6 +26,7 @@ from hpcopt.runs.faults import injected
 from hpcopt.runs.finished import Run
 from hpcopt.runs.goal import with_goal
 from hpcopt.runs.hubs import rates_hint, rates_in_words
+from hpcopt.runs.missed import tell_missed
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.progress import ReadingProgress
 from hpcopt.runs.resuming import finished, last_checkpoint
@@ -137,7 +138,10 @@ def run_as_read(  # noqa: PLR0913  (as above)
                 resumed = last_checkpoint(cluster, Subject.of(spec, prepared, solver), out, quiet=quiet)
             clear = folders.clear if resumed is None else resumed.clear
             with kept_if_interrupted(None if resume else out):
-                return execute(spec, prepared, label, solver, out, clear=clear, resumed=resumed, quiet=quiet)
+                ended = execute(spec, prepared, label, solver, out, clear=clear, resumed=resumed, quiet=quiet)
+            if cluster.local_nodes[0] == 0:
+                tell_missed(conditions.faults, ended.result["rounds"])
+            return ended
 
 
 def _begun(folder: Path, overrides: Iterable[str], out: str | Path | None) -> Specification:
