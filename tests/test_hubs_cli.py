@@ -90,7 +90,7 @@ def test_levels_tables_of_the_graph_and_the_seed_are_heard(tmp_path, monkeypatch
         (["--set", "workers_per_hub=[3,0]"], "--set workers_per_hub=[3,0]: hub 1 has no workers"),
         (["--set", "workers_per_hub=[3,2]"], "workers_per_hub: 2 hubs with 3 and 2 workers need 5 nodes; there are 10"),
         (["--set", "hubs=5", "--set", "graph=torus"], "graph: torus: 5 nodes do not fill a rectangle"),
-        (["--weights", "metropolis"], "--set weights=metropolis: unknown key (known: hubs, "),
+        (["--weights", "metropolis"], "--weights metropolis: unknown key (known: hubs, "),
         (["-o", "p.xyz"], "a picture's suffix is one of"),
     ],
 )

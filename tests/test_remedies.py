@@ -18,7 +18,7 @@ from tests.fake_group import on_processes
 ROOT = Path(hpcopt.__file__).parent
 LIBRARY = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] != "cli"]
 FLAG = re.compile(r"(?<![\w-])(--[a-z]+|-o)\b")
-OTHERS = ("--set", "--mpi")  # the text of the user's override; a flag of srun
+OTHERS = ("--set", "--array", "--mpi")  # the texts of the user's overrides; a flag of srun
 PROGRAMS = {  # file -> arguments of a program that it starts: Vowpal Wabbit, git, SLURM, launchers, hpcopt itself
     "plain_learners.py": ("--adaptive", "--loss", "--l", "--noconstant", "--quiet", "--cache"),
     "environment.py": ("--no", "--always", "--dirty", "--abbrev", "--exclude"),
@@ -30,7 +30,7 @@ PROGRAMS = {  # file -> arguments of a program that it starts: Vowpal Wabbit, gi
     "script.py": ("--nodes", "--ntasks"),
     "submission.py": ("--out", "--resume"),
     "commands.py": ("--out", "--overwrite", "--quiet"),
-    "queue.py": ("--array", "--format", "--jobs", "--noheader", "--parsable", "--states"),
+    "queue.py": ("--format", "--jobs", "--noheader", "--parsable", "--states"),
 }
 
 

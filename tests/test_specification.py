@@ -17,6 +17,7 @@ from hpcopt.solvers.local_newton import LocalNewton
 from hpcopt.solvers.parts.line_search import Armijo
 from hpcopt.solvers.parts.step_size import Schedule
 from hpcopt.spec.labels import labels
+from hpcopt.spec.overrides import Override
 from hpcopt.spec.solver_tables import build_solver
 from hpcopt.spec.specification import as_toml_dict, read_specification, specification_from
 from hpcopt.spec.toml_lines import key_lines
@@ -328,6 +329,11 @@ def test_a_refusal_names_the_file_the_line_the_key_and_what_would_be_right(write
 )
 def test_a_refused_override_is_named_as_one(write, override, message):
     assert refusal(write(ONE), override).startswith(message)
+
+
+def test_an_option_with_an_override_of_its_own_is_named_instead(write):
+    assert refusal(write(ONE), Override("seed=x", "--array seed=x")).startswith("--array seed=x: expected an integer")
+    assert refusal(write(ONE), Override("seed.x=1", "--virtual 2")).startswith("--virtual 2: seed is not a table")
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,13 @@ def test_the_job_and_the_profile_are_in_the_script(here, capsys):
     ("words", "message"),
     [
         (["a.toml", "--set", "stop.roun=3"], "--set stop.roun=3: unknown key; did you mean 'rounds'?"),
-        (["a.toml", "--array", "seed=1,x"], '--set seed=x: expected an integer >= 0, got "x"'),
-        (["a.toml", "--array", "seed"], "array seed: expected key.path=value,value,..., as in seed=0,1,2"),
-        (["a.toml", "--array", "seed=1,1"], "array: two of its runs would have the same folder, runs/a/seed=1"),
-        (["a.toml", "--array", "=1,1"], "array =1,1: expected key.path=value,value,..., as in seed=0,1,2"),
+        (["a.toml", "--array", "seed=1,x"], '--array seed=x: expected an integer >= 0, got "x"'),
+        (["a.toml", "--array", "seed"], "--array seed: expected key.path=value,value,..., as in seed=0,1,2"),
+        (["a.toml", "--array", "seed=1,1"], "--array: two of its runs would have the same folder, runs/a/seed=1"),
+        (["a.toml", "--array", "=1,1"], "--array =1,1: expected key.path=value,value,..., as in seed=0,1,2"),
         (
             ["a.toml", "--array", "seed=1", "--array", "seed=2"],
-            "array: seed is given twice; put all its values into one",
+            "--array: seed is given twice; put all its values into one",
         ),
         (["a.toml", "--time", "2h"], 'time: expected a time: minutes, M:S, H:M:S or D-H:M:S, got "2h"'),
         (

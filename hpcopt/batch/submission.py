@@ -19,6 +19,7 @@ from hpcopt.results.checked import description as described_in
 from hpcopt.results.folder import RUN
 from hpcopt.runs.identity import difference, told
 from hpcopt.runs.resuming import MAY_DIFFER
+from hpcopt.spec.overrides import Override
 from hpcopt.spec.specification import Specification, as_toml_dict, read_specification
 from hpcopt.version import __version__
 
@@ -84,7 +85,7 @@ def submission(
     keys = [text.partition("=")[0].strip() for text in array]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
-        raise InputError(f"array: {twice} is given twice; put all its values into one: {twice}=V,V,...")
+        raise InputError(f"--array: {twice} is given twice; put all its values into one: {twice}=V,V,...")
     combinations = list(itertools.product(*map(_alternatives, array)))
     checked = [_checked(file, [*overrides, *chosen], job) for chosen in combinations]
     base = folder or Path(checked[0][1].output.folder or "")
@@ -137,8 +138,8 @@ def _alternatives(text: str) -> list[str]:
     key, equals, values = text.partition("=")
     found = [value.strip() for value in values.split(",")]
     if not key.strip() or not equals or not all(found):
-        raise InputError(f"array {text}: expected key.path=value,value,..., as in seed=0,1,2")
-    return [f"{key.strip()}={value}" for value in found]
+        raise InputError(f"--array {text}: expected key.path=value,value,..., as in seed=0,1,2")
+    return [Override(f"{key.strip()}={value}", f"--array {key.strip()}={value}") for value in found]
 
 
 def _folders(base: Path, combinations: Sequence[Sequence[str]]) -> list[Path]:
@@ -146,5 +147,5 @@ def _folders(base: Path, combinations: Sequence[Sequence[str]]) -> list[Path]:
     names = [re.sub(r"[^\w.=,-]+", "-", ",".join(chosen)) for chosen in combinations]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"array: two of its runs would have the same folder, {base / name}")
+            raise InputError(f"--array: two of its runs would have the same folder, {base / name}")
     return [base / name if name else base for name in names]

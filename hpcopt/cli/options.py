@@ -10,7 +10,7 @@ import typer
 
 from hpcopt.errors import Remedy
 from hpcopt.portions import number, whole
-from hpcopt.spec.overrides import override
+from hpcopt.spec.overrides import Override, override
 
 
 def at_least(least: int) -> Callable[[object], int]:
@@ -110,6 +110,10 @@ CHECKPOINTED = 75  # exit code
 
 def overridden(overrides: list[str] | None, virtual: int | None, solver_file: Path | None = None) -> list[str]:
     """Return all overrides, with those of `--virtual` and `--solver-file` last."""
-    cluster = [] if virtual is None else ['cluster.kind="virtual"', f"cluster.workers={virtual}"]
-    file = [] if solver_file is None else [override("solver_file", str(solver_file))]
-    return [*(overrides or []), *cluster, *file]
+    cluster = ('cluster.kind="virtual"', f"cluster.workers={virtual}") if virtual is not None else ()
+    file = (override("solver_file", str(solver_file)),) if solver_file is not None else ()
+    return [
+        *(overrides or ()),
+        *(Override(text, f"--virtual {virtual}") for text in cluster),
+        *(Override(text, "--solver-file") for text in file),
+    ]

@@ -11,6 +11,7 @@ import typer
 from hpcopt.cli.options import at_least
 from hpcopt.cli.plot import check_format
 from hpcopt.outputs import check_apart, check_file
+from hpcopt.spec.overrides import Override
 from hpcopt.topology import TOPOLOGIES, Mixing, Topology, build, lay_out
 from hpcopt.topology.edge_list import File as EdgeList
 from hpcopt.topology.hubs import HubNetwork, Hubs
@@ -56,7 +57,8 @@ def topology(
     from threadpoolctl import threadpool_limits
 
     path = output or Path(f"{name}-{nodes}.png")
-    chosen = _chosen(name, [*(overrides or []), *([] if weights is None else [f"weights={weights}"])])
+    rule = [] if weights is None else [Override(f"weights={weights}", f"--weights {weights}")]
+    chosen = _chosen(name, [*(overrides or []), *rule])
     graph = chosen.topology if isinstance(chosen, Hubs) else chosen
     check_format(path)
     check_file(path)

@@ -1,7 +1,7 @@
 """From plain tables to checked objects, with errors in the user's terms.
 
-`hpcopt.annotations` reports the error in a value and its path; this module adds the file and line, or the `--set`, that
-it came from.
+`hpcopt.annotations` reports the error in a value and its path; this module adds the file and line, or the option,
+that it came from.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Origin:
     lines
         The line of every key of that file.
     overrides
-        Path -> text of the `--set` that set it.
+        Path -> the option that set it, with its value.
     """
 
     name: str = ""
@@ -44,11 +44,11 @@ class Origin:
         key = ".".join(map(str, path))
         for around in outwards:
             if around in self.overrides:
-                return _one_line(f"--set {self.overrides[around]}", "" if around == path else key, message)
+                return _one_line(self.overrides[around], "" if around == path else key, message)
         if path not in self.lines:
-            for inside, text in self.overrides.items():
+            for inside, given in self.overrides.items():
                 if inside[: len(path)] == path:
-                    return _one_line(f"--set {text}", key, message)
+                    return _one_line(given, key, message)
         line = next((self.lines[around] for around in outwards if around in self.lines), None)
         return _one_line(self.name if line is None else f"{self.name}, line {line}", key, message)
 
