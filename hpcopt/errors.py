@@ -45,7 +45,7 @@ class Remedy(Enum):
     WORKERS = " (the number of its nodes)"
     COMPARE = "; hpcopt.compare runs several"
     RESUME = "; give resume=True to go on"
-    AFRESH = "; give overwrite=True, and not resume=True, to start again"
+    AFRESH = "; give overwrite=True, and not resume=True, to start again, or another folder"
 
 
 class InputError(ValueError):

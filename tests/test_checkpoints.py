@@ -232,8 +232,24 @@ def test_a_damaged_trace_is_named(damage, tmp_path, killed):
 )
 def test_another_run_is_refused_with_the_first_key_that_differs(change, told, tmp_path, killed):
     cut_short(tmp_path, killed, every(10), 18)
-    with pytest.raises(InputError, match=f"{told}; give overwrite=True, and not resume=True, to start again"):
+    with pytest.raises(InputError, match=f"{told}; give overwrite=True, and not resume=True, to start again, or ano"):
         start(tmp_path, {**SGD, **change}, resume=True)
+    assert checkpoints.whole(tmp_path) == [10]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seed=4", "holds another run: seed was 3, and is 4"),
+        ("solver.name=lbfgs", 'holds another run: solver.name was "sgd", and is "lbfgs"'),
+        ("solver.name=sdg", "--set solver.name=sdg: unknown solver 'sdg'; did you mean"),
+        ("data=3", "--set data=3: "),
+    ],
+)
+def test_a_run_goes_on_from_its_folder_only_as_what_it_is(text, told, tmp_path, killed):
+    cut_short(tmp_path, killed, every(10), 18)
+    with pytest.raises(InputError, match=told):
+        hpcopt.run(tmp_path, overrides=[text], resume=True)
     assert checkpoints.whole(tmp_path) == [10]
 
 

@@ -98,7 +98,7 @@ REMEDIES = {
     Remedy.WORKERS: " (or give --virtual N)",
     Remedy.COMPARE: "; for several use: hpcopt compare",
     Remedy.RESUME: "; the same command with --resume goes on",
-    Remedy.AFRESH: "; give --overwrite instead of --resume to start again",
+    Remedy.AFRESH: "; give --overwrite instead of --resume to start again, or another --out",
 }
 """Remedy -> end of the error message on the command line."""
 

@@ -16,10 +16,10 @@ from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.launch import mpi_library
 from hpcopt.interrupts import heeding, keeping
-from hpcopt.results import checked
 from hpcopt.results import folder as folders
 from hpcopt.results.goal import Goal
 from hpcopt.runs.admission import admit
+from hpcopt.runs.begun import begun
 from hpcopt.runs.cluster import opened
 from hpcopt.runs.execute import execute
 from hpcopt.runs.faults import injected
@@ -90,7 +90,7 @@ def run(  # noqa: PLR0913  (each is a keyword of its own)
         raise InputError("resume and overwrite: give one of them; a run that is replaced can't be resumed")
     read: Callable[[], Specification] = partial(reading, specification, overrides, folder, many=False)
     if resume and not isinstance(specification, Mapping) and Path(specification).is_dir():
-        read = partial(_begun, Path(specification), overrides, folder)
+        read = partial(begun, Path(specification), overrides, folder)
     given = {"comm": comm, "overwrite": overwrite, "resume": resume, "quiet": quiet, "force": force, "inject": inject}
     return run_as_read(read, specification, rows, **given)
 
@@ -142,22 +142,6 @@ def run_as_read(  # noqa: PLR0913  (as above)
             if cluster.local_nodes[0] == 0:
                 tell_missed(conditions.faults, ended.result["rounds"])
             return ended
-
-
-def _begun(folder: Path, overrides: Iterable[str], out: str | Path | None) -> Specification:
-    """Return the specification of the run in a folder, which is to go on there."""
-    if out is not None and Path(out).resolve() != folder.resolve():
-        raise InputError(f"{folder}: the run in it is resumed there; leave out the other folder, {out}")
-    try:
-        described = checked.description(folder / folders.RUN)
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no run here ({folders.RUN} is missing)") from None
-    return specification_from(
-        described["specification"],
-        [*overrides, override("output.folder", str(folder))],
-        name=str(folder / folders.RUN),
-        beside=Path(described.get("environment", {}).get("folder", "")),
-    )
 
 
 def reading(

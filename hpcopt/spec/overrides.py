@@ -27,7 +27,7 @@ class Override(str):
         What gave it, for messages: "--virtual 4".
     """
 
-    __slots__ = ("given",)
+    given: str
 
     def __new__(cls, text: str, given: str) -> Override:
         """Return the text with what gave it."""
