@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ from hpcopt.batch.profile import ClusterProfile, Limits
 from hpcopt.errors import InputError
 from hpcopt.kernels.cache import place
 from hpcopt.scaling.collect import collect
-from hpcopt.scaling.folder import LOG, read_jobs
+from hpcopt.scaling.folder import LOG, WARM_UP, read_jobs
 from hpcopt.scaling.points import points_of
 from hpcopt.scaling.slurm import jobs_for, states, submit, text_of
 from hpcopt.scaling.status import Stage, standings
@@ -44,6 +45,7 @@ def test_all_points_are_made_in_one_allocation_where_that_fits(tmp_path):
     assert not one.job.requeue
     text = text_of(one, ClusterProfile(partition="fast"))
     assert "#SBATCH --partition=fast" in text
+    assert f" > /dev/null 2>&1; rm -rf {shlex.quote(str(study.folder / WARM_UP))}\n" in text
     assert f" > '{study.folder / points[0].name / LOG}' 2>&1" in text or f"{LOG} 2>&1" in text
 
 

@@ -28,12 +28,15 @@ class Command:
         Threads of a rank; default: the job's `cpus_per_task`. More threads leave room for fewer ranks on a node.
     output
         The file of its output and its errors; default: that of the job.
+    discarded
+        A folder that is removed when it has ended; default: none.
     """
 
     arguments: tuple[str, ...]
     ranks: Count | None = None
     threads: Count | None = None
     output: str | None = None
+    discarded: str | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -151,18 +151,13 @@ def _again(job: Job) -> str:
     return bash.REQUEUE.replace("{self}", self).replace("{restarts}", str(job.restarts))
 
 
-def _into(command: Command) -> str:
-    """Return where the output of a command goes, if not to that of the job."""
-    return "" if command.output is None else f" > {shlex.quote(command.output)} 2>&1"
-
-
 def _commands(job: Job, program: str) -> str:
     """Return the lines that run hpcopt."""
     if job.commands is None:
         if not job.array:
             return f'run {program} "$@"\n'
         return f'{bash.LINE_OF_FILE}run {program} "$@"\n'
-    lines = [_line(job, command, program) + _into(command) for command in job.commands]
+    lines = [_line(job, command, program) for command in job.commands]
     if not job.array:
         return "".join(f"{line}\n" for line in lines)
     cases = "".join(f"    {task}) {line} ;;\n" for task, line in enumerate(lines))
@@ -172,4 +167,7 @@ def _commands(job: Job, program: str) -> str:
 def _line(job: Job, command: Command, program: str) -> str:
     """Return the line that runs a command."""
     numbers = zip(_PLACES, job.places(command), strict=True) if _is_sized(command) else ()
-    return " ".join((*(f"{name}={number}" for name, number in numbers), "run", program, shlex.join(command.arguments)))
+    line = " ".join((*(f"{name}={number}" for name, number in numbers), "run", program, shlex.join(command.arguments)))
+    into = "" if command.output is None else f" > {shlex.quote(command.output)} 2>&1"
+    after = "" if command.discarded is None else f"; rm -rf {shlex.quote(command.discarded)}"
+    return line + into + after

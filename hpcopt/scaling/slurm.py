@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 from hpcopt.batch import queue
 from hpcopt.batch.duration import seconds
@@ -129,8 +130,7 @@ class _Size:
 def _one(study: Study, points: Sequence[Point], size: _Size) -> Planned:
     """Return one allocation for all points, with a run of each solver that is discarded before them."""
     firsts = {point.label: point for point in reversed(points)}
-    warm = [_command(first, warm_up_arguments(first, study.folder), Path("/dev/null")) for first in firsts.values()]
-    commands = (*warm, *(_made(study, point) for point in points))
+    commands = (*(_warm_up(study, first) for first in firsts.values()), *(_made(study, point) for point in points))
     return Planned(_job(study, commands, size, len(commands), array=False), [list(points)])
 
 
@@ -155,11 +155,17 @@ def _job(study: Study, commands: tuple[Command, ...], size: _Size, runs: int, *,
 
 
 def _made(study: Study, point: Point) -> Command:
-    return _command(point, arguments(point, study.folder), study.folder / point.name / files.LOG)
+    log = study.folder / point.name / files.LOG
+    return _command(point, arguments=arguments(point, study.folder), output=str(log))
 
 
-def _command(point: Point, given: tuple[str, ...], log: Path) -> Command:
-    return Command(arguments=given, ranks=_ranks(point), threads=point.place.threads, output=str(log))
+def _warm_up(study: Study, point: Point) -> Command:
+    given, place = warm_up_arguments(point, study.folder), study.folder / files.WARM_UP
+    return _command(point, arguments=given, output=os.devnull, discarded=str(place))
+
+
+def _command(point: Point, **what: Any) -> Command:
+    return Command(ranks=_ranks(point), threads=point.place.threads, **what)
 
 
 def _ranks(point: Point) -> int:
