@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 import pytest
 
 from hpcopt.annotations import named
+from hpcopt.cli.describe import OF_STUDIES
 from hpcopt.cli.main import main
 from hpcopt.spec.catalogue import REGISTRIES, all_keys, table_keys, tables
 
-KEYS = all_keys()
+KEYS = all_keys(more=OF_STUDIES)
 NAMES = {
-    *tables(),
+    *tables(OF_STUDIES),
     *(key.path for key in KEYS),
     *(key.name for key in KEYS),
     *(name for key in KEYS for name in key.names),
@@ -107,6 +108,8 @@ def test_the_kinds_that_are_listed_have_english_names(capsys):
         ("metropolis", ["value of cluster.topology.weights", "1 / (1 + max(d_i, d_j))"]),
         ("breast-cancer", ["value of data.source", "569 rows of 30 features"]),
         ("solver", ["label", "hpcopt list solvers"]),
+        ("scaling", ["scaling (table)", "ranks: ", "; required", '- "weak": the same number of rows on every rank']),
+        ("rows_per_rank", ["scaling.rows_per_rank (key)"]),
         ("logistic", ["logistic (loss)", "logistic (value of data.source)"]),
         ("local_steps", ["solver.local_steps (key; solvers: local-newton)"]),
         ("solver.line_search.slope", ["slope = "]),

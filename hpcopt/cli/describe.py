@@ -1,4 +1,4 @@
-"""`hpcopt list [KIND]` and `hpcopt show NAME`: the contents of specifications, from registries and tables."""
+"""`hpcopt list [KIND]` and `hpcopt show NAME`: what specifications and studies contain, from registries and tables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ import typer
 from hpcopt.cli.options import SolverFile
 from hpcopt.errors import InputError
 from hpcopt.registry import Registry, nearest
+from hpcopt.scaling.table import TABLE, ScalingTable
 
 if TYPE_CHECKING:
     from hpcopt.spec.catalogue import Key
 
 WIDTH = 100  # columns of a line with names
 MOST_PARTS = 8  # most parts that are named if they share a parameter
-PLURALS = {"matrix": "matrices"} | {name: name for name in ("error_feedback", "normalise", "target_on")}
+PLURALS = {"matrix": "matrices"} | {name: name for name in ("error_feedback", "normalise", "on", "target_on")}
 """Key -> the kind that lists its names, where that is not the key with an s."""
+OF_STUDIES = {TABLE: ScalingTable}
+"""The tables that only studies have."""
 
 Registries = Mapping[str, tuple[Registry[Any], str]]
 
@@ -50,8 +53,8 @@ def list_(
 
     known = registries(solver_file)
     listed = {plural: {name: summary(parts[name]) for name in parts} for plural, (parts, _) in known.items()}
-    listed["tables"] = {path: summary(table) for path, table in tables().items()}
-    for key in all_keys(known):
+    listed["tables"] = {path: summary(table) for path, table in tables(OF_STUDIES).items()}
+    for key in all_keys(known, OF_STUDIES):
         if len(key.names) > 1:
             names = listed.setdefault(_plural(key.name), {})
             told = {name: meaning or f"hpcopt show {key.path}" for name, meaning in key.names.items()}
@@ -78,8 +81,8 @@ def show(
     """
     from hpcopt.spec.catalogue import all_keys, tables
 
-    known, tabled = registries(solver_file), tables()
-    keys = [key for key in all_keys(known) if key.path not in tabled]
+    known, tabled = registries(solver_file), tables(OF_STUDIES)
+    keys = [key for key in all_keys(known, OF_STUDIES) if key.path not in tabled]
     found = [_part(parts, name) for parts, _ in known.values() if name in parts]
     broken = [parts.broken[name] for parts, _ in known.values() if name in parts.broken]
     if broken and not found:

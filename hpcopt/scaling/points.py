@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from hpcopt.errors import InputError
 from hpcopt.results.stopping import StopRule
-from hpcopt.scaling.study import TABLE, Study
-from hpcopt.scaling.table import ScalingTable
+from hpcopt.scaling.study import Study
+from hpcopt.scaling.table import TABLE, ScalingTable
 from hpcopt.solvers import Solver
 from hpcopt.spec.grid import Variant
 from hpcopt.spec.specification import Specification

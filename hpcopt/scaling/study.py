@@ -8,7 +8,7 @@ from typing import Any
 
 from hpcopt.errors import InputError
 from hpcopt.results.choice import aims
-from hpcopt.scaling.table import ScalingTable
+from hpcopt.scaling.table import TABLE, ScalingTable
 from hpcopt.spec.grid import Grid
 from hpcopt.spec.labels import labels
 from hpcopt.spec.named_file import NamedFile
@@ -17,7 +17,6 @@ from hpcopt.spec.toml_file import read_tables
 from hpcopt.spec.validation import Origin, checked
 from hpcopt.topology import TOPOLOGIES
 
-TABLE = "scaling"
 _TOPOLOGY = ("cluster", "topology")
 
 

@@ -11,6 +11,9 @@ from msgspec import Meta
 from hpcopt.annotations import Count, Positive, check_types, fill
 from hpcopt.errors import InputError
 
+TABLE = "scaling"
+"""The name of the table."""
+
 Counts = Annotated[tuple[Count, ...], Meta(min_length=1)]
 
 REPEATS = 3

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import msgspec.inspect as kinds
@@ -39,6 +40,8 @@ REGISTRIES: dict[str, tuple[Registry[Any], str]] = {
     "penalties": (PENALTIES, "problem.penalty"),
 }
 """Plural of the kind -> (registry, table that contains the parameters of its parts)."""
+
+NO_MORE: Mapping[str, type] = MappingProxyType({})
 
 _ITEM = re.compile(r'^- "(?P<name>[^"]+)": (?P<meaning>.*(?:\n {2,}\S.*)*)', re.MULTILINE)
 
@@ -88,9 +91,16 @@ def description(kind: type) -> str:
     return _sections(kind)[0]
 
 
-def tables() -> dict[str, type]:
-    """Return the classes of all tables by path; the outermost table is `WHOLE`."""
-    return {WHOLE: Tables, **dict(_tables(Tables, ""))}
+def tables(more: Mapping[str, type] = NO_MORE) -> dict[str, type]:
+    """Return the classes of all tables by path; the outermost table is `WHOLE`.
+
+    Parameters
+    ----------
+    more
+        Tables that files have beside those of a specification.
+    """
+    beside = {path: table for name, kind in more.items() for path, table in ((name, kind), *_tables(kind, name))}
+    return {WHOLE: Tables, **dict(_tables(Tables, "")), **beside}
 
 
 @cache
@@ -109,9 +119,17 @@ def table_keys(kind: type, path: str = "", of: tuple[str, str] = ("", "")) -> li
     return keys
 
 
-def all_keys(registries: Mapping[str, tuple[Registry[Any], str]] = REGISTRIES) -> list[Key]:
-    """Return the keys of all tables and the parameters of all registered parts, including nested parts."""
-    of_tables = [key for path, kind in tables().items() for key in table_keys(kind, "" if path == WHOLE else path)]
+def all_keys(
+    registries: Mapping[str, tuple[Registry[Any], str]] = REGISTRIES, more: Mapping[str, type] = NO_MORE
+) -> list[Key]:
+    """Return the keys of all tables and the parameters of all registered parts, including nested parts.
+
+    Parameters
+    ----------
+    more
+        As in `tables`.
+    """
+    of_tables = [key for path, kind in tables(more).items() for key in table_keys(kind, "" if path == WHOLE else path)]
     known = {key.path for key in of_tables}
     of_parts = []
     for plural, (registry, place) in registries.items():
