@@ -184,9 +184,9 @@ def test_runs_that_cannot_be_made_again(folder, keys, told, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["."], ".: no run here (run.json is missing)"),
-        (["nowhere"], "nowhere: no run here (run.json is missing)"),
-        (["both"], "both: is a comparison; give the folder of one of its runs: both/one, both/two"),
+        (["."], ".: no run here (there is neither run.json nor compare.json in it)"),
+        (["nowhere"], "nowhere: no run here (there is neither run.json nor compare.json in it)"),
+        (["both"], "both/one: no run here (run.json is missing)"),
         (
             ["first", "-o", "first"],
             "first/run.json: is read as an input; give the output another name",
@@ -206,6 +206,26 @@ def test_folders_that_cannot_be_taken(folder, arguments, told, capsys):
     assert main(["rerun", *arguments]) == 1
     assert capsys.readouterr().err == f"hpcopt: error: {told}\n"
     assert result()
+
+
+def test_all_runs_of_a_comparison_or_of_a_solver_in_one_are_made_again(folder, capsys):
+    tables = {key: value for key, value in TABLES.items() if key != "solver"}
+    solvers = [{"name": "newton-cg"}, {"name": "sgd", "step_size": [0.1, 0.2]}]
+    hpcopt.compare({**tables, "seeds": 2, "solvers": solvers}, folder="both")
+    assert main(["rerun", "both/sgd", "-o", "again"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    named = [f"step_size={step}/seed={seed}" for step in (0.1, 0.2) for seed in (0, 1)]
+    assert [line for line in told if " again, in " in line] == [f"both/sgd/{x} again, in again/{x}" for x in named]
+    assert sum(line.startswith("the results agree") for line in told) == 4
+    path = Path("both/sgd/step_size=0.2/seed=1/run.json")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "result": {**content["result"], "objective": 1.0}}))
+    assert main(["rerun", "both", "--quiet"]) == 1
+    assert len(list(Path("runs").iterdir())) == 6
+    path.write_text(json.dumps({**content, "result": None}))
+    assert main(["rerun", "both", "-o", "third"]) == 1
+    assert "seed=1: the run has not finished; only a finished run" in capsys.readouterr().err
+    assert not Path("third").exists()
 
 
 def test_a_run_on_given_arrays_needs_them_again(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""`hpcopt rerun DIR`: a finished run once more, and what differs."""
+"""`hpcopt rerun DIR`: finished runs once more, and what differs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ def tolerance(given: object) -> float:
 
 
 def rerun(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a finished run.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="The folder of a finished run, or of a comparison.", show_default=False),
+    ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Output folder; default: runs/NAME-again.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Output folder; default: runs/NAME-again for each run."),
     ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -36,17 +40,19 @@ def rerun(
         ),
     ] = 1e-8,
 ) -> int:
-    """Make a finished run again, and say what differs.
+    """Make a finished run, or all those of a comparison or of a solver in one, again, and say what differs.
 
     Takes the specification from DIR/run.json, and as many ranks or virtual nodes as the run had. Compares versions,
-    machine, data, results and records. The exit code is 0 if the results agree, else 1.
+    machine, data, results and records. The exit code is 0 if all results agree, else 1.
     """
-    from hpcopt.studies.rerun import rerun as start
+    from hpcopt.studies.rerun import reruns
 
-    again = start(folder, out, overwrite=overwrite, quiet=quiet, tolerance=tolerated)
-    if not quiet and is_first():
-        _tell(again, folder)
-    return 0 if again.agrees else 1
+    agree = True
+    for place, again in reruns(folder, out, overwrite=overwrite, quiet=quiet, tolerance=tolerated):
+        agree = agree and again.agrees
+        if not quiet and is_first():
+            _tell(again, place)
+    return 0 if agree else 1
 
 
 def _tell(again: Again, folder: Path) -> None:

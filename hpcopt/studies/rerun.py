@@ -1,7 +1,8 @@
-"""`hpcopt rerun DIR`: a finished run once more, from the specification in its folder, and what differs."""
+"""`hpcopt rerun DIR`: finished runs once more, from the specifications in their folders, and what differs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,7 @@ from hpcopt.runs.start import run_as_read
 from hpcopt.spec.overrides import override
 from hpcopt.spec.specification import Specification, specification_from
 from hpcopt.studies.changes import TOLERANCE, Result, circumstances, first_difference, results
-
-_MOST_NAMED = 5  # most runs of a comparison named in a message
+from hpcopt.studies.places import runs_in
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,40 @@ def rerun(
     )
 
 
+def reruns(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    comm: Any = None,
+    overwrite: bool = False,
+    quiet: bool = True,
+    tolerance: float = TOLERANCE,
+) -> Iterator[tuple[Path, Again]]:
+    """Make the runs in `folder` again, and yield each with the folder of its first run; collective as `rerun`.
+
+    Parameters
+    ----------
+    folder
+        That of a run, of a comparison, or of a solver in one.
+    out
+        The folder of the new run; of several, the one with their folders, named as in `folder`. Default: as in `rerun`.
+    comm, overwrite, quiet, tolerance
+        As in `rerun`.
+
+    Raises
+    ------
+    InputError
+        As `rerun` does for each run; for an unfinished one, before any is made again.
+    """
+    folder = Path(folder)
+    places = runs_in(folder)
+    for place in places:
+        _recorded(place)
+    for place in places:
+        into = None if out is None else Path(out) / place.relative_to(folder)
+        yield place, rerun(place, into, comm=comm, overwrite=overwrite, quiet=quiet, tolerance=tolerance)
+
+
 def _default(folder: Path) -> Path:
     """Return the default folder of the new run; the runs of a comparison have different ones."""
     whole = folder.resolve()
@@ -110,12 +144,6 @@ def _default(folder: Path) -> Path:
 
 def _recorded(folder: Path) -> tuple[dict[str, Any], list[Record]]:
     """Return the description and the records of a finished run."""
-    index = None if (folder / folders.RUN).exists() else folders.index(folder)
-    if index is not None:
-        names = [str(folder / run.folder) for run in index.runs]
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        told = ", ".join(names[:_MOST_NAMED]) + more
-        raise InputError(f"{folder}: is a comparison; give the folder of one of its runs: {told}")
     described, records = folders.read(folder)
     if described["result"] is None:
         raise InputError(f"{folder}: the run has not finished; only a finished run can be made again and compared")
