@@ -5,7 +5,8 @@ exception from a handler may be lost in a library that is being imported. Theref
 (`signal.set_wakeup_fd`). It undoes partial work, reports what is kept, and ends the process.
 
 Work that can be saved and resumed asks for some of the signals (`heeding`): the first one is then only noted, and the
-work finds it (`asked`) when it can be saved. A second SIGTERM, and SIGINT at any time, end the program as ever.
+work finds it (`asked`) when it can be saved. A later SIGTERM, and SIGINT at any time, end the program as ever. The same
+signal once more within two seconds is an echo: a launcher and a scheduler may both send the one request.
 
 Signals are unaffected until `listen` is called, which only the command line does.
 """
@@ -22,7 +23,7 @@ from typing import NoReturn, Protocol
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _HERALDED = 1.0  # seconds between the herald of a SIGTERM and the signal, at most
-_ECHO = 2.0  # seconds in which one request may arrive twice: from a launcher, and from whoever signals all processes
+_ECHO = 2.0  # seconds in which one request may arrive more than once
 
 _listening: list[signal.Signals] = []
 _heeded: list[tuple[signal.Signals, ...]] = []
@@ -129,11 +130,17 @@ def _heard(number: int, frame: object) -> None:
 
 
 def _is_request(number: int) -> bool:
-    """Return whether a signal is to be noted only, and note it."""
+    """Return whether a signal is to be noted only, and note it.
+
+    The echo of one that was noted is none of its own, even if what it asked for is already done.
+    """
+    now, first = time.monotonic(), _asked.get(number)
+    if first is not None and now - first < _ECHO:
+        return True
     if not any(number in numbers for numbers in _heeded):
         return False
-    first = _asked.setdefault(number, time.monotonic())
-    return number != signal.SIGTERM or time.monotonic() - first < _ECHO
+    _asked.setdefault(number, now)
+    return number != signal.SIGTERM or first is None
 
 
 def _wait(reader: int, heard: list[signal.Signals], ending: Ending) -> None:

@@ -101,6 +101,34 @@ def test_a_signal_that_whoever_started_the_program_ignores_stays_ignored(tmp_pat
     assert done.stdout == "True False\n"
 
 
+TWICE = """
+import os, signal, threading, time
+from hpcopt import interrupts
+from hpcopt.fabric.job import JOB
+
+interrupts._ECHO = float("inf")
+interrupts.listen(JOB)
+with interrupts.heeding(signal.SIGTERM):
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+    while not interrupts.asked():
+        time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGTERM)  # what the first has asked for is done
+time.sleep(0.3)
+print(*interrupts.asked(), flush=True)
+interrupts._ECHO = 0.0
+os.kill(os.getpid(), signal.SIGTERM)
+threading.Event().wait()
+"""
+
+
+def test_a_request_that_arrives_twice_is_one_and_a_later_one_ends_the_program():
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE], env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("SIGTERM\n", 143)
+
+
 LEAVES = """
 import os
 from hpcopt.cli.main import console
