@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
-
-import numpy as np
-
 from hpcopt.errors import InputError
-from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.conditions import Conditions
 from hpcopt.fabric.interface import Cluster
 from hpcopt.fabric.place import HubTable
 from hpcopt.fabric.rates import Rates
+from hpcopt.runs.once import made_once
 from hpcopt.solvers.multilevel_sgd import MultilevelSGD
 from hpcopt.spec.specification import Specification
 from hpcopt.topology.hubs import HubNetwork
@@ -47,15 +43,14 @@ def shared_hub_network(spec: Specification, cluster: Cluster) -> HubNetwork | No
     table = spec.cluster.hubs
     if table is None:
         return None
-    group, packed = cluster.processes, b""
     hosts = cluster.hosts() if table.follow == "machine" else ()
-    with agreed(group, one_tells=True):
-        if group.rank == 0:
-            network = hub_network(table, cluster.size, spec.seed, hosts)
-            network.words()  # finds the spectral gap, which then travels along
-            packed = pickle.dumps(network)
-    received: HubNetwork = pickle.loads(group.allgather(np.frombuffer(packed, dtype=np.uint8))[0].tobytes())
-    return received
+
+    def make() -> HubNetwork:
+        network = hub_network(table, cluster.size, spec.seed, hosts)
+        network.words()  # finds the spectral gap, which then travels along
+        return network
+
+    return made_once(cluster.processes, make)
 
 
 def rates_in_words(conditions: Conditions) -> str:

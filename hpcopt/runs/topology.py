@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from hpcopt.errors import InputError
-from hpcopt.fabric.agreement import agreed
 from hpcopt.fabric.interface import Cluster
 from hpcopt.results import folder as folders
 from hpcopt.results.topology import Diagram, draw_topology
+from hpcopt.runs.once import made_once
 from hpcopt.spec.parts import build_part
 from hpcopt.spec.specification import Specification
 from hpcopt.topology import TOPOLOGIES, Mixing, build, lay_out
@@ -27,20 +26,17 @@ def connected(spec: Specification, cluster: Cluster) -> Mixing:
     InputError
         On every process, if the topology is invalid for this number of nodes.
     """
-    group = cluster.processes
-    packed = b""
-    with agreed(group, one_tells=True):
-        if group.rank == 0:
-            assert spec.topology is not None, "solvers that need a topology have a ring by default"
-            try:
-                mixing = build(spec.topology, cluster.size, spec.seed)
-            except InputError as error:
-                raise InputError(f"cluster.topology: {error}") from None
-            mixing.words()  # computes the spectral gap, so that it is sent along
-            packed = pickle.dumps(mixing)
-    parts = group.allgather(np.frombuffer(packed, dtype=np.uint8))
-    received: Mixing = pickle.loads(parts[0].tobytes())
-    return received
+
+    def make() -> Mixing:
+        assert spec.topology is not None, "solvers that need a topology have a ring by default"
+        try:
+            mixing = build(spec.topology, cluster.size, spec.seed)
+        except InputError as error:
+            raise InputError(f"cluster.topology: {error}") from None
+        mixing.words()  # computes the spectral gap, so that it is sent along
+        return mixing
+
+    return made_once(cluster.processes, make)
 
 
 def draw_edges(described: Mapping[str, Any], folder: Path, picture: Path) -> None:
