@@ -82,7 +82,7 @@ def test_the_result_of_a_run_that_diverges_has_all_that_was_sent_in_both_directi
     solved = solve(SOLVERS["sgd"](step_size=1e3, momentum=0.9), ridge(), rounds=60)
     assert solved.outcome.status.diverged
     assert solved.outcome.record.bytes < solved.outcome.last.bytes
-    result = result_of(solved.outcome)
+    result = result_of(solved.outcome, [])
     assert result["bytes"] == result["bytes_up"] + result["bytes_down"] == solved.rows[-1]["bytes"]
 
 

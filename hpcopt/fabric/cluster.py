@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from hpcopt.fabric.conditions import PLAIN, Conditions
@@ -44,6 +44,21 @@ class Cluster(abc.ABC):
 
         Returns whether this process ran it.
         """
+
+    @property
+    def survivable(self) -> bool:
+        """Whether nodes can go on when others leave or die."""
+        return False
+
+    def without(self, lost: Collection[int]) -> tuple[Cluster, tuple[int, ...]]:
+        """Return the cluster of the nodes that remain, and their ranks here; collective over these.
+
+        Parameters
+        ----------
+        lost
+            The nodes that have left, as far as this process knows; it may be more of them that have died.
+        """
+        raise NotImplementedError(f"the nodes of a cluster of kind {self.kind} cannot go on without others")
 
     def probe_windows(self) -> str | None:
         """Test the one-sided operations and return the result in words; None if this kind of cluster needs no test.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpcopt.fabric.departures import Remaining
 from hpcopt.fabric.faults import Fault
 from hpcopt.fabric.heterogeneity import EVEN, Heterogeneity
 from hpcopt.fabric.watchdog import UNWATCHED, Watchdog
@@ -34,6 +35,10 @@ class Conditions:
         The faults to inject.
     watchdog
         What happens when nodes make no progress; by default nothing.
+    survives
+        Whether the other nodes go on when some leave or die: operations then raise `NodesLost`.
+    remaining
+        The nodes of the run that are left, after some have gone; None: all.
     """
 
     mixing: Mixing | None = None
@@ -43,6 +48,8 @@ class Conditions:
     slot: float | None = None
     faults: tuple[Fault, ...] = ()
     watchdog: Watchdog = UNWATCHED
+    survives: bool = False
+    remaining: Remaining | None = None
 
 
 PLAIN = Conditions()

@@ -28,12 +28,16 @@ class MeasuredNetwork(Network):
 
     def __post_init__(self) -> None:
         assert self.calibration is not None
-        self._links = cache(self.calibration.links)
+        self._links = cache(self._links_among)
         if self.route is None:
             self.route = self._between
         known = self.calibration.between or self.calibration.within
         if known is not None:
             self.latency, self.bandwidth = known.latency, known.bandwidth
+
+    def _links_among(self, ranks: Sequence[int]) -> Links:
+        assert self.calibration is not None
+        return self.calibration.links(ranks if self.nodes is None else tuple(self.nodes[rank] for rank in ranks))
 
     def _between(self, a: int, b: int) -> Link:
         links = self._links((a, b))

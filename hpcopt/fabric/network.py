@@ -20,13 +20,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from hpcopt.annotations import AtLeastZero, Positive, check_types
 from hpcopt.fabric.heterogeneity import Heterogeneity
 from hpcopt.fabric.seam import OfGroups
+
+T = TypeVar("T")
 
 KEPT = 256  # spans that a port remembers
 
@@ -100,6 +102,11 @@ class Link:
         check_types(self)
 
 
+def between(of: Callable[[int, int], T], nodes: Sequence[int] | None) -> Callable[[int, int], T]:
+    """Return a function of two nodes as one of their places in `nodes`; None: the same."""
+    return of if nodes is None else lambda a, b: of(nodes[a], nodes[b])
+
+
 @dataclass
 class Network:
     """Links between nodes, and the arrival times of messages.
@@ -119,6 +126,8 @@ class Network:
     route
         Returns latency and bandwidth from one node to another; default those above for all pairs. Boards always use
         those above.
+    nodes
+        Of a network whose other nodes have left: the numbers that its nodes had before; None: these have not changed.
     """
 
     latency: float = 1e-5
@@ -127,14 +136,21 @@ class Network:
     links: Literal["pairs", "ports"] = "pairs"
     factor: Callable[[int, int], float] | None = None
     route: Callable[[int, int], Link] | None = None
+    nodes: tuple[int, ...] | None = None
     _free: dict[int, dict[int, float]] = field(init=False, default_factory=dict)  # source, target -> when it is free
     _out: dict[int, Port] = field(init=False, default_factory=dict)
     _in: dict[int, Port] = field(init=False, default_factory=dict)
 
     def idle(self, heterogeneity: Heterogeneity) -> Network:
         """Return the same network without messages, with the slow links of `heterogeneity`."""
-        factor = cache(heterogeneity.link_factor) if heterogeneity.slow_links else None
+        factor = cache(between(heterogeneity.link_factor, self.nodes)) if heterogeneity.slow_links else None
         return replace(self, factor=factor, route=None if self.route is None else cache(self.route))
+
+    def among(self, nodes: Sequence[int]) -> Network:
+        """Return the network of some of the nodes, which are renumbered in that order."""
+        route = None if self.route is None else between(self.route, nodes)
+        before = nodes if self.nodes is None else [self.nodes[node] for node in nodes]
+        return replace(self, route=route, nodes=tuple(before))
 
     def latency_between(self, source: int, target: int) -> float:
         """Return the seconds per message from one node to another."""

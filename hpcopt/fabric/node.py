@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, final
 
 import numpy as np
@@ -58,6 +58,12 @@ class Node(abc.ABC):
 
     def __init__(self, rank: int, size: int, seed: int, conditions: Conditions) -> None:
         self.rank, self.size = rank, size
+        self.remaining = conditions.remaining
+        """The nodes that are left, if others have gone since the start; else None."""
+        self.may_leave = bool(conditions.heterogeneity.departures or conditions.faults)
+        """Whether some node may leave before the end, the same on all nodes."""
+        self.survives = conditions.survives
+        """Whether operations raise `NodesLost` when other nodes leave or die."""
         self.ledger = Ledger()
         self.seam = Seam(self.ledger)
         """Where this node's operations are observed."""
@@ -68,7 +74,9 @@ class Node(abc.ABC):
         """The hub network; None if the run has none."""
         self.weight: float | None = None
         """This node's weight in the mean model that is measured, 0 if it has no part in it; None: all are equal."""
-        self.pace = conditions.heterogeneity.pace(rank, size)
+        self.pace = conditions.heterogeneity.pace(
+            self.first_rank, size if self.remaining is None else self.remaining.of
+        )
         """The speed of this node at its current step."""
         self.slots = Slots(self, None if conditions.rates is None else conditions.rates[rank], conditions.slot)
         """The time slots that have passed on this node, and the steps made in them."""
@@ -77,6 +85,11 @@ class Node(abc.ABC):
         faults = faults_of(rank, conditions.faults)
         if faults:
             self.seam.attach(Injector(self, faults))
+
+    @property
+    def first_rank(self) -> int:
+        """The node's rank at the start of the run, before others may have gone."""
+        return self.rank if self.remaining is None else self.remaining.nodes[self.rank]
 
     @property
     def workers(self) -> int:
@@ -204,7 +217,7 @@ class Node(abc.ABC):
 
     def key(self, *counters: int) -> int:
         """Return a key of random numbers for (seed, rank, counters), 0 <= key < 2**64, the same on every cluster."""
-        return key(self._seed, self.rank, *counters)
+        return key(self._seed, self.first_rank, *counters)
 
     @abc.abstractmethod
     def now(self) -> float:
@@ -225,6 +238,32 @@ class Node(abc.ABC):
     @abc.abstractmethod
     def stall(self, why: str) -> None:
         """Wait forever, as an injected fault."""
+
+    def leave(self) -> None:
+        """Leave the run for good: the others' operations raise `NodesLost`, if the run survives that.
+
+        Raises
+        ------
+        NotImplementedError
+            On ranks, where only dying ends a node's part.
+        """
+        raise NotImplementedError("a rank cannot leave a run and stay alive")
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Return a context in which operations raise `NodesLost` when other nodes are gone, if the run survives it."""
+        return nullcontext()
+
+    def confirm(self) -> None:  # noqa: B027  (virtual nodes learn of it at once)
+        """Wait until all nodes that remain have come here; collective, inside `interruptible`.
+
+        Raises
+        ------
+        NodesLost
+            If it was raised on any of them.
+        """
+
+    def rejoin(self) -> None:  # noqa: B027  (real time has passed by itself)
+        """Let the time pass that the nodes need to agree on who is left; called by all, before they go on."""
 
     def stand_by(self, seconds: float) -> None:
         """Let `seconds` pass as `idle` does, and show them as waiting in the timeline and the table of operations."""

@@ -33,12 +33,16 @@ class Problem:
         The formulation's model, with the sizes of the data.
     total, entries
         Numbers of rows and stored entries of all shards.
+    lost_rows, lost_entries
+        Those of nodes that have left; they are no longer in the objective.
     """
 
     formulation: Formulation
     model: SizedModel
     total: int
     entries: int
+    lost_rows: int = 0
+    lost_entries: int = 0
 
     @property
     def strong_convexity(self) -> float:

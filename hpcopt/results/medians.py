@@ -55,6 +55,8 @@ def _middle(values: Sequence[Any]) -> Any:
     if all(isinstance(value, Mapping) for value in known):
         keys = dict.fromkeys(key for value in known for key in value)
         return {key: _number([value.get(key, 0) for value in known], 0.5) for key in keys} or None
+    if any(isinstance(value, list | tuple) for value in known):  # nodes that left: of all runs
+        return sorted({item for value in known for item in value})
     if any(isinstance(value, str) for value in known):
         return ", ".join(dict.fromkeys(known))
     return _number(values, 0.5)

@@ -13,6 +13,15 @@ from hpcopt.solvers.base import State
 
 
 @dataclass(frozen=True)
+class Left:
+    """When a node left the run: by its own counts and clock."""
+
+    round: int
+    iteration: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The end of a run on this node: the final model, its record, and the last state of the solver."""
 
@@ -22,6 +31,7 @@ class Outcome:
     last: Record  # at the end; differs from `record` only after a divergence
     state: State
     edges: dict[int, int]  # bytes sent to each neighbour
+    left: Left | None = None  # None: the node has stayed
 
 
 def _forget(record: Record) -> None:

@@ -170,6 +170,17 @@ class Record:
         ),
     )
 
+    left: tuple[int, ...] | None = field(
+        default=None,
+        metadata=_column("nodes", "after nodes have left or died: their ranks, all of them so far"),
+    )
+    lost_rows: int | None = field(
+        default=None,
+        metadata=_column(
+            "rows", "in the same records: training rows of these nodes, over which the objective is no longer taken"
+        ),
+    )
+
     def as_dict(self) -> dict[str, Any]:
         """Return the columns that are present, in order: an element of `run.trace`."""
         return {name: value for name in COLUMNS if (value := getattr(self, name)) is not None}

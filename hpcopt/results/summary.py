@@ -51,6 +51,7 @@ def summary_table(
     mean = "" if result.get("consensus") is None else " of the mean model"
     lines = {
         "result": result["message"],
+        "nodes that left": _departures(result),
         **_objectives(result),
         f"gradient norm{mean}": number(result["grad_norm"], ".3e"),
         f"scaled gradient{mean}": number(result.get("scaled_gradient"), ".3e"),
@@ -81,6 +82,13 @@ def summary_table(
         if text:
             table.add_row(escape(name), escape(text))
     return table
+
+
+def _departures(result: Mapping[str, Any]) -> str:
+    """Return which nodes left in which round, and with how many rows."""
+    left = result.get("departures") or ()
+    told = [f"{', '.join(map(str, one['nodes']))} in round {one['round']:,d} ({one['rows']:,d} rows)" for one in left]
+    return "; ".join(told)
 
 
 def _objectives(result: Mapping[str, Any]) -> dict[str, str]:

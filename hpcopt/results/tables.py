@@ -116,4 +116,6 @@ def _compare_row(run: Finished, goal: Goal) -> dict[str, Any]:
 def _cell(value: object) -> object:
     if isinstance(value, dict):
         return " ".join(f"{name}={number}" for name, number in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else value

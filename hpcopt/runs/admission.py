@@ -42,7 +42,13 @@ def admit(
     InputError
         On every process: the first objection to a solver, with its label; any error in the data.
     """
-    setting = replace(spec.setting, topology=conditions.mixing, hubs=conditions.hubs, fitting=fitting)
+    setting = replace(
+        spec.setting,
+        topology=conditions.mixing,
+        hubs=conditions.hubs,
+        virtual=cluster.kind == "virtual",
+        fitting=fitting,
+    )
     _refuse(spec, cluster, setting, force=force)
     prepared = prepare(spec, cluster, conditions, rows)
     _refuse(spec, cluster, replace(setting, d=prepared.w0.size), force=force)

@@ -19,7 +19,7 @@ from hpcopt.fabric.interface import Node
 from hpcopt.fabric.survey import Survey
 from hpcopt.problems.oracle import Oracle
 from hpcopt.problems.problem import Problem, Shard
-from hpcopt.results.outcome import Outcome, Recording
+from hpcopt.results.outcome import Left, Outcome, Recording
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Disagreement, Status, StopRule
 from hpcopt.runs.checkpoint import (
@@ -27,6 +27,7 @@ from hpcopt.runs.checkpoint import (
     Checkpoints,
     Snapshot,
     belonging,
+    level,
     meet,
     packed,
     unpacked,
@@ -126,6 +127,8 @@ def _until_notice(
         if is_due is not None and is_due(state.iteration):
             notices.pause()
         node.stopping = notices.heard()
+    if node.leaving:
+        measured.left = Left(node.ledger.solver.rounds, state.iteration, node.now())
     f.recall({})  # as in rounds: see `driver`
     notices.wait()  # a node that has left early still serves the others
     survey.end()
@@ -140,10 +143,7 @@ def _save(
     node: Node, solver: Solver[Any], state: AsynchronousState, measured: _Measured, checkpoints: Checkpoints
 ) -> None:
     """Take a snapshot while all nodes have stopped and no message is in flight; collective."""
-    with node.monitoring():
-        common = node.world.max(np.array([0.0, *(float(getattr(state, name)) for name in state.COMMON)]))
-    for name, value in zip(state.COMMON, common[1:].tolist(), strict=True):
-        setattr(state, name, int(value))
+    level(node, state)
     meet(node)
     checkpoints.keep(
         {
@@ -164,6 +164,8 @@ class _Measured:
     ----------
     status
         The status, once a record has ended the run.
+    left
+        When the node left; None while it is there.
     """
 
     def __init__(
@@ -177,6 +179,7 @@ class _Measured:
         convexity: float,
     ) -> None:
         self.status: Status | None = None
+        self.left: Left | None = None
         self._watch = watch
         self._node = node
         self._stop = stop
@@ -232,17 +235,25 @@ class _Measured:
         self._at, self._mean = float(total[1]) / there, total[2:] / there
         here, w, counts, (steps, iteration) = self._surveyed
         apart = here * float(np.sum((w - self._mean) ** 2)) / there
-        largest = np.zeros((3, self._node.size))  # each node fills its column; the sum is a table of all nodes
-        largest[:, self._node.rank] = counts.rounds, counts.busiest, iteration
+        own = [counts.rounds, counts.busiest, iteration, *([self._node.leaving] if self._node.may_leave else [])]
+        largest = np.zeros((len(own), self._node.size))  # each node fills its column; the sum is a table of all nodes
+        largest[:, self._node.rank] = own
         return np.concatenate((self._watch.share_of(self._mean, counts), [steps, apart], largest.ravel()))
 
     def done(self, sums: Vector) -> None:
         """Record the measurement, and end the run if a stop rule holds."""
         size = self._node.size
-        shares, (steps, apart), largest = np.split(sums, [len(sums) - 2 - 3 * size, len(sums) - 3 * size])
-        rounds, busiest, iteration = largest.reshape(3, size).max(axis=1)
+        numbers = (4 if self._node.may_leave else 3) * size
+        shares, (steps, apart), table = np.split(sums, [len(sums) - 2 - numbers, len(sums) - numbers])
+        (rounds, busiest, iteration), leaving = table.reshape(-1, size)[:3].max(axis=1), table[3 * size :]
         record = self._watch.record(self._mean, shares, int(iteration), self._at, int(rounds))
-        record = replace(record, consensus=float(np.sqrt(apart)), edge_bytes=int(busiest), gradients=int(steps))
+        record = replace(
+            record,
+            consensus=float(np.sqrt(apart)),
+            edge_bytes=int(busiest),
+            gradients=int(steps),
+            left=tuple(np.flatnonzero(leaving).tolist()) or None,
+        )
         if self.status is not None or not self._there or record.seconds <= self._record.seconds:
             return  # the run is over, all nodes have left, or there are no new steps
         self._record, self._model = record, self._mean
@@ -266,7 +277,9 @@ class _Measured:
         with node.monitoring():
             gradients, discarded = node.world.sum(np.array([float(state.steps), float(state.discarded)]))
             iteration = node.world.max(np.array([float(state.iteration)]))[0]
-        ending: dict[str, Any] = {"gradients": int(gradients), "discarded": int(discarded)}
+            leaving = node.world.allgather(np.array([float(not here)])) if node.may_leave else []
+        left = tuple(rank for rank, flag in enumerate(leaving) if flag[0]) or None
+        ending: dict[str, Any] = {"gradients": int(gradients), "discarded": int(discarded), "left": left}
         edges = dict(node.ledger.solver.by_edge)
         if self.status is None:
             last = replace(last, iteration=int(iteration), **ending)
@@ -276,6 +289,7 @@ class _Measured:
             )
             self._record, self._model = last, model
         if self.status.diverged:
-            return Outcome(self.status, self._kept, replace(self._best, **ending), self._record, state, edges)
+            best = replace(self._best, **ending)
+            return Outcome(self.status, self._kept, best, self._record, state, edges, self.left)
         record = replace(self._record, **ending)  # of the whole run, even if an earlier record ended it
-        return Outcome(self.status, self._model, record, record, state, edges)
+        return Outcome(self.status, self._model, record, record, state, edges, self.left)

@@ -62,6 +62,14 @@ def meet(node: Node) -> None:
         node.world.barrier()
 
 
+def level(node: Node, state: State) -> None:
+    """Let the common counters of the nodes' states be the largest of any, when all have stopped; collective."""
+    with node.monitoring():
+        common = node.world.max(np.array([0.0, *(float(getattr(state, name)) for name in state.COMMON)]))
+    for name, value in zip(state.COMMON, common[1:].tolist(), strict=True):
+        setattr(state, name, int(value))
+
+
 def belonging(node: Node, solver: Solver[Any]) -> Snapshot:
     """Return the entries of a snapshot that identify its solver and node."""
     return {"solver": type(solver).name, "rank": node.rank, "size": node.size}

@@ -10,7 +10,7 @@ from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.record import Record
 from hpcopt.results.stopping import Disagreement, Status, StopRule
 from hpcopt.runs.checkpoint import Snapshot, packed, unpacked
-from hpcopt.runs.measuring import Watch
+from hpcopt.runs.measuring import Counts, Watch
 from hpcopt.solvers.base import State
 
 
@@ -28,11 +28,14 @@ class Course:
         Number of yields of the solver before this part of the run.
     status
         The status, once the run ends.
+    records
+        The first and the last record; None before there are any.
     """
 
     def __init__(self, node: Node, watch: Watch, stop: StopRule, recording: Recording, convexity: float) -> None:
         self.begun = 0
         self.status: Status | None = None
+        self.records: tuple[Record, Record] | None = None
         self._is_extra = False
         self._node = node
         self._watch = watch
@@ -47,8 +50,31 @@ class Course:
         self._first = self._best = self._last
         self._kept = self._model.copy()
         self._disagreement = Disagreement(self._node.size, self._kept)
+        self.records = self._first, self._last
         self._tell(self._first)
         self.status = self._stop.verdict(self._first, self._first, self._convexity)
+
+    def go_on(self, w: Vector, iteration: int, records: tuple[Record, Record] | None) -> None:
+        """Measure where the nodes that remain go on: over their rows, what was best before means nothing.
+
+        Parameters
+        ----------
+        records
+            The run's first and last record; None if there are none.
+        """
+        self.begun = iteration
+        self._last, self._model = self._watch.measure(w, iteration)
+        self._first, self._best = self._last if records is None else records[0], self._last
+        self._kept = self._model.copy()
+        self._disagreement = Disagreement(self._node.size, self._kept)
+        self.records = self._first, self._last
+        self._tell(self._last)
+        self.status = self._stop.verdict(self._last, self._first, self._convexity)
+
+    @property
+    def counts(self) -> dict[int, Counts]:
+        """The node's own counts in the last two records, by iteration."""
+        return self._watch.counts
 
     @property
     def can_go_on(self) -> bool:
@@ -64,6 +90,7 @@ class Course:
             Whether it is measured only because the run may end there.
         """
         self._last, self._model = self._watch.measure(w, iteration)
+        self.records = self._first, self._last
         self._is_extra = is_extra
         if self._tells_all:
             self._tell(self._last)

@@ -99,8 +99,8 @@ def calibration_of(spec: Specification, cluster: Cluster) -> dict[str, Any]:
     return {"calibration": {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}}
 
 
-def result_of(outcome: Outcome) -> dict[str, Any]:
-    """Return the "result" of run.json: how the run ended, and the numbers of the final model."""
+def result_of(outcome: Outcome, departures: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the "result" of run.json: how the run ended, the numbers of the final model, and who left when."""
     last = outcome.last
     kept = outcome.record.as_dict() | {key: value for key, value in last.as_dict().items() if key in _TOTALS}
     result = {
@@ -114,5 +114,6 @@ def result_of(outcome: Outcome) -> dict[str, Any]:
         "messages": last.messages,
         "work": last.work,
         **{column: kept[column] for column in ("objective", "grad_norm", *WHERE_THERE) if column in kept},
+        **({"departures": departures} if departures else {}),
     }
     return finite(result)

@@ -16,6 +16,7 @@ import numpy as np
 
 from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
+from hpcopt.fabric.departures import NodesLost
 from hpcopt.fabric.interface import Node
 from hpcopt.problems.oracle import Oracle
 from hpcopt.problems.problem import Problem, Shard
@@ -33,14 +34,15 @@ from hpcopt.runs.checkpoint import (
     unpacked_state,
 )
 from hpcopt.runs.course import Course
-from hpcopt.runs.measuring import Watch
+from hpcopt.runs.interrupted import Standing
+from hpcopt.runs.measuring import NOTHING, Watch
 from hpcopt.runs.moved import completed
 from hpcopt.solvers.base import Solver, State
 
 EVERYTHING = Recording()
 
 
-def drive(
+def drive(  # noqa: PLR0913  (of which `standing` is rarely given)
     node: Node,
     problem: Problem,
     shard: Shard,
@@ -49,6 +51,8 @@ def drive(
     stop: StopRule,
     recording: Recording = EVERYTHING,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
+    *,
+    standing: Standing | None = None,
 ) -> Outcome:
     """Run `solver` on this node until a rule of `stop` holds or the solver ends.
 
@@ -59,21 +63,28 @@ def drive(
     checkpoints
         When snapshots are taken, and the one from which the run resumes. A resumed run has the records after the
         snapshot, and its outcome is bitwise equal to that of an uninterrupted run.
+    standing
+        Follows the run, if it survives that nodes leave or die, and knows what this node goes on with after that.
 
     Raises
     ------
     InputError
         If the snapshot is from another run, or an asynchronous solver is to resume on the wall clock.
+    NodesLost
+        If nodes have left or died, and the run survives it.
     """
     with np.errstate(all="ignore"):  # a diverging run overflows; its records show it
         if checkpoints.resume is not None:
             check_belonging(checkpoints.resume, node, solver)
         if solver.needs.pace == "own":
             return drive_asynchronous(node, problem, shard, solver, w0, stop, recording, checkpoints)
-        return _drive_rounds(node, problem, shard, solver, w0, stop, recording, checkpoints)
+        with node.interruptible():
+            outcome = _drive_rounds(node, problem, shard, solver, w0, stop, recording, checkpoints, standing=standing)
+            node.confirm()
+        return outcome
 
 
-def _drive_rounds(
+def _drive_rounds(  # noqa: PLR0913  (as `drive`)
     node: Node,
     problem: Problem,
     shard: Shard,
@@ -82,13 +93,22 @@ def _drive_rounds(
     stop: StopRule,
     recording: Recording,
     checkpoints: Checkpoints,
+    *,
+    standing: Standing | None,
 ) -> Outcome:
     f = problem.on(shard, node.meter)
     node.solving(solver.name, f.d, f.n)
     own, scaled = solver.needs.models == "own", stop.scaled_gradient is not None
-    watch = Watch(node, problem, shard, decentralised=own, scaled=scaled)
+    after = None if standing is None else standing.after
+    before = NOTHING if after is None else after.before
+    watch = Watch(node, problem, shard, decentralised=own, scaled=scaled, before=before)
     course = Course(node, watch, stop, recording, problem.strong_convexity)
-    if checkpoints.resume is None:
+    if standing is not None:
+        standing.course = course
+    if after is not None:
+        state = after.state_on(node, f, solver, w0)
+        course.go_on(_model(node, solver, f, state), after.iteration, after.records)
+    elif checkpoints.resume is None:
         state = solver.init(node, f, w0)
         course.begin(_model(node, solver, f, state))
     else:
@@ -102,7 +122,10 @@ def _drive_rounds(
     rounds = solver.rounds(node, f, state) if course.status is None else iter(())
     iteration = course.begun
     due = following(iteration)
-    for state in stepped(node, rounds, stop.seconds):
+    states = stepped(node, rounds, stop.seconds)
+    if standing is not None:
+        states = standing.at_each_of(states, state, iteration)
+    for state in states:
         iteration += 1
         if iteration >= due or account.rounds >= limit or iteration >= last_iteration:
             course.measure(_model(node, solver, f, state), iteration, is_extra=iteration < due)
@@ -157,7 +180,9 @@ def stepped(node: Node, rounds: Iterator[State], limit: float | None) -> Iterato
     Raises
     ------
     InputError
-        If the node has left.
+        If the node has left, and the others need it.
+    NodesLost
+        If it has left, and the others go on.
     """
 
     def rest(seconds: float) -> None:
@@ -167,5 +192,7 @@ def stepped(node: Node, rounds: Iterator[State], limit: float | None) -> Iterato
     for state in rounds:
         yield state
         node.next_step(rest)
+        if node.leaving and node.survives:
+            raise NodesLost
         if node.leaving:
             raise InputError(f"node {node.rank} has left in round {node.ledger.solver.rounds}; the others need it")

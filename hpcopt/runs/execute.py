@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcopt.fabric.agreement import agreed
-from hpcopt.fabric.interface import Node
+from hpcopt.fabric.departures import NodesLost
+from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.interrupts import is_listening
 from hpcopt.models.model import Model
 from hpcopt.models.trained import trained
@@ -23,9 +24,11 @@ from hpcopt.results.outcome import Outcome, Recording
 from hpcopt.results.plots import draw_convergence
 from hpcopt.results.terminal import warn
 from hpcopt.runs.checkpoint import NO_CHECKPOINTS
+from hpcopt.runs.departures import Team, in_words
 from hpcopt.runs.description import describe, result_of
 from hpcopt.runs.driver import drive
 from hpcopt.runs.finished import Run
+from hpcopt.runs.interrupted import Interrupted, Standing
 from hpcopt.runs.keeper import Keeper
 from hpcopt.runs.leaving import leave_rest, leave_result
 from hpcopt.runs.observed import Observed
@@ -86,11 +89,12 @@ def execute(  # noqa: PLR0913  (what a run and the runs of a comparison differ i
             clear(out)
             folders.write_json(out / folders.RUN, described)
     phases.begin("solve")
-    outcomes, recorder = _solved(spec, prepared, label, solver, folder, observed, resumed, silent=silent)
+    outcomes, recorder, team = _solved(spec, prepared, label, solver, folder, observed, resumed, silent=silent)
+    cluster = team.prepared.cluster
     phases.level(cluster.processes)
     phases.begin("write")
     outcome = outcomes[0]
-    result = result_of(outcome)
+    result = result_of(outcome, team.departures)
     with agreed(cluster.processes):
         model = _model(prepared, outcome, label, result)
     with agreed(cluster.processes, one_tells=True):
@@ -98,8 +102,8 @@ def execute(  # noqa: PLR0913  (what a run and the runs of a comparison differ i
             leave_result(model, out, described, phases, result, recorder)
     run = Run(label, folder, outcome.status, result, recorder.records, phases, prepared.goal, described, model)
     by_edge = solver.needs.models == "own" and solver.needs.topology != "hubs"
-    edges = _edges(prepared, outcomes) if by_edge else None
-    observations = observed.gathered()
+    edges = _edges(cluster, team.edges(outcomes)) if by_edge else None
+    observations = observed.gathered(cluster.processes)
     if out is not None:
         leave_rest(out, recorder, edges, *observations)
         if not (spec.checkpoint.periodic and outcome.status.can_go_on):
@@ -135,10 +139,10 @@ def _solved(
     resumed: Resumed | None,
     *,
     silent: bool,
-) -> tuple[list[Outcome], Recorder]:
-    """Run `solver` on the cluster's nodes.
+) -> tuple[list[Outcome], Recorder, Team]:
+    """Run `solver` on the cluster's nodes, and on those that remain when some leave.
 
-    Returns the outcomes on this process's nodes, the first of which records, and the records.
+    Returns the outcomes on this process's nodes, the first of which records, the records, and the nodes that remain.
     """
     cluster, unrecorded = prepared.cluster, Recording(spec.output)
     stop = replace(spec.stop, target=prepared.goal.target)
@@ -146,17 +150,34 @@ def _solved(
     earlier = None if resumed is None else resumed.records
     with Recorder(label, stop, traced, silent=silent, earlier=earlier) as recorder:
         keeper = _keeper(spec, prepared, solver, folder, recorder, resumed)
+        team = Team(prepared, solver)
 
-        def program(node: Node) -> Outcome:
+        def program(node: Node) -> Outcome | Interrupted:
+            now = team.prepared
             observed.begin(node)
-            recording = replace(unrecorded, tell=recorder.tell) if node.rank == cluster.local_nodes[0] else unrecorded
-            given = prepared.problem, prepared.shards[node.rank], solver, prepared.w0, stop, recording
-            outcome = drive(node, *given, NO_CHECKPOINTS if keeper is None else keeper.on(node))
+            records = node.rank == now.cluster.local_nodes[0]
+            recording = replace(unrecorded, tell=recorder.tell) if records else unrecorded
+            given = now.problem, now.shards[node.rank], team.solver, now.w0, stop, recording
+            kept = NO_CHECKPOINTS if keeper is None or team.departures else keeper.on(node)
+            standing = Standing(team.rejoining(node)) if node.survives else None
+            outcome: Outcome | Interrupted
+            try:
+                outcome = drive(node, *given, kept, standing=standing)
+            except NodesLost:
+                assert standing is not None, "only where a run survives it"
+                outcome = standing.interrupted(node)
             observed.end(node)
             return outcome
 
         with nullcontext() if keeper is None else keeper.requests():
-            return cluster.run(program, prepared.conditions), recorder
+            outcomes = cluster.run(program, team.prepared.conditions)
+        while team.goes_on(outcomes):
+            if not silent:
+                warn(in_words(team.departures[-1], prepared.problem.total))
+            outcomes = team.prepared.cluster.run(program, team.prepared.conditions)
+        ended = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+        team.note(ended)
+        return ended, recorder, team
 
 
 def _keeper(
@@ -187,12 +208,10 @@ def _keeper(
     )
 
 
-def _edges(prepared: Prepared, outcomes: list[Outcome]) -> NDArray[np.int64]:
-    """Return sender, receiver and bytes of every used edge, shape (edges, 3); collective."""
-    nodes = zip(prepared.cluster.local_nodes, outcomes, strict=True)
-    rows = [(node, target, size) for node, outcome in nodes for target, size in sorted(outcome.edges.items())]
-    own = np.array(rows, dtype=np.int64).reshape(-1)
-    return np.concatenate(prepared.cluster.processes.allgather(own)).reshape(-1, 3)
+def _edges(cluster: Cluster, own: list[tuple[int, int, int]]) -> NDArray[np.int64]:
+    """Return sender, receiver and bytes of every used edge, shape (edges, 3), given this process's; collective."""
+    rows = np.array(own, dtype=np.int64).reshape(-1)
+    return np.concatenate(cluster.processes.allgather(rows)).reshape(-1, 3)
 
 
 def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, Any]) -> Model:

@@ -31,6 +31,8 @@ class Counts:
     rounds: int
     busiest: int  # bytes over its busiest edge
     over_edges: int  # bytes over all its edges
+    steps: int  # in time slots
+    by_class: dict[str, int]  # link class -> bytes
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,25 @@ class Surveyed:
     apart: float  # rms distance to the mean
 
 
+NOTHING = Counts(0, 0, 0, 0.0, 0, 0, 0, 0, {})
+
+
 def counted(node: Node) -> Counts:
     """Return the current counts of `node`."""
     sent = node.ledger.solver
     by_edge = sent.by_edge.values()
     busiest, over_edges = max(by_edge, default=0), sum(by_edge)
-    return Counts(sent.bytes, sent.down, sent.messages, node.meter.touched, sent.rounds, busiest, over_edges)
+    return Counts(
+        sent.bytes,
+        sent.down,
+        sent.messages,
+        node.meter.touched,
+        sent.rounds,
+        busiest,
+        over_edges,
+        node.slots.steps,
+        dict(sent.by_class),
+    )
 
 
 class Watch:
@@ -61,16 +76,28 @@ class Watch:
         Whether the nodes' models differ.
     scaled
         Whether records have the scaled gradient.
+    before
+        What nodes that have left had sent and read; one of the others adds it to its own.
     """
 
     def __init__(
-        self, node: Node, problem: Problem, shard: Shard, *, decentralised: bool = False, scaled: bool = False
+        self,
+        node: Node,
+        problem: Problem,
+        shard: Shard,
+        *,
+        decentralised: bool = False,
+        scaled: bool = False,
+        before: Counts = NOTHING,
     ) -> None:
         self._node = node
         self._decentralised = decentralised
         self._directed = not decentralised or node.hubs is not None  # otherwise messages go to equals
         self._problem = problem
         self._shard = shard
+        self._before = before
+        self.counts: dict[int, Counts] = {}
+        """Iteration -> the node's own counts, of the last two records."""
         self._oracle = problem.on(shard, Meter())
         self.holds = shard.matrix.n > 0
         """Whether the node holds rows: models of others do not count."""
@@ -111,22 +138,24 @@ class Watch:
     def _record(self, w: Vector, iteration: int, seconds: float) -> Record:
         """Return the columns that every record has."""
         node = self._node
-        sums = self.share_of(w, counted(node))
+        own = counted(node)
+        self.counts = dict([*self.counts.items()][-1:]) | {iteration: own}
+        sums = self.share_of(w, own)
         here = self.record(w, node.world.sum(sums, out=sums), iteration, seconds, node.ledger.solver.rounds)
-        own = np.array([here.seconds, float(here.round), here.scaled_gradient or 0.0])
-        last, rounds, scaled = node.world.max(own)  # bitwise equal on all nodes
-        record = self._slotted(replace(here, seconds=float(last), round=int(rounds)))
+        largest = np.array([here.seconds, float(here.round), here.scaled_gradient or 0.0])
+        last, rounds, scaled = node.world.max(largest)  # bitwise equal on all nodes
+        record = self._slotted(replace(here, seconds=float(last), round=int(rounds)), own)
         return record if self._metric is None else replace(record, scaled_gradient=float(scaled))
 
-    def _slotted(self, record: Record) -> Record:
+    def _slotted(self, record: Record, own: Counts) -> Record:
         """Return `record` with slots and steps, and bytes by class of link, where nodes have rates or hubs."""
         node, hubs = self._node, self._node.hubs
         if hubs is None and node.slots.rate is None:
             return record
         classes = () if hubs is None else (*hubs.link_classes, "world")
-        sent = node.ledger.solver.by_class
-        counts = [node.slots.steps, *(sent.get(link_class, 0) for link_class in classes)]
-        steps, *sizes = node.world.sum(np.array(counts, dtype=np.float64)).tolist()
+        before = self._before
+        sent = [own.by_class.get(link_class, 0) + before.by_class.get(link_class, 0) for link_class in classes]
+        steps, *sizes = node.world.sum(np.array([own.steps + before.steps, *sent], dtype=np.float64)).tolist()
         slots = node.world.max(np.array([float(node.slots.count)]))[0]
         by_link = {link_class: int(size) for link_class, size in zip(classes, sizes, strict=True)}
         return replace(record, slots=int(slots), gradients=int(steps), bytes_by_link=by_link or None)
@@ -136,9 +165,11 @@ class Watch:
         here = self._oracle.at(w)
         share, value, gradient = self._oracle.share, here.value, here.gradient
         tested, right = self._test(w)
-        sent = counts.bytes, counts.down, counts.messages, counts.over_edges
+        before = self._before
+        sent = counts.bytes + before.bytes, counts.down + before.down, counts.messages + before.messages
+        passed = counts.over_edges + before.over_edges, counts.touched + before.touched
         told = np.empty(_NUMBERS + len(w))
-        told[:_NUMBERS] = share * value, *sent, counts.touched, tested, right
+        told[:_NUMBERS] = share * value, *sent, *passed, tested, right
         np.multiply(share, gradient, out=told[_NUMBERS:])
         self._oracle.recall({})  # the point has several vectors, and no use until the next record
         return told
@@ -163,7 +194,7 @@ class Watch:
             clock=self._node.clock,
             bytes=int(size),
             messages=int(messages),
-            work=touched / max(1, self._problem.entries),  # sparse rows may have none
+            work=touched / max(1, self._problem.entries + self._problem.lost_entries),  # sparse rows may have none
             objective=objective,
             grad_norm=float(np.linalg.norm(residual)),
             bytes_up=int(size - down) if self._directed else None,
@@ -176,6 +207,8 @@ class Watch:
             test_accuracy=None if is_error else tested,
             test_error=tested if is_error else None,
             model_bytes=int(over_edges) if self._decentralised else None,
+            left=None if self._node.remaining is None else self._node.remaining.lost,
+            lost_rows=None if self._node.remaining is None else self._problem.lost_rows,
         )
 
     def _surveyed(self, everyones: Gathered, *, weighted: bool) -> Surveyed:

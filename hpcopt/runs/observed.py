@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.fabric.interface import Cluster, Group, Node
 from hpcopt.results.output import Output
 from hpcopt.runs.operations import OperationTables
 from hpcopt.runs.timelines import Timelines
@@ -22,7 +22,7 @@ class Observed:
 
     def __init__(self, cluster: Cluster, output: Output, *, written: bool) -> None:
         self._timelines = Timelines(cluster) if written and output.timeline else None
-        self._operations = OperationTables(cluster) if written and output.operations else None
+        self._operations = OperationTables() if written and output.operations else None
 
     def begin(self, node: Node) -> None:
         """Start observing the node."""
@@ -36,12 +36,12 @@ class Observed:
         if self._operations is not None:
             self._operations.end(node)
 
-    def gathered(self) -> tuple[str | None, NDArray[np.float64] | None]:
+    def gathered(self, processes: Group) -> tuple[str | None, NDArray[np.float64] | None]:
         """Return the rows of operations.csv and the spans of all nodes, as far as they are wanted; collective.
 
-        On node 0's process; the others have none of the rows.
+        On the first of the processes, those of the nodes that remain; the others have none of the rows.
         """
         return (
-            None if self._operations is None else self._operations.gathered(),
-            None if self._timelines is None else self._timelines.gathered(),
+            None if self._operations is None else self._operations.gathered(processes),
+            None if self._timelines is None else self._timelines.gathered(processes),
         )

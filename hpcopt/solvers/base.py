@@ -8,9 +8,9 @@ by the command line, the documentation and the conformance suite.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from hpcopt.arrays import Vector
 from hpcopt.fabric.interface import Node
@@ -20,7 +20,16 @@ from hpcopt.solvers.needs import Needs
 
 @dataclass
 class State:
-    """All that a solver keeps between iterations: numbers, strings, arrays, and lists and dataclasses of these."""
+    """All that a solver keeps between iterations: numbers, strings, arrays, and lists and dataclasses of these.
+
+    Class attributes
+    ----------------
+    COMMON
+        The counters of the whole system, which only grow: when all nodes have stopped, the largest value of any node
+        holds for all.
+    """
+
+    COMMON: ClassVar[tuple[str, ...]] = ()
 
     w: Vector  # (d,) float64; when yielded, equal on all nodes unless each has its own model
 
@@ -85,6 +94,30 @@ class Solver(abc.ABC, Generic[S]):
         nodes.
         """
         return "each node has its own model" if self.needs.models == "own" else None
+
+    @property
+    def survives(self) -> bool:
+        """Whether the other nodes go on when some leave or die: those of a solver in rounds with models of their own.
+
+        Asynchronous solvers have protocols of their own for that. Nodes that share one model need all of them; their
+        run can be resumed.
+        """
+        return self.needs.pace == "rounds" and self.needs.models == "own"
+
+    def restarted(self, node: Node, f: Any, s: S) -> S:
+        """Return the state from which this node goes on after others have left, given its last one; collective.
+
+        It is the initial state at this node's model, with the common counters: all that refers to other nodes (copies
+        of models, trackers, push-sum weights) starts afresh.
+        """
+        fresh = self.init(node, f, s.w)
+        for name in s.COMMON:
+            setattr(fresh, name, getattr(s, name))
+        return fresh
+
+    def among(self, workers: Sequence[int]) -> Self:  # noqa: ARG002
+        """Return the solver for some of its workers: parameters with a value for each keep those of `workers`."""
+        return self
 
     @abc.abstractmethod
     def doubles(self, s: S, d: int) -> int:

@@ -92,6 +92,11 @@ class DCDPSGD(GossipSolver[DCDState]):
     def init(self, node: Node, f: Oracle, w0: Vector) -> DCDState:  # noqa: ARG002
         return DCDState(w=w0.copy(), surroundings=w0.copy())  # all start at w0, and weights sum to one
 
+    def restarted(self, node: Node, f: Oracle, s: DCDState) -> DCDState:
+        fresh = super().restarted(node, f, s)
+        fresh.surroundings = Gossip(node, Identity(), f.d).send(s.w, s.steps)[1].copy()  # replicas start at the models
+        return fresh
+
     def rounds(self, node: Node, f: Oracle, s: DCDState) -> Iterator[DCDState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)

@@ -93,6 +93,11 @@ class DeLiCoCo(GossipSolver[DeLiCoCoState]):
             x += self.scatter / np.sqrt(x.size) * node.draws(Draw.SCATTER).standard_normal(x.size)
         return DeLiCoCoState(w=x, z=np.zeros_like(x), s=np.zeros_like(x))
 
+    def restarted(self, node: Node, f: Oracle, s: DeLiCoCoState) -> DeLiCoCoState:
+        fresh = super().restarted(node, f, s)
+        fresh.w = s.w.copy()  # not scattered again
+        return fresh
+
     def rounds(self, node: Node, f: Oracle, s: DeLiCoCoState) -> Iterator[DeLiCoCoState]:
         gossip = Gossip(node, self.compressor, f.d)
         gradient = LocalGradient(node, f, self.batch)

@@ -34,6 +34,8 @@ class Setting:
         Whether the cluster's workers have operating rates.
     heterogeneity
         The heterogeneity of the cluster's nodes and links.
+    virtual
+        Whether the nodes are virtual; known once the cluster is set up.
     fitting
         Whether the purpose of the run is to fit a model to the data.
     """
@@ -44,6 +46,7 @@ class Setting:
     hubs: HubNetwork | None = None
     rates: bool = False
     heterogeneity: Heterogeneity | None = None
+    virtual: bool | None = None
     fitting: bool = False
 
 

@@ -67,7 +67,11 @@ def _smoothness(solver: Solver[Any], setting: Setting) -> Objection | None:
 def _departures(solver: Solver[Any], setting: Setting) -> Objection | None:
     if solver.needs.pace == "own" or setting.heterogeneity is None or not setting.heterogeneity.departures:
         return None
+    if solver.survives and setting.virtual is not False:
+        return None
     what = f"{solver.name} is synchronous and would wait forever for a node that has left; use pauses instead"
+    if solver.survives:
+        what = f"{solver.name} goes on without nodes that leave on virtual nodes only; use pauses, or virtual nodes"
     return Objection("cluster.stragglers.departures", what, can_be_forced=False)
 
 

@@ -8,7 +8,7 @@ so a thousand nodes can be studied and tested on a laptop.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any, TypeVar
 
 import greenlet
@@ -19,6 +19,7 @@ from hpcopt.fabric.board import Board, Machine
 from hpcopt.fabric.calibration import Calibration, coldness
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
+from hpcopt.fabric.departures import NodesLost
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.mailbox import Mailbox
 from hpcopt.fabric.meter import Work
@@ -91,6 +92,12 @@ class VirtualNode(Node):
     def die(self) -> None:
         self.pace.leave()
 
+    def leave(self) -> None:
+        self._cluster.loop.interrupt(NodesLost)
+
+    def rejoin(self) -> None:
+        self.world._barrier()  # takes time, and is no operation of the solver's
+
     def hang(self, seconds: float) -> None:
         self.time += seconds
 
@@ -141,7 +148,8 @@ class VirtualNode(Node):
     def restore(self, snapshot: dict[str, Any]) -> None:
         super().restore(snapshot)
         self.time = float(snapshot["clock"])
-        self._cluster.network.restore(self.rank, snapshot["links"])
+        if self.remaining is None:  # otherwise the messages on the links were of a former operation
+            self._cluster.network.restore(self.rank, snapshot["links"])
 
     def settle(self) -> None:
         loop = self._cluster.loop
@@ -250,6 +258,24 @@ class VirtualCluster(Cluster):
                 raise InputError(self.stalled[0]) from None
             raise
         return [results[rank] for rank in range(self.size)]
+
+    @property
+    def survivable(self) -> bool:
+        return True
+
+    def without(self, lost: Collection[int]) -> tuple[Cluster, tuple[int, ...]]:
+        kept = tuple(rank for rank in range(self.size) if rank not in lost)
+        holders = [place for place, rank in enumerate(kept) if rank in self.holders]
+        smaller = VirtualCluster(
+            len(kept),
+            self._model.among(kept),
+            flops=self.flops,
+            calibration=self.calibration,
+            speeds=[self._speeds[rank] for rank in kept],
+            seed=self.seed,
+            holders=holders,
+        )
+        return smaller, kept
 
     def led(self, work: Callable[[], object]) -> bool:
         work()

@@ -20,6 +20,7 @@ class EventLoop:
         self._due: list[tuple[float, int, Callable[[], Any]]] = []
         self._entered = 0
         self._loop: greenlet.greenlet | None = None
+        self._nodes: list[greenlet.greenlet] = []
         self.now = 0.0
         """Virtual time of the current event."""
 
@@ -37,6 +38,19 @@ class EventLoop:
         assert self._loop is not None
         self._loop.switch()
 
+    def interrupt(self, error: type[BaseException]) -> None:
+        """Let the programs that wait end by `error`, after the running one has ended; it must not block again."""
+        running = greenlet.getcurrent()
+
+        def end() -> None:
+            self._due.clear()
+            for node in self._nodes:
+                if node is not running and not node.dead:
+                    node.throw(error)
+
+        self._due.clear()
+        self.at(self.now, end)
+
     def run(self, programs: Sequence[Callable[[], Any]], describe: Callable[[int], str]) -> None:
         """Run all programs to completion; an exception in one of them ends all and is raised here.
 
@@ -46,7 +60,7 @@ class EventLoop:
             With `describe(i)` of a program that waits forever.
         """
         self._loop = greenlet.getcurrent()
-        nodes = [greenlet.greenlet(program) for program in programs]
+        nodes = self._nodes = [greenlet.greenlet(program) for program in programs]
         for node in nodes:
             self.wake(node, 0.0)
         while self._due:

@@ -20,14 +20,7 @@ from hpcopt.solvers.parts.gossip import GossipSolver, GossipState, LocalGradient
 
 @dataclass
 class AsynchronousState(GossipState):
-    """A node's own model `w`, and the progress of the node and the system.
-
-    Class attributes
-    ----------------
-    COMMON
-        The counters of the whole system, which only grow: when all nodes have stopped, the largest value of any node
-        holds for all.
-    """
+    """A node's own model `w`, and the progress of the node and the system."""
 
     COMMON: ClassVar[tuple[str, ...]] = ()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ BLOCK = 8192  # numbers mixed at a time: a few such arrays fit into the cache
 @dataclass
 class GossipState(State):
     """A node's own model `w`, and counters of what was sent."""
+
+    COMMON: ClassVar[tuple[str, ...]] = ("steps", "probed", "reduced")
 
     steps: int = 0  # gradient steps
     schedule: Schedule | None = None  # of the step sizes

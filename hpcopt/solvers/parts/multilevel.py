@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from operator import mul
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -33,6 +33,8 @@ _SPAN = 1e12  # between weights; the hub matrix holds H b = b to this relative p
 @dataclass
 class MultilevelState(State):
     """A node's model `w`, what its hub keeps if it is one, and counters."""
+
+    COMMON: ClassVar[tuple[str, ...]] = ("rounds", "slots", "reduced")
 
     rounds: int = 0
     slots: int = 0  # slots that the rounds so far had; where workers are waited for, the steps
@@ -166,6 +168,13 @@ class MultilevelSolver(Solver[MultilevelState]):
         if self.overlap:
             s.late = np.zeros_like(w0)
         return s
+
+    def restarted(self, node: Node, f: Oracle, s: MultilevelState) -> MultilevelState:
+        Place(node, self._weight(node, f))  # gives the node its weight in the mean model
+        return super().restarted(node, f, s)
+
+    def among(self, workers: Sequence[int]) -> Self:
+        return self if isinstance(self.weights, str) else replace(self, weights=tuple(self.weights[i] for i in workers))
 
     @property
     def _has_outer_step(self) -> bool:

@@ -1,0 +1,251 @@
+"""The nodes of a run that leave or die, and how the others go on without them.
+
+The nodes that remain make a smaller cluster, with the topology or hub network and the shares of the rows that are left,
+and start again from their own models. What the others had sent and read goes on, as far as it was in a record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hpcopt.errors import AgreedError
+from hpcopt.fabric.conditions import Conditions
+from hpcopt.fabric.departures import Remaining
+from hpcopt.fabric.faults import Fault
+from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.problems.problem import Shard
+from hpcopt.results.outcome import Left, Outcome
+from hpcopt.runs.interrupted import Interrupted, Rejoining
+from hpcopt.runs.measuring import NOTHING
+from hpcopt.runs.once import made_once
+from hpcopt.runs.prepare import Prepared
+from hpcopt.runs.standings import Standings, missing, renumbered, standings, target
+from hpcopt.solvers.base import Solver
+from hpcopt.topology.hubs.without import hubs_without
+from hpcopt.topology.without import mixing_without, nodes_in_words
+
+
+class Team:
+    """The nodes of a run, of which some may leave.
+
+    Parameters
+    ----------
+    prepared
+        The problem on all nodes, with the conditions of the run.
+    solver
+        The solver for all nodes.
+
+    Attributes
+    ----------
+    prepared, solver
+        Those of the nodes that remain; their ranks are those of its cluster.
+    nodes
+        The rank that each of them had at the start.
+    departures
+        Who left when, and what was lost: as in run.json.
+    """
+
+    def __init__(self, prepared: Prepared, solver: Solver[Any]) -> None:
+        survives = solver.survives and prepared.cluster.survivable
+        self.prepared = replace(prepared, conditions=replace(prepared.conditions, survives=survives))
+        self.solver = solver
+        self.nodes = tuple(range(prepared.cluster.size))
+        self.departures: list[dict[str, Any]] = []
+        self._start = self.prepared
+        self._first_solver = solver
+        self._rejoining: dict[int, Rejoining] = {}
+        self._edges: list[tuple[int, int, int]] = []  # of nodes that have left
+
+    def rejoining(self, node: Node) -> Rejoining | None:
+        """Return what the node goes on with; None if nobody has left."""
+        return self._rejoining.get(node.rank)
+
+    def edges(self, outcomes: Sequence[Outcome]) -> list[tuple[int, int, int]]:
+        """Return sender, receiver and bytes of the edges out of this process's nodes, by their ranks at the start."""
+        own = zip(self.prepared.cluster.local_nodes, outcomes, strict=True)
+        return self._edges + [edge for rank, outcome in own for edge in self._edges_of(rank, outcome.edges)]
+
+    def _edges_of(self, rank: int, by_edge: Mapping[int, int]) -> list[tuple[int, int, int]]:
+        return sorted((self.nodes[rank], target(to, self.nodes), size) for to, size in by_edge.items())
+
+    def goes_on(self, outcomes: Sequence[Outcome | Interrupted]) -> bool:
+        """Return whether nodes have left and the others, which this then describes, go on; collective over these.
+
+        Parameters
+        ----------
+        outcomes
+            Of the nodes of this process, in the order of their ranks.
+
+        Raises
+        ------
+        AgreedError
+            If the nodes that remain cannot go on.
+        """
+        before = self.prepared.cluster
+        own = zip(before.local_nodes, outcomes, strict=True)
+        stood = {rank: at for rank, at in own if isinstance(at, Interrupted)}
+        if not stood:
+            return False
+        left = {rank: at.left for rank, at in stood.items() if at.left is not None}
+        gone = {rank: stood[rank] for rank in left}
+        if len(gone) == before.size:
+            raise AgreedError(f"all nodes have left, the last in round {max(at.round for at in left.values())}")
+        for rank, at in gone.items():
+            account = at.node["ledger"]["solver"]
+            by_edge = dict(zip(account["targets"].tolist(), account["bytes_to_targets"].tolist(), strict=True))
+            self._edges += self._edges_of(rank, by_edge)
+        cluster, kept = before.without(gone)
+        remaining = {rank: at for rank, at in stood.items() if rank in kept}
+        everyone = standings(cluster.processes, stood.values())
+        self._rejoin(remaining, gone, kept, everyone)
+        nodes = tuple(self.nodes[rank] for rank in kept)
+        rows = self.prepared.problem.total
+        self._shrink(
+            cluster, nodes, everyone.round, {kept.index(rank): self.prepared.shards[rank] for rank in remaining}
+        )
+        when = [*left.values()] or [Left(everyone.round, everyone.iteration, everyone.seconds)]
+        self.departures.append(
+            {
+                "nodes": sorted(set(self.nodes).difference(nodes)),
+                "round": max(at.round for at in when),
+                "iteration": max(at.iteration for at in when),
+                "seconds": max(at.seconds for at in when),
+                "rows": rows - self.prepared.problem.total,
+                "remaining": len(nodes),
+            }
+        )
+        self.nodes = nodes
+        return True
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Note which nodes of an asynchronous run have left; collective."""
+        conditions, processes = self.prepared.conditions, self.prepared.cluster.processes
+        if self.solver.needs.pace == "rounds" or not (conditions.heterogeneity.departures or conditions.faults):
+            return
+        own = zip(self.prepared.cluster.local_nodes, outcomes, strict=True)
+        leavers = [
+            [
+                outcome.left.seconds,
+                rank,
+                outcome.left.round,
+                outcome.left.iteration,
+                self.prepared.shards[rank].matrix.n,
+            ]
+            for rank, outcome in own
+            if outcome.left is not None
+        ]
+        told = np.concatenate(processes.allgather(np.array(leavers, dtype=np.float64).reshape(-1))).reshape(-1, 5)
+        for before, (seconds, *numbers) in enumerate(sorted(told.tolist())):
+            rank, round_, iteration, rows = map(int, numbers)
+            when = {"round": round_, "iteration": iteration, "seconds": seconds}
+            self.departures.append({"nodes": [rank], **when, "rows": rows, "remaining": len(self.nodes) - before - 1})
+
+    def _rejoin(
+        self,
+        remaining: Mapping[int, Interrupted],
+        gone: Mapping[int, Interrupted],
+        kept: Sequence[int],
+        everyone: Standings,
+    ) -> None:
+        """Determine what the nodes of this process go on with."""
+        places = {rank: place for place, rank in enumerate(kept)}
+        latest = max((at.node["clock"] for at in gone.values()), default=0.0)
+        lost = missing(everyone, self.prepared.problem)
+        self._rejoining = {}
+        for rank, at in remaining.items():
+            clock = at.node["clock"]
+            if self.prepared.cluster.clock == "wall":
+                clock += time.monotonic() - at.at
+            self._rejoining[places[rank]] = Rejoining(
+                at.state,
+                everyone.iteration,
+                {**renumbered(at.node, places, self.nodes), "clock": max(clock, latest)},
+                everyone.records,
+                at.counts,
+                NOTHING if places[rank] else lost,
+            )
+
+    def _shrink(self, cluster: Cluster, nodes: tuple[int, ...], round_: int, shards: dict[int, Shard]) -> None:
+        """Let problem, conditions and solver be those of the nodes that remain."""
+        start, problem = self._start, self._start.problem
+        here = np.array([[shard.matrix.n, shard.matrix.nnz] for shard in shards.values()], dtype=np.float64).sum(axis=0)
+        rows, entries = (int(number) for number in cluster.processes.sum(here))
+        if not rows:
+            raise AgreedError("the nodes that remain hold no rows")
+        lost = problem.total - rows, problem.entries - entries
+        conditions = made_once(cluster.processes, lambda: remaining_conditions(start.conditions, nodes, round_))
+        self.solver = self._first_solver.among(_workers_among(start.conditions, nodes))
+        self.prepared = replace(
+            start,
+            cluster=cluster,
+            conditions=conditions,
+            problem=replace(problem, total=rows, entries=entries, lost_rows=lost[0], lost_entries=lost[1]),
+            shards=shards,
+        )
+
+
+def remaining_conditions(conditions: Conditions, nodes: tuple[int, ...], round_: int) -> Conditions:
+    """Return the conditions of the nodes that remain, given those of all.
+
+    Parameters
+    ----------
+    nodes
+        Their ranks at the start, ascending.
+    round_
+        The round in which they go on.
+
+    Raises
+    ------
+    InputError
+        If the hub network cannot do without the others.
+    """
+    mixing, hubs, rates = conditions.mixing, conditions.hubs, conditions.rates
+    size = mixing.n if mixing is not None else hubs.size if hubs is not None else len(nodes)
+    remaining = Remaining(nodes, size)
+    return replace(
+        conditions,
+        mixing=None if mixing is None else mixing_without(mixing, remaining.lost),
+        hubs=None if hubs is None else hubs_without(hubs, remaining.lost),
+        rates=None if rates is None else tuple(rates[node] for node in nodes),
+        faults=tuple(_renumbered(fault, nodes) for fault in conditions.faults if _is_ahead(fault, nodes, round_)),
+        remaining=remaining,
+    )
+
+
+def _is_ahead(fault: Fault, nodes: Sequence[int], round_: int) -> bool:
+    """Return whether a fault concerns nodes that remain, and can still happen; a message is corrupted only once."""
+    return set(fault.ranks) <= set(nodes) and not (fault.kind == "corrupt" and fault.round <= round_)
+
+
+def _renumbered(fault: Fault, nodes: Sequence[int]) -> Fault:
+    """Return a fault of nodes that remain, under their new ranks."""
+    if fault.kind in {"drop-link", "corrupt"}:
+        return replace(fault, source=nodes.index(fault.source), target=nodes.index(fault.target))
+    return replace(fault, rank=nodes.index(fault.rank))
+
+
+def _workers_among(conditions: Conditions, nodes: Sequence[int]) -> list[int]:
+    """Return the places of the workers that remain, among those at the start."""
+    workers = nodes if conditions.hubs is None else conditions.hubs.workers
+    return [place for place, worker in enumerate(workers) if worker in nodes]
+
+
+def in_words(departure: Mapping[str, Any], rows: int) -> str:
+    """Return a departure in one line.
+
+    Parameters
+    ----------
+    rows
+        Number of rows at the start.
+    """
+    left, number = departure["remaining"], len(departure["nodes"])
+    lost = f"{departure['rows']:,} of {rows:,} rows"
+    return (
+        f"{nodes_in_words(departure['nodes'])} left in round {departure['round']} with {lost}; {left} "
+        f"node{'s' * (left > 1)} go{'es' * (left == 1)} on without {'it' if number == 1 else 'them'}"
+    )
