@@ -155,7 +155,7 @@ def test_counting_changes_nothing_and_agrees_with_the_timeline(name, tmp_path):
     silent = hpcopt.run({**spec, "output": {"operations": False}}, folder=tmp_path / "silent")
     assert counted.trace == silent.trace
     assert not (tmp_path / "silent" / "operations.csv").exists()
-    table, spans = read_operations(tmp_path, 4), folders.read_timeline(tmp_path)
+    table, spans = read_operations(tmp_path, {"nodes": 4}), folders.read_timeline(tmp_path)
     seconds = np.zeros((4, 4))
     np.add.at(seconds, (spans[:, 1].astype(int), spans[:, 0].astype(int)), spans[:, 3] - spans[:, 2])
     times = table.times()
@@ -170,7 +170,7 @@ def test_counting_changes_nothing_and_agrees_with_the_timeline(name, tmp_path):
 
 def test_a_run_alone_knows_its_waiting_and_its_monitoring(tmp_path):
     run = hpcopt.run({**RUN, "cluster": {}, "solver": {"name": "sgd"}}, folder=tmp_path)
-    table = read_operations(tmp_path, 1)
+    table = read_operations(tmp_path, {"nodes": 1})
     times = table.times()
     assert table.knows_waiting
     assert times.monitoring[0] > 0.0
@@ -183,7 +183,7 @@ def test_a_run_alone_knows_its_waiting_and_its_monitoring(tmp_path):
 @pytest.mark.parametrize("ranks", [n for n in RANKS if n > 1][:1])
 def test_real_ranks_count_what_their_ledgers_have(ranks, tmp_path):
     ranks_of(ranks, "tables.py", tmp_path)
-    plain, scouted = (read_operations(tmp_path / name, ranks) for name in ("plain", "scouted"))
+    plain, scouted = (read_operations(tmp_path / name, {"nodes": ranks}) for name in ("plain", "scouted"))
     assert not plain.knows_waiting
     assert scouted.knows_waiting
     for table in (plain, scouted):
@@ -199,9 +199,9 @@ def written(folder, lines):
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path):
-    assert read_operations(tmp_path, 1) is None
+    assert read_operations(tmp_path, {"nodes": 1}) is None
     written(tmp_path, LINES)
-    table = read_operations(tmp_path, 1)
+    table = read_operations(tmp_path, {"nodes": 1})
     assert [tuple(row)[:4] for row in table.rows.tolist()][:2] == [(0, "compute", "-", 1), (0, "sum", "world", 1)]
     assert not table.knows_waiting
     assert dataclasses.astuple(table.times()) == ([0.5], [0.0], [0.5], [0.0], [0.0])
@@ -226,7 +226,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
 def test_a_damaged_file_is_refused(place, line, told, tmp_path):
     written(tmp_path, [*LINES[:place], line, *LINES[place + 1 :]])
     with pytest.raises(InputError, match=rf"operations\.csv: damaged.*{told}"):
-        read_operations(tmp_path, 1)
+        read_operations(tmp_path, {"nodes": 1})
 
 
 def test_the_name_of_a_class_of_links_does_not_break_the_file(tmp_path):

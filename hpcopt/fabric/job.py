@@ -35,6 +35,7 @@ from hpcopt.fabric.launch import (
     ranks_here,
     senseless,
     started,
+    take_the_floor,
     without,
 )
 from hpcopt.fabric.lingering import Lingering
@@ -116,6 +117,14 @@ def _say_end() -> None:
         table.say_end()
     while _lingering:
         _lingering.pop().end()
+
+
+def meet_without(comm: Any) -> None:
+    """Let the ranks of `comm` wait for one another at errors and at the end, as others have died; collective."""
+    _meeting[:] = [comm.Dup()]
+    _leaving[:] = [comm.Dup()]
+    if comm.rank == 0:
+        take_the_floor()
 
 
 def host_table() -> HostTable:

@@ -88,8 +88,19 @@ def is_joined() -> bool:
     return mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.size > 1
 
 
+_heirs: list[bool] = []
+"""Not empty if this process reports in the place of one that has died."""
+
+
+def take_the_floor() -> None:
+    """Let this process report from now on, as all before it have died."""
+    _heirs.append(True)
+
+
 def is_first() -> bool:
     """Return whether this process reports: rank 0, or, before MPI is initialised, the first process launched."""
+    if _heirs:
+        return True
     if is_joined():
         return bool(sys.modules["mpi4py.MPI"].COMM_WORLD.rank == 0)
     return not is_launched() or started()[1] == 0

@@ -13,8 +13,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +26,9 @@ LOOK = 0.1  # seconds between two looks at a process, where the system cannot wa
 GRACE = 3.0  # seconds given to the launcher to end the job
 SHARED = "/dev/shm/"
 CODE = 128 + signal.SIGKILL
+
+_surviving: list[bool] = []
+"""Not empty while the job goes on when ranks die."""
 
 
 def watch(table: HostTable, end: Callable[[int], NoReturn], daemon: int | None) -> None:
@@ -40,17 +43,31 @@ def watch(table: HostTable, end: Callable[[int], NoReturn], daemon: int | None) 
     daemon
         The process that has started this one, if it belongs to the launcher.
     """
-    watched: dict[int, Callable[[], None]] = {} if daemon is None else {daemon: _launcher_ended}
+    watched: dict[int, Callable[[], int | None]] = {} if daemon is None else {daemon: _launcher_ended}
+
+    def follow(slot: int) -> None:
+        watched[table.pid(slot)] = lambda: _rank_ended(table, slot, end)
+
+    def look_after() -> None:
+        while watched and not table.ends(table.own):
+            for pid in _ended(list(watched)):
+                following = watched.pop(pid)()
+                if following is not None and following != table.own:
+                    follow(following)
+
     if table.size > 1:
-        following = (table.own + 1) % table.size
-        watched[table.pid(following)] = lambda: _rank_ended(table, following, end)
-    threading.Thread(target=_watch, args=(table, watched), daemon=True).start()
+        follow((table.own + 1) % table.size)
+    threading.Thread(target=look_after, daemon=True).start()
 
 
-def _watch(table: HostTable, watched: dict[int, Callable[[], None]]) -> None:
-    while watched and not table.ends(table.own):
-        for pid in _ended(list(watched)):
-            watched.pop(pid)()
+@contextmanager
+def surviving() -> Iterator[None]:
+    """Return a context in which the job goes on when ranks die: their deaths are reported, and nothing else."""
+    _surviving.append(True)
+    try:
+        yield
+    finally:
+        _surviving.pop()
 
 
 def _ended(pids: list[int]) -> list[int]:
@@ -72,17 +89,24 @@ def _ended(pids: list[int]) -> list[int]:
             os.close(descriptor)
 
 
-def _rank_ended(table: HostTable, slot: int, end: Callable[[int], NoReturn]) -> None:
+def _rank_ended(table: HostTable, slot: int, end: Callable[[int], NoReturn]) -> int | None:
+    """Report the end of a slot's process, and end the job; if it survives, return the next slot to watch."""
     if table.ends(slot) or table.ends(table.own):
-        return
-    how = _how(table.pid(slot))
+        return None
+    told = f"rank {table.rank(slot)} (process {table.pid(slot)} on {socket.gethostname()}) {_how(table.pid(slot))}"
+    if _surviving:
+        _tell(f"hpcopt: {told}")
+        return (slot + 1) % table.size
     if table.claim():
-        line = f"hpcopt: error: rank {table.rank(slot)} (process {table.pid(slot)} on {socket.gethostname()}) {how}"
-        with suppress(OSError):
-            os.write(2, "; ".join((line, *kept())).encode(errors="backslashreplace") + b"\n")
+        _tell("; ".join((f"hpcopt: error: {told}", *kept())))
         _free_shared_memory()
     time.sleep(GRACE)
-    end(CODE)
+    return end(CODE)
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):
+        os.write(2, line.encode(errors="backslashreplace") + b"\n")
 
 
 def _free_shared_memory() -> None:

@@ -76,6 +76,13 @@ class _Optimum:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Departure:
+    nodes: tuple[Whole, ...]
+    round: Whole
+    rows: Whole
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Result:
     """The keys of a result that tables read; a number is null if it is not finite."""
 
@@ -97,6 +104,7 @@ class _Result:
     nonzeros: Whole | None = None
     test_accuracy: float | None = None
     test_error: float | None = None
+    departures: tuple[_Departure, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

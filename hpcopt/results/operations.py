@@ -12,7 +12,7 @@ rest. The seconds of all rows but monitoring add up to the node's clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -127,15 +127,22 @@ def write_operations(folder: Path, rows: str) -> None:
         file.write(f"{','.join(COLUMNS)}\n{rows}")
 
 
-def read_operations(folder: Path, nodes: int) -> OperationTable | None:
-    """Return the table of operations of a run on `nodes` nodes; None if there is no such file.
+def read_operations(folder: Path, described: Mapping[str, Any]) -> OperationTable | None:
+    """Return the table of operations of a run; None if there is no such file.
+
+    Parameters
+    ----------
+    described
+        The run's run.json. Ranks that have died have no lines.
 
     Raises
     ------
     InputError
         If the file is damaged.
     """
-    path = folder / OPERATIONS
+    path, nodes = folder / OPERATIONS, described.get("nodes", 1)
+    departures = (described.get("result") or {}).get("departures", ())
+    gone = [node for departure in departures for node in departure["nodes"]]
     try:
         rows = checked.table(path, COLUMNS)
     except FileNotFoundError:
@@ -166,7 +173,7 @@ def read_operations(folder: Path, nodes: int) -> OperationTable | None:
         raise InputError(f"{path}: damaged (line {again[0] + 2} repeats the operation of another line)")
     for name in ALWAYS:
         there = np.bincount(rows["node"][rows["operation"] == name], minlength=nodes)
-        lacking = np.flatnonzero(there == 0)
+        lacking = np.setdiff1d(np.flatnonzero(there == 0), gone)
         if lacking.size:
             raise InputError(f"{path}: damaged (node {lacking[0]} has no line of {name})")
     return OperationTable(rows, nodes)

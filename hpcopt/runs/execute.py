@@ -17,7 +17,7 @@ from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.interrupts import is_listening
 from hpcopt.models.model import Model
 from hpcopt.models.trained import trained
-from hpcopt.results import checkpoints
+from hpcopt.results import checked, checkpoints
 from hpcopt.results import folder as folders
 from hpcopt.results.hubs import draw_hubs
 from hpcopt.results.outcome import Outcome, Recording
@@ -90,7 +90,11 @@ def execute(  # noqa: PLR0913  (what a run and the runs of a comparison differ i
             folders.write_json(out / folders.RUN, described)
     phases.begin("solve")
     outcomes, recorder, team = _solved(spec, prepared, label, solver, folder, observed, resumed, silent=silent)
-    cluster = team.prepared.cluster
+    if team.departures:
+        cluster = team.prepared.cluster
+        if not speaks and cluster.local_nodes[0] == 0 and folder is not None:  # who wrote the folder has died
+            out = folder
+            described = checked.description(out / folders.RUN)
     phases.level(cluster.processes)
     phases.begin("write")
     outcome = outcomes[0]
@@ -171,9 +175,13 @@ def _solved(
 
         with nullcontext() if keeper is None else keeper.requests():
             outcomes = cluster.run(program, team.prepared.conditions)
+        writes = cluster.local_nodes[0] == 0
         while team.goes_on(outcomes):
-            if not silent:
+            if team.prepared.cluster.local_nodes[0] == 0:
                 warn(in_words(team.departures[-1], prepared.problem.total))
+                if not writes and folder is not None:
+                    recorder.take_over(folder)
+                writes = True
             outcomes = team.prepared.cluster.run(program, team.prepared.conditions)
         ended = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
         team.note(ended)

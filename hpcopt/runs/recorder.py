@@ -70,6 +70,13 @@ class Recorder:
             self._guarded(partial(self._file.open, goes_on=self._goes_on))
         return self
 
+    def take_over(self, folder: Path) -> None:
+        """Write the trace from now on, as the process that did so has died: first the records so far, from memory."""
+        self._folder, self._file = folder, TraceFile(folder)
+        self._guarded(partial(write_trace, folder, self.records))
+        if self._file is not None:
+            self._guarded(partial(self._file.open, goes_on=True))
+
     def is_replaced(self) -> bool:
         """Return whether another run has begun in the same folder."""
         file = self._file or self._stopped

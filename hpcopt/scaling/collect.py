@@ -90,7 +90,7 @@ def _hosts(names: Sequence[str]) -> str:
 def _split(folder: Path, described: Mapping[str, Any]) -> dict[str, float | None]:
     """Return where the time of a run's nodes went; nothing if it has no table of operations, or a damaged one."""
     try:
-        table = read_operations(folder, described.get("nodes", 1))
+        table = read_operations(folder, described)
     except InputError:
         table = None
     if table is None:

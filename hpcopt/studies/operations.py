@@ -45,7 +45,7 @@ class Operations:
         """
         names = [curve.label for curve in overlay.curves({})]
         first = [runs[0] for runs in overlay.together]
-        read = [read_operations(run.path, run.described.get("nodes", 1)) for run in first]
+        read = [read_operations(run.path, run.described) for run in first]
         tables = {name: table for name, table in zip(names, read, strict=True) if table is not None}
         return cls(tables, [name for name in names if name not in tables])
 

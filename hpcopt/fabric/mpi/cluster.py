@@ -6,7 +6,8 @@ The communicator passed in is duplicated, so any sub-communicator works, and the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -19,7 +20,7 @@ from hpcopt.fabric.cas_board import CASBoard
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
 from hpcopt.fabric.group import Group
-from hpcopt.fabric.job import JOB, abort_on_error, host_table
+from hpcopt.fabric.job import JOB, abort_on_error, host_table, meet_without
 from hpcopt.fabric.launch import patiently
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.mailbox import Mailbox
@@ -31,12 +32,14 @@ from hpcopt.fabric.mpi.self_test import Engine, choose, without_room
 from hpcopt.fabric.mpi.shared_memory import lacking
 from hpcopt.fabric.mpi.slow_links import SlowLinks
 from hpcopt.fabric.mpi.survey import MPISurvey
+from hpcopt.fabric.mpi.survival import Survival, outlives_ranks, shrunk
 from hpcopt.fabric.mpi.two_sided import Requests, TwoSidedWindow
 from hpcopt.fabric.mpi.window import MPIWindow
 from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.node import Node
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.survey import Stage, Survey
+from hpcopt.fabric.survivors import surviving
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.wall.watching import watching
@@ -93,10 +96,27 @@ class MPINode(WallClockNode):
         if conditions.watchdog.matching:
             self.seam.attach(Matching(self.rank))
         self.world = self._group(comm, range(self.size))
+        self._survival = Survival(comm, self._communicators) if conditions.survives else None
 
     def group(self, ranks: Sequence[int], link_class: str = "world") -> Group:
         self._groups.append(self._of(ranks))
         return self._group(self._groups[-1], ranks, link_class)
+
+    def _communicators(self) -> list[MPI.Comm]:
+        """Return the communicators of groups and neighbourhoods."""
+        return [*self._groups, *(links.comm for links in self._neighbourhoods)]
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._survival is None else self._survival.interruptible()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether other ranks have died, so that nothing can be done with all of them any more."""
+        return self._survival is not None and self._survival.is_interrupted
+
+    def confirm(self) -> None:
+        if self._survival is not None:
+            self._survival.confirm()
 
     def _of(self, ranks: Sequence[int]) -> MPI.Intracomm:
         """Return a communicator of `ranks`, in that order; collective over these only."""
@@ -230,7 +250,25 @@ class MPICluster(Cluster):
         self._windows = windows
         self._bandwidth = bandwidth
         self._engine: Engine | None = None
+        self._lost = False  # whether ranks have died
+        self._survivable: bool | None = None
         self.crowding = _crowding(self._comm)
+
+    @property
+    def survivable(self) -> bool:
+        if self._survivable is None:
+            self._survivable = outlives_ranks(self._comm)
+        return self._survivable
+
+    def without(self, lost: Collection[int]) -> tuple[Cluster, tuple[int, ...]]:  # noqa: ARG002  (the dead say nothing)
+        self._lost = True
+        comm, kept = shrunk(self._comm)
+        meet_without(comm)
+        smaller = MPICluster(
+            comm, seed=self._seed, ordered=self._ordered, windows=self._windows, bandwidth=self._bandwidth
+        )
+        smaller.holders = [place for place, rank in enumerate(kept) if rank in self.holders]
+        return smaller, kept
 
     def probe_windows(self) -> str:
         return self._choose().words
@@ -249,6 +287,8 @@ class MPICluster(Cluster):
         return engine.one_sided
 
     def run(self, program: Callable[[Node], T], conditions: Conditions = PLAIN) -> list[T]:
+        if self._lost:
+            raise AgreedError("ranks have died in an earlier run: start the job again; finished runs are kept")
         node = MPINode(
             self._comm,
             self._seed,
@@ -257,7 +297,8 @@ class MPICluster(Cluster):
             ordered=self._ordered,
             one_sided=self._is_one_sided,
         )
-        with abort_on_error(), watching(host_table(), conditions.watchdog, JOB.end) as watch:
+        survives = surviving() if conditions.survives else nullcontext()
+        with abort_on_error(), survives, watching(host_table(), conditions.watchdog, JOB.end) as watch:
             self._wait(self._comm.Ibarrier())  # the first rank may still be drawing the last run
             self._comm.Barrier()
             node.start()
@@ -267,7 +308,8 @@ class MPICluster(Cluster):
             except AgreedError:  # all ranks raise it; MPI reports an error for windows that aren't freed
                 node.free()
                 raise
-        node.free()
+        if not node.is_interrupted:
+            node.free()
         return [result]
 
     def _wait(self, request: MPI.Request) -> None:
@@ -297,4 +339,5 @@ class MPICluster(Cluster):
         return tuple(numbers.index(rank) for rank in lowest)
 
     def close(self) -> None:
-        self._comm.Free()
+        if not self._lost:
+            self._comm.Free()

@@ -17,6 +17,7 @@ from hpcopt.fabric.calls import operation, stack
 from hpcopt.fabric.host_table import FREE, HostTable
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.meter import Meter
+from hpcopt.fabric.processes import state
 from hpcopt.fabric.stalls import Seen, report
 from hpcopt.fabric.watchdog import Watchdog
 
@@ -127,7 +128,7 @@ class _Dog:
     def _seen(self, slot: int, now: int) -> Seen | None:
         numbers = self._table.numbers(slot)
         since = int(numbers[_SINCE])
-        if not since:
+        if not since or state(self._table.pid(slot)) in {"", "Z"}:  # not in a run, or dead
             return None
         told, _, calls = self._table.text(slot).partition("\n")
         return Seen(
