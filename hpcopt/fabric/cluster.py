@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from hpcopt.fabric.conditions import PLAIN, Conditions
@@ -59,6 +60,22 @@ class Cluster(abc.ABC):
             The nodes that have left, as far as this process knows; it may be more of them that have died.
         """
         raise NotImplementedError(f"the nodes of a cluster of kind {self.kind} cannot go on without others")
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Return a context in which operations of `processes` raise `NodesLost` when one of them has died.
+
+        For work on what `without` has returned; `confirm` ends it.
+        """
+        return nullcontext()
+
+    def confirm(self) -> None:  # noqa: B027  (virtual nodes do not die in between)
+        """Wait for all processes; collective, inside `interruptible`.
+
+        Raises
+        ------
+        NodesLost
+            If it was raised on any of them.
+        """
 
     def probe_windows(self) -> str | None:
         """Test the one-sided operations and return the result in words; None if this kind of cluster needs no test.

@@ -53,6 +53,9 @@ _meeting: list[Any] = []
 _leaving: list[Any] = []
 """Likewise, on which those that have ended wait for the last."""
 
+_bereaved: list[bool] = []
+"""Not empty if ranks have died and this one goes on."""
+
 _tables: list[HostTable] = []
 """The table of this host's ranks, if there are ranks."""
 
@@ -106,9 +109,19 @@ def _finalize() -> None:
     if not mpi.Is_finalized():
         with suppress(mpi.Exception):
             for comm in _leaving:
-                patiently(comm.Ibarrier())
+                _gather_round(comm.Ibarrier())
         _say_end()
-        mpi.Finalize()
+        if not _bereaved:  # MPI_Finalize waits for the dead now and then
+            mpi.Finalize()
+
+
+def _gather_round(arrived: Any) -> None:
+    """Wait for all ranks; where some have died, not for ever."""
+    patience = time.monotonic() + _GOODBYE
+    while _bereaved and not arrived.Test() and time.monotonic() < patience:
+        time.sleep(_READING)
+    if not _bereaved:
+        patiently(arrived)
 
 
 def _say_end() -> None:
@@ -123,6 +136,7 @@ def meet_without(comm: Any) -> None:
     """Let the ranks of `comm` wait for one another at errors and at the end, as others have died; collective."""
     _meeting[:] = [comm.Dup()]
     _leaving[:] = [comm.Dup()]
+    _bereaved.append(True)
     if comm.rank == 0:
         take_the_floor()
 
@@ -268,8 +282,20 @@ def _all_fail() -> bool:
     return True
 
 
+def is_of_a_death(error: BaseException | None) -> bool:
+    """Return whether an operation of MPI has failed because another rank has died."""
+    if not is_joined():
+        return False
+    mpi = sys.modules["mpi4py.MPI"]
+    kinds = {mpi.ERR_PROC_FAILED, mpi.ERR_PROC_FAILED_PENDING, mpi.ERR_REVOKED}
+    return isinstance(error, mpi.Exception) and error.Get_error_class() in kinds
+
+
 def end_on_defect() -> NoReturn:
-    """End the job with the traceback of the exception being handled."""
+    """End the job with the traceback of the exception being handled; if another rank has died, say that instead."""
+    if is_of_a_death(sys.exc_info()[1]):
+        time.sleep(_TOGETHER)  # a neighbour on its host says which one
+        _end_with("hpcopt: error: another rank has died\n" if all(table.claim() for table in _tables) else "", 1)
     rank = started()[1] if not is_joined() else sys.modules["mpi4py.MPI"].COMM_WORLD.rank
     lines = traceback.format_exc().rstrip().splitlines()
     _end_with("".join(f"[rank {rank}] {line}\n" for line in lines) + f"[rank {rank}] aborting the whole job\n", 1)

@@ -13,8 +13,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,14 +60,9 @@ def watch(table: HostTable, end: Callable[[int], NoReturn], daemon: int | None) 
     threading.Thread(target=look_after, daemon=True).start()
 
 
-@contextmanager
-def surviving() -> Iterator[None]:
-    """Return a context in which the job goes on when ranks die: their deaths are reported, and nothing else."""
-    _surviving.append(True)
-    try:
-        yield
-    finally:
-        _surviving.pop()
+def survive(*, deaths: bool) -> None:
+    """Let the job go on from now on when ranks die, whose deaths are then only reported, or let it end."""
+    _surviving[:] = [True] * deaths
 
 
 def _ended(pids: list[int]) -> list[int]:

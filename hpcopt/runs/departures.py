@@ -15,7 +15,7 @@ import numpy as np
 
 from hpcopt.errors import AgreedError
 from hpcopt.fabric.conditions import Conditions
-from hpcopt.fabric.departures import Remaining
+from hpcopt.fabric.departures import NodesLost, Remaining
 from hpcopt.fabric.faults import Fault
 from hpcopt.fabric.interface import Cluster, Node
 from hpcopt.problems.problem import Shard
@@ -92,35 +92,55 @@ class Team:
         if not stood:
             return False
         left = {rank: at.left for rank, at in stood.items() if at.left is not None}
-        gone = {rank: stood[rank] for rank in left}
-        if len(gone) == before.size:
+        if len(left) == before.size:
             raise AgreedError(f"all nodes have left, the last in round {max(at.round for at in left.values())}")
-        for rank, at in gone.items():
-            account = at.node["ledger"]["solver"]
+        cluster, kept = before.without(left)
+        while True:
+            try:
+                with cluster.interruptible():
+                    prepared, rejoining, departure = self._regrouped(cluster, kept, stood)
+                    cluster.confirm()
+                break
+            except NodesLost:  # more have died meanwhile
+                cluster, places = cluster.without(())
+                kept = tuple(kept[place] for place in places)
+        for rank in left:
+            account = stood[rank].node["ledger"]["solver"]
             by_edge = dict(zip(account["targets"].tolist(), account["bytes_to_targets"].tolist(), strict=True))
             self._edges += self._edges_of(rank, by_edge)
-        cluster, kept = before.without(gone)
-        remaining = {rank: at for rank, at in stood.items() if rank in kept}
-        everyone = standings(cluster.processes, stood.values())
-        self._rejoin(remaining, gone, kept, everyone)
-        nodes = tuple(self.nodes[rank] for rank in kept)
-        rows = self.prepared.problem.total
-        self._shrink(
-            cluster, nodes, everyone.round, {kept.index(rank): self.prepared.shards[rank] for rank in remaining}
-        )
-        when = [*left.values()] or [Left(everyone.round, everyone.iteration, everyone.seconds)]
-        self.departures.append(
-            {
-                "nodes": sorted(set(self.nodes).difference(nodes)),
-                "round": max(at.round for at in when),
-                "iteration": max(at.iteration for at in when),
-                "seconds": max(at.seconds for at in when),
-                "rows": rows - self.prepared.problem.total,
-                "remaining": len(nodes),
-            }
-        )
-        self.nodes = nodes
+        self.nodes = tuple(self.nodes[rank] for rank in kept)
+        self.prepared, self._rejoining = prepared, rejoining
+        self.solver = self._first_solver.among(_workers_among(self._start.conditions, self.nodes))
+        self.departures.append(departure)
         return True
+
+    def _regrouped(
+        self, cluster: Cluster, kept: Sequence[int], stood: Mapping[int, Interrupted]
+    ) -> tuple[Prepared, dict[int, Rejoining], dict[str, Any]]:
+        """Return the problem of the nodes that remain, what each goes on with, and the departure; collective.
+
+        Parameters
+        ----------
+        cluster, kept
+            The nodes that remain, and their ranks before.
+        stood
+            Where the nodes of this process stood, by their ranks before.
+        """
+        everyone = standings(cluster.processes, stood.values())
+        nodes = tuple(self.nodes[rank] for rank in kept)
+        shards = {place: self.prepared.shards[rank] for place, rank in enumerate(kept) if rank in stood}
+        prepared = self._shrunk(cluster, nodes, everyone.round, shards)
+        when = [at.left for at in stood.values() if at.left is not None]
+        when = when or [Left(everyone.round, everyone.iteration, everyone.seconds)]
+        departure = {
+            "nodes": sorted(set(self.nodes).difference(nodes)),
+            "round": max(at.round for at in when),
+            "iteration": max(at.iteration for at in when),
+            "seconds": max(at.seconds for at in when),
+            "rows": self.prepared.problem.total - prepared.problem.total,
+            "remaining": len(nodes),
+        }
+        return prepared, self._rejoin(stood, kept, everyone), departure
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Note which nodes of an asynchronous run have left; collective."""
@@ -128,62 +148,51 @@ class Team:
         if self.solver.needs.pace == "rounds" or not (conditions.heterogeneity.departures or conditions.faults):
             return
         own = zip(self.prepared.cluster.local_nodes, outcomes, strict=True)
-        leavers = [
-            [
-                outcome.left.seconds,
-                rank,
-                outcome.left.round,
-                outcome.left.iteration,
-                self.prepared.shards[rank].matrix.n,
-            ]
-            for rank, outcome in own
-            if outcome.left is not None
-        ]
+        left = {rank: outcome.left for rank, outcome in own if outcome.left is not None}
+        rows = {rank: self.prepared.shards[rank].matrix.n for rank in left}
+        leavers = [[at.seconds, rank, at.round, at.iteration, rows[rank]] for rank, at in left.items()]
         told = np.concatenate(processes.allgather(np.array(leavers, dtype=np.float64).reshape(-1))).reshape(-1, 5)
         for before, (seconds, *numbers) in enumerate(sorted(told.tolist())):
-            rank, round_, iteration, rows = map(int, numbers)
+            rank, round_, iteration, lost = map(int, numbers)
             when = {"round": round_, "iteration": iteration, "seconds": seconds}
-            self.departures.append({"nodes": [rank], **when, "rows": rows, "remaining": len(self.nodes) - before - 1})
+            self.departures.append({"nodes": [rank], **when, "rows": lost, "remaining": len(self.nodes) - before - 1})
 
     def _rejoin(
-        self,
-        remaining: Mapping[int, Interrupted],
-        gone: Mapping[int, Interrupted],
-        kept: Sequence[int],
-        everyone: Standings,
-    ) -> None:
-        """Determine what the nodes of this process go on with."""
+        self, stood: Mapping[int, Interrupted], kept: Sequence[int], everyone: Standings
+    ) -> dict[int, Rejoining]:
+        """Return what the nodes of this process go on with, by their new ranks."""
         places = {rank: place for place, rank in enumerate(kept)}
-        latest = max((at.node["clock"] for at in gone.values()), default=0.0)
+        latest = max((at.node["clock"] for at in stood.values() if at.left is not None), default=0.0)
         lost = missing(everyone, self.prepared.problem)
-        self._rejoining = {}
-        for rank, at in remaining.items():
-            clock = at.node["clock"]
-            if self.prepared.cluster.clock == "wall":
-                clock += time.monotonic() - at.at
-            self._rejoining[places[rank]] = Rejoining(
+        waited = self.prepared.cluster.clock == "wall"
+        return {
+            places[rank]: Rejoining(
                 at.state,
                 everyone.iteration,
-                {**renumbered(at.node, places, self.nodes), "clock": max(clock, latest)},
+                {
+                    **renumbered(at.node, places, self.nodes),
+                    "clock": max(at.node["clock"] + waited * (time.monotonic() - at.at), latest),
+                },
                 everyone.records,
                 at.counts,
                 NOTHING if places[rank] else lost,
             )
+            for rank, at in stood.items()
+            if rank in places
+        }
 
-    def _shrink(self, cluster: Cluster, nodes: tuple[int, ...], round_: int, shards: dict[int, Shard]) -> None:
-        """Let problem, conditions and solver be those of the nodes that remain."""
+    def _shrunk(self, cluster: Cluster, nodes: tuple[int, ...], round_: int, shards: dict[int, Shard]) -> Prepared:
+        """Return the problem of the nodes that remain; collective."""
         start, problem = self._start, self._start.problem
         here = np.array([[shard.matrix.n, shard.matrix.nnz] for shard in shards.values()], dtype=np.float64).sum(axis=0)
         rows, entries = (int(number) for number in cluster.processes.sum(here))
         if not rows:
             raise AgreedError("the nodes that remain hold no rows")
         lost = problem.total - rows, problem.entries - entries
-        conditions = made_once(cluster.processes, lambda: remaining_conditions(start.conditions, nodes, round_))
-        self.solver = self._first_solver.among(_workers_among(start.conditions, nodes))
-        self.prepared = replace(
+        return replace(
             start,
             cluster=cluster,
-            conditions=conditions,
+            conditions=made_once(cluster.processes, lambda: remaining_conditions(start.conditions, nodes, round_)),
             problem=replace(problem, total=rows, entries=entries, lost_rows=lost[0], lost_entries=lost[1]),
             shards=shards,
         )

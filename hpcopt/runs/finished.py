@@ -86,7 +86,8 @@ class Run:
     @cached_property
     def operations(self) -> OperationTable | None:
         """What its nodes did how often and for how long, read from its folder; None if there is no table of it."""
-        return None if self.folder is None else read_operations(self.folder, self.described)
+        described = {**self.described, "result": self.result}
+        return None if self.folder is None else read_operations(self.folder, described)
 
     def light(self) -> Run:
         """Return the run without its model in memory, if that is in its folder."""

@@ -19,6 +19,7 @@ from hpcopt.fabric.board import LINK_CLASS, Board, Machine
 from hpcopt.fabric.cas_board import CASBoard
 from hpcopt.fabric.cluster import Cluster
 from hpcopt.fabric.conditions import PLAIN, Conditions
+from hpcopt.fabric.departures import NodesLost
 from hpcopt.fabric.group import Group
 from hpcopt.fabric.job import JOB, abort_on_error, host_table, meet_without
 from hpcopt.fabric.launch import patiently
@@ -39,7 +40,7 @@ from hpcopt.fabric.neighbourhood import Neighbourhood
 from hpcopt.fabric.node import Node
 from hpcopt.fabric.seam import Seam
 from hpcopt.fabric.survey import Stage, Survey
-from hpcopt.fabric.survivors import surviving
+from hpcopt.fabric.survivors import survive
 from hpcopt.fabric.wall.node import WallClockNode
 from hpcopt.fabric.wall.progress import Progress
 from hpcopt.fabric.wall.watching import watching
@@ -252,6 +253,7 @@ class MPICluster(Cluster):
         self._engine: Engine | None = None
         self._lost = False  # whether ranks have died
         self._survivable: bool | None = None
+        self._survival: Survival | None = None  # while the ranks that remain regroup
         self.crowding = _crowding(self._comm)
 
     @property
@@ -260,15 +262,29 @@ class MPICluster(Cluster):
             self._survivable = outlives_ranks(self._comm)
         return self._survivable
 
-    def without(self, lost: Collection[int]) -> tuple[Cluster, tuple[int, ...]]:  # noqa: ARG002  (the dead say nothing)
+    def without(self, lost: Collection[int]) -> tuple[Cluster, tuple[int, ...]]:
         self._lost = True
         comm, kept = shrunk(self._comm)
-        meet_without(comm)
-        smaller = MPICluster(
-            comm, seed=self._seed, ordered=self._ordered, windows=self._windows, bandwidth=self._bandwidth
-        )
+        survival = Survival(comm, tuple)
+        try:
+            with survival.interruptible():
+                smaller = MPICluster(
+                    comm, seed=self._seed, ordered=self._ordered, windows=self._windows, bandwidth=self._bandwidth
+                )
+                meet_without(comm)
+                survival.confirm()
+        except NodesLost:  # another one has died meanwhile
+            return self.without(lost)
         smaller.holders = [place for place, rank in enumerate(kept) if rank in self.holders]
+        smaller._survival = Survival(smaller._comm, tuple)
         return smaller, kept
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._survival is None else self._survival.interruptible()
+
+    def confirm(self) -> None:
+        if self._survival is not None:
+            self._survival.confirm()
 
     def probe_windows(self) -> str:
         return self._choose().words
@@ -297,8 +313,8 @@ class MPICluster(Cluster):
             ordered=self._ordered,
             one_sided=self._is_one_sided,
         )
-        survives = surviving() if conditions.survives else nullcontext()
-        with abort_on_error(), survives, watching(host_table(), conditions.watchdog, JOB.end) as watch:
+        survive(deaths=conditions.survives)
+        with abort_on_error(), watching(host_table(), conditions.watchdog, JOB.end) as watch:
             self._wait(self._comm.Ibarrier())  # the first rank may still be drawing the last run
             self._comm.Barrier()
             node.start()
@@ -306,10 +322,13 @@ class MPICluster(Cluster):
             try:
                 result = program(node)
             except AgreedError:  # all ranks raise it; MPI reports an error for windows that aren't freed
+                survive(deaths=False)
                 node.free()
                 raise
-        if not node.is_interrupted:
-            node.free()
+        if node.is_interrupted:
+            return [result]
+        survive(deaths=False)
+        node.free()
         return [result]
 
     def _wait(self, request: MPI.Request) -> None:

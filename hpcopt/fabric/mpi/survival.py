@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from mpi4py import MPI
 
 from hpcopt.fabric.departures import NodesLost
+from hpcopt.fabric.job import is_of_a_death
 from hpcopt.fabric.launch import mpi_library
 
-_LOST = {MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED}
 _SWITCH = "OMPI_MCA_mpi_ft_enable"  # set by mpiexec --with-ft ulfm
 
 
@@ -61,7 +61,7 @@ class Survival:
         try:
             yield
         except MPI.Exception as error:
-            if error.Get_error_class() not in _LOST:
+            if not is_of_a_death(error):
                 raise
             self._interrupt()
             raise NodesLost from None
@@ -92,7 +92,7 @@ class Survival:
         try:
             return bool(self._comm.Agree(int(alright)))
         except MPI.Exception as error:
-            if error.Get_error_class() not in _LOST:
+            if not is_of_a_death(error):
                 raise
             return False
 
