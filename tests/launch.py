@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,14 @@ class RanksTimedOutError(AssertionError):
 
 
 def mpiexec(
-    ranks: int, *args: str | Path, timeout: float = 60, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ranks: int,
+    *args: str | Path,
+    timeout: float = 60,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    options: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run `mpiexec -n RANKS ARGS...`; return its exit status and its output as text.
+    """Run `mpiexec OPTIONS -n RANKS ARGS...`; return its exit status and its output as text.
 
     Parameters
     ----------
@@ -62,6 +67,8 @@ def mpiexec(
         Variables to add to this process's environment.
     cwd
         The folder to run in.
+    options
+        Options of the launcher.
 
     Raises
     ------
@@ -71,7 +78,7 @@ def mpiexec(
     program = find_mpiexec()
     if program is None:
         raise FileNotFoundError("no mpiexec beside this python or on PATH")
-    command = [str(program), "-n", str(ranks), *map(str, args)]
+    command = [str(program), *options, "-n", str(ranks), *map(str, args)]
     with tempfile.TemporaryDirectory(prefix="ranks", ignore_cleanup_errors=True) as scratch:
         return _run(command, Path(scratch), timeout, {**os.environ, **SETTINGS, **(env or {})}, cwd)
 
@@ -82,9 +89,11 @@ def hpcopt_ranks(
     timeout: float = 60,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    options: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run `hpcopt ARGS...` on `ranks` ranks; see `mpiexec`."""
-    return mpiexec(ranks, sys.executable, "-m", "hpcopt", *args, timeout=timeout, env=env, cwd=cwd)
+    program = sys.executable, "-m", "hpcopt"
+    return mpiexec(ranks, *program, *args, timeout=timeout, env=env, cwd=cwd, options=options)
 
 
 def python_ranks(
