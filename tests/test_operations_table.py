@@ -237,7 +237,7 @@ def test_the_name_of_a_class_of_links_does_not_break_the_file(tmp_path):
 
     tables = VirtualCluster(2).run(program)
     write_operations(tmp_path, "".join(csv_of(rank, lines) for rank, lines in enumerate(tables)))
-    table = read_operations(tmp_path, 2)
+    table = read_operations(tmp_path, {"nodes": 2})
     assert set(table.rows["link_class"]) == {"-", "near far"}
     assert {COMPUTE, OTHER, "sum"} < set(table.rows["operation"])
 

@@ -5,8 +5,9 @@ They use only the solver's declarations; no solver is treated by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ from hpcopt.conformance.check import (
 )
 from hpcopt.conformance.problems import PROBLEMS, Spread, equal, logistic
 from hpcopt.conformance.solving import Kept, going_on, solve
+from hpcopt.fabric.interface import Node
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.results.stopping import Status
 from hpcopt.topology import TOPOLOGIES
@@ -84,6 +86,10 @@ def _has_no_hubs(kind: Kind) -> str | None:
 
 def _is_asynchronous(kind: Kind) -> str | None:
     return "it is asynchronous: its iterates depend on the order of arrival" if kind.needs.pace == "own" else None
+
+
+def _needs_all_nodes(kind: Kind) -> str | None:
+    return None if kind().survives else "it does not go on without nodes that leave"
 
 
 def _depends_on_the_shards(kind: Kind) -> str | None:
@@ -327,6 +333,29 @@ def the_state_of_any_node_will_do_to_go_on(kind: Kind, problem: Callable[..., Sp
         what = f"from node 0's state at yield {count}, on all nodes (or per_node must name what belongs to one)"
         expect_same_rows(f"the trace {what}", cut.rows, whole.rows[count + 1 :])
         expect_close(f"the model {what}", cut.w, whole.w)
+
+
+@check(unless=_needs_all_nodes)
+def it_goes_on_from_the_nodes_own_models(kind: Kind, problem: Callable[..., Spread]) -> None:
+    """Expect the models to stay, and the run to go on to its end, if all nodes start again after the fifth yield."""
+    kept: list[tuple[float, float]] = []
+
+    def rounds(solver: Any, node: Node, f: Any, s: Any) -> Iterator[Any]:
+        for s in islice(kind.rounds(solver, node, f, s), 5):  # noqa: B020, PLR1704  (the last one is needed)
+            yield s
+        w = s.w.copy()
+        s = solver.restarted(node, f, s)
+        kept.append((float(np.abs(s.w - w).max()), float(np.abs(w).max())))
+        yield from kind.rounds(solver, node, f, s)
+
+    name = f"{kind.__name__}StartedAgain"
+    again = made(type(name, (kind,), {"rounds": rounds}))
+    solved = solve(again, problem(), rounds=60)
+    moved, size = max(kept)
+    expect(moved <= 1e-12 * size, f"`restarted` has changed a node's model by {moved:.3g}; expected the same one")
+    if kind.minimises:
+        first, last = solved.rows[5]["objective"], solved.rows[-1]["objective"]
+        expect(last < first, f"60 rounds after it has started again, the objective is {last:.6g}; it was {first:.6g}")
 
 
 @check(unless=_is_asynchronous)

@@ -88,6 +88,11 @@ def is_joined() -> bool:
     return mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.size > 1
 
 
+def tolerates_deaths() -> bool:
+    """Return whether Open MPI's launcher was told to let ranks outlive others: `mpiexec --with-ft ulfm`."""
+    return os.environ.get("OMPI_MCA_mpi_ft_enable", "").lower() in {"1", "true", "yes"}  # noqa: SIM112
+
+
 _heirs: list[bool] = []
 """Not empty if this process reports in the place of one that has died."""
 

@@ -34,7 +34,7 @@ from hpcopt.runs.checkpoint import (
     unpacked_state,
 )
 from hpcopt.runs.course import Course
-from hpcopt.runs.interrupted import Standing
+from hpcopt.runs.interrupted import Rejoining, Standing
 from hpcopt.runs.measuring import NOTHING, Watch
 from hpcopt.runs.moved import completed
 from hpcopt.solvers.base import Solver, State
@@ -105,15 +105,7 @@ def _drive_rounds(  # noqa: PLR0913  (as `drive`)
     course = Course(node, watch, stop, recording, problem.strong_convexity)
     if standing is not None:
         standing.course = course
-    if after is not None:
-        state = after.state_on(node, f, solver, w0)
-        course.go_on(_model(node, solver, f, state), after.iteration, after.records)
-    elif checkpoints.resume is None:
-        state = solver.init(node, f, w0)
-        course.begin(_model(node, solver, f, state))
-    else:
-        state = _resumed(checkpoints.resume, node, f, solver, course)
-
+    state = _begun(node, f, solver, w0, course, checkpoints.resume, after)
     models = node.size if own else 1
     following = partial(recording.output.next_measured, models=models, judged=stop.measures)
     limit = math.inf if stop.rounds is None else stop.rounds
@@ -141,6 +133,28 @@ def _drive_rounds(  # noqa: PLR0913  (as `drive`)
     f.recall({})  # an oracle and its last point refer to each other: they would keep their vectors for a while
     exact = solver.minimises and solver.floor is None and problem.formulation.loss.flat_minima
     return course.outcome(state, _model(node, solver, f, state), iteration, exact=exact)
+
+
+def _begun(
+    node: Node,
+    f: Oracle,
+    solver: Solver[Any],
+    w0: Vector,
+    course: Course,
+    resume: Snapshot | None,
+    after: Rejoining | None,
+) -> State:
+    """Return the state in which the run starts, goes on after others have left, or resumes; collective."""
+    state: State
+    if after is not None:
+        state = after.state_on(node, f, solver, w0)
+        course.go_on(_model(node, solver, f, state), after.iteration, after.records)
+    elif resume is None:
+        state = solver.init(node, f, w0)
+        course.begin(_model(node, solver, f, state))
+    else:
+        state = _resumed(resume, node, f, solver, course)
+    return state
 
 
 def _model(node: Node, solver: Solver[Any], f: Oracle, state: State) -> Vector:

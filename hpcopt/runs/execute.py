@@ -90,11 +90,8 @@ def execute(  # noqa: PLR0913  (what a run and the runs of a comparison differ i
             folders.write_json(out / folders.RUN, described)
     phases.begin("solve")
     outcomes, recorder, team = _solved(spec, prepared, label, solver, folder, observed, resumed, silent=silent)
-    if team.departures:
-        cluster = team.prepared.cluster
-        if not speaks and cluster.local_nodes[0] == 0 and folder is not None:  # who wrote the folder has died
-            out = folder
-            described = checked.description(out / folders.RUN)
+    cluster = team.prepared.cluster
+    out, described = _taken_over(cluster, folder, out, described)
     phases.level(cluster.processes)
     phases.begin("write")
     outcome = outcomes[0]
@@ -105,11 +102,9 @@ def execute(  # noqa: PLR0913  (what a run and the runs of a comparison differ i
         if out is not None:
             leave_result(model, out, described, phases, result, recorder)
     run = Run(label, folder, outcome.status, result, recorder.records, phases, prepared.goal, described, model)
-    by_edge = solver.needs.models == "own" and solver.needs.topology != "hubs"
-    edges = _edges(cluster, team.edges(outcomes)) if by_edge else None
-    observations = observed.gathered(cluster.processes)
+    observations = _edges(team, outcomes), *observed.gathered(cluster.processes)
     if out is not None:
-        leave_rest(out, recorder, edges, *observations)
+        leave_rest(out, recorder, *observations)
         if not (spec.checkpoint.periodic and outcome.status.can_go_on):
             checkpoints.remove(out)
         if draws:
@@ -216,10 +211,22 @@ def _keeper(
     )
 
 
-def _edges(cluster: Cluster, own: list[tuple[int, int, int]]) -> NDArray[np.int64]:
-    """Return sender, receiver and bytes of every used edge, shape (edges, 3), given this process's; collective."""
-    rows = np.array(own, dtype=np.int64).reshape(-1)
-    return np.concatenate(cluster.processes.allgather(rows)).reshape(-1, 3)
+def _taken_over(
+    cluster: Cluster, folder: Path | None, out: Path | None, described: dict[str, Any]
+) -> tuple[Path | None, dict[str, Any]]:
+    """Return the folder in which this process writes, and run.json: also if the process that wrote it has died."""
+    if out is None and folder is not None and cluster.local_nodes[0] == 0:
+        return folder, checked.description(folder / folders.RUN)
+    return out, described
+
+
+def _edges(team: Team, outcomes: list[Outcome]) -> NDArray[np.int64] | None:
+    """Return sender, receiver and bytes of every used edge, shape (edges, 3), if bytes are counted so; collective."""
+    needs = team.solver.needs
+    if needs.models != "own" or needs.topology == "hubs":
+        return None
+    own = np.array(team.edges(outcomes), dtype=np.int64).reshape(-1)
+    return np.concatenate(team.prepared.cluster.processes.allgather(own)).reshape(-1, 3)
 
 
 def _model(prepared: Prepared, outcome: Outcome, label: str, result: dict[str, Any]) -> Model:

@@ -9,7 +9,6 @@ Windows are not covered: one-sided operations on a dead rank may succeed silentl
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -17,9 +16,7 @@ from mpi4py import MPI
 
 from hpcopt.fabric.departures import NodesLost
 from hpcopt.fabric.job import is_of_a_death
-from hpcopt.fabric.launch import mpi_library
-
-_SWITCH = "OMPI_MCA_mpi_ft_enable"  # set by mpiexec --with-ft ulfm
+from hpcopt.fabric.launch import mpi_library, tolerates_deaths
 
 
 def outlives_ranks(comm: MPI.Intracomm) -> bool:
@@ -28,7 +25,7 @@ def outlives_ranks(comm: MPI.Intracomm) -> bool:
     That is so with Open MPI, if its launcher has been told (`mpiexec --with-ft ulfm`). MPICH and Intel MPI have the
     functions as well, but their launchers end the job.
     """
-    able = "Open MPI" in (mpi_library() or "") and os.environ.get(_SWITCH, "0").lower() in {"1", "true", "yes"}
+    able = "Open MPI" in (mpi_library() or "") and tolerates_deaths()
     if able:
         try:
             able = comm.Get_failed().size == 0 and not comm.Is_revoked()
