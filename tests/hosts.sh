@@ -23,7 +23,8 @@ down() {
 }
 
 limit() { # NAMESPACE DEVICE RATE
-    ip netns exec "$1" tc qdisc add dev "$2" root tbf rate "$3" burst 128kb latency 50ms
+    # a burst of three packets, so that a message has the rate from its start; a queue of a switch's size
+    ip netns exec "$1" tc qdisc add dev "$2" root tbf rate "$3" burst 5kb limit 1mb
 }
 
 up() {

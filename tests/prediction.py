@@ -1,11 +1,13 @@
 """Predicted against measured: seconds of runs on the virtual cluster with a calibration, and on the ranks calibrated.
 
     python -m tests.prediction measure FOLDER [--ranks 2] [--repeats 5]    every synchronous solver on ranks
-    python -m tests.prediction measure FOLDER --hosts 4 --rate 1gbit       on network namespaces; needs root
+    python -m tests.prediction measure FOLDER --hosts 4 --rate 100mbit     on network namespaces; needs root
+    python -m tests.prediction measure FOLDER --held-out                   on problems that the model was not made with
     python -m tests.prediction table FOLDER...    predicts the same runs; a table, prediction.csv, prediction.png
 
 All runs make a fixed number of iterations. They are made in turns, a calibration before each turn, and medians over the
-turns are compared, since other programs on the machine disturb some turns more than others.
+turns are compared, since other programs on the machine disturb some turns more than others. Measuring into a folder
+again adds turns.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -27,9 +31,17 @@ from matplotlib.figure import Figure
 import hpcopt
 from hpcopt.solvers import SOLVERS
 
-PROBLEMS: dict[str, dict[str, Any]] = {
-    "dense": {"data": {"source": "logistic", "rows": 40_000, "features": 100}},
-    "sparse": {"data": {"source": "logistic", "rows": 20_000, "features": 2_000, "density": 0.01}},
+Problems = dict[str, dict[str, Any]]
+PROBLEMS: Problems = {
+    "dense": {"loss": "logistic", "data": {"source": "logistic", "rows": 40_000, "features": 100}},
+    "sparse": {"loss": "logistic", "data": {"source": "logistic", "rows": 20_000, "features": 2_000, "density": 0.01}},
+}
+HELD_OUT: Problems = {  # to judge the model by, not to make it with
+    "dense": {"loss": "squared", "data": {"source": "least-squares", "rows": 60_000, "features": 30}},
+    "sparse": {
+        "loss": "squared-hinge",
+        "data": {"source": "logistic", "rows": 50_000, "features": 500, "density": 0.02},
+    },
 }
 ITERATIONS = {
     "one-shot": 1,
@@ -51,10 +63,18 @@ GOAL, MISS = 0.15, 0.25
 PATIENCE = 3600  # seconds
 
 
-def specifications(ranks: int) -> dict[str, dict[str, Any]]:
+class Turns(NamedTuple):
+    """How often the runs are made, whether after quick calibrations, and of which problems."""
+
+    repeats: int
+    quick: bool
+    problems: Problems
+
+
+def specifications(problems: Problems) -> dict[str, dict[str, Any]]:
     """Return name -> specification of the runs of all synchronous solvers, on the ranks of a job."""
     specs = {}
-    for problem, given in PROBLEMS.items():
+    for problem, given in problems.items():
         for name in SOLVERS:
             needs = SOLVERS[name].needs
             if needs.pace == "own":
@@ -65,7 +85,7 @@ def specifications(ranks: int) -> dict[str, dict[str, Any]]:
             cluster: dict[str, Any] = {"hubs": {}} if needs.topology == "hubs" else {}
             specs[f"{name}, {problem}"] = {
                 "data": given["data"],
-                "problem": {"loss": "logistic", "l2": "1/n"},
+                "problem": {"loss": given["loss"], "l2": "1/n"},
                 "solver": table,
                 "cluster": cluster,
                 "stop": {"iterations": ITERATIONS.get(name, MANY)},
@@ -80,46 +100,61 @@ def predicted(spec: dict[str, Any], ranks: int, calibration: Path) -> float:
     return float(hpcopt.run({**spec, "cluster": cluster}).result["seconds"])
 
 
-def measure(folder: Path, ranks: int, repeats: int, *, quick: bool) -> None:
+@contextmanager
+def unlimited() -> Iterator[None]:
+    """Let real-time processes have all of a core, instead of 95 % of each second and then nothing for 50 ms."""
+    limit = Path("/proc/sys/kernel/sched_rt_runtime_us")
+    if os.geteuid() or not limit.exists():
+        yield
+        return
+    before = limit.read_text()
+    limit.write_text("-1")
+    try:
+        yield
+    finally:
+        limit.write_text(before)
+
+
+def measure(folder: Path, ranks: int, turns: Turns) -> None:
     """Make the runs on ranks of this machine; write everything to `folder`."""
     from tests.launch import mpiexec
 
-    folder.mkdir(parents=True, exist_ok=True)
-    written = prepare(folder, ranks)
-    done = mpiexec(ranks, *_command(written, repeats, folder, quick=quick), timeout=PATIENCE)
+    written = prepare(folder, ranks, turns)
+    with unlimited():
+        done = mpiexec(ranks, *_command(written, folder, turns), timeout=PATIENCE)
     print(done.stdout + done.stderr)
 
 
-def measure_on_hosts(folder: Path, hosts: int, rate: str, repeats: int, *, quick: bool) -> None:
+def measure_on_hosts(folder: Path, hosts: int, rate: str, turns: Turns) -> None:
     """Make the runs on network namespaces as hosts, one rank on each, whose links have a limited rate."""
     if os.geteuid() or shutil.which("ip") is None:
         raise SystemExit("network namespaces need root and iproute2: nothing measured")
-    written = prepare(folder, hosts)
-    script, slice_ = str(Path(__file__).parent / "hosts.sh"), Path("/proc/sys/kernel/sched_rr_timeslice_ms")
-    before = slice_.read_text()
+    written = prepare(folder, hosts, turns)
+    script = str(Path(__file__).parent / "hosts.sh")
     subprocess.run([script, "up", str(hosts), rate], check=True)
     try:
-        slice_.write_text("1")  # there are more ranks than cores, and a rank that waits keeps its core for as long
-        command = _command(written, repeats, folder, quick=quick)
-        subprocess.run([script, "run", sys.prefix, *command], check=True, timeout=PATIENCE)
+        command = _command(written, folder, turns)
+        with unlimited():
+            subprocess.run([script, "run", sys.prefix, *command], check=True, timeout=PATIENCE)
     finally:
-        slice_.write_text(before)
         subprocess.run([script, "down"], check=True)
 
 
-def _command(written: Path, repeats: int, folder: Path, *, quick: bool) -> list[str]:
+def _command(written: Path, folder: Path, turns: Turns) -> list[str]:
     program = Path(__file__).parent / "ranks" / "prediction.py"
-    arguments = [sys.executable, "-m", "mpi4py", program, written, repeats, folder, *(["quick"] if quick else [])]
-    return [str(argument) for argument in arguments]
+    arguments = [sys.executable, "-m", "mpi4py", program, written, turns.repeats, folder]
+    return [*map(str, arguments), *(["quick"] if turns.quick else [])]
 
 
-def prepare(folder: Path, ranks: int) -> Path:
+def prepare(folder: Path, ranks: int, turns: Turns) -> Path:
     """Write the specifications to `folder`; return their file."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = folder / "specifications.json"
-    written.write_text(json.dumps(specifications(ranks)))
-    (folder / "place.json").write_text(json.dumps({"ranks": ranks}))
-    return written
+    for name, content in (("specifications", specifications(turns.problems)), ("place", {"ranks": ranks})):
+        file = folder / f"{name}.json"
+        if file.exists() and json.loads(file.read_text()) != content:
+            raise SystemExit(f"{file}: of other runs than these; name another folder")
+        file.write_text(json.dumps(content))
+    return folder / "specifications.json"
 
 
 def compared(folder: Path) -> list[dict[str, Any]]:
@@ -186,17 +221,20 @@ def main() -> None:
     measuring.add_argument("--ranks", type=int, default=2)
     measuring.add_argument("--repeats", type=int, default=5)
     measuring.add_argument("--hosts", type=int, default=0)
-    measuring.add_argument("--rate", default="1gbit")
+    measuring.add_argument("--rate", default="100mbit")
     measuring.add_argument("--quick", action="store_true")
+    measuring.add_argument("--held-out", action="store_true")
     telling = verbs.add_parser("table")
     telling.add_argument("folders", type=Path, nargs="+")
     given = parser.parse_args()
-    if given.verb == "measure" and given.hosts:
-        measure_on_hosts(given.folder, given.hosts, given.rate, given.repeats, quick=given.quick)
-    elif given.verb == "measure":
-        measure(given.folder, given.ranks, given.repeats, quick=given.quick)
-    else:
+    if given.verb == "table":
         table(given.folders)
+        return
+    turns = Turns(given.repeats, given.quick, HELD_OUT if given.held_out else PROBLEMS)
+    if given.hosts:
+        measure_on_hosts(given.folder, given.hosts, given.rate, turns)
+    else:
+        measure(given.folder, given.ranks, turns)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.spec.calibration_file import read_calibration
 from tests.launch import python_ranks, requires_mpi
 
-FAST = Kernel(call=1e-6, rates=((1e5, 4e9), (1e7, 2e9)), rest=1e9)
+FAST = Kernel(call=1e-6, rates=((1e5, 4e9), (1e7, 2e9)), rest=((1e5, 1e9),))
 LINE = ((8.0, 1e-5), (1008.0, 2e-5))
 COLLECTIVES = ("sum", "broadcast", "broadcast_varying", "reduce", "gather", "gather_varying", "allgather", "alltoall")
 
@@ -86,6 +86,7 @@ def test_a_calibration_is_read_as_it_was_written(file):
         ),
         ("event = 2e-06", "events = 2", "here.toml, line 37: solvers.sgd.events: unknown key"),
         ("barrier = 1e-05\n", "", "within.barrier: missing"),
+        ("rest = [[100000, 1e+09]]", "rest = 1e+09", "here.toml, line 15: dense.gradient.rest: expected a list"),
         ("[measured]", "[measured", "here.toml, line 3, column 10: invalid TOML"),
     ],
 )
@@ -132,7 +133,8 @@ def test_keys_of_the_cluster_replace_the_calibration(file):
 def test_work_has_the_speed_of_its_kind_storage_and_size():
     work = SimpleNamespace(kind="product", touched=1000.0, copied=0.0, flops=4500.0)
     assert FAST.seconds(work, 1) == pytest.approx(1e-6 + 4000 / 4e9 + 500 / 1e9)
-    assert FAST.seconds(work, 10**6) == pytest.approx(1e-6 + 4000 / 3e9 + 500 / 1e9)  # half-way in the logarithm
+    middle = (4000 / 4e9 + 4000 / 2e9) / 2  # half-way in the logarithm
+    assert FAST.seconds(work, 10**6) == pytest.approx(1e-6 + middle + 500 / 1e9)
     assert FAST.seconds(work, 10**9) == pytest.approx(1e-6 + 4000 / 2e9 + 500 / 1e9)
 
 
@@ -165,14 +167,14 @@ def test_slow_links_are_slow_beside_a_calibration_too():
 
 def test_a_fit_finds_the_speeds_that_samples_have():
     made = [
-        Sample(size, entries, flops, 2e-6 + 4 * entries / rate + (flops - 4 * entries) / 3e9)
-        for size, rate in ((2**16, 8e9), (2**21, 4e9))
+        Sample(size, entries, flops, 2e-6 + 4 * entries / rate + (flops - 4 * entries) / rest)
+        for size, rate, rest in ((2**16, 8e9, 3e9), (2**21, 4e9, 1e9))
         for entries, flops in ((10.0, 100.0), (1000.0, 4100.0), (50_000.0, 300_000.0))
     ]
     found = fitted(made, "gradient")
     assert found.call == pytest.approx(2e-6, rel=1e-6)
     assert [rate for _, rate in found.rates] == pytest.approx([8e9, 4e9], rel=1e-6)
-    assert found.rest == pytest.approx(3e9, rel=1e-6)
+    assert [rate for _, rate in found.rest] == pytest.approx([3e9, 1e9], rel=1e-6)
     assert found.residual < 1e-6
 
 
@@ -197,6 +199,19 @@ def test_own_code_is_what_passes_between_calls_and_operations():
 
     VirtualCluster(2).run(program)
     assert [each.spent.events for each in gaps] == [5, 5]  # six events in a row; none from or to monitoring
+
+
+@pytest.mark.parametrize(
+    ("excess", "expected"),
+    [
+        (((5.0, 1.0), (1.0, 6.0)), 2.0),  # each waits for the other in turn
+        (((5.0, 1.0, 1.0), (1.0, 4.0)), 5.0),  # they make other operations
+        (((), ()), 0.0),
+    ],
+)
+def test_a_wait_for_a_rank_that_works_longer_is_no_code_of_the_solver(excess, expected):
+    found = VirtualCluster(2).run(lambda node: overhead.least(node.world, excess[node.rank]))
+    assert found == [expected, expected]
 
 
 QUICKLY = """

@@ -216,7 +216,7 @@ def test_a_study_is_reported_in_one_file_from_which_any_point_is_made_again(tmp_
 
 
 def test_measured_points_do_not_depend_on_a_calibration_and_predictions_are_told_with_it(tmp_path):
-    spent = Kernel(call=1e-3, rates=((1e5, 1e9),), rest=1e9)
+    spent = Kernel(call=1e-3, rates=((1e5, 1e9),), rest=((1e5, 1e9),))
     known = Calibration(
         measured=Measured(machine="here", ranks=1), dense=Kernels(gradient=spent), sparse=Kernels(gradient=spent)
     )

@@ -86,7 +86,7 @@ def measured(group: Group, *, quick: bool) -> Samples:
             _measure(samples, storage, _first_order, _rows(rng, storage, TINY, *shape), rng, group)
         for nbytes in SIZES[quick][:2]:
             for features in SQUARES:
-                X = _rows(rng, storage, nbytes, features, min(features, shapes[1][1]))
+                X = _rows(rng, storage, nbytes, features, min(features // 2, shapes[1][1]))
                 _measure(samples, storage, _second_order, X, rng, group)
             for shape in shapes:
                 _measure(samples, storage, _networks, _rows(rng, storage, nbytes, *shape), rng, group)
@@ -103,15 +103,20 @@ def fitted(samples: list[Sample], kind: Kind) -> Kernel:
     rows, seconds = [], np.array([sample.seconds for sample in samples])
     for sample in samples:
         read = per_entry * sample.entries
-        by_size = [read * (_rounded(sample.nbytes) == place) for place in places]
-        rows.append([1.0, max(0.0, sample.flops - read), *by_size])
+        here = np.array([_rounded(sample.nbytes) == place for place in places])
+        rows.append([1.0, *(read * here), *(max(0.0, sample.flops - read) * here)])
     A = np.array(rows) / seconds[:, None]
     scale = np.where(A.max(axis=0) > 0.0, A.max(axis=0), 1.0)
     found, _ = scipy.optimize.nnls(A / scale, np.ones(len(A)))
-    call, rest, *entries = (found / scale).tolist()
+    call, *paces = (found / scale).tolist()
     residual = float(np.abs(A @ (found / scale) - 1.0).max())
-    rates = tuple((float(place), 1.0 / max(each, 1.0 / FASTEST)) for place, each in zip(places, entries, strict=True))
-    return Kernel(call=call, rates=rates, rest=1.0 / max(rest, 1.0 / FASTEST), residual=residual)
+    rates = [1.0 / max(pace, 1.0 / FASTEST) for pace in paces]
+    return Kernel(
+        call=call,
+        rates=tuple(zip(map(float, places), rates[: len(places)], strict=True)),
+        rest=tuple(zip(map(float, places), rates[len(places) :], strict=True)),
+        residual=residual,
+    )
 
 
 def _rounded(nbytes: int) -> int:

@@ -8,16 +8,18 @@ all code after it slower.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
+from hpcopt.arrays import Vector
 from hpcopt.errors import InputError
 from hpcopt.fabric.calibration import Links, Overhead, coldness
 from hpcopt.fabric.conditions import Conditions
-from hpcopt.fabric.interface import Cluster, Node
+from hpcopt.fabric.interface import Cluster, Group, Node
 from hpcopt.fabric.meter import Work
 from hpcopt.fabric.seam import Observer, Operation
 from hpcopt.problems.formulation import Formulation
@@ -57,11 +59,17 @@ class Spent:
         Oracle calls that read more than a cache holds.
     seconds
         Seconds outside oracle calls, without those that the operations should take.
+    excess
+        Seconds of each operation, over what it should take; all are in `seconds`.
+    waits
+        Seconds of `excess` in which the node waited for others.
     """
 
     events: int = 0
     cold: int = 0
     seconds: float = 0.0
+    excess: tuple[float, ...] = ()
+    waits: float = 0.0
 
 
 class Gaps(Observer):
@@ -116,12 +124,12 @@ class Gaps(Observer):
     @property
     def spent(self) -> Spent:
         """The sums so far."""
-        return Spent(len(self._gaps), self._cold, _sum(self._gaps) + _sum(self._excess))
+        return Spent(len(self._gaps), self._cold, _sum(self._gaps) + _sum(self._excess), tuple(self._excess))
 
 
-def _sum(seconds: list[float]) -> float:
+def _sum(seconds: Sequence[float] | Vector) -> float:
     """Return the sum, with spikes, which are other programs', replaced by the mean of the others."""
-    if not seconds:
+    if not len(seconds):
         return 0.0
     found = np.array(seconds)
     return float(found[found <= SPIKE * max(float(np.median(found)), SHORTEST)].mean()) * len(found)
@@ -148,7 +156,8 @@ def measured(cluster: Cluster, links: Links | None, *, quick: bool) -> dict[str,
         event, larger = (float(np.median([one.seconds / max(one.events, 1) for one in each])) for each in (few, wide))
         event = max(0.0, event)
         number = max(0.0, (larger - event) / (WIDE[1] - FEW[1]))
-        more = float(np.median([one.seconds - event * one.events for one in many]))
+        # of long passes those of others are waited for, which is no code of the solver
+        more = float(np.median([one.seconds - one.waits - event * one.events for one in many]))
         cold, events = many[0].cold, many[0].events
         few_are_cold = cold < events / 4  # the rest comes from what is done with all rows, such as shuffling them
         found[name] = Overhead(
@@ -176,8 +185,12 @@ def _solvers(conditions: Conditions) -> Iterator[tuple[str, Solver[Any]]]:
 
 
 def _shard(node: int, rows: int, features: int) -> Shard:
+    """Return random rows. Those of many features are sparse: dense ones would displace the model from the caches."""
     rng = np.random.default_rng(node)
-    return Shard(as_matrix(rng.standard_normal((rows, features))), np.sign(rng.standard_normal(rows)))
+    X: Any = rng.standard_normal((rows, features))
+    if features > FEW[1]:
+        X = scipy.sparse.random_array((rows, features), density=FEW[1] / features, rng=rng, format="csr")
+    return Shard(as_matrix(X), np.sign(rng.standard_normal(rows)))
 
 
 def _spent(
@@ -191,7 +204,7 @@ def _spent(
     """Return what a short run spends: the node of one process that spends most, the median of the processes."""
     rows, d = shape
     total = rows * cluster.size
-    problem = Problem(FORMULATION, FORMULATION.sized(d), total=total, entries=total * d)
+    problem = Problem(FORMULATION, FORMULATION.sized(d), total=total, entries=total * FEW[1])
     stop, recording = StopRule(iterations=ITERATIONS[shape]), Recording(Output(record_every=0))
 
     def program(node: Node) -> Spent:
@@ -200,6 +213,19 @@ def _spent(
         return gaps.spent
 
     most = max(cluster.run(program, conditions), key=lambda spent: spent.seconds)
-    told = cluster.processes.allgather(np.array([most.events, most.cold, most.seconds], dtype=np.float64))
-    events, cold, seconds = np.median(told, axis=0).tolist()
-    return Spent(round(events), round(cold), seconds)
+    waits = _sum(most.excess) - least(cluster.processes, most.excess)
+    told = cluster.processes.allgather(np.array([most.events, most.cold, most.seconds, waits], dtype=np.float64))
+    events, cold, seconds, waits = np.median(told, axis=0).tolist()
+    return Spent(round(events), round(cold), seconds, waits=waits)
+
+
+def least(processes: Group, excess: tuple[float, ...]) -> float:
+    """Return the sum of the least excess of each operation: that of the last to arrive, who waits for nobody.
+
+    If ranks make other operations than others, the least of the ranks' sums.
+    """
+    own = np.array(excess)
+    shortest, longest = processes.max(np.array([-len(own), len(own)], dtype=np.float64))
+    if -shortest != longest:
+        return -float(processes.max(np.array([-_sum(own)]))[0])
+    return _sum(-processes.max(-own)) if len(own) else 0.0

@@ -73,24 +73,26 @@ class Kernel:
     rates
         Operations per second in proportion to entries, by the bytes of the shard.
     rest
-        Operations per second of the others: losses, and vectors of the model's size.
+        Operations per second of the others, losses and vectors of the model's size, by the bytes of the shard: a
+        processor foresees how few rows differ in length, but not how many do.
     residual
         The largest relative difference from the measurements.
     """
 
     call: AtLeastZero
     rates: Curve
-    rest: Positive
+    rest: Curve
     residual: AtLeastZero = 0.0
 
     def __post_init__(self) -> None:
         check_types(self)
-        _check_ascending(rates=self.rates)
+        _check_ascending(rates=self.rates, rest=self.rest)
 
     def seconds(self, work: Work, nbytes: int) -> float:
         """Return the seconds of a piece of work on a shard of so many bytes."""
         read = ENTRY.get(work.kind, 2.0) * (work.touched + work.copied)
-        return self.call + read / _rate(self.rates, nbytes) + max(0.0, work.flops - read) / self.rest
+        others = max(0.0, work.flops - read)
+        return self.call + read * _pace(self.rates, nbytes) + others * _pace(self.rest, nbytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,13 +308,13 @@ def _at(curve: Curve, size: float) -> float:
     return low + (high - low) * (size - a) / (b - a)
 
 
-def _rate(curve: Curve, nbytes: float) -> float:
-    """Return the rate at `nbytes`: linear in their logarithm between knots, constant beyond."""
+def _pace(curve: Curve, nbytes: float) -> float:
+    """Return the seconds of an operation at `nbytes`: linear in their logarithm between knots, constant beyond."""
     place = bisect_left(curve, (nbytes, 0.0))
     if place == 0 or place == len(curve):
-        return curve[min(place, len(curve) - 1)][1]
+        return 1.0 / curve[min(place, len(curve) - 1)][1]
     (a, low), (b, high) = curve[place - 1], curve[place]
-    return low + (high - low) * math.log(nbytes / max(a, 1.0)) / math.log(b / max(a, 1.0))
+    return 1.0 / low + (1.0 / high - 1.0 / low) * math.log(nbytes / max(a, 1.0)) / math.log(b / max(a, 1.0))
 
 
 def _height(members: int) -> int:
