@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,9 +16,12 @@ import hpcopt
 from hpcopt.errors import InputError
 from hpcopt.fabric.calls import operation, stack
 from hpcopt.fabric.conditions import Conditions
+from hpcopt.fabric.host_table import alone
 from hpcopt.fabric.matching import Matching
+from hpcopt.fabric.processes import state
 from hpcopt.fabric.seam import Observer
 from hpcopt.fabric.stalls import Seen, report
+from hpcopt.fabric.stops import Stops, heed
 from hpcopt.fabric.wall.solo import SoloCluster
 from hpcopt.fabric.watchdog import Watchdog
 from tests.fake_group import on_processes
@@ -235,3 +240,26 @@ def test_a_stopped_rank_is_named_and_the_job_ends(tmp_path):
     assert "ranks 0, 2: each waits in sum of 3 numbers in a group of 3, round 16: " in waiting
     assert "confused.py:" in waiting
     assert last == "hpcopt: error: the watchdog ends the job, as watchdog.abort is true"
+
+
+@pytest.mark.parametrize(("after", "told"), [(2.0, True), (0.0, False), (9.0, False)])
+def test_a_rank_that_is_stopped_outside_a_run_is_named(after, told, capfd):
+    table = alone(rank=3)
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        other.send_signal(signal.SIGSTOP)
+        while state(other.pid) != "T":
+            time.sleep(0.01)
+        table.numbers(0)[0] = other.pid
+        heed(Watchdog(after=after, abort=True))
+        ends = []
+        stops = Stops(table, ends.append)
+        for _ in range(3):
+            stops.look(0)
+        assert ends == [1] * told
+        assert ("watchdog: rank 3 (process" in capfd.readouterr().err) is told
+        other.send_signal(signal.SIGCONT)
+    finally:
+        heed(Watchdog())
+        other.kill()
+        other.wait()

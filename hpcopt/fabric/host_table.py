@@ -17,9 +17,9 @@ import numpy as np
 PLACES = ("/dev/shm", tempfile.gettempdir())  # that of shared memory first: the other may be a slow disk
 NUMBERS, TEXT = 8, 4032  # numbers of a slot, and bytes of its text
 _SLOT = np.dtype([("numbers", np.int64, NUMBERS), ("text", np.uint8, TEXT)])
-_PID, _RANK, _ENDS, _TOLD = range(4)
-FREE = 4
-"""The first number of a slot that is free for other uses."""
+_PID, _RANK, _ENDS, _TOLD, PULSE, SINCE, ROUND = range(7)
+"""The numbers of a slot. The last three are the watchdog's: when the process last looked, when it last progressed (0:
+outside a run), both in ns, and its round."""
 
 
 class HostTable:
@@ -63,6 +63,10 @@ class HostTable:
     def ends(self, slot: int) -> bool:
         """Return whether a slot's process has said that it ends."""
         return bool(self.numbers(slot)[_ENDS])
+
+    def is_in_run(self, slot: int) -> bool:
+        """Return whether a slot's process is in a run, so that the watchdog sees it."""
+        return bool(self.numbers(slot)[SINCE])
 
     def job_ends(self) -> bool:
         """Return whether any process of the host has said that it ends."""

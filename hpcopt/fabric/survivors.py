@@ -2,7 +2,7 @@
 
 A process that gets SIGKILL, from the system when memory runs out for example, cannot report anything, and launchers
 report it in their own words or not at all. So each rank watches the next one on its host, and the launcher's daemon. A
-thread sleeps until one of them has ended, and costs nothing until then.
+thread sleeps until one of them has ended, and looks once a second whether that rank is stopped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import NoReturn
 
 from hpcopt.fabric.host_table import HostTable
 from hpcopt.fabric.processes import state, status
+from hpcopt.fabric.stops import LOOK, Stops
 from hpcopt.interrupts import kept
 
-LOOK = 0.1  # seconds between two looks at a process, where the system cannot wake us
 GRACE = 3.0  # seconds given to the launcher to end the job
 SHARED = "/dev/shm/"
 CODE = 128 + signal.SIGKILL
@@ -45,15 +45,22 @@ def watch(table: HostTable, end: Callable[[int], NoReturn], daemon: int | None) 
     """
     watched: dict[int, Callable[[], int | None]] = {} if daemon is None else {daemon: _launcher_ended}
 
+    stops, followed = Stops(table, end), table.own
+
     def follow(slot: int) -> None:
+        nonlocal followed
+        followed = slot
         watched[table.pid(slot)] = lambda: _rank_ended(table, slot, end)
 
     def look_after() -> None:
         while watched and not table.ends(table.own):
-            for pid in _ended(list(watched)):
+            ended = _ended(list(watched))
+            for pid in ended:
                 following = watched.pop(pid)()
                 if following is not None and following != table.own:
                     follow(following)
+            if not ended and followed != table.own:
+                stops.look(followed)
 
     if table.size > 1:
         follow((table.own + 1) % table.size)
@@ -66,7 +73,7 @@ def survive(*, deaths: bool) -> None:
 
 
 def _ended(pids: list[int]) -> list[int]:
-    """Wait until some of the processes have ended; return these."""
+    """Wait until some of the processes have ended, at most for a second; return these."""
     try:
         descriptors = {os.pidfd_open(pid): pid for pid in pids}
     except (AttributeError, OSError):  # an old kernel, or one of them has ended
@@ -78,7 +85,7 @@ def _ended(pids: list[int]) -> list[int]:
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
     try:
-        return [descriptors[descriptor] for descriptor, _ in poll.poll()]
+        return [descriptors[descriptor] for descriptor, _ in poll.poll(1e3 * LOOK)]
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -23,6 +23,7 @@ from hpcopt.fabric.join import join
 from hpcopt.fabric.launch import started
 from hpcopt.fabric.measured_network import MeasuredNetwork
 from hpcopt.fabric.network import Network
+from hpcopt.fabric.stops import heed
 from hpcopt.fabric.virtual.cluster import VirtualCluster
 from hpcopt.runs.hubs import hub_network, rates_by_rank, shared_hub_network
 from hpcopt.runs.topology import connected
@@ -43,6 +44,7 @@ def opened(read: Callable[[], Specification], comm: Any = None) -> Iterator[tupl
     """
     with abort_on_error():
         spec, cluster = open_cluster(read, comm)
+        heed(spec.watchdog)
         with closing(cluster), one_thread(cluster):
             mixing = connected(spec, cluster) if spec.needs_topology else None
             hubs = shared_hub_network(spec, cluster)

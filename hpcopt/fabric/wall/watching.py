@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn, Protocol
 
 from hpcopt.fabric.calls import operation, stack
-from hpcopt.fabric.host_table import FREE, HostTable
+from hpcopt.fabric.host_table import PULSE, ROUND, SINCE, HostTable
 from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.processes import state
@@ -24,7 +24,6 @@ from hpcopt.fabric.watchdog import Watchdog
 SHORTEST, LONGEST = 0.02, 1.0  # seconds between two looks
 LOOKS = 10  # until a stall is reported, if that takes no longer than LONGEST each
 SILENT = 4  # looks that a process has missed if it does not answer
-_PULSE, _SINCE, _ROUND = range(FREE, FREE + 3)  # when the process last looked, when it last progressed (0: no run); ns
 
 
 class Watched(Protocol):
@@ -72,7 +71,7 @@ class _Dog:
         """Watch a node from now on; one on a virtual clock cannot hang unnoticed."""
         if self._settings.after and node.clock == "wall":
             self._node = node
-            self._own[_SINCE] = time.monotonic_ns()
+            self._own[SINCE] = time.monotonic_ns()
             self._thread = threading.Thread(target=self._look_after, daemon=True)
             self._thread.start()
 
@@ -81,7 +80,7 @@ class _Dog:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-            self._own[_SINCE] = 0
+            self._own[SINCE] = 0
 
     def _look_after(self) -> None:
         before = None
@@ -89,10 +88,10 @@ class _Dog:
             counts = self._counts()
             now = time.monotonic_ns()
             if counts != before:
-                before, self._own[_SINCE], self._own[_ROUND] = counts, now, counts[0]
-            elif now - self._own[_SINCE] >= 1e9 * self._settings.after:
+                before, self._own[SINCE], self._own[ROUND] = counts, now, counts[0]
+            elif now - self._own[SINCE] >= 1e9 * self._settings.after:
                 self._table.write(f"{operation(self._watched)}\n{stack(self._watched)}")
-            self._own[_PULSE] = now
+            self._own[PULSE] = now
             self._judge(now)
 
     def _counts(self) -> tuple[float, ...]:
@@ -104,7 +103,7 @@ class _Dog:
         """Report the stalled ranks of the host, if this process is the first that can."""
         if self._table.job_ends():
             return
-        since = self._table.column(_SINCE)
+        since = self._table.column(SINCE)
         there: list[Seen] = []
         if (now - since[since > 0] >= 1e9 * self._settings.after).any():
             everyone = [self._seen(slot, now) for slot in range(self._table.size)]
@@ -127,16 +126,16 @@ class _Dog:
 
     def _seen(self, slot: int, now: int) -> Seen | None:
         numbers = self._table.numbers(slot)
-        since = int(numbers[_SINCE])
+        since = int(numbers[SINCE])
         if not since or state(self._table.pid(slot)) in {"", "Z"}:  # not in a run, or dead
             return None
         told, _, calls = self._table.text(slot).partition("\n")
         return Seen(
             rank=self._table.rank(slot),
             pid=self._table.pid(slot),
-            round=int(numbers[_ROUND]) + 1,
+            round=int(numbers[ROUND]) + 1,
             age=max(0.0, (now - since) / 1e9),
-            answers=now - int(numbers[_PULSE]) < 1e9 * SILENT * self._period or slot == self._table.own,
+            answers=now - int(numbers[PULSE]) < 1e9 * SILENT * self._period or slot == self._table.own,
             operation=told,
             stack=calls,
         )
