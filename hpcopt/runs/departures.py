@@ -244,17 +244,13 @@ def _workers_among(conditions: Conditions, nodes: Sequence[int]) -> list[int]:
     return [place for place, worker in enumerate(workers) if worker in nodes]
 
 
-def in_words(departure: Mapping[str, Any], rows: int) -> str:
-    """Return a departure in one line.
-
-    Parameters
-    ----------
-    rows
-        Number of rows at the start.
-    """
+def in_words(departure: Mapping[str, Any], start: Prepared) -> str:
+    """Return a departure in one line, for a run that started with `start`."""
     left, number = departure["remaining"], len(departure["nodes"])
-    lost = f"{departure['rows']:,} of {rows:,} rows"
+    lost = f"{departure['rows']:,} of {start.problem.total:,} rows"
+    known = [name for name, value in (("target", start.goal.target), ("optimum", start.optimum)) if value is not None]
+    still = f" ({' and '.join(known)}: of all rows, as before)" if known and departure["rows"] else ""
     return (
         f"{nodes_in_words(departure['nodes'])} left in round {departure['round']} with {lost}; {left} "
-        f"node{'s' * (left > 1)} go{'es' * (left == 1)} on without {'it' if number == 1 else 'them'}"
+        f"node{'s' * (left > 1)} go{'es' * (left == 1)} on without {'it' if number == 1 else 'them'}{still}"
     )

@@ -173,7 +173,7 @@ def _solved(
         writes = cluster.local_nodes[0] == 0
         while team.goes_on(outcomes):
             if team.prepared.cluster.local_nodes[0] == 0:
-                warn(in_words(team.departures[-1], prepared.problem.total))
+                warn(in_words(team.departures[-1], prepared))
                 if not writes and folder is not None:
                     recorder.take_over(folder)
                 writes = True
