@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 def test_a_sound_folder_is_read(folder):
     described, records = folders.read(folder)
-    assert described == DESCRIBED
+    assert described == {**DESCRIBED, "result": None}
     assert [record.objective for record in records] == [0.7, 0.7]
     assert folders.read_edges(folder, 2).tolist() == [[0, 1, 800], [1, 0, 800]]
     assert folders.read_timeline(folder).tolist() == [[0, 0, 0, 1], [1, 1, 0.5, 1]]
@@ -42,7 +42,7 @@ def test_a_sound_folder_is_read(folder):
 
 def test_a_folder_of_a_version_before_has_its_topology_under_its_former_name(folder):
     (folder / folders.RUN).write_text(json.dumps({**DESCRIBED, "network": "ring, 2 nodes"}))
-    assert folders.read(folder)[0] == {**DESCRIBED, "topology": "ring, 2 nodes"}
+    assert folders.read(folder)[0] == {**DESCRIBED, "topology": "ring, 2 nodes", "result": None}
 
 
 RUNS = {

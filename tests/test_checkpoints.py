@@ -237,6 +237,16 @@ def test_another_run_is_refused_with_the_first_key_that_differs(change, told, tm
     assert checkpoints.whole(tmp_path) == [10]
 
 
+def test_a_run_whose_result_was_lost_goes_on(tmp_path, killed):
+    expected = start(tmp_path / "whole", every(10))
+    cut_short(tmp_path / "cut", killed, every(10), 18)
+    path = tmp_path / "cut" / "run.json"
+    content = json.loads(path.read_text())
+    del content["result"], content["started"]
+    path.write_text(json.dumps(content))
+    assert hpcopt.run(tmp_path / "cut", resume=True).records == expected.records
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

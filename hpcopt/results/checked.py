@@ -177,7 +177,7 @@ class _Index:
 
 
 def description(path: Path) -> dict[str, Any]:
-    """Return the contents of a run.json.
+    """Return the contents of a run.json; without a result, it is that of a run that has not ended.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def description(path: Path) -> dict[str, Any]:
     content = _json(path, text(path))
     if isinstance(content, dict) and "network" in content:  # the name of `topology` in earlier versions
         content["topology"] = content.pop("network")
-    described: dict[str, Any] = _checked(path, content, _Described)
+    described: dict[str, Any] = {"result": None, **_checked(path, content, _Described)}
     nodes, hubs = described.get("nodes"), described.get("hub_ranks", [])
     workers = described["specification"].get("cluster", {}).get("workers")
     if described.get("cluster") == "virtual" and workers not in {None, nodes, (nodes or 0) - len(hubs)}:

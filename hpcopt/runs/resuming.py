@@ -68,7 +68,7 @@ class Resumed:
     def history(self, nodes: int) -> dict[str, Any]:
         """Return what run.json says about the parts of the run, before this one on so many nodes begins."""
         part = {"iteration": self.manifest.iteration, "nodes": nodes, "started": now()}
-        return {"started": self.described["started"], "resumed": [*self.described.get("resumed", []), part]}
+        return {"started": self.described.get("started"), "resumed": [*self.described.get("resumed", []), part]}
 
     def clear(self, folder: Path) -> None:
         """Prepare the run's folder for the rest of the run."""
