@@ -165,7 +165,7 @@ def test_operations_are_printed_without_a_file(folder, capsys):
     assert main(["report", "one", "--operations", "-o", "r.md"]) == 2
     Path("one/operations.csv").unlink()
     assert main(["report", "one", "--operations"]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("hpcopt: error: giant: no table of operations; a run ")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("hpcopt: error: one: no table of operations; a run ")
     assert main(["report", "one", "-o", "r.md"]) == 0
     assert "Without a table of operations: giant; " in Path("r.md").read_text()
 

@@ -28,11 +28,11 @@ class Operations:
     tables
         The name of each run that has one, and its table.
     without
-        The names of the others.
+        The name of each of the others, and its folder.
     """
 
     tables: dict[str, OperationTable]
-    without: list[str]
+    without: dict[str, Path]
 
     @classmethod
     def of(cls, overlay: Overlay) -> Operations:
@@ -47,7 +47,7 @@ class Operations:
         first = [runs[0] for runs in overlay.together]
         read = [read_operations(run.path, run.described) for run in first]
         tables = {name: table for name, table in zip(names, read, strict=True) if table is not None}
-        return cls(tables, [name for name in names if name not in tables])
+        return cls(tables, {name: run.path for name, run in zip(names, first, strict=True) if name not in tables})
 
     def needed(self) -> Operations:
         """Return the same.
@@ -58,7 +58,7 @@ class Operations:
             If no run has a table.
         """
         if not self.tables:
-            raise InputError(f"{', '.join(self.without)}: no table of operations; {WITHOUT}")
+            raise InputError(f"{', '.join(map(str, self.without.values()))}: no table of operations; {WITHOUT}")
         return self
 
     def columns(self) -> list[tuple[list[Column], str]]:
