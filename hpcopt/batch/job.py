@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
 from hpcopt.annotations import Count, Whole, check_types
 from hpcopt.batch.duration import Duration, seconds
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 
 Name = Annotated[str, Meta(pattern=r"^[^\s\"'#/%\\]+$", extra={"words": "text without spaces, quotes and / % # \\"})]
+
+
+def output_in(folder: Path, *, array: bool) -> str:
+    """Return the file of the output of a job, or of each job of an array, in SLURM's notation.
+
+    Raises
+    ------
+    InputError
+        For a folder in whose name SLURM would read something else.
+    """
+    if re.search(r'[%"\\\n\r]', str(folder)):
+        raise InputError(f"{folder}: SLURM takes no % \\ and quotes in the folder of a job's output", Remedy.FOLDER)
+    return str(folder / ("%x-%A_%a.out" if array else "%x-%j.out"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +84,8 @@ class Job:
     warning
         Seconds before the time limit at which the job is told to write a checkpoint. SLURM may be half a minute late.
     output
-        The file of its output; in SLURM's notation, %x is the name and %j the number of the job. Default: %x-%j.out, of
-        an array %x-%A_%a.out, in the folder in which the job was submitted.
+        The file of its output; in SLURM's notation, %x is the name and %j the number of the job. Default: as
+        `output_in` the folder in which the job was submitted.
 
     Raises
     ------

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 from hpcopt.batch import bash
-from hpcopt.batch.job import Command, Job
+from hpcopt.batch.job import Command, Job, output_in
 from hpcopt.batch.profile import ClusterProfile
 
 _OPTIONAL = {  # SLURM's options that a cluster may require, and what stands for a value in a script to adapt
@@ -72,7 +73,7 @@ def _told(job: Job) -> str:
 
 def _directives(job: Job, profile: ClusterProfile, *, by_hand: bool) -> str:
     """Return the lines that sbatch reads."""
-    output = job.output or ("%x-%A_%a.out" if job.array else "%x-%j.out")
+    output = job.output or output_in(Path(), array=job.array)
     lines = [
         ("job-name", job.name, ""),
         ("nodes", job.nodes, ""),

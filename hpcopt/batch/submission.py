@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hpcopt.batch.job import Command, Job
+from hpcopt.batch.job import Command, Job, output_in
 from hpcopt.errors import InputError, Remedy
 from hpcopt.outputs import check_folder
 from hpcopt.results.checked import description as described_in
@@ -86,10 +86,13 @@ def submission(
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         raise InputError(f"--array: {twice} is given twice; put all its values into one: {twice}=V,V,...")
+    if "output.folder" in keys:
+        raise InputError("--array: output.folder: each of its runs has a folder of its own, named after its values")
     combinations = list(itertools.product(*map(_alternatives, array)))
     checked = [_checked(file, [*overrides, *chosen], job) for chosen in combinations]
     base = folder or Path(checked[0][1].output.folder or "")
     check_folder(base)
+    output = output_in(base, array=bool(array))
     commands = []
     for chosen, out, (verb, spec) in zip(combinations, _folders(base, combinations), checked, strict=True):
         if verb == "run":
@@ -97,7 +100,6 @@ def submission(
         given = [word for text in (*overrides, *chosen) for word in ("--set", text)]
         given += ["--out", str(out)] if folder or array else []
         commands.append(Command(arguments=(verb, str(file), *given, *options, "--resume")))
-    output = str(base / ("%x-%A_%a.out" if array else "%x-%j.out"))
     missing = dict.fromkeys(path for _, spec in checked for path in spec.files if not path.exists())
     whole = replace(job, commands=tuple(commands), array=bool(array), output=output)
     return Submission(whole, base, tuple(missing))

@@ -13,7 +13,7 @@ from typing import Any
 
 from hpcopt.batch import queue
 from hpcopt.batch.duration import seconds
-from hpcopt.batch.job import Command, Job
+from hpcopt.batch.job import Command, Job, output_in
 from hpcopt.batch.profile import ClusterProfile
 from hpcopt.batch.script import script
 from hpcopt.files import written_whole
@@ -150,7 +150,7 @@ def _job(study: Study, commands: tuple[Command, ...], size: _Size, runs: int, *,
         commands=commands,
         array=array,
         requeue=False,  # it would begin with its first point again; what is missing is submitted instead
-        output=str(study.folder / ("job-%A_%a.out" if array else "job-%j.out")),
+        output=output_in(study.folder, array=array),
     )
 
 
