@@ -77,6 +77,7 @@ def test_any_text_survives_a_toml_file():
         ("ranks = 1", {"cluster": 'topology = ["ring", "ring"]'}, '"ring" is given twice'),
         ("ranks = 1", {"cluster": 'topology = ["rung"]', "solver": '"dgd"'}, "cluster.topology.name: "),
         ("ranks = 1", {"solver": '"lbfgz"'}, "solvers.0.name: "),
+        ("ranks = 1\ntime_limit = 1e300", {}, "line 3: scaling.time_limit: expected at most 31536000 seconds, a year"),
         ('ranks = 1\nspecification = "other.toml"', {}, "line 3: scaling.specification: given together with data"),
         (
             "ranks = [1, 2]\nvirtual = 3",
@@ -100,6 +101,9 @@ def test_a_study_may_name_the_file_of_its_specification(tmp_path):
     study = read_study(tmp_path / "study.toml")
     assert study.specification.data.rows == 64
     assert tmp_path / "spec.toml" in study.files
+    (tmp_path / "spec.toml").unlink()
+    with pytest.raises(InputError, match=r"study\.toml, line 3: scaling\.specification: .*spec\.toml: no such file"):
+        read_study(tmp_path / "study.toml")
     (tmp_path / "spec.toml").write_text("[data]" + spec.replace("features = 3", "features = 0"))
     with pytest.raises(InputError, match=r"spec\.toml, line 4: data\.features: expected an integer >= 1"):
         read_study(tmp_path / "study.toml")
@@ -121,6 +125,12 @@ def test_a_study_may_name_the_file_of_its_specification(tmp_path):
 )
 def test_what_the_results_would_not_show_is_told_before_anything_runs(tmp_path, scaling, tables, told):
     assert [line for line in plan(read(tmp_path, scaling, **tables), cores=2).warnings if line.startswith(told)]
+
+
+def test_files_that_are_not_here_are_told_before_anything_runs(tmp_path):
+    path = write_study(tmp_path, "ranks = [1, 2]")
+    path.write_text(path.read_text().replace('source = "logistic"\nrows = 64\nfeatures = 3', 'path = "away.svm"'))
+    assert "away.svm is not here" in plan(read_study(path), cores=2).warnings
 
 
 def test_a_good_study_has_no_warnings_and_its_cost_is_told(tmp_path):

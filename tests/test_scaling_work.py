@@ -12,11 +12,11 @@ import pytest
 
 from hpcopt.errors import InputError
 from hpcopt.scaling.collect import collect
-from hpcopt.scaling.folder import LOG
+from hpcopt.scaling.folder import LOG, read_jobs
 from hpcopt.scaling.points import points_of
 from hpcopt.scaling.status import Stage, standings
 from hpcopt.scaling.study import read_study
-from hpcopt.scaling.submit import check
+from hpcopt.scaling.submit import check, submit
 from hpcopt.scaling.work import work
 from tests.launch import SETTINGS, requires_mpi
 from tests.scaling import make, read, write_study
@@ -104,6 +104,17 @@ def test_two_workers_do_not_share_a_study(tmp_path):
     study = read(tmp_path, 'ranks = 1\non = "virtual"')
     with _alone(study.folder), pytest.raises(InputError, match="another process makes points of this study"):
         work(study, points_of(study), cores=1, quiet=True)
+
+
+def test_a_launcher_that_is_not_here_is_told_once_for_all_points(tmp_path):
+    study = read(tmp_path, 'ranks = [1, 2]\nlaunch = "no-launcher -x"')
+    with pytest.raises(InputError, match=r"\[scaling\]: launch: there is no no-launcher here"):
+        submit(study, points_of(study), quiet=True)
+
+
+def test_a_file_is_no_folder_of_a_study(tmp_path):
+    with pytest.raises(InputError, match=r"study\.toml: is a file, or in one; give another output folder"):
+        read_jobs(write_study(tmp_path, "ranks = 1"))
 
 
 def test_a_folder_with_a_run_is_no_study(tmp_path):

@@ -158,7 +158,8 @@ def _to_slurm(
         return 0
     check(study)
     for job, number in zip(jobs, to_queue(study, jobs, cluster), strict=True):
-        print(f"job {number}: {sum(map(len, job.tasks))} points", flush=True)
+        count = sum(map(len, job.tasks))
+        print(f"job {number}: {count} point{'s' * (count != 1)}", flush=True)
     return 0
 
 

@@ -51,7 +51,7 @@ def started(point: Point, given: Sequence[str], launch: str, *, crowded: bool = 
     settings = [f"{name}_NUM_THREADS={point.place.threads}" for name in ("OMP", "NUMBA")]
     settings += _CROWDED if crowded else ()
     program = [sys.executable, "-m", "hpcopt", *given]
-    ranks = [] if point.place.is_virtual else [*_launcher(launch), "-n", str(point.place.ranks)]
+    ranks = [] if point.place.is_virtual else [*launcher(launch), "-n", str(point.place.ranks)]
     return ["env", *settings, *ranks, *program]
 
 
@@ -61,7 +61,7 @@ def again(name: str, cluster: str, ranks: int, threads: int) -> str:
     return f"{launch}hpcopt rerun {shlex.quote(name)}"
 
 
-def _launcher(launch: str) -> list[str]:
+def launcher(launch: str) -> list[str]:
     """Return the words of `launch`; of an MPI beside this Python, its own program, as that is the one that fits."""
     program, *options = shlex.split(launch)
     beside = shutil.which(program, path=str(Path(sys.executable).parent))

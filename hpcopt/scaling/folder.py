@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.files import text_of
 from hpcopt.results.folder import write_json
 
@@ -97,7 +97,7 @@ def read_jobs(folder: Path) -> list[Job]:
     Raises
     ------
     InputError
-        If the file is damaged.
+        If the file is damaged, or the folder is none.
     """
     path = folder / JOBS
     try:
@@ -105,6 +105,8 @@ def read_jobs(folder: Path) -> list[Job]:
         return msgspec.convert(content["jobs"], list[Job])
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise InputError(f"{folder}: is a file, or in one", Remedy.FOLDER) from None
     except (ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
         raise InputError(f"{path}: damaged: {error}; remove it, and submit again what is missing") from None
 

@@ -126,6 +126,7 @@ def _warnings(study: Study, points: Sequence[Point], cores: int | None) -> Itera
         counts = ", ".join(map(str, crowded))
         yield f"more ranks than cores: points of {counts} cores share {cores}; their times do not measure scaling"
     yield from _about_numbers(study.table)
+    yield from (f"{path} is not here" for path in study.specification.files if not path.exists())
     stop = study.specification.stop
     if not study.aims:
         yield "no goal in [stop], such as target: time, rounds and bytes to a target will not be known"

@@ -86,6 +86,8 @@ def read_study(path: Path, folder: Path | None = None) -> Study:
             what = f"given together with {next(iter(tables))}; the file that it names has all other tables"
             raise origin.error((TABLE, "specification"), what)
         file = beside(path, table.specification)
+        if not file.is_file():
+            raise origin.error((TABLE, "specification"), f"{file}: no such file")
         tables, origin = read_tables(file)
     if TABLE in tables:
         raise origin.error((TABLE,), "a specification that a study names has no such table; remove it")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 
 from hpcopt.errors import InputError
 from hpcopt.outputs import check_apart, check_folder
 from hpcopt.results import folder as folders
+from hpcopt.scaling.commands import launcher
 from hpcopt.scaling.folder import FILES
 from hpcopt.scaling.points import Point
 from hpcopt.scaling.status import Stage, Standing
 from hpcopt.scaling.study import Study
+from hpcopt.scaling.table import TABLE
 from hpcopt.scaling.work import work
 
 STARTED = (Stage.MISSING, Stage.FAILED)
@@ -49,7 +52,10 @@ def submit(study: Study, points: Sequence[Point], *, quiet: bool) -> int:
     Raises
     ------
     InputError
-        If the folder can't be written, or another process makes points of this study.
+        If the folder can't be written, or another process makes points of this study; if there is no such launcher.
     """
     check(study)
+    program, *_ = launcher(study.table.launch)
+    if shutil.which(program) is None and not all(point.place.is_virtual for point in points):
+        raise InputError(f"{study.file}: [{TABLE}]: launch: there is no {program} here; expected a command")
     return work(study, points, local_cores(), quiet=quiet)

@@ -17,6 +17,7 @@ TABLE = "scaling"
 Counts = Annotated[tuple[Count, ...], Meta(min_length=1)]
 
 REPEATS = 3
+YEAR = 31_536_000  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,8 @@ class ScalingTable:
             raise InputError('virtual: on = "virtual" runs on virtual nodes already; put the numbers into ranks')
         if self.on == "virtual" and self.threads != (1,):
             raise InputError("threads: virtual nodes have none; remove it")
+        if self.time_limit > YEAR:
+            raise InputError(f"time_limit: expected at most {YEAR} seconds, a year, got {self.time_limit:g}")
         if not _words(self.launch):
             raise InputError('launch: expected a command, such as "mpiexec", with its quotes closed')
 
