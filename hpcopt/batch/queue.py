@@ -1,4 +1,4 @@
-"""SLURM's queue: submit, look, cancel, through SLURM's own commands."""
+"""SLURM's queue: submit and look, through SLURM's own commands."""
 
 from __future__ import annotations
 
@@ -63,17 +63,6 @@ def states(jobs: Iterable[str]) -> dict[str, str]:
             name, state = re.split(r"[ |]", line, maxsplit=1)
             found[name] = state.split()[0]  # CANCELLED by 1000
     return found
-
-
-def cancel(jobs: Iterable[str]) -> None:
-    """End jobs, or take them out of the queue; those that have ended are left as they are.
-
-    Raises
-    ------
-    InputError
-        If SLURM is not installed here, or does not allow it.
-    """
-    _told(["scancel", *jobs])
 
 
 def _lines(command: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from hpcopt.scaling.cells import Cell, Curve
 from hpcopt.scaling.rows import Row
@@ -72,8 +73,7 @@ def efficiency(cell: Cell, base: Cell, own: Cell, table: ScalingTable) -> Effici
     own
         The solver's own cell on the fewest ranks.
     """
-    more, parts = _growth(cell, base, table), cell.middle(lambda row: row.iterations)
-    total = base.seconds.median / cell.seconds.median / more
+    total = base.seconds.median / cell.seconds.median / shrinks(cell, base, table)
     balance = cell.middle(_balance)
     communication = cell.middle(lambda row: _ratio(row.compute_max, row.seconds))
     nodes = cell.first.ranks / own.first.ranks
@@ -81,8 +81,8 @@ def efficiency(cell: Cell, base: Cell, own: Cell, table: ScalingTable) -> Effici
     return Efficiency(
         speed_up=total * cell.parallel,
         total=total,
-        statistical=_ratio(own.middle(lambda row: row.iterations), parts),
-        hardware=_ratio(own.per_iteration, cell.per_iteration) / _growth(cell, own, table),
+        statistical=_ratio(own.middle(attrgetter("iterations")), cell.middle(attrgetter("iterations"))),
+        hardware=_ratio(own.per_iteration, cell.per_iteration) / shrinks(cell, own, table),
         balance=balance,
         communication=communication,
         parallel=balance * communication,
@@ -95,8 +95,8 @@ def throughput(cell: Cell) -> float:
     return cell.middle(lambda row: None if row.work is None or not row.rows else row.work * row.rows / row.seconds)
 
 
-def _growth(cell: Cell, base: Cell, table: ScalingTable) -> float:
-    """Return how many times the time of `base` shrinks if scaling is ideal."""
+def shrinks(cell: Cell, base: Cell, table: ScalingTable) -> float:
+    """Return how many times shorter than on `base` the time is if scaling is ideal."""
     return 1.0 if table.kind == "weak" else cell.parallel / base.parallel
 
 

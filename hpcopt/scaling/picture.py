@@ -14,7 +14,7 @@ from hpcopt.results.look import Look
 from hpcopt.results.page import Page
 from hpcopt.results.styles import BAND, COLOURS, LINES, MARKERS, band, thin
 from hpcopt.scaling.cells import Cell, Curve
-from hpcopt.scaling.efficiency import Efficiency, baseline, efficiency, throughput
+from hpcopt.scaling.efficiency import Efficiency, baseline, efficiency, shrinks, throughput
 from hpcopt.scaling.remarks import place
 from hpcopt.scaling.table import ScalingTable
 
@@ -82,8 +82,7 @@ def _panels(curves: Sequence[Curve], table: ScalingTable, budget: str) -> list[_
 
     def ideal_seconds(cell: Cell) -> float:
         base = places[id(cell)][0]
-        shrinks = 1.0 if table.kind == "weak" else cell.parallel / base.parallel
-        return base.seconds.median / shrinks
+        return base.seconds.median / shrinks(cell, base, table)
 
     scaled = f"{'scaled ' if table.kind == 'weak' else ''}speed-up {until}"
     return [

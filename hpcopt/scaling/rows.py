@@ -97,8 +97,3 @@ class Row:
     def is_virtual(self) -> bool:
         """Whether its nodes are virtual."""
         return self.cluster == "virtual"
-
-    @property
-    def place(self) -> tuple[str, str, str, int, int, int | None]:
-        """What it has in common with its repetitions: series, budget, cluster, ranks, threads, rows."""
-        return self.series, self.budget, self.cluster, self.ranks, self.threads, self.rows

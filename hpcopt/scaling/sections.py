@@ -21,6 +21,8 @@ _HELD = {
     "weak": "Weak scaling: {rows} rows on every rank; the problem grows with the ranks. Ideal is the same time.",
     "throughput": "Throughput: more and more rows on the same ranks. Ideal is the same number of rows a second.",
 }
+_PARTS = ("statistical", "hardware", "parallel", "balance", "communication", "computation")
+"""The parts of `Efficiency` that have a column each."""
 _POP = (
     "Statistical efficiency: iterations on one rank over iterations here. Hardware efficiency: the same of the time of "
     "an iteration, times the ranks in strong scaling; both are of a solver beside itself. Parallel efficiency is load "
@@ -89,8 +91,8 @@ def _summary(found: Findings) -> Iterator[Block]:
     passed = f"{len(found.rows) - len(wrong)} of {len(found.rows)} finished points have passed all checks"
     yield Paragraph(f"{found.planned} points are planned; {passed} and are shown: {spread}. Warm-ups are not counted.")
     if any(row.is_virtual for row in found.rows):
-        network = f"measured: {found.calibrated}" if found.calibrated else "assumed, as in the specification"
-        yield Paragraph(f"Virtual nodes are simulated in one process; their time is computed; rates are {network}.")
+        rates = f"measured: {found.calibrated}" if found.calibrated else "assumed, as in the specification"
+        yield Paragraph(f"Virtual nodes are simulated in one process; their time is computed; rates are {rates}.")
 
 
 def _times(found: Findings) -> Iterator[Block]:
@@ -145,27 +147,8 @@ def _parts(found: Findings) -> Iterator[Block]:
     for curve in found.curves:
         for cell in curve.cells:
             told = efficiency(cell, baseline(curve, found.curves), curve.cells[0], found.table)
-            values = (
-                told.statistical,
-                told.hardware,
-                told.parallel,
-                told.balance,
-                told.communication,
-                told.computation,
-            )
-            rows.append((curve.label, curve.budget, _where(cell), *map(_percent, values)))
-    heads = (
-        "solver",
-        "budget",
-        "where",
-        "statistical",
-        "hardware",
-        "parallel",
-        "balance",
-        "communication",
-        "computation",
-    )
-    yield plain_table(heads, rows, texts=3)
+            rows.append((curve.label, curve.budget, _where(cell), *(_percent(getattr(told, part)) for part in _PARTS)))
+    yield plain_table(("solver", "budget", "where", *_PARTS), rows, texts=3)
     yield Paragraph(_POP)
 
 
