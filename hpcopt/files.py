@@ -65,7 +65,7 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Parameters
     ----------
     mode
-        "w" for text, which is UTF-8, "wb" for bytes.
+        "w" for text, which is UTF-8, "wb" for bytes. Bytes of a path that are no UTF-8 are escaped in text.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     target = Path(os.path.realpath(path))
     unfinished = target.with_name(UNFINISHED.replace("*", os.urandom(6).hex()))
     remove = partial(unfinished.unlink, missing_ok=True)
-    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     try:
-        with undoing(remove), unfinished.open(mode, encoding=encoding, newline=newline) as file:
+        with undoing(remove), unfinished.open(mode, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
 import shutil
 from contextlib import suppress
@@ -17,8 +18,10 @@ from hpcopt.cli.main import main
 from hpcopt.errors import CheckpointedError, InputError
 from hpcopt.results import checkpoints
 from hpcopt.results.plain_file import read_plain, sealed, write_plain
+from hpcopt.runs.texts import everyones, the_firsts
 from hpcopt.solvers import SOLVERS
 from hpcopt.spec.specification import specification_from
+from tests.fake_group import on_processes
 
 SGD = {
     "seed": 3,
@@ -235,6 +238,12 @@ def test_another_run_is_refused_with_the_first_key_that_differs(change, told, tm
     with pytest.raises(InputError, match=f"{told}; give overwrite=True, and not resume=True, to start again, or ano"):
         start(tmp_path, {**SGD, **change}, resume=True)
     assert checkpoints.whole(tmp_path) == [10]
+
+
+def test_processes_tell_one_another_paths_of_any_bytes():
+    path = os.fsdecode(b"a\xff")
+    told = on_processes(2, lambda group: (everyones(group, path[: group.rank + 1]), the_firsts(group, path)))
+    assert told == [(["a", path], path)] * 2
 
 
 def test_a_run_whose_result_was_lost_goes_on(tmp_path, killed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import pytest
 
@@ -99,3 +100,9 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path, mode, old, new):
     write(new, fails=False)
     assert read() == new
     assert [held.name for held in tmp_path.iterdir()] == ["file"]
+
+
+def test_bytes_of_a_path_that_are_no_text_are_escaped(tmp_path):
+    with written_whole(tmp_path / "told.txt") as file:
+        file.write(os.fsdecode(b"a\xff"))
+    assert (tmp_path / "told.txt").read_text() == r"a\udcff"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +117,12 @@ def test_a_launcher_that_is_not_here_is_told_once_for_all_points(tmp_path):
 def test_a_file_is_no_folder_of_a_study(tmp_path):
     with pytest.raises(InputError, match=r"study\.toml: is a file, or in one; give another output folder"):
         read_jobs(write_study(tmp_path, "ranks = 1"))
+
+
+def test_a_folder_whose_name_no_specification_can_hold_is_refused(tmp_path):
+    study = replace(read(tmp_path, "ranks = 1"), folder=tmp_path / os.fsdecode(b"\xff"))
+    with pytest.raises(InputError, match="expected a name in UTF-8; give another output folder"):
+        check(study)
 
 
 def test_a_folder_with_a_run_is_no_study(tmp_path):

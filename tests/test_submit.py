@@ -98,7 +98,7 @@ def test_the_job_and_the_profile_are_in_the_script(here, capsys):
             ["a.toml", "--array", "output.folder=b,c"],
             "--array: output.folder: each of its runs has a folder of its own",
         ),
-        (["a.toml", "--out", "100%/a"], "100%/a: SLURM takes no % \\ and quotes in the folder of a job's output; give"),
+        (["a.toml", "--out", "100%/a"], "100%/a: SLURM takes only UTF-8 without % \\ and quotes in the folder"),
         (["a.toml", "--out", "a.toml"], "a.toml: is a file; give another output folder with --out"),
     ],
 )

@@ -24,8 +24,9 @@ def output_in(folder: Path, *, array: bool) -> str:
     InputError
         For a folder in whose name SLURM would read something else.
     """
-    if re.search(r'[%"\\\n\r]', str(folder)):
-        raise InputError(f"{folder}: SLURM takes no % \\ and quotes in the folder of a job's output", Remedy.FOLDER)
+    if re.search(r'[%"\\\n\r\ud800-\udfff]', str(folder)):
+        what = "SLURM takes only UTF-8 without % \\ and quotes in the folder of a job's output"
+        raise InputError(f"{folder}: {what}", Remedy.FOLDER)
     return str(folder / ("%x-%A_%a.out" if array else "%x-%j.out"))
 
 

@@ -32,6 +32,7 @@ from hpcopt.results.terminal import warn
 from hpcopt.runs.checkpoint import Checkpoints, Snapshot
 from hpcopt.runs.recorder import Recorder
 from hpcopt.runs.subject import Subject, versions
+from hpcopt.runs.texts import everyones, the_firsts
 
 LOOK = 0.2  # seconds between two looks whether a checkpoint is due
 GROWTH = 4  # largest ratio of the iterations between two looks to those before: the first iterations may be fast
@@ -189,10 +190,10 @@ class Keeper:
             own: dict[str, Any] = asdict(seal)
         except OSError as error:
             own = {"failure": _words(error)}
-        everyones = [json.loads(each) for each in self._everyones(json.dumps(own))]
-        failure = next((each["failure"] for each in everyones if "failure" in each), "")
+        told = [json.loads(text) for text in everyones(self._processes, json.dumps(own))]
+        failure = next((each["failure"] for each in told if "failure" in each), "")
         if not failure:
-            failure = self._committed(place, iteration, tuple(Seal(**each) for each in everyones), extra=extra)
+            failure = self._committed(place, iteration, tuple(Seal(**each) for each in told), extra=extra)
         if failure:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -209,12 +210,7 @@ class Keeper:
                 files.remove(self._folder, but=files.whole(self._folder)[-self._table.keep :])
             except OSError as error:
                 failure = _words(error)
-        return self._everyones(failure)[0]
-
-    def _everyones(self, text: str) -> list[str]:
-        """Return the text of each process."""
-        parts = self._processes.allgather(np.frombuffer(text.encode(errors="surrogateescape"), dtype=np.uint8))
-        return [part.tobytes().decode(errors="surrogateescape") for part in parts]
+        return the_firsts(self._processes, failure)
 
     def _tell(self, iteration: int, failure: str) -> None:
         """Report a checkpoint that could not be written; end the run if it must end nevertheless."""

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hpcopt.errors import AgreedError, InputError, Remedy
 from hpcopt.fabric.agreement import agreed
-from hpcopt.fabric.interface import Cluster, Group
+from hpcopt.fabric.interface import Cluster
 from hpcopt.results import checked, trace_file
 from hpcopt.results import checkpoints as files
 from hpcopt.results import folder as folders
@@ -31,6 +29,7 @@ from hpcopt.runs.identity import difference, told, wanted
 from hpcopt.runs.moved import moved
 from hpcopt.runs.prepare import Prepared
 from hpcopt.runs.subject import Subject, versions
+from hpcopt.runs.texts import everyones, the_firsts
 from hpcopt.solvers.base import Solver
 from hpcopt.spec.specification import Specification, as_toml_dict
 
@@ -125,7 +124,7 @@ def last_checkpoint(cluster: Cluster, subject: Subject, out: Path, *, quiet: boo
     """
     speaks, group = cluster.local_nodes[0] == 0, cluster.processes
     own = {"saved": files.whole(out), "run": (out / folders.RUN).exists()} if speaks else {}
-    there = json.loads(_first(json.dumps(own), group))
+    there = json.loads(the_firsts(group, json.dumps(own)))
     complaint = ""
     for iteration in reversed(there["saved"]):
         found, why = _read(cluster, subject, out, iteration)
@@ -174,9 +173,9 @@ def _read(cluster: Cluster, subject: Subject, out: Path, iteration: int) -> tupl
             records = [] if manifest.trace is None else trace_file.records_until(out, manifest.trace)
     except (InputError, OSError) as error:
         why = error.message if isinstance(error, InputError) else f"{error.filename}: {error.strerror}"
-    failures = [part.tobytes().decode() for part in group.allgather(np.frombuffer(why.encode(), dtype=np.uint8))]
-    if any(failures):
-        return None, next(filter(None, failures))
+    failure = next(filter(None, everyones(group, why)), "")
+    if failure:
+        return None, failure
     if other:
         raise AgreedError(f"{place}: {other}", Remedy.AFRESH)
     described, records = shared_runs({0: (described, records)}, group)[0]
@@ -213,8 +212,3 @@ def _tell(found: Resumed, out: Path, nodes: int, *, quiet: bool) -> None:
         others = f", which {manifest.nodes} nodes wrote, on {nodes}" if manifest.nodes != nodes else ""
         at = f"the checkpoint at iteration {manifest.iteration}{others}"
         print(f"resumed from {at}{_HOW[manifest.kind]}", flush=True)
-
-
-def _first(text: str, group: Group) -> str:
-    """Return the text of the first process."""
-    return group.broadcast_varying(np.frombuffer(text.encode(), dtype=np.uint8)).tobytes().decode()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 
-from hpcopt.errors import InputError
+from hpcopt.errors import InputError, Remedy
 from hpcopt.outputs import check_apart, check_folder
 from hpcopt.results import folder as folders
 from hpcopt.scaling.commands import launcher
@@ -35,6 +36,8 @@ def check(study: Study) -> None:
         In these cases.
     """
     check_folder(study.folder)
+    if re.search(r"[\ud800-\udfff]", str(study.folder)):  # the specification of a point has it, and is UTF-8
+        raise InputError(f"{study.folder}: expected a name in UTF-8", Remedy.FOLDER)
     for name in (folders.RUN, folders.INDEX):
         if (study.folder / name).exists():
             raise InputError(f"{study.folder}: holds a run or a comparison ({name}); give the study another folder")
