@@ -49,7 +49,7 @@ every = EVERY
 [output]
 operations = false
 """
-SOLVERS = {"sgd": (150, 10), "local-sgd": (60, 5), "deli-coco": (100, 8)}  # iterations, between checkpoints
+SOLVERS = {"sgd": (8000, 400), "local-sgd": (2500, 200), "deli-coco": (2500, 200)}  # iterations, between checkpoints
 SIZES = (2, 2, 3)  # numbers of ranks, of which one is drawn
 KINDS = {  # name -> (signal, whom)
     "kill -9 of a rank": (signal.SIGKILL, "rank"),
