@@ -51,10 +51,12 @@ class Team:
     """
 
     def __init__(self, prepared: Prepared, solver: Solver[Any]) -> None:
-        survives = solver.survives and prepared.cluster.survivable
-        self.prepared = replace(prepared, conditions=replace(prepared.conditions, survives=survives))
+        cluster, conditions = prepared.cluster, prepared.conditions
+        may_leave = cluster.clock == "wall" or bool(conditions.heterogeneity.departures or conditions.faults)
+        survives = may_leave and solver.survives and cluster.survivable  # following a run takes a copy of each model
+        self.prepared = replace(prepared, conditions=replace(conditions, survives=survives))
         self.solver = solver
-        self.nodes = tuple(range(prepared.cluster.size))
+        self.nodes = tuple(range(cluster.size))
         self.departures: list[dict[str, Any]] = []
         self._start = self.prepared
         self._first_solver = solver
@@ -189,22 +191,21 @@ class Team:
         if not rows:
             raise AgreedError("the nodes that remain hold no rows")
         lost = problem.total - rows, problem.entries - entries
+        remaining = Remaining(nodes, start.cluster.size)
         return replace(
             start,
             cluster=cluster,
-            conditions=made_once(cluster.processes, lambda: remaining_conditions(start.conditions, nodes, round_)),
+            conditions=made_once(cluster.processes, lambda: remaining_conditions(start.conditions, remaining, round_)),
             problem=replace(problem, total=rows, entries=entries, lost_rows=lost[0], lost_entries=lost[1]),
             shards=shards,
         )
 
 
-def remaining_conditions(conditions: Conditions, nodes: tuple[int, ...], round_: int) -> Conditions:
+def remaining_conditions(conditions: Conditions, remaining: Remaining, round_: int) -> Conditions:
     """Return the conditions of the nodes that remain, given those of all.
 
     Parameters
     ----------
-    nodes
-        Their ranks at the start, ascending.
     round_
         The round in which they go on.
 
@@ -213,9 +214,7 @@ def remaining_conditions(conditions: Conditions, nodes: tuple[int, ...], round_:
     InputError
         If the hub network cannot do without the others.
     """
-    mixing, hubs, rates = conditions.mixing, conditions.hubs, conditions.rates
-    size = mixing.n if mixing is not None else hubs.size if hubs is not None else len(nodes)
-    remaining = Remaining(nodes, size)
+    mixing, hubs, rates, nodes = conditions.mixing, conditions.hubs, conditions.rates, remaining.nodes
     return replace(
         conditions,
         mixing=None if mixing is None else mixing_without(mixing, remaining.lost),
