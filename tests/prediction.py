@@ -59,6 +59,7 @@ OWN = {  # parameters without a default that suits all problems
     "local-sgd": {"local_steps": 10, "batch": 32},
     "choco-gossip": {"step_size": 0},
 }
+ROOT = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}  # the ranks' program is of this package
 GOAL, MISS = 0.15, 0.25
 PATIENCE = 3600  # seconds
 
@@ -121,7 +122,7 @@ def measure(folder: Path, ranks: int, turns: Turns) -> None:
 
     written = prepare(folder, ranks, turns)
     with unlimited():
-        done = mpiexec(ranks, *_command(written, folder, turns), timeout=PATIENCE)
+        done = mpiexec(ranks, *_command(written, folder, turns), timeout=PATIENCE, env=ROOT)
     print(done.stdout + done.stderr)
 
 
@@ -135,7 +136,8 @@ def measure_on_hosts(folder: Path, hosts: int, rate: str, turns: Turns) -> None:
     try:
         command = _command(written, folder, turns)
         with unlimited():
-            subprocess.run([script, "run", sys.prefix, *command], check=True, timeout=PATIENCE)
+            run = [script, "run", sys.prefix, *command]
+            subprocess.run(run, check=True, timeout=PATIENCE, env={**os.environ, **ROOT})
     finally:
         subprocess.run([script, "down"], check=True)
 
