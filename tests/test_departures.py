@@ -16,7 +16,7 @@ from hpcopt.topology.without import mixing_without
 
 GO_ON = [name for name in SOLVERS if SOLVERS[name].needs.pace == "rounds" and SOLVERS[name].needs.models == "own"]
 FIXED = {"cooperative-sgd": 0.1, "d-psgd": 0.1, "sgp": 0.1}  # solvers with minibatches need a step size
-GROWING = ("round", "iteration", "seconds", "bytes", "messages", "work", "model_bytes", "gradients")
+GROWING = ("round", "iteration", "seconds", "bytes", "messages", "work", "model_bytes", "edge_bytes", "gradients")
 
 
 def specification(name, **cluster):
@@ -111,6 +111,18 @@ def test_operating_rates_weights_and_dedicated_hubs_stay_with_their_workers():
     hub = hpcopt.run(spec, inject=["kill:rank=4,round=9"])  # the second hub, whose workers join the first
     assert (hub.result["departures"][0]["rows"], hub.result["lost_rows"]) == (0, 0)
     assert hub.result["objective"] < 0.45
+
+
+def test_nodes_that_leave_while_others_still_measure_and_of_unequal_speed():
+    speeds = [2.0, 0.5, 2.0, 2.0, 1.0, 2.0, 1.0, 2.0]
+    spec = specification("deepsqueeze", workers=8, topology="one-peer-exponential", speeds=speeds)
+    spec["cluster"]["stragglers"] = {"departures": [{"node": 1, "at": 0.0}]}
+    run = hpcopt.run(spec, inject=["kill:rank=5,round=18"], force=True)
+    assert [one["nodes"] for one in run.result["departures"]] == [[1], [5]]
+    hubs = {"hubs": 2, "placement": "dedicated"}
+    spec = specification("multilevel-sgd", workers=4, hubs=hubs, speeds=[2.0, 0.5, 2.0, 1.0])
+    run = hpcopt.run(spec, inject=["kill:rank=1,round=5"])
+    assert [one["nodes"] for one in run.result["departures"]] == [[1]]
 
 
 @pytest.mark.parametrize(

@@ -135,15 +135,18 @@ def _virtual(spec: Specification) -> Cluster:
     ask(nodes * _NODE, f"cluster.workers: {nodes:,} nodes")
     calibration = None if asked.calibration is None else read_calibration(asked.calibration)
     link = asked.link(calibration)
-    route = None
+    route, speeds = None, asked.speeds
     if asked.hubs is not None:
-        route = asked.hubs.route(hub_network(asked.hubs, nodes, spec.seed), link)
+        network = hub_network(asked.hubs, nodes, spec.seed)
+        route = asked.hubs.route(network, link)
+        if speeds is not None:  # one for each worker; hubs that are none have speed 1
+            of_workers = dict(zip(network.workers, speeds, strict=True))
+            speeds = tuple(of_workers.get(rank, 1.0) for rank in range(nodes))
     if calibration is not None and route is None and asked.links_are_measured(calibration):
-        network: Network = MeasuredNetwork(calibration=calibration)
+        links: Network = MeasuredNetwork(calibration=calibration)
     else:
-        network = Network(link.latency, link.bandwidth, asked.collective, asked.links, route=route)
-    seed, speeds = spec.seed, asked.speeds
-    return VirtualCluster(nodes, network, flops=asked.flops, calibration=calibration, speeds=speeds, seed=seed)
+        links = Network(link.latency, link.bandwidth, asked.collective, asked.links, route=route)
+    return VirtualCluster(nodes, links, flops=asked.flops, calibration=calibration, speeds=speeds, seed=spec.seed)
 
 
 def _ranks(spec: Specification, comm: Any) -> Cluster:

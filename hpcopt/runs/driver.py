@@ -34,7 +34,7 @@ from hpcopt.runs.checkpoint import (
     unpacked_state,
 )
 from hpcopt.runs.course import Course
-from hpcopt.runs.interrupted import Rejoining, Standing
+from hpcopt.runs.interrupted import Standing
 from hpcopt.runs.measuring import NOTHING, Watch
 from hpcopt.runs.moved import completed
 from hpcopt.solvers.base import Solver, State
@@ -105,7 +105,7 @@ def _drive_rounds(  # noqa: PLR0913  (as `drive`)
     course = Course(node, watch, stop, recording, problem.strong_convexity)
     if standing is not None:
         standing.course = course
-    state = _begun(node, f, solver, w0, course, checkpoints.resume, after)
+    state = _begun(node, f, solver, w0, course, checkpoints.resume, standing)
     models = node.size if own else 1
     following = partial(recording.output.next_measured, models=models, judged=stop.measures)
     limit = math.inf if stop.rounds is None else stop.rounds
@@ -116,7 +116,7 @@ def _drive_rounds(  # noqa: PLR0913  (as `drive`)
     due = following(iteration)
     states = stepped(node, rounds, stop.seconds)
     if standing is not None:
-        states = standing.at_each_of(states, state, iteration)
+        states = standing.at_each_of(states)
     for state in states:
         iteration += 1
         if iteration >= due or account.rounds >= limit or iteration >= last_iteration:
@@ -142,18 +142,22 @@ def _begun(
     w0: Vector,
     course: Course,
     resume: Snapshot | None,
-    after: Rejoining | None,
+    standing: Standing | None,
 ) -> State:
     """Return the state in which the run starts, goes on after others have left, or resumes; collective."""
-    state: State
+    after = None if standing is None else standing.after
     if after is not None:
         state = after.state_on(node, f, solver, w0)
-        course.go_on(_model(node, solver, f, state), after.iteration, after.records)
     elif resume is None:
         state = solver.init(node, f, w0)
-        course.begin(_model(node, solver, f, state))
     else:
         state = _resumed(resume, node, f, solver, course)
+    if standing is not None:  # others may leave while this node still measures
+        standing.hold(state, course.begun if after is None else after.iteration)
+    if after is not None:
+        course.go_on(_model(node, solver, f, state), after.iteration, after.records)
+    elif resume is None:
+        course.begin(_model(node, solver, f, state))
     return state
 
 

@@ -111,13 +111,15 @@ class Standing:
         self._state = None if after is None else after.state
         self._w = None if self._state is None else self._state.w
 
-    def at_each_of(self, states: Iterator[State], state: State, iteration: int) -> Iterator[State]:
-        """Yield the states that follow `state`, and keep a copy of each model: an iteration may begin to change it."""
+    def hold(self, state: State, iteration: int) -> None:
+        """Note the state after an iteration, with a copy of its model, which the next iteration may begin to change."""
         self._iteration = iteration
         self._state, self._w = state, state.w.copy()
+
+    def at_each_of(self, states: Iterator[State]) -> Iterator[State]:
+        """Yield the states that follow, and hold each."""
         for following in states:
-            self._iteration += 1
-            self._state, self._w = following, following.w.copy()
+            self.hold(following, self._iteration + 1)
             yield following
 
     def interrupted(self, node: Node) -> Interrupted:

@@ -142,7 +142,8 @@ class Watch:
         self.counts = dict([*self.counts.items()][-1:]) | {iteration: own}
         sums = self.share_of(w, own)
         here = self.record(w, node.world.sum(sums, out=sums), iteration, seconds, node.ledger.solver.rounds)
-        largest = np.array([here.seconds, float(here.round), here.scaled_gradient or 0.0])
+        round_ = max(here.round, self._before.rounds)
+        largest = np.array([here.seconds, float(round_), here.scaled_gradient or 0.0])
         last, rounds, scaled = node.world.max(largest)  # bitwise equal on all nodes
         record = self._slotted(replace(here, seconds=float(last), round=int(rounds)), own)
         return record if self._metric is None else replace(record, scaled_gradient=float(scaled))
@@ -227,7 +228,7 @@ class Watch:
         node = self._node
         objectives *= self._oracle.share  # in place: on a virtual cluster every node has a number for every node here
         node.world.sum(objectives, out=objectives)
-        busiest = counted(node).busiest
+        busiest = max(counted(node).busiest, self._before.busiest)
         consensus, most = node.world.max(np.array([apart, float(busiest)]))  # bitwise equal on all nodes
         return replace(
             record,

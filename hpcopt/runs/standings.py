@@ -17,6 +17,9 @@ from hpcopt.runs.interrupted import Interrupted
 from hpcopt.runs.measuring import NOTHING, Counts
 
 
+_LARGEST = ("rounds", "busiest")  # counts of which records have the largest of any node, and not the sum
+
+
 @dataclass(frozen=True)
 class Standings:
     """Where all nodes that remain stood.
@@ -82,15 +85,20 @@ def missing(stood: Standings, problem: Problem) -> Counts:
         down=last.bytes_down or 0,
         messages=last.messages,
         touched=last.work * (problem.entries + problem.lost_entries),
-        rounds=0,
-        busiest=0,
+        rounds=last.round,
+        busiest=last.edge_bytes or 0,
         over_edges=last.model_bytes or 0,
         steps=last.gradients or 0,
         by_class=by_link,
     )
-    numbers = {name: max(0, value - getattr(others, name)) for name, value in vars(whole).items() if name != "by_class"}
+    numbers = {
+        name: max(0, value - getattr(others, name))
+        for name, value in vars(whole).items()
+        if name not in {"by_class", *_LARGEST}
+    }
+    largest = {name: getattr(whole, name) for name in _LARGEST}
     classes = {name: max(0, size - others.by_class.get(name, 0)) for name, size in by_link.items()}
-    return Counts(**numbers, by_class=classes)
+    return Counts(**numbers, **largest, by_class=classes)
 
 
 def _sum(parts: Sequence[Mapping[str, Any] | None]) -> Counts:
