@@ -16,7 +16,6 @@ from hpcopt.runs.checkpoint import Snapshot
 from hpcopt.runs.interrupted import Interrupted
 from hpcopt.runs.measuring import NOTHING, Counts
 
-
 _LARGEST = ("rounds", "busiest")  # counts of which records have the largest of any node, and not the sum
 
 

@@ -253,9 +253,12 @@ class VirtualCluster(Cluster):
 
         try:
             self.loop.run([start(node) for node in nodes], lambda i: f"node {i} in {nodes[i].waits_in}")
-        except DeadlockError:
+        except DeadlockError as error:
             if self.stalled:
                 raise InputError(self.stalled[0]) from None
+            left = [node.first_rank for node in nodes if node.leaving]
+            if left:
+                raise InputError(f"{error}; nodes that have left: {', '.join(map(str, left))}") from None
             raise
         return [results[rank] for rank in range(self.size)]
 
