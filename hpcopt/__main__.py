@@ -1,5 +1,5 @@
 """`python -m hpcopt` is equivalent to the command `hpcopt`."""
 
-from hpcopt.cli.main import console
+from hpcopt.cli.start import console
 
 console()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,7 @@ def test_a_request_that_arrives_twice_is_one_and_a_later_one_ends_the_program():
 
 LEAVES = """
 import os
+import signal
 from hpcopt.cli.main import console
 if (os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ["PMI_RANK"]) == "1":
     os._exit(0)
@@ -144,3 +146,16 @@ def test_a_rank_that_ends_before_mpi_is_up_ends_the_job(arguments):
     done = mpiexec(3, sys.executable, "-c", LEAVES, *arguments, timeout=40, env=ENVIRONMENT)
     assert done.returncode != 0
     assert "hpcopt: error: a rank exited before MPI was initialised" in done.stderr
+
+
+def test_an_interrupt_during_the_imports_has_no_traceback(tmp_path):
+    program = (
+        "import os, signal, sys\n"
+        "sys.meta_path.insert(0, type('Finder', (), {'find_spec': staticmethod(lambda name, *_: "
+        "os.kill(os.getpid(), signal.SIGINT) if name == 'hpcopt.cli.main' else None)}))\n"
+        "from hpcopt.cli.start import console\n"
+        "console()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == ""

@@ -1,1 +1,1 @@
-"""The command line: one thin module per command, and `main.py`, which starts it and reports errors once."""
+"""The command line: `start.py` starts the program, `main.py` carries out a command, and each has a thin module."""
