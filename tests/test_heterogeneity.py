@@ -375,7 +375,6 @@ workers = 4
         ("pauses = [{ node = 1, at = -1, seconds = 1 }]", "pauses.0.at: at least 0, got -1"),
         ("pauses = [{ node = 1, at = 0 }]", "pauses.0.seconds: missing; expected a number"),
         ("departures = [{ node = -1, at = 0 }]", "departures.0.node: at least 0, got -1"),
-        ("departures = [{ node = 1, at = 3 }]", "departures: d-psgd is synchronous"),
         ("probabilty = 0.1", "probabilty: unknown key; did you mean 'probability'?"),
     ],
 )
