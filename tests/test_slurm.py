@@ -136,7 +136,7 @@ def test_a_job_that_is_cancelled_ends_and_is_not_put_back(cluster, here):
     folder = here / "runs" / "long"
     output = folder / f"long-{job}.out"
     wait_for_records(cluster, job, folder, output)
-    queue.cancel([job])
+    cluster.told("scancel", job)
     assert cluster.until(job, *ENDED, timeout=20)["JobState"] == "CANCELLED"
     assert result(folder)["result"] is None
     assert not list(folder.rglob(".hpcopt-*.part"))

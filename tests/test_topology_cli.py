@@ -100,7 +100,7 @@ def test_one_node_and_many_nodes_are_no_trouble(tmp_path, capsys):
         (["rign", "--nodes", "4"], "unknown topology 'rign'; did you mean 'ring'?"),
         (["torus", "--nodes", "10"], "torus: 10 nodes do not fill a rectangle with both sides at least 3"),
         (["ring", "--nodes", "4", "--set", "degree=3"], "--set degree=3: unknown key (known: weights)"),
-        (["ring", "--nodes", "4", "--weights", "metro"], "--set weights=metro: expected one of"),
+        (["ring", "--nodes", "4", "--weights", "metro"], "--weights metro: expected one of"),
         (["file", "--nodes", "4"], "path: missing; expected text"),
         (["ring", "--nodes", "4", "-o", "p.xyz"], "a picture's suffix is one of"),
         (["ring", "--nodes", "4", "-o", "/absent/p.png"], "there is no folder /absent"),
