@@ -51,15 +51,20 @@ class Cluster(abc.ABC):
         """Whether nodes can go on when others leave or die."""
         return False
 
-    def without(self, lost: Collection[int]) -> tuple[Cluster, tuple[int, ...]]:
+    def without(self, lost: Collection[int]) -> tuple[Cluster, tuple[int, ...]]:  # noqa: ARG002  (a survivable one's)
         """Return the cluster of the nodes that remain, and their ranks here; collective over these.
 
         Parameters
         ----------
         lost
             The nodes that have left, as far as this process knows; it may be more of them that have died.
+
+        Raises
+        ------
+        RuntimeError
+            If the cluster is not `survivable`.
         """
-        raise NotImplementedError(f"the nodes of a cluster of kind {self.kind} cannot go on without others")
+        raise RuntimeError(f"the nodes of a cluster of kind {self.kind} cannot go on without others")
 
     def interruptible(self) -> AbstractContextManager[None]:
         """Return a context in which operations of `processes` raise `NodesLost` when one of them has died.

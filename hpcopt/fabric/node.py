@@ -244,10 +244,10 @@ class Node(abc.ABC):
 
         Raises
         ------
-        NotImplementedError
+        RuntimeError
             On ranks, where only dying ends a node's part.
         """
-        raise NotImplementedError("a rank cannot leave a run and stay alive")
+        raise RuntimeError("a rank cannot leave a run and stay alive")
 
     def interruptible(self) -> AbstractContextManager[None]:
         """Return a context in which operations raise `NodesLost` when other nodes are gone, if the run survives it."""
