@@ -77,10 +77,12 @@ def _ended(pids: list[int]) -> list[int]:
     try:
         descriptors = {os.pidfd_open(pid): pid for pid in pids}
     except (AttributeError, OSError):  # an old kernel, or one of them has ended
-        gone = [pid for pid in pids if state(pid) in {"", "Z"}]
-        if not gone:
-            time.sleep(LOOK)
-        return gone
+        for _ in range(10):
+            gone = [pid for pid in pids if state(pid) in {"", "Z"}]
+            if gone:
+                return gone
+            time.sleep(0.1 * LOOK)
+        return []
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
