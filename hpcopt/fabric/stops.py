@@ -51,12 +51,14 @@ class Stops:
         if not settings.after or self._looks != max(1, round(settings.after / LOOK)):
             return
         told = f"watchdog: rank {table.rank(slot)} (process {table.pid(slot)} on {socket.gethostname()}) is stopped"
-        _tell(f"{told}, for {settings.after:g} s so far")
+        tell(f"{told}, for {settings.after:g} s so far")
         if settings.abort:
-            _tell("error: the watchdog ends the job, as watchdog.abort is true")
+            tell("error: the watchdog ends the job, as watchdog.abort is true")
             self._end(1)
 
 
-def _tell(line: str) -> None:
+def tell(*lines: str) -> None:
+    """Write lines to the error stream, from any thread: not through Python's buffers, which may be locked."""
+    text = "".join(f"hpcopt: {line}\n" for line in lines)
     with suppress(OSError):
-        os.write(2, f"hpcopt: {line}\n".encode(errors="backslashreplace"))
+        os.write(2, text.encode(errors="backslashreplace"))

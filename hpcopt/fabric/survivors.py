@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from hpcopt.fabric.host_table import HostTable
 from hpcopt.fabric.processes import state, status
-from hpcopt.fabric.stops import LOOK, Stops
+from hpcopt.fabric.stops import LOOK, Stops, tell
 from hpcopt.interrupts import kept
 
 GRACE = 3.0  # seconds given to the launcher to end the job
@@ -99,18 +99,13 @@ def _rank_ended(table: HostTable, slot: int, end: Callable[[int], NoReturn]) -> 
         return None
     told = f"rank {table.rank(slot)} (process {table.pid(slot)} on {socket.gethostname()}) {_how(table.pid(slot))}"
     if _surviving:
-        _tell(f"hpcopt: {told}")
+        tell(told)
         return (slot + 1) % table.size
     if table.claim():
-        _tell("; ".join((f"hpcopt: error: {told}", *kept())))
+        tell("; ".join((f"error: {told}", *kept())))
         _free_shared_memory()
     time.sleep(GRACE)
     return end(CODE)
-
-
-def _tell(line: str) -> None:
-    with suppress(OSError):
-        os.write(2, line.encode(errors="backslashreplace") + b"\n")
 
 
 def _free_shared_memory() -> None:

@@ -6,11 +6,10 @@ notes in the host's table when they last changed. Nothing is added to an operati
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NoReturn, Protocol
 
 from hpcopt.fabric.calls import operation, stack
@@ -19,6 +18,7 @@ from hpcopt.fabric.ledger import Ledger
 from hpcopt.fabric.meter import Meter
 from hpcopt.fabric.processes import state
 from hpcopt.fabric.stalls import Seen, report
+from hpcopt.fabric.stops import tell
 from hpcopt.fabric.watchdog import Watchdog
 
 SHORTEST, LONGEST = 0.02, 1.0  # seconds between two looks
@@ -111,16 +111,16 @@ class _Dog:
         stalled = {seen.rank for seen in there if seen.age >= self._settings.after}
         if not stalled:
             if self._reports:
-                _tell(["watchdog: the run goes on"])
+                tell("watchdog: the run goes on")
             self._is_known = self._reports = False
         elif stalled == self._stalled_before and not self._is_known:  # all that wait have come to it by now
             self._is_known = True
             self._reports = next(seen.rank for seen in there if seen.answers) == self._table.rank(self._table.own)
             if not self._reports:
                 return
-            _tell(report(there, self._settings.after))
+            tell(*report(there, self._settings.after))
             if self._settings.abort and len(stalled) == len(there):
-                _tell(["error: the watchdog ends the job, as watchdog.abort is true"])
+                tell("error: the watchdog ends the job, as watchdog.abort is true")
                 self._end(1)
         self._stalled_before = stalled
 
@@ -139,8 +139,3 @@ class _Dog:
             operation=told,
             stack=calls,
         )
-
-
-def _tell(lines: list[str]) -> None:
-    with suppress(OSError):
-        os.write(2, "".join(f"hpcopt: {line}\n" for line in lines).encode(errors="backslashreplace"))
